@@ -1,0 +1,1 @@
+"""Implementations of ``runtime.api.Runtime``. Floor 4: drivers do not know each other."""

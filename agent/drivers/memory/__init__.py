@@ -1,0 +1,1 @@
+"""A full runtime in RAM with injectable latency and faults: for demonstrations, tests and simulation."""

@@ -1,0 +1,57 @@
+"""Tasks that are named, guarded and never forgotten. The only place that makes an asyncio task."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
+
+
+def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+    """Run a task of a group under a name; its failure ends the group."""
+    return group.create_task(work, name=name)
+
+
+class Crew:
+    """Tasks that come and go while a program runs. A failure is told to ``on_failure`` and harms no other task.
+
+    Leaving (``async with``) cancels all and waits until they have ended.
+    """
+
+    def __init__(self, on_failure: Callable[[str, BaseException], None]) -> None:
+        """Name who is told of a task's failure: its name and the exception."""
+        self._on_failure = on_failure
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tasks
+
+    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run a task. Raises ``ValueError`` where one of that name runs."""
+        if name in self._tasks:
+            work.close()
+            raise ValueError(f"task {name} runs already")
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks[name] = task
+        task.add_done_callback(self._ended)
+
+    def cancel(self, name: str) -> None:
+        """Cancel a task if it runs; it ends in its own time."""
+        if name in self._tasks:
+            self._tasks[name].cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(task.get_name()) is task:
+            del self._tasks[task.get_name()]
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._on_failure(task.get_name(), failure)

@@ -1,0 +1,49 @@
+"""What is said of an object: Kubernetes' conditions, as Flux uses them."""
+
+import dataclasses
+import enum
+
+from agent.model.key import ObjectKey
+
+
+class ConditionType(enum.StrEnum):
+    """The three questions asked of every object."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    """No progress without a change by people: bad configuration, a retry that cannot help."""
+
+
+class ConditionStatus(enum.StrEnum):
+    """Kubernetes' three-valued truth."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
+class Condition:
+    """One answer."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: str
+    """CamelCase, from a bounded set."""
+    message: str
+    since: float
+    """When ``status`` last changed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """All that is said of one object."""
+
+    key: ObjectKey
+    config_hash: str
+    """Of the desired config that the conditions speak of; empty for an object that is only being removed."""
+    conditions: tuple[Condition, ...]
+    """One of each type, sorted by type."""
+    detail: str
+    """One line for people: ``running 3m, healthy``, ``exited (1), next start in 8s``."""

@@ -1,0 +1,72 @@
+"""Probes, and what they have found out."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExecProbe:
+    """Healthy when the command, run in the container, exits with 0."""
+
+    command: tuple[str, ...]
+    type: Literal["exec"] = "exec"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """Healthy when GET answers with 200 to 399."""
+
+    port: int
+    path: str
+    scheme: Literal["http", "https"]
+    headers: tuple[tuple[str, str], ...]
+    type: Literal["http"] = "http"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """Healthy when the port accepts a connection."""
+
+    port: int
+    type: Literal["tcp"] = "tcp"
+
+
+ProbeAction = ExecProbe | HttpProbe | TcpProbe
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Probe:
+    """One check and its rhythm, as in Kubernetes."""
+
+    action: ProbeAction
+    initial_delay: float
+    period: float
+    timeout: float
+    success_threshold: int
+    failure_threshold: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HealthConfig:
+    """The three probes of a container, each optional."""
+
+    startup: Probe | None
+    readiness: Probe | None
+    liveness: Probe | None
+
+
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
+class ObservedHealth:
+    """What the probes say of one run of one container."""
+
+    container_id: str
+    started: bool
+    """The startup probe has succeeded, or there is none."""
+    ready: bool
+    """Started, and the readiness probe (where there is one) succeeds: what ``dependsOn: Healthy`` waits for."""
+    alive: bool
+    """False once the liveness or startup probe has failed ``failure_threshold`` times in a row."""
+    message: str
+    """The last failing probe's own words; empty when all is well."""
+    failed_at: float | None
+    """When ``alive`` became false."""

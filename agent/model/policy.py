@@ -1,0 +1,32 @@
+"""What a plan may do, and what it must leave alone for now."""
+
+import dataclasses
+
+from agent.model.key import ObjectKey
+
+
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
+class Hold:
+    """An object that this plan must not touch: an action on it is under way, or the last one failed and waits."""
+
+    key: ObjectKey
+    reason: str
+    """A condition's reason, CamelCase."""
+    message: str
+    until: float | None = None
+    """When it ends by itself; ``None``: when something else changes (an action ends, a new revision arrives)."""
+    config_hash: str | None = None
+    """The hold is void once the object's desired config has another hash; ``None``: it holds whatever is desired."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlanPolicy:
+    """The values that a plan depends on beside the two states."""
+
+    owner: str
+    """This instance: only objects with this owner are ours."""
+    prune: bool = True
+    holds: tuple[Hold, ...] = ()
+    in_place: frozenset[str] = frozenset()
+    """Names of ``ContainerConfig`` fields that the runtime can change on an existing container; what the diff table
+    calls in place but is not in here is replaced."""

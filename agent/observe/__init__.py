@@ -1,0 +1,1 @@
+"""Reading what is: one consistent snapshot, the periodic relist under the events, and the probes. Floor 4."""

@@ -1,0 +1,66 @@
+"""The plan: a value that prints. What to do, in which order, why, what has to wait, and when to look again."""
+
+import dataclasses
+import enum
+
+from agent.model.key import ObjectKey
+from agent.plan import actions
+
+
+class Bucket(enum.StrEnum):
+    """What an object is, before anything is said about what to do with it."""
+
+    MISSING = "missing"
+    MATCHING = "matching"
+    DRIFTED = "drifted"
+    """There, but other than declared: by a new declaration or behind our back."""
+    STOPPED = "stopped"
+    """A container that does not run and has not failed: created, completed, or stopped on request."""
+    FAILED = "failed"
+    """A container that ended by itself and is to run, or that its probes call dead."""
+    ORPHANED = "orphaned"
+    """Ours, and no longer declared."""
+    FOREIGN = "foreign"
+    """Not ours: never touched."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One action in its place in the DAG."""
+
+    id: int
+    action: actions.Action
+    after: tuple[int, ...]
+    """Ids of the steps that must have succeeded before."""
+
+
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
+class Blocked:
+    """An object that cannot be brought about yet, and what it waits for."""
+
+    key: ObjectKey
+    reason: str
+    """A condition's reason: ``WaitingForDependency``, ``BackOff``, ``Stopped``, or that of the hold."""
+    message: str
+    until: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a reconciliation is going to do. Deterministic: equal inputs give an equal plan."""
+
+    revision: str
+    steps: tuple[Step, ...]
+    """In an order that respects ``after``; ids ascend."""
+    blocked: tuple[Blocked, ...]
+    buckets: tuple[tuple[ObjectKey, Bucket], ...]
+    """Every declared or owned object, sorted."""
+    drift: tuple[tuple[ObjectKey, str], ...]
+    """What was found changed behind our back, with a sentence each."""
+    wake_at: float | None
+    """When to plan again even if nothing happens: the end of a back-off."""
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to do now."""
+        return not self.steps

@@ -1,0 +1,29 @@
+"""What a runtime tells without being asked. An event is only a hint to look: nothing is decided from its content."""
+
+import dataclasses
+import enum
+
+from agent.model.key import Kind
+
+
+class EventAction(enum.StrEnum):
+    """What happened."""
+
+    CREATED = "created"
+    STARTED = "started"
+    EXITED = "exited"
+    OOM_KILLED = "oom_killed"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RuntimeEvent:
+    """Something that happened to one object of the runtime."""
+
+    kind: Kind
+    id: str
+    name: str
+    action: EventAction
+    time: float
+    exit_code: int | None = None

@@ -1,0 +1,1 @@
+"""What the outside sees: logs, metrics, health endpoints. Floor 6."""
