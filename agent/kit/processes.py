@@ -75,7 +75,14 @@ async def run(argv: Sequence[str | os.PathLike[str]], options: Options = Options
             os.write(files["stdin"], options.stdin)
             os.lseek(files["stdin"], 0, os.SEEK_SET)
         process = subprocess.Popen(  # noqa: ASYNC220 - vfork returns at once; the wait below is asynchronous
-            words, **files, env=options.env, cwd=options.cwd, pass_fds=options.pass_fds, start_new_session=True
+            words,
+            stdin=files["stdin"],
+            stdout=files["stdout"],
+            stderr=files["stderr"],
+            env=options.env,
+            cwd=options.cwd,
+            pass_fds=options.pass_fds,
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(options.timeout):

@@ -1,0 +1,88 @@
+"""Where everything of one engine instance lies. Nothing is ever written outside of these two trees.
+
+``root`` survives a reboot, ``run`` does not have to. Names that are the kernel's and not files (bridges, firewall
+tables, cgroups) carry ``instance``, so that instances on one host do not see each other.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layout:
+    """The two trees of an instance, as absolute paths."""
+
+    root: pathlib.Path
+    run: pathlib.Path
+
+    @property
+    def instance(self) -> str:
+        """Give five hexadecimal digits that tell this root from every other one of the host."""
+        return hashlib.sha256(str(self.root).encode()).hexdigest()[:5]
+
+    @property
+    def lock(self) -> pathlib.Path:
+        """The file that the one process that may change things has locked."""
+        return self.root / "lock"
+
+    @property
+    def records(self) -> pathlib.Path:
+        """The engine's SQLite database."""
+        return self.root / "engine.sqlite"
+
+    @property
+    def content(self) -> pathlib.Path:
+        """The content store, an OCI image-layout."""
+        return self.root / "content"
+
+    @property
+    def snapshots(self) -> pathlib.Path:
+        """Unpacked layers."""
+        return self.root / "snapshots"
+
+    @property
+    def volumes(self) -> pathlib.Path:
+        """Data of named volumes."""
+        return self.root / "volumes"
+
+    @property
+    def containers(self) -> pathlib.Path:
+        """Writable layers and logs, a directory a container."""
+        return self.root / "containers"
+
+    @property
+    def bundles(self) -> pathlib.Path:
+        """OCI bundles of containers that run or have run since boot."""
+        return self.run / "bundles"
+
+    @property
+    def oci_runtime(self) -> pathlib.Path:
+        """The OCI runtime's own state (its ``--root``)."""
+        return self.run / "runtime"
+
+    @property
+    def namespaces(self) -> pathlib.Path:
+        """Network namespaces, bind-mounted on a file a container."""
+        return self.run / "netns"
+
+    @property
+    def dns(self) -> pathlib.Path:
+        """The DNS server's configuration."""
+        return self.run / "dns"
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup under which all containers are, relative to each hierarchy."""
+        return f"trimtab-{self.instance}"
+
+    def prepare(self) -> None:
+        """Make the directories, closed to everybody else: layers and volumes hold set-uid files and secrets."""
+        for path in (self.root, self.run):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+        for path in (
+            *(self.content, self.snapshots, self.volumes, self.containers),
+            *(self.bundles, self.oci_runtime, self.namespaces, self.dns),
+        ):
+            path.mkdir(mode=0o700, exist_ok=True)
