@@ -1,0 +1,130 @@
+"""conmon: one small process a container, its parent, which keeps log and exit code whether or not the agent lives.
+
+It tells how the OCI runtime's ``create`` went over a pipe (``_OCI_SYNCPIPE``), detaches, and when the container ends
+leaves a file named by the container's id with the exit code in its exit directory, and ends itself. So its own end,
+seen through a pidfd, is the moment to look.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+
+from agent.engine import errors
+from agent.engine.shim import oci_runtime
+from agent.kit import processes
+
+_ANSWER_LIMIT = 65536
+_PATIENCE = 60.0
+"""Seconds that a ``create`` may take on a machine that is busy starting everything at once."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Launch:
+    """What conmon has to be told."""
+
+    program: pathlib.Path
+    runtime: oci_runtime.OciRuntime
+    container_id: str
+    name: str
+    bundle: pathlib.Path
+    log: pathlib.Path
+    log_limit: int
+    """Bytes after which conmon itself starts the log afresh: the bound that holds while no agent rotates it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Launched:
+    """The two processes of a created container."""
+
+    pid: int
+    """The container's first process, seen from the host."""
+    monitor: int
+    """conmon."""
+
+
+async def launch(request: Launch) -> Launched:
+    """Create a container under a new conmon; its program does not run before ``OciRuntime.start``.
+
+    Raises ``errors.Refused`` where the OCI runtime does not take it. After a failure nothing of conmon is left; the
+    runtime's state may be, and is deleted by the caller.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            process = subprocess.Popen(  # noqa: ASYNC220 - vfork returns at once
+                _command(request),
+                env={**oci_runtime.environment(), "_OCI_SYNCPIPE": str(writer)},
+                pass_fds=(writer,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=request.bundle,
+                start_new_session=True,
+            )
+        finally:
+            os.close(writer)
+        try:
+            answer = await _answer(reader)
+        except BaseException:
+            _end_monitor(request.bundle, process)
+            raise
+        process.wait()  # it detaches before it answers: this reaps the parent half, which has ended
+    finally:
+        os.close(reader)
+    return Launched(_created(answer), int((request.bundle / "conmon.pid").read_text()))
+
+
+def exit_code(bundle: pathlib.Path, container_id: str) -> int | None:
+    """Read the exit code that conmon left, 128 + signal for a killed container; ``None`` where it left none."""
+    try:
+        return int((bundle / container_id).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _command(request: Launch) -> list[str]:
+    bundle = str(request.bundle)
+    return [
+        *(str(request.program), "--api-version", "1", "--cid", request.container_id, "--cuuid", request.container_id),
+        *("--name", request.name, "--runtime", str(request.runtime.program)),
+        *("--runtime-arg=--root", f"--runtime-arg={request.runtime.state}"),
+        *("--bundle", bundle, "--container-pidfile", f"{bundle}/pid", "--conmon-pidfile", f"{bundle}/conmon.pid"),
+        *("--exit-dir", bundle, "--persist-dir", bundle, "--full-attach", "--no-sync-log", "--log-level", "error"),
+        *("--log-path", f"k8s-file:{request.log}", "--log-size-max", str(request.log_limit)),
+    ]
+
+
+async def _answer(reader: int) -> bytes:
+    os.set_blocking(reader, False)
+    collected = b""
+    async with asyncio.timeout(_PATIENCE):
+        while not collected.endswith(b"\n") and len(collected) < _ANSWER_LIMIT:
+            await processes.readable(reader)
+            chunk = os.read(reader, _ANSWER_LIMIT)
+            if not chunk:
+                break
+            collected += chunk
+    return collected
+
+
+def _created(answer: bytes) -> int:
+    try:
+        told = json.loads(answer)
+        pid, message = int(told["data"]), str(told.get("message", ""))
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.Unavailable("conmon ended without an answer", reason="StartFailed") from error
+    if pid <= 0:
+        raise oci_runtime.start_failure(message)
+    return pid
+
+
+def _end_monitor(bundle: pathlib.Path, process: "subprocess.Popen[bytes]") -> None:
+    """Kill a conmon that we no longer wait for: the half that we started, and the detached one where it got so far."""
+    process.kill()
+    process.wait()
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int((bundle / "conmon.pid").read_text()), 9)

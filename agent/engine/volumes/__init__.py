@@ -1,0 +1,1 @@
+"""Named volumes: directories under the instance's root that outlive every container."""
