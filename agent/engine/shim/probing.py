@@ -46,7 +46,7 @@ async def _complaint(program: pathlib.Path, run: pathlib.Path, cgroup: str) -> s
     try:
         (bundle / "rootfs").mkdir()
         (bundle / "config.json").write_text(json.dumps(_trial(cgroup)))
-        argv = [program, "--root", bundle / "state", "run", "--bundle", bundle, f"{cgroup}-probe"]
+        argv = [str(program), "--root", str(bundle / "state"), "run", "--bundle", str(bundle), f"{cgroup}-probe"]
         completed = await processes.run(argv, processes.Options(env=oci_runtime.environment(), timeout=20.0))
     except processes.ProcessTimeout as error:
         return str(error)

@@ -1,0 +1,191 @@
+"""The one table between the house's nouns and the engine's. ``config(container_spec(c)) == c`` for every field.
+
+What the engine has no noun for (restart policy, probes, grace period, dependencies: the agent's own business) travels as one
+annotation, so that an observed container says completely what it was made from.
+"""
+
+import dataclasses
+
+import pydantic
+
+from agent.engine.containers import spec as specs
+from agent.engine.containers import table
+from agent.engine.images import images
+from agent.engine.network import networks
+from agent.engine.volumes import volumes
+from agent.kit import canonical
+from agent.model import container, health, image, network, volume
+from agent.model.key import DELETION_POLICY_LABEL, PREFIX, Pairs, pairs, without_ownership
+
+_AGENT_SIDE = PREFIX + "agent-side"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AgentSide:
+    """The fields of a container that no engine knows."""
+
+    name: str
+    restart: container.RestartConfig
+    health: health.HealthConfig
+    grace_period: float
+    update: container.UpdateStrategy
+    depends_on: tuple[container.Dependency, ...]
+    no_network: bool
+
+
+_AGENT_SIDE_TYPE = pydantic.TypeAdapter(AgentSide)
+
+
+def container_spec(config: container.ContainerConfig, labels: Pairs) -> specs.ContainerSpec:
+    """Say a container in the engine's words; ``labels`` are those of the ownership."""
+    return specs.ContainerSpec(
+        image=config.image,
+        process=specs.Process(
+            command=config.command,
+            args=config.args,
+            env=config.env,
+            working_dir=config.working_dir,
+            user=config.security.user,
+        ),
+        hostname=config.hostname,
+        network_mode=_MODE[config.network_mode],
+        attachments=tuple(attachment(one) for one in config.networks),
+        ports=tuple(
+            specs.Port(one.address, one.host_port, one.container_port, one.protocol.value) for one in config.ports
+        ),
+        mounts=tuple(_mount(one) for one in config.mounts),
+        limits=limits(config.resources),
+        confinement=specs.Confinement(
+            cap_add=config.security.cap_add,
+            cap_drop=config.security.cap_drop,
+            read_only_rootfs=config.security.read_only_rootfs,
+            no_new_privileges=config.security.no_new_privileges,
+            seccomp=config.security.seccomp is container.SeccompProfile.DEFAULT,
+        ),
+        stop_signal=config.stop.signal,
+        labels=pairs((*config.labels, *labels)),
+        annotations=((_AGENT_SIDE, canonical.dumps(_agent_side(config)).decode()),),
+    )
+
+
+def container_config(spec: specs.ContainerSpec) -> container.ContainerConfig:
+    """Say a container of the engine in the house's words."""
+    ours = _AGENT_SIDE_TYPE.validate_json(dict(spec.annotations)[_AGENT_SIDE])
+    return container.ContainerConfig(
+        name=ours.name,
+        image=spec.image,
+        labels=without_ownership(spec.labels),
+        command=spec.process.command,
+        args=spec.process.args,
+        env=spec.process.env,
+        working_dir=spec.process.working_dir,
+        hostname=spec.hostname,
+        ports=tuple(
+            container.PortMapping(one.host, one.container, container.TransportProtocol(one.protocol), one.address)
+            for one in spec.ports
+        ),
+        network_mode=container.NetworkMode.NONE if ours.no_network else _MODE_BACK[spec.network_mode],
+        networks=tuple(container.NetworkAttachment(one.network, one.aliases, one.ipv4) for one in spec.attachments),
+        mounts=tuple(_mount_back(one) for one in spec.mounts),
+        restart=ours.restart,
+        health=ours.health,
+        resources=resources(spec.limits),
+        security=container.Security(
+            user=spec.process.user,
+            cap_add=spec.confinement.cap_add,
+            cap_drop=spec.confinement.cap_drop,
+            read_only_rootfs=spec.confinement.read_only_rootfs,
+            no_new_privileges=spec.confinement.no_new_privileges,
+            seccomp=container.SeccompProfile.DEFAULT
+            if spec.confinement.seccomp
+            else container.SeccompProfile.UNCONFINED,
+        ),
+        stop=container.StopConfig(spec.stop_signal, ours.grace_period),
+        update=ours.update,
+        depends_on=ours.depends_on,
+    )
+
+
+def observed_container(record: table.ContainerRecord) -> container.ObservedContainer:
+    """Say a record in the house's words."""
+    return container.ObservedContainer(
+        id=record.id,
+        name=record.name,
+        config=container_config(record.spec),
+        labels=record.spec.labels,
+        image_id=record.image_id,
+        state=_STATE[record.phase],
+        pid=record.run.pid if record.run else None,
+        exit_code=record.exit_code,
+        oom_killed=record.oom_killed,
+        stop_requested=record.stop_requested,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        addresses=record.run.addresses if record.run else (),
+    )
+
+
+def attachment(one: container.NetworkAttachment) -> specs.Attachment:
+    """Say a place in a network in the engine's words."""
+    return specs.Attachment(one.network, one.aliases, one.ipv4)
+
+
+def limits(one: container.Resources) -> specs.Limits:
+    """Say limits in the engine's words."""
+    return specs.Limits(one.cpu_millis, one.memory, one.memory_reservation, one.pids)
+
+
+def resources(one: specs.Limits) -> container.Resources:
+    """Say limits in the house's words."""
+    return container.Resources(one.cpu_millis, one.memory, one.memory_reservation, one.pids)
+
+
+_MODE = {
+    container.NetworkMode.NETWORKS: specs.NetworkMode.ATTACHED,
+    container.NetworkMode.NONE: specs.NetworkMode.ATTACHED,
+    container.NetworkMode.HOST: specs.NetworkMode.HOST,
+}
+_MODE_BACK = {
+    specs.NetworkMode.ATTACHED: container.NetworkMode.NETWORKS,
+    specs.NetworkMode.HOST: container.NetworkMode.HOST,
+}
+_STATE = {
+    table.Phase.CREATED: container.ContainerState.CREATED,
+    table.Phase.STARTING: container.ContainerState.CREATED,
+    table.Phase.RUNNING: container.ContainerState.RUNNING,
+    table.Phase.EXITED: container.ContainerState.EXITED,
+    table.Phase.REMOVING: container.ContainerState.EXITED,
+}
+
+
+def _agent_side(config: container.ContainerConfig) -> AgentSide:
+    return AgentSide(
+        name=config.name,
+        restart=config.restart,
+        health=config.health,
+        grace_period=config.stop.grace_period,
+        update=config.update,
+        depends_on=config.depends_on,
+        no_network=config.network_mode is container.NetworkMode.NONE,
+    )
+
+
+def _mount(one: container.Mount) -> specs.Mount:
+    match one:
+        case container.VolumeMount():
+            return specs.Mount("volume", one.volume, one.path, one.read_only)
+        case container.BindMount():
+            return specs.Mount("bind", one.source, one.path, one.read_only)
+        case container.TmpfsMount():
+            return specs.Mount("tmpfs", "", one.path, one.read_only, one.size)
+
+
+def _mount_back(one: specs.Mount) -> container.Mount:
+    match one.type:
+        case "volume":
+            return container.VolumeMount(one.source, one.path, one.read_only)
+        case "bind":
+            return container.BindMount(one.source, one.path, one.read_only)
+        case _:
+            return container.TmpfsMount(one.path, one.size, one.read_only)

@@ -1,0 +1,167 @@
+"""Watching what runs: an end is seen at once, recorded, told, and then cleaned up behind.
+
+Order matters. The record says ``exited`` before anything is taken away, so that a crash in between leaves a container that
+``recover`` knows to clean; and whoever starts it again waits for ``settled`` first.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import signal as signals
+from collections.abc import Callable
+from typing import Self
+
+from agent.engine import errors, layout
+from agent.engine.cgroups import oom
+from agent.engine.containers import ending, table
+from agent.engine.shim import conmon, liveness, watch
+from agent.kit import clock, failpoint, tasks
+
+_ENDED = failpoint.register("containers.ended")
+
+_AFTER_KILL = 30.0
+"""Seconds that a killed process may still hang in the kernel before it is given up."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a container."""
+
+    id: str
+    name: str
+    action: str
+    """``created``, ``started``, ``exited``, ``oom_killed``, ``changed``, ``removed``."""
+    time: float
+    exit_code: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What supervision needs of the engine."""
+
+    where: layout.Layout
+    table: table.Table
+    cleaner: ending.Cleaner
+    clock: clock.Clock
+    epoch: str
+    notify: Callable[[Event], None]
+
+
+class Supervisor:
+    """Sees every running container to its end."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        """Nothing is watched yet."""
+        self._around = surroundings
+        self._watch = watch.Watch(self._monitor_ended)
+        self._ends: dict[str, asyncio.Future[None]] = {}
+        self._uncleaned: dict[str, Exception] = {}
+        self._crew = tasks.Crew(self._failed)
+
+    async def __aenter__(self) -> Self:
+        await self._crew.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._watch.close()
+        await self._crew.__aexit__(*error)
+
+    def follow(self, record: table.ContainerRecord, run: table.Run) -> None:
+        """Watch a container that runs; one that has ended meanwhile is noticed in the loop's next round."""
+        self._ends[record.id] = asyncio.get_running_loop().create_future()
+        self._watch.add(record.id, run.monitor, run.monitor_started)
+
+    def send(self, record: table.ContainerRecord, signal: str) -> None:
+        """Send a signal to a container's first process; one that has just ended is no failure.
+
+        Raises ``errors.Refused`` for a signal that does not exist.
+        """
+        number = signal_number(signal)
+        if record.run is None:
+            return
+        descriptor = liveness.open_alive(record.run.pid, record.run.pid_started)
+        if descriptor is not None:
+            with contextlib.closing(liveness.Pidfd(descriptor)) as process:
+                process.send(number)
+
+    async def ended_within(self, container_id: str, seconds: float) -> bool:
+        """Wait until a container has ended and is cleaned up; False where it still runs after so many seconds."""
+        end = self._ends.get(container_id)
+        if end is None:
+            return True
+        done, _ = await asyncio.wait([end], timeout=seconds)
+        return bool(done)
+
+    async def kill(self, record: table.ContainerRecord) -> None:
+        """Kill a container and wait for its end. Raises ``errors.Unavailable`` where the kernel does not let it die."""
+        self.send(record, "SIGKILL")
+        if not await self.ended_within(record.id, _AFTER_KILL):
+            raise errors.Unavailable(f"container {record.name} does not die of SIGKILL", reason="StopFailed")
+
+    async def settled(self, container_id: str) -> None:
+        """Wait until what an earlier run left is taken away, and try once more where that had failed."""
+        await self.ended_within(container_id, _AFTER_KILL)
+        if container_id in self._uncleaned:
+            await self._around.cleaner.clean(container_id)
+            del self._uncleaned[container_id]
+
+    async def recover(self, record: table.ContainerRecord) -> None:
+        """Take a record of an earlier life of the engine to where it can stay: watch it, or finish or undo it."""
+        around = self._around
+        run = record.run
+        if record.phase is table.Phase.RUNNING and run is not None and run.epoch == around.epoch:
+            self.follow(record, run)
+            return
+        await around.cleaner.clean(record.id)
+        if record.phase is table.Phase.RUNNING:
+            self._record_end(record, exit_code=None, oom_killed=False)
+        elif record.phase is table.Phase.STARTING:
+            phase = table.Phase.EXITED if record.started_at else table.Phase.CREATED
+            around.table.put(dataclasses.replace(record, phase=phase, run=None))
+
+    def _monitor_ended(self, container_id: str) -> None:
+        if container_id not in self._crew:
+            self._crew.start(self._end(container_id), name=container_id)
+
+    async def _end(self, container_id: str) -> None:
+        around = self._around
+        record = around.table.get(container_id)
+        exit_code = conmon.exit_code(around.where.bundles / container_id, container_id)
+        self._record_end(record, exit_code, oom_killed=oom.killed(f"{around.where.cgroup}/{container_id}"))
+        _ENDED.hit()
+        try:
+            await around.cleaner.clean(container_id)
+        finally:
+            end = self._ends.pop(container_id, None)
+            if end is not None and not end.done():
+                end.set_result(None)
+
+    def _record_end(self, record: table.ContainerRecord, exit_code: int | None, *, oom_killed: bool) -> None:
+        now = self._around.clock.now()
+        self._around.table.put(
+            dataclasses.replace(
+                record,
+                phase=table.Phase.EXITED,
+                run=None,
+                finished_at=now,
+                exit_code=exit_code,
+                oom_killed=oom_killed,
+            )
+        )
+        action = "oom_killed" if oom_killed else "exited"
+        self._around.notify(Event(record.id, record.name, action, now, exit_code))
+
+    def _failed(self, container_id: str, failure: BaseException) -> None:
+        if isinstance(failure, Exception):
+            self._uncleaned[container_id] = failure
+
+
+def signal_number(name: str) -> int:
+    """Give a signal's number: ``SIGTERM``, ``TERM`` and ``15`` are the same. Raises ``errors.Refused``."""
+    if name.isdigit() and int(name) in {int(known) for known in signals.valid_signals()}:
+        return int(name)
+    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
+    try:
+        return signals.Signals[full].value
+    except KeyError as error:
+        raise errors.Refused(f"there is no signal {name}", hint="see kill -l", reason="InvalidSignal") from error
