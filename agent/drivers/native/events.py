@@ -1,0 +1,52 @@
+"""The engine's notices, given on to whoever subscribes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from agent.engine.containers import supervise
+from agent.model.key import Kind
+from agent.runtime import events
+
+_BACKLOG = 1000
+"""Events kept for a subscriber that does not keep up. They only are hints: dropping the oldest costs nothing but time."""
+
+
+class Broadcast:
+    """``runtime.api.Events``: every subscriber gets every event from then on."""
+
+    def __init__(self) -> None:
+        """Nobody listens yet."""
+        self._queues: set[asyncio.Queue[events.RuntimeEvent | None]] = set()
+
+    def notify(self, event: supervise.Event) -> None:
+        """Pass an engine's notice on."""
+        self._put(
+            events.RuntimeEvent(
+                kind=Kind.CONTAINER,
+                id=event.id,
+                name=event.name,
+                action=events.EventAction(event.action),
+                time=event.time,
+                exit_code=event.exit_code,
+            )
+        )
+
+    async def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
+        """Give events from now on, until the runtime is closed."""
+        queue: asyncio.Queue[events.RuntimeEvent | None] = asyncio.Queue(_BACKLOG)
+        self._queues.add(queue)
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._queues.discard(queue)
+
+    def close(self) -> None:
+        """End every subscription."""
+        self._put(None)
+
+    def _put(self, event: events.RuntimeEvent | None) -> None:
+        for queue in self._queues:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)

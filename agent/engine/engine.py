@@ -1,0 +1,124 @@
+"""The engine's door: opens an instance, joins its rooms, and lets go of them again. It does nothing by itself.
+
+One process may change an instance (it holds the lock); any number may look at it beside that.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import AsyncIterator, Callable
+
+from agent.engine import errors, layout, records, recover
+from agent.engine.containers import ending, launch, lifecycle, supervise, table
+from agent.engine.content import store
+from agent.engine.images import images
+from agent.engine.kernel import linux
+from agent.engine.network import networks
+from agent.engine.registry import client
+from agent.engine.shim import oci_runtime, probing
+from agent.engine.snapshots import snapshots
+from agent.engine.volumes import volumes
+from agent.kit import clock, locks, processes
+
+SCHEMAS = (images.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """What can be set of an engine."""
+
+    log_size: int = 10 * 1024 * 1024
+    """Bytes of a container's log file before it is rotated."""
+    log_files: int = 3
+    """Log files kept a container, the current one included."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Engine:
+    """The rooms of an open instance."""
+
+    where: layout.Layout
+    options: Options
+    clock: clock.Clock
+    images: images.Images
+    networks: networks.Networks
+    volumes: volumes.Volumes
+    table: table.Table
+    runtime: oci_runtime.OciRuntime
+    supervisor: supervise.Supervisor
+    containers: lifecycle.Containers
+    recovery: recover.Rooms
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    where: layout.Layout, options: Options, notify: Callable[[supervise.Event], None]
+) -> AsyncIterator[Engine]:
+    """Open an instance to change it: locked against others, recovered, its running containers watched.
+
+    Raises ``kit.locks.LockedElsewhere`` where another process has it, ``errors.Unavailable`` where a program is missing.
+    Leaving lets go of everything and leaves the containers running.
+    """
+    where.prepare()
+    lock = locks.FileLock(where.lock).acquire()
+    try:
+        async with _joined(where, options, notify, read_only=False) as engine:
+            await recover.recover(engine.recovery)
+            yield engine
+    finally:
+        lock.release()
+
+
+@contextlib.asynccontextmanager
+async def looking(where: layout.Layout, options: Options) -> AsyncIterator[Engine]:
+    """Open an instance to look at it, beside the process that may change it. Raises ``errors.NotFound``."""
+    if not where.records.exists():
+        raise errors.NotFound(f"there is no instance at {where.root}", hint="trimtab run makes one")
+    async with _joined(where, options, lambda _: None, read_only=True) as engine:
+        yield engine
+
+
+@contextlib.asynccontextmanager
+async def _joined(
+    where: layout.Layout, options: Options, notify: Callable[[supervise.Event], None], *, read_only: bool
+) -> AsyncIterator[Engine]:
+    async with contextlib.AsyncExitStack() as stack:
+        database = records.Database(where.records, SCHEMAS, read_only=read_only)
+        stack.callback(database.close)
+        kernel = linux.LinuxKernel()
+        content = store.ContentStore(where)
+        registry = await stack.enter_async_context(client.RegistryClient())
+        pictures = images.Images(where, database, content, snapshots.Snapshots(where, database, kernel), registry)
+        connections = await stack.enter_async_context(networks.Networks(where, database))
+        runtime = oci_runtime.OciRuntime(await probing.find(where.run, where.cgroup), where.oci_runtime)
+        data = volumes.Volumes(where, database)
+        cleaner = ending.Cleaner(where, kernel, runtime, connections)
+        around = supervise.Surroundings(
+            where, table.Table(database), cleaner, clock.SystemClock(), recover.epoch(where), notify
+        )
+        supervisor = await stack.enter_async_context(supervise.Supervisor(around))
+        rooms = launch.Rooms(
+            where, kernel, pictures, connections, data, runtime, _conmon(), around.epoch, options.log_size
+        )
+        containers = lifecycle.Containers(launch.Launcher(rooms, cleaner), supervisor, around)
+        recovery = recover.Rooms(where, kernel, pictures, connections, data, containers, cleaner, around.table)
+        yield Engine(
+            where,
+            options,
+            around.clock,
+            pictures,
+            connections,
+            data,
+            around.table,
+            runtime,
+            supervisor,
+            containers,
+            recovery,
+        )
+
+
+def _conmon() -> pathlib.Path:
+    program = processes.which("conmon", ("/usr/libexec/podman",))
+    if program is None:
+        raise errors.Unavailable("conmon is not installed", hint="apt-get install conmon", reason="NoConmon")
+    return program
