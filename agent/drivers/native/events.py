@@ -1,7 +1,7 @@
 """The engine's notices, given on to whoever subscribes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from agent.engine.containers import supervise
 from agent.model.key import Kind
@@ -31,19 +31,24 @@ class Broadcast:
             )
         )
 
-    async def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
+    def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
         """Give events from now on, until the runtime is closed."""
         queue: asyncio.Queue[events.RuntimeEvent | None] = asyncio.Queue(_BACKLOG)
         self._queues.add(queue)
+        return self._drain(queue)
+
+    def close(self) -> None:
+        """End every subscription."""
+        self._put(None)
+
+    async def _drain(
+        self, queue: asyncio.Queue[events.RuntimeEvent | None]
+    ) -> AsyncGenerator[events.RuntimeEvent, None]:
         try:
             while (event := await queue.get()) is not None:
                 yield event
         finally:
             self._queues.discard(queue)
-
-    def close(self) -> None:
-        """End every subscription."""
-        self._put(None)
 
     def _put(self, event: events.RuntimeEvent | None) -> None:
         for queue in self._queues:
