@@ -1,0 +1,39 @@
+"""Which source a SOURCE names."""
+
+import pathlib
+
+import pytest
+
+from agent import errors
+from agent.sources import directory, git, locate
+
+
+def _locate(text: str) -> object:
+    return locate.locate(text, pathlib.Path("/nowhere"), rhythm=directory.Rhythm())
+
+
+def test_locate__a_path__is_a_directory_source_with_the_name_as_typed() -> None:
+    found = _locate("./manifests/")
+    assert isinstance(found, directory.DirectorySource)
+    assert found.name == "./manifests/"
+
+
+def test_locate__git_url__is_a_git_source() -> None:
+    found = _locate("git+https://u:p@example.org/x#main")
+    assert isinstance(found, git.GitSource)
+    assert found.name == "git+https://example.org/x#main"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("oci+registry.example.org/fleet:1", "are not built yet"),
+        ("https://example.org/fleet.git", r"for a git repository: git\+https://example.org/fleet.git"),
+        ("s3://bucket/x", "a SOURCE is a directory, a file, or git"),
+        ("", "SOURCE is empty"),
+        ("a\0b", "SOURCE is empty"),
+    ],
+)
+def test_locate__what_is_no_source__is_refused_with_the_way_out(text: str, message: str) -> None:
+    with pytest.raises(errors.TrimtabError, match=message):
+        _locate(text)
