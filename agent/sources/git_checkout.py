@@ -131,6 +131,10 @@ class Checkout:
         # A server that gives out no commit by its number: take all branches and tags, and look for it there.
         everything = ("+refs/heads/*:refs/remotes/all/*", "+refs/tags/*:refs/tags/*")
         await self._git.run(*common, "--", self._location.url, *everything, patience=_FETCH_PATIENCE)
+        try:
+            await self._git.run("cat-file", "-e", f"{name}^{{commit}}", patience=_LOCAL_PATIENCE)
+        except api.SourceUnavailable as error:
+            raise api.SourceUnavailable(f"{self._location}: the repository has no commit {name}") from error
         return name
 
     def _read_files(self, paths: list[str]) -> tuple[api.SourceFile, ...]:
