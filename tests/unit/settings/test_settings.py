@@ -1,0 +1,136 @@
+"""Where settings come from, and what is refused."""
+
+import pathlib
+
+import pytest
+
+from agent import settings
+
+
+@pytest.fixture
+def config(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "config.yaml"
+
+
+def _load(
+    config: pathlib.Path, text: str = "", *, environment: dict[str, str] | None = None, **flags: str
+) -> settings.Settings:
+    config.write_text(text)
+    return settings.load({"config": str(config)} | flags, environment or {})
+
+
+def test_load__nothing_set__gives_the_defaults(config: pathlib.Path) -> None:
+    found = _load(config)
+    assert found == settings.Settings()
+    assert (str(found.root), str(found.run), found.runtime, str(found.listen)) == (
+        "/var/lib/trimtab",
+        "/run/trimtab",
+        "native",
+        "127.0.0.1:9469",
+    )
+
+
+def test_load__set_everywhere__flags_win_over_variables_over_the_file(config: pathlib.Path) -> None:
+    text = "root: /file\nrunDir: /file-run\nruntime: memory\nlog: {format: json, level: debug}\n"
+    environment = {"TRIMTAB_RUN_DIR": "/variable-run", "TRIMTAB_LOG_FORMAT": "console", "HOME": "/root"}
+    found = _load(config, text, environment=environment, run_dir="/flag-run")
+    assert (str(found.root), str(found.run), found.runtime) == ("/file", "/flag-run", "memory")
+    assert found.log == settings.LogSettings(format="console", level="debug")
+
+
+def test_load__the_file_named_by_a_variable__is_read(config: pathlib.Path) -> None:
+    config.write_text("root: /elsewhere")
+    assert str(settings.load({}, {"TRIMTAB_CONFIG": str(config)}).root) == "/elsewhere"
+
+
+def test_load__a_named_file_that_is_missing__is_refused() -> None:
+    with pytest.raises(settings.BadSettings, match="/nowhere/config.yaml does not exist"):
+        settings.load({"config": "/nowhere/config.yaml"}, {})
+
+
+def test_load__durations_counts_and_addresses__become_values(config: pathlib.Path) -> None:
+    text = "source: {quiet: 50ms, settle: 1s, rescan: 1m30s}\nconverge: {parallel: 4, relist: 2h}\nlisten: '[::1]:80'"
+    found = _load(config, text)
+    assert found.source == settings.SourceSettings(0.05, 1.0, 90.0)
+    assert found.converge == settings.ConvergeSettings(4, 7200.0)
+    assert (found.listen, str(found.listen)) == (settings.Listen("::1", 80), "[::1]:80")
+
+
+def test_load__listen_off__is_nowhere(config: pathlib.Path) -> None:
+    assert _load(config, listen="off").listen is None
+
+
+def test_run__another_root__gets_a_run_directory_of_its_own(config: pathlib.Path) -> None:
+    one, other = _load(config, root="/srv/one"), _load(config, root="/srv/other")
+    assert one.run != other.run
+    assert str(one.run).startswith("/run/trimtab-")
+
+
+def test_load__relative_paths__start_at_the_working_directory(
+    config: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _load(config, root="state").root == tmp_path / "state"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("log:\n  levle: info", r"config\.yaml:2:10: there is no setting 'log\.levle' \(did you mean log\.level\?\)"),
+        ("zzz: 1", r"there is no setting 'zzz' \(known are converge\.parallel, "),
+        ("root: /a\nroot: /b", r"config\.yaml:2:7: 'root' is set twice \(first in .*:1:7"),
+        ("- root", r"config\.yaml:1:1: settings are 'name: value' pairs"),
+        ("root: [a]", r"config\.yaml:1:7: settings are 'name: value' pairs"),
+        ("root: [a", r"config\.yaml:1:9: this is not YAML"),
+        ("root: ''", r"root: '' will not do: it is empty"),
+        ("log: {level: loud}", r"config\.yaml:1:14: log\.level: 'loud' will not do: choose debug or info"),
+        ("listen: 9469", "write HOST:PORT"),
+        ("listen: 127.0.0.1:99999", "write HOST:PORT"),
+        ("source: {quiet: 30}", "write a duration"),
+        ("source: {quiet: 0s}", "longer than nothing"),
+        ("converge: {parallel: 0}", "whole number from 1 on"),
+        ("converge: {parallel: many}", "whole number from 1 on"),
+        ("runtime: docker", "driving a Docker engine is not built yet"),
+        ("runtime: podman", "driving a Podman engine is not built yet"),
+        ("runtime: other", "choose native or memory"),
+        ("a: \0", "this is not YAML"),
+    ],
+)
+def test_load__a_bad_file__is_refused_with_its_place(config: pathlib.Path, text: str, message: str) -> None:
+    with pytest.raises(settings.BadSettings, match=message):
+        _load(config, text)
+
+
+def test_load__bytes_that_are_no_text__are_refused(config: pathlib.Path) -> None:
+    config.write_bytes(b"root: \xff\xfe\n")
+    with pytest.raises(settings.BadSettings, match="this is not YAML"):
+        settings.load({"config": str(config)}, {})
+
+
+def test_load__a_huge_file__is_refused(config: pathlib.Path) -> None:
+    with pytest.raises(settings.BadSettings, match="is too large"):
+        _load(config, "#" * (1024 * 1024 + 1))
+
+
+def test_load__a_directory_as_file__is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(settings.BadSettings, match="cannot be read"):
+        settings.load({"config": str(tmp_path)}, {})
+
+
+def test_load__an_unknown_variable__is_refused_with_the_likely_one(config: pathlib.Path) -> None:
+    with pytest.raises(settings.BadSettings, match=r"TRIMTAB_ROTO is not .* \(did you mean TRIMTAB_ROOT\?\)"):
+        _load(config, environment={"TRIMTAB_ROTO": "/x"})
+
+
+def test_load__the_failpoints_variable__is_no_setting(config: pathlib.Path) -> None:
+    assert _load(config, environment={"TRIMTAB_FAILPOINTS": "x=kill"}) == settings.Settings()
+
+
+def test_load__a_bad_flag__is_named(config: pathlib.Path) -> None:
+    with pytest.raises(settings.BadSettings, match="^--listen: 'x' will not do"):
+        _load(config, listen="x")
+
+
+def test_names__every_setting__is_listed_once() -> None:
+    assert len(set(settings.names())) == len(settings.names())
+    assert {"root", "run_dir", "source.quiet", "log.level"} <= set(settings.names())
