@@ -9,6 +9,10 @@ from typing import Protocol, Self
 from agent import errors
 
 
+class BadSource(errors.TrimtabError):
+    """A SOURCE that cannot be understood or must not be used: the one who typed it has to change it."""
+
+
 class SourceUnavailable(errors.TrimtabError):
     """The source cannot be read now: nothing is known of what it declares, so nothing may be changed by it."""
 

@@ -6,7 +6,7 @@ import pathlib
 import re
 import urllib.parse
 
-from agent import errors
+from agent.sources import api
 
 PREFIX = "git+"
 PROTOCOLS = ("https", "ssh", "file", "git")
@@ -18,10 +18,6 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _SCP = re.compile(r"(?P<host>[\w.-]+@[\w.-]+|[\w.-]+):(?P<path>[^/\\:][^:]*)")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/@+-]*")
 _FORM = "the form is git+URL[?interval=60s][#REF[:SUBPATH]]"
-
-
-class BadLocation(errors.TrimtabError):
-    """A SOURCE that cannot be understood or must not be used."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,13 +51,13 @@ class GitLocation:
 
 
 def parse(text: str) -> GitLocation:
-    """Read a SOURCE that starts with ``git+``. Raises ``BadLocation``."""
+    """Read a SOURCE that starts with ``git+``. Raises ``BadSource``."""
     rest, _, fragment = text.removeprefix(PREFIX).partition("#")
     rest, _, query = rest.partition("?")
     url, credentials = _url(rest)
     reference, _, subpath = urllib.parse.unquote(fragment).partition(":")
     if reference and (not _REF.fullmatch(reference) or ".." in reference):
-        raise BadLocation(f"{reference!r} is not a branch, tag or commit", hint=_FORM)
+        raise api.BadSource(f"{reference!r} is not a branch, tag or commit", hint=_FORM)
     return GitLocation(url, credentials, reference, _subpath(subpath), _interval(query))
 
 
@@ -75,21 +71,21 @@ def _url(text: str) -> tuple[str, str]:
         parts = urllib.parse.urlsplit(text)
         port = f":{parts.port}" if parts.port else ""
     except ValueError as error:
-        raise BadLocation(f"this is not a URL of a git repository: {error}", hint=_FORM) from error
+        raise api.BadSource(f"this is not a URL of a git repository: {error}", hint=_FORM) from error
     if parts.scheme not in PROTOCOLS:
-        raise BadLocation(
+        raise api.BadSource(
             f"a git repository cannot be reached by {parts.scheme or 'nothing'!r}: only by {', '.join(PROTOCOLS)}",
             hint=_FORM,
         )
     if any(ord(letter) <= ord(" ") for letter in text) or not (parts.netloc or parts.scheme == "file"):
-        raise BadLocation("the URL of the git repository names no host", hint=_FORM)
+        raise api.BadSource("the URL of the git repository names no host", hint=_FORM)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     if host.startswith("-") or parts.path.startswith("/-"):
-        raise BadLocation("a host or path that starts with '-' is refused", hint=_FORM)
+        raise api.BadSource("a host or path that starts with '-' is refused", hint=_FORM)
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     if parts.scheme == "ssh":
         if password:
-            raise BadLocation("ssh takes no password in the URL", hint="use a key: ssh-agent or ~/.ssh/config")
+            raise api.BadSource("ssh takes no password in the URL", hint="use a key: ssh-agent or ~/.ssh/config")
         return f"ssh://{user + '@' if user else ''}{host}{port}{parts.path}", ""
     return f"{parts.scheme}://{host}{port}{parts.path}", f"{user}:{password}" if password else user
 
@@ -97,7 +93,7 @@ def _url(text: str) -> tuple[str, str]:
 def _subpath(text: str) -> str:
     path = pathlib.PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or "\0" in text:
-        raise BadLocation(
+        raise api.BadSource(
             f"the sub-path {text!r} leads out of the repository", hint="give it from the repository's top"
         )
     return "" if str(path) == "." else str(path)
@@ -107,12 +103,12 @@ def _interval(query: str) -> float:
     interval = _DEFAULT_INTERVAL
     for name, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
         if name != "interval":
-            raise BadLocation(f"a git source knows no parameter {name!r}", hint=_FORM)
+            raise api.BadSource(f"a git source knows no parameter {name!r}", hint=_FORM)
         match = _DURATION.fullmatch(value)
         if not value or match is None:
-            raise BadLocation(f"interval={value!r} is not a duration", hint="write 30s, 5m or 1h30m")
+            raise api.BadSource(f"interval={value!r} is not a duration", hint="write 30s, 5m or 1h30m")
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
         interval = hours * 3600 + minutes * 60 + seconds
         if interval < _MINIMUM_INTERVAL:
-            raise BadLocation(f"interval={value} is too short", hint=f"at least {_MINIMUM_INTERVAL:g}s")
+            raise api.BadSource(f"interval={value} is too short", hint=f"at least {_MINIMUM_INTERVAL:g}s")
     return interval

@@ -2,7 +2,6 @@
 
 import pathlib
 
-from agent import errors
 from agent.sources import api, directory, git, git_location
 
 
@@ -12,20 +11,20 @@ def locate(
     """Give the source that a SOURCE names: a directory, a file, or ``git+URL``.
 
     ``checkouts`` is where git repositories are kept; ``prefer_checkout`` as in ``git.GitSource``. A path need not exist
-    yet. Raises ``TrimtabError`` for text that is no SOURCE.
+    yet. Raises ``BadSource`` for text that is no SOURCE.
     """
     if text.startswith(git_location.PREFIX):
         return git.GitSource(git_location.parse(text), checkouts, prefer_checkout=prefer_checkout)
     if text.startswith("oci+"):
-        raise errors.TrimtabError(
+        raise api.BadSource(
             f"{text}: sources in an image registry are not built yet", hint="use a directory or git+URL"
         )
     if not text or "\0" in text:
-        raise errors.TrimtabError("SOURCE is empty", hint="give a directory, a file, or git+URL")
+        raise api.BadSource("SOURCE is empty", hint="give a directory, a file, or git+URL")
     scheme, separator, _ = text.partition("://")
     if separator:
         known = scheme in git_location.PROTOCOLS
-        raise errors.TrimtabError(
+        raise api.BadSource(
             f"{text}: a SOURCE is a directory, a file, or git+URL",
             hint=f"for a git repository: git+{text}" if known else "",
         )

@@ -44,7 +44,7 @@ def test_load__the_file_named_by_a_variable__is_read(config: pathlib.Path) -> No
 
 
 def test_load__a_named_file_that_is_missing__is_refused() -> None:
-    with pytest.raises(settings.BadSettings, match="/nowhere/config.yaml does not exist"):
+    with pytest.raises(settings.BadSettings, match=r"/nowhere/config\.yaml does not exist"):
         settings.load({"config": "/nowhere/config.yaml"}, {})
 
 
@@ -127,7 +127,7 @@ def test_load__the_failpoints_variable__is_no_setting(config: pathlib.Path) -> N
 
 
 def test_load__a_bad_flag__is_named(config: pathlib.Path) -> None:
-    with pytest.raises(settings.BadSettings, match="^--listen: 'x' will not do"):
+    with pytest.raises(settings.BadSettings, match=r"^--listen: 'x' will not do"):
         _load(config, listen="x")
 
 

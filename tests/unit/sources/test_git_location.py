@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.sources import git_location
+from agent.sources import api, git_location
 
 GitLocation = git_location.GitLocation
 
@@ -58,7 +58,7 @@ def test_parse__what_people_write__is_understood(text: str, expected: GitLocatio
     ],
 )
 def test_parse__what_must_not_be_or_cannot_be__is_refused(text: str) -> None:
-    with pytest.raises(git_location.BadLocation):
+    with pytest.raises(api.BadSource):
         git_location.parse(text)
 
 

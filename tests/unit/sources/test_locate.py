@@ -4,8 +4,7 @@ import pathlib
 
 import pytest
 
-from agent import errors
-from agent.sources import directory, git, locate
+from agent.sources import api, directory, git, locate
 
 
 def _locate(text: str) -> object:
@@ -35,5 +34,5 @@ def test_locate__git_url__is_a_git_source() -> None:
     ],
 )
 def test_locate__what_is_no_source__is_refused_with_the_way_out(text: str, message: str) -> None:
-    with pytest.raises(errors.TrimtabError, match=message):
+    with pytest.raises(api.BadSource, match=message):
         _locate(text)
