@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Iterator
 
-from agent.model import container, health, image, ledger, network, volume
+from agent.model import container, image, network, volume
+from agent.model import health as probes
+from agent.model import ledger as memory
 from agent.model.key import Kind, ObjectKey
 
 Config = container.ContainerConfig | image.ImageConfig | network.NetworkConfig | volume.VolumeConfig
@@ -49,5 +51,5 @@ class ObservedState:
     images: tuple[image.ObservedImage, ...] = ()
     networks: tuple[network.ObservedNetwork, ...] = ()
     volumes: tuple[volume.ObservedVolume, ...] = ()
-    health: tuple[health.ObservedHealth, ...] = ()
-    ledger: tuple[ledger.LedgerEntry, ...] = ()
+    health: tuple[probes.ObservedHealth, ...] = ()
+    ledger: tuple[memory.LedgerEntry, ...] = ()
