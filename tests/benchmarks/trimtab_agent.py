@@ -1,0 +1,104 @@
+"""A Trimtab agent as users run it: ``trimtab run`` on a directory, under a root and a run directory of its own."""
+
+import contextlib
+import dataclasses
+import pathlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+
+from tests.benchmarks import images, workload
+
+_PATIENCE = 120.0
+_POLL = 0.002
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agent:
+    """A running agent."""
+
+    source: pathlib.Path
+    root: pathlib.Path
+    pid: int
+    port: int
+    archive: pathlib.Path
+
+    def drop(self, name: str, text: str) -> None:
+        """Put a manifest into the watched directory, whole."""
+        temporary = self.source / f".{name}"
+        temporary.write_text(text)
+        temporary.rename(self.source / name)
+
+    def running(self) -> int:
+        """Count the containers that run, by the engine's own records."""
+        return self._count("SELECT count(*) FROM containers WHERE body LIKE '%\"phase\":\"running\"%'")
+
+    def containers(self) -> int:
+        """Count all containers."""
+        return self._count("SELECT count(*) FROM containers")
+
+    def up(self, count: int) -> float:
+        """Drop so many containers and give the seconds until all of them run."""
+        begun = time.perf_counter()
+        self.drop("bench.yaml", workload.manifests(count, self.archive))
+        wait(lambda: self.running() == count, f"{count} running containers")
+        return time.perf_counter() - begun
+
+    def metric(self, name: str) -> float:
+        """Read one sample of the agent's own metrics; ``name`` with its labels, as it is printed."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + " "):
+                    return float(line.rpartition(" ")[2])
+        raise KeyError(name)
+
+    def _count(self, query: str) -> int:
+        with contextlib.closing(sqlite3.connect(f"file:{self.root}/engine.sqlite?mode=ro", uri=True)) as records:
+            return int(records.execute(query).fetchone()[0])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Side:
+    """Our side of the comparison: a new agent each turn, with the image loaded before anything is measured."""
+
+    work: pathlib.Path
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[Agent]:
+        """Start an agent that has the image, and remove it with all that it made."""
+        home = self.work / "trimtab"
+        shutil.rmtree(home, ignore_errors=True)
+        (home / "source").mkdir(parents=True)
+        archive = images.oci_archive(self.work)
+        port = 19469
+        flags = ["--root", str(home / "root"), "--run-dir", str(home / "run")]
+        command = [sys.executable, "-m", "agent", *flags]
+        with (home / "agent.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "run", str(home / "source"), "--listen", f"127.0.0.1:{port}"], stdout=log, stderr=log
+            )
+        agent = Agent(home / "source", home / "root", process.pid, port, archive)
+        try:
+            wait(lambda: (home / "root" / "engine.sqlite").exists() and agent.containers() == 0, "the agent")
+            agent.up(1)
+            yield agent
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_PATIENCE)
+            subprocess.run([*command, "delete", str(home / "source")], check=True, capture_output=True)
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(sqlite3.OperationalError):
+            if condition():
+                return
+        time.sleep(_POLL)
+    raise TimeoutError(f"{what}: not within {_PATIENCE:g} s")
