@@ -126,6 +126,23 @@ def observed_container(record: table.ContainerRecord) -> container.ObservedConta
     )
 
 
+def observed_volume(record: volumes.VolumeRecord) -> volume.ObservedVolume:
+    """Say a volume of the engine in the house's words."""
+    policy = dict(record.labels).get(DELETION_POLICY_LABEL, volume.DeletionPolicy.RETAIN.value)
+    config = volume.VolumeConfig(
+        name=record.name,
+        driver=volume.VolumeDriver.LOCAL,
+        labels=without_ownership(record.labels),
+        deletion_policy=volume.DeletionPolicy(policy),
+    )
+    return volume.ObservedVolume(record.name, config, record.labels, str(record.path), record.created_at)
+
+
+def owned(labels: Pairs) -> Pairs:
+    """Give the labels that are not the user's."""
+    return tuple(pair for pair in labels if pair[0].startswith(PREFIX))
+
+
 def attachment(one: container.NetworkAttachment) -> specs.Attachment:
     """Say a place in a network in the engine's words."""
     return specs.Attachment(one.network, one.aliases, one.ipv4)

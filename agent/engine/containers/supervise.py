@@ -7,6 +7,7 @@ Order matters. The record says ``exited`` before anything is taken away, so that
 import asyncio
 import contextlib
 import dataclasses
+import os
 import signal as signals
 from collections.abc import Callable
 from typing import Self
@@ -80,9 +81,13 @@ class Supervisor:
         if record.run is None:
             return
         descriptor = liveness.open_alive(record.run.pid, record.run.pid_started)
-        if descriptor is not None:
-            with contextlib.closing(liveness.Pidfd(descriptor)) as process:
-                process.send(number)
+        if descriptor is None:
+            return
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                signals.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
 
     async def ended_within(self, container_id: str, seconds: float) -> bool:
         """Wait until a container has ended and is cleaned up; False where it still runs after so many seconds."""

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 from agent.engine import errors, layout, records
+from agent.engine.volumes import seed
 from agent.kit import failpoint
 
 SCHEMA = """
@@ -77,6 +78,8 @@ class Volumes:
         """Finish removals that were cut short. Data without a record stays: it is never thrown away on doubt."""
         for row in self._database.query("SELECT name FROM volumes WHERE removing"):
             self._finish_removal(row["name"])
+        for volume in self.list():
+            seed.discard_unfinished(volume.path)
 
     def _finish_removal(self, name: str) -> None:
         if self._database.first("SELECT 1 FROM volumes WHERE name = ? AND removing", (name,)):

@@ -1,0 +1,99 @@
+"""The roles of the native runtime beside containers: images, networks and volumes."""
+
+import dataclasses
+
+from agent.drivers.native import failures, translate
+from agent.engine import engine as engines
+from agent.model import image, network, volume
+from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
+from agent.runtime import api, errors
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Images:
+    """``runtime.api.Images`` over the engine."""
+
+    engine: engines.Engine
+
+    async def list(self) -> tuple[image.ObservedImage, ...]:
+        """Give all images, sorted by reference."""
+        return tuple(
+            image.ObservedImage(record.id, record.reference, record.labels, record.size)
+            for record in self.engine.images.list()
+        )
+
+    async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
+        """Pull or load it."""
+
+        def report(message: str, done: int = 0, total: int | None = None) -> None:
+            progress(api.Progress(message, done, total))
+
+        with failures.translated():
+            match config.source:
+                case image.PullSource():
+                    stored = await self.engine.images.pull(config.reference, config.source.platform, labels, report)
+                case image.ArchiveSource():
+                    stored = await self.engine.images.load(config.source.path, config.reference, labels, report)
+        return image.ObservedImage(stored.id, stored.reference, stored.labels, stored.size)
+
+    async def remove(self, reference: str) -> None:
+        """Drop the reference, and the content that nothing else uses."""
+        with failures.translated():
+            stored = self.engine.images.get(reference)
+            users = [record.name for record in self.engine.table.all() if record.spec.image == reference]
+            if users:
+                raise errors.InUse(f"image {reference} is used by {', '.join(users)}", hint="remove the container first")
+            held = frozenset(record.image_id for record in self.engine.table.all())
+            await self.engine.images.remove(stored.reference, held)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Networks:
+    """``runtime.api.Networks`` over the engine."""
+
+    engine: engines.Engine
+
+    async def list(self) -> tuple[network.ObservedNetwork, ...]:
+        """Give all networks, sorted by name."""
+        return tuple(translate.observed_network(record) for record in self.engine.networks.list())
+
+    async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
+        """Make it, or mend it."""
+        with failures.translated():
+            await self.engine.networks.create(translate.network_spec(config, labels))
+
+    async def remove(self, name: str) -> None:
+        """Remove it."""
+        with failures.translated():
+            await self.engine.networks.remove(name)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volumes:
+    """``runtime.api.Volumes`` over the engine. The deletion policy is a label: the engine deletes nothing by itself."""
+
+    engine: engines.Engine
+
+    async def list(self) -> tuple[volume.ObservedVolume, ...]:
+        """Give all volumes, sorted by name."""
+        return tuple(translate.observed_volume(record) for record in self.engine.volumes.list())
+
+    async def create(self, config: volume.VolumeConfig, labels: Pairs) -> None:
+        """Make it, or give an existing one its new labels."""
+        policy = (DELETION_POLICY_LABEL, config.deletion_policy.value)
+        with failures.translated():
+            self.engine.volumes.create(
+                config.name, pairs((*config.labels, *labels, policy)), self.engine.clock.now()
+            )
+
+    async def remove(self, name: str) -> None:
+        """Remove it and its data."""
+        with failures.translated():
+            users = [
+                record.name
+                for record in self.engine.table.all()
+                if any(mount.type == "volume" and mount.source == name for mount in record.spec.mounts)
+            ]
+            if users:
+                raise errors.InUse(f"volume {name} is used by {', '.join(users)}", hint="remove the container first")
+            self.engine.volumes.remove(name)

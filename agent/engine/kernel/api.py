@@ -1,0 +1,32 @@
+"""What the engine asks of the kernel."""
+
+from typing import Protocol
+
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_BIND = 4096
+MNT_DETACH = 2
+CLONE_NEWNET = 0x40000000
+
+
+class Kernel(Protocol):
+    """System calls. Each raises ``OSError`` with the path that it was about."""
+
+    def mount(self, source: str, target: str, kind: str, flags: int, data: str) -> None:
+        """Mount, as mount(2) does."""
+
+    def umount(self, target: str, flags: int) -> None:
+        """Unmount, as umount2(2) does."""
+
+    def open_in_root(self, root: int, path: str, flags: int) -> int:
+        """openat2(2) with RESOLVE_IN_ROOT: ``path`` is resolved as if ``root`` were the root directory, links included.
+
+        Nothing in a tree, however hostile, leads out of it. The caller closes the descriptor.
+        """
+
+    def unshare(self, flags: int) -> None:
+        """Leave namespaces, for the calling thread, as unshare(2) does."""
+
+    def mounts(self) -> tuple[str, ...]:
+        """Give the targets of all mounts, innermost last."""

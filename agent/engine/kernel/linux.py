@@ -1,0 +1,57 @@
+"""The kernel itself, by libc."""
+
+import ctypes
+import os
+import pathlib
+import re
+
+_OPENAT2 = 437
+"""The system call's number, the same on every architecture (since Linux 5.6)."""
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_IN_ROOT = 0x10
+_OCTAL = re.compile(r"\\(\d{3})")
+
+
+class _OpenHow(ctypes.Structure):
+    """``struct open_how`` of openat2(2)."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+class LinuxKernel:
+    """``kernel.api.Kernel`` by system calls."""
+
+    def __init__(self) -> None:
+        """Load libc; nothing is called yet."""
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def mount(self, source: str, target: str, kind: str, flags: int, data: str) -> None:
+        """Mount, as mount(2) does."""
+        words = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
+        self._check(self._libc.mount(*words), target)
+
+    def umount(self, target: str, flags: int) -> None:
+        """Unmount, as umount2(2) does."""
+        self._check(self._libc.umount2(target.encode(), flags), target)
+
+    def open_in_root(self, root: int, path: str, flags: int) -> int:
+        """openat2(2) with RESOLVE_IN_ROOT."""
+        how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+        encoded = os.fsencode(path)
+        descriptor = self._libc.syscall(_OPENAT2, root, encoded, ctypes.byref(how), ctypes.sizeof(how))
+        return self._check(descriptor, path)
+
+    def unshare(self, flags: int) -> None:
+        """Leave namespaces, for the calling thread."""
+        self._check(self._libc.unshare(flags), "unshare")
+
+    def mounts(self) -> tuple[str, ...]:
+        """Read /proc/self/mountinfo."""
+        lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+        return tuple(_OCTAL.sub(lambda code: chr(int(code[1], 8)), line.split()[4]) for line in lines)
+
+    def _check(self, result: int, path: str) -> int:
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
+        return result

@@ -1,0 +1,54 @@
+"""A fresh volume starts with what the image has at the place where it is mounted, as people know it from Docker."""
+
+import os
+import pathlib
+import secrets
+import shutil
+
+from agent.engine import errors
+from agent.engine.kernel import api as kernel_api
+from agent.kit import failpoint, processes
+
+_SEED = failpoint.register("volumes.seed")
+
+
+async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, volume: pathlib.Path) -> None:
+    """Fill an empty volume from the directory ``inside`` of a mounted root file system; anything else is left alone.
+
+    The copy is made beside the volume and takes its place by one rename, so that a volume is empty or complete. The path
+    is resolved as the container will see it: a link in an image never leads out of it.
+    """
+    if any(volume.iterdir()):
+        return
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        source = kernel.openat2_in_root(root, inside.lstrip("/") or ".", os.O_RDONLY | os.O_DIRECTORY, 0)
+    except OSError:  # the image has nothing there, or a file: the volume stays empty
+        return
+    finally:
+        os.close(root)
+    try:
+        await _copy(source, volume)
+    finally:
+        os.close(source)
+
+
+def discard_unfinished(volume: pathlib.Path) -> None:
+    """Take away copies that a crash cut short."""
+    for left_over in volume.parent.glob("seed-*"):
+        shutil.rmtree(left_over)
+
+
+async def _copy(source: int, volume: pathlib.Path) -> None:
+    copy = volume.with_name(f"seed-{secrets.token_hex(4)}")
+    options = processes.Options(pass_fds=(source,), timeout=None)
+    try:
+        completed = await processes.run(["cp", "-a", "--", f"/proc/self/fd/{source}/.", str(copy)], options)
+        if completed.returncode:
+            said = completed.stderr.decode(errors="replace").strip()[-500:]
+            raise errors.Unavailable(f"volume {volume.parent.name} cannot be filled from the image: {said}")
+        _SEED.hit()
+        copy.rename(volume)
+    finally:
+        if copy.exists():
+            shutil.rmtree(copy)
