@@ -28,5 +28,8 @@ class Kernel(Protocol):
     def unshare(self, flags: int) -> None:
         """Leave namespaces, for the calling thread, as unshare(2) does."""
 
+    def sync(self, path: str) -> None:
+        """Bring the file system that ``path`` lies on to the disk, as syncfs(2) does: cheaper than many fsyncs."""
+
     def mounts(self) -> tuple[str, ...]:
         """Give the targets of all mounts, innermost last."""

@@ -45,6 +45,14 @@ class LinuxKernel:
         """Leave namespaces, for the calling thread."""
         self._check(self._libc.unshare(flags), "unshare")
 
+    def sync(self, path: str) -> None:
+        """Bring a file system to the disk."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._check(self._libc.syncfs(descriptor), path)
+        finally:
+            os.close(descriptor)
+
     def mounts(self) -> tuple[str, ...]:
         """Read /proc/self/mountinfo."""
         lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()

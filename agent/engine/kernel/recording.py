@@ -31,6 +31,10 @@ class RecordingKernel:
         """Remember the wish."""
         self.calls.append(("unshare", flags))
 
+    def sync(self, path: str) -> None:
+        """Remember the wish."""
+        self.calls.append(("sync", path))
+
     def mounts(self) -> tuple[str, ...]:
         """Give what is mounted by the calls so far."""
         return tuple(self.mounted)
