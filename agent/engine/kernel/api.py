@@ -14,19 +14,20 @@ class Kernel(Protocol):
     """System calls. Each raises ``OSError`` with the path that it was about."""
 
     def mount(self, source: str, target: str, kind: str, flags: int, data: str) -> None:
-        """Mount, as mount(2) does."""
+        """Put a file system into the tree."""
 
     def umount(self, target: str, flags: int) -> None:
-        """Unmount, as umount2(2) does."""
+        """Take a file system out of the tree."""
 
     def open_in_root(self, root: int, path: str, flags: int) -> int:
-        """openat2(2) with RESOLVE_IN_ROOT: ``path`` is resolved as if ``root`` were the root directory, links included.
+        """Open beneath a directory: ``path`` is resolved as if ``root`` were ``/``, links included.
 
-        Nothing in a tree, however hostile, leads out of it. The caller closes the descriptor.
+        This is openat2(2) with RESOLVE_IN_ROOT: nothing in a tree, however hostile, leads out of it. The caller closes the
+        descriptor.
         """
 
     def unshare(self, flags: int) -> None:
-        """Leave namespaces, for the calling thread, as unshare(2) does."""
+        """Give the calling thread namespaces of its own."""
 
     def sync(self, path: str) -> None:
         """Bring the file system that ``path`` lies on to the disk, as syncfs(2) does: cheaper than many fsyncs."""

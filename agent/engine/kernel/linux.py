@@ -26,7 +26,7 @@ class LinuxKernel:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def mount(self, source: str, target: str, kind: str, flags: int, data: str) -> None:
-        """Mount, as mount(2) does."""
+        """Put a file system into the tree."""
         words = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
         self._check(self._libc.mount(*words), target)
 
@@ -35,7 +35,7 @@ class LinuxKernel:
         self._check(self._libc.umount2(target.encode(), flags), target)
 
     def open_in_root(self, root: int, path: str, flags: int) -> int:
-        """openat2(2) with RESOLVE_IN_ROOT."""
+        """Open beneath a directory, never out of it."""
         how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
         encoded = os.fsencode(path)
         descriptor = self._libc.syscall(_OPENAT2, root, encoded, ctypes.byref(how), ctypes.sizeof(how))

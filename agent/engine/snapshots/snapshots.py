@@ -1,4 +1,4 @@
-"""Unpacked layers on disk, by chain id: what lies below a layer is part of its name, so that sharing is always right."""
+"""Unpacked layers on disk, by chain id: what lies below a layer is part of its name, so sharing is always right."""
 
 import asyncio
 import pathlib

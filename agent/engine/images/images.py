@@ -1,0 +1,274 @@
+"""Images: what a reference stands for, ready to run; pulled, loaded, removed, and never half there.
+
+A reference is recorded last, when manifest, config and layers are verified and unpacked. What no reference leads to is
+removed by ``collect``, which is also what a removal ends with.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import pathlib
+import platform as machine
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+from agent.engine import errors, records
+from agent.engine.content import store
+from agent.engine.images import archive
+from agent.engine.registry import client
+from agent.engine.snapshots import snapshots
+from agent.kit import failpoint, locks
+from agent.oci import descriptor, document, image_config, manifest, mediatypes, platform, reference
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS images (
+    reference TEXT PRIMARY KEY,
+    manifest TEXT NOT NULL,
+    config TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    size INTEGER NOT NULL
+);
+"""
+
+_RECORD = failpoint.register("images.record")
+_REMOVE = failpoint.register("images.remove")
+
+Labels = tuple[tuple[str, str], ...]
+Report = Callable[[str], None]
+"""Told, in a few words, how far a pull or load has got."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image that is ready to run."""
+
+    reference: str
+    id: str
+    """Digest of the image config."""
+    config: image_config.ImageConfig
+    lower_dirs: tuple[pathlib.Path, ...]
+    """The unpacked layers, topmost first."""
+    labels: Labels
+    size: int
+    """Bytes of manifest, config and layers as stored."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """A line of the list of images."""
+
+    reference: str
+    id: str
+    labels: Labels
+    size: int
+
+
+class Images:
+    """All images of an instance."""
+
+    def __init__(
+        self,
+        database: records.Database,
+        content: store.ContentStore,
+        layers: snapshots.Snapshots,
+        registry: client.RegistryClient,
+    ) -> None:
+        """Nothing is read or made yet."""
+        self._database = database
+        self._content = content
+        self._layers = layers
+        self._registry = registry
+        self._locks = locks.KeyedLocks()
+        self._under_way = 0
+        self._held: frozenset[str] | None = None
+
+    def list(self) -> tuple[ImageRecord, ...]:
+        """Give all images, sorted by reference."""
+        rows = self._database.query("SELECT * FROM images ORDER BY reference")
+        return tuple(ImageRecord(row["reference"], row["config"], _labels(row), row["size"]) for row in rows)
+
+    def get(self, name: str) -> StoredImage:
+        """Give one image. Raises ``errors.NotFound``."""
+        row = self._database.first("SELECT * FROM images WHERE reference = ?", (name,))
+        if row is None:
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        config = image_config.parse(self._content.read(row["config"]))
+        found = [self._layers.find(chain_id) for chain_id in image_config.chain_ids(config.diff_ids)]
+        lower = tuple(path for path in reversed(found) if path is not None)
+        if len(lower) != len(found):
+            raise errors.NotFound(f"image {name} lacks an unpacked layer", reason="ImageNotFound")
+        return StoredImage(name, row["config"], config, lower, _labels(row), row["size"])
+
+    async def pull(self, name: str, wanted: str, labels: Labels, report: Report) -> StoredImage:
+        """Pull an image from its registry for a platform (``os/arch[/variant]``; empty: this host's).
+
+        Raises ``errors.Unavailable`` (``ImagePullFailed``), ``errors.NotFound`` (``ImageNotFound``),
+        ``errors.Refused``.
+        """
+        source = reference.parse(name)
+        async with self._locks.hold(name), self._at_work():
+            report(f"resolving {name}")
+            fetched = await self._registry.manifest(source)
+
+            async def remote(child: descriptor.Descriptor) -> bytes:
+                return (await self._registry.manifest(dataclasses.replace(source, digest=child.digest))).data
+
+            chosen = await _choose(fetched.data, fetched.media_type, _platform(wanted), remote)
+            parsed = _image(chosen)
+            blobs = {
+                blob.digest: blob for blob in (parsed.config, *parsed.layers) if not self._content.has(blob.digest)
+            }
+            report(f"fetching {len(blobs)} blobs, {sum(blob.size for blob in blobs.values())} bytes")
+            await self._registry.fetch(source, tuple(blobs.values()), self._content)
+            return await self._keep(name, chosen, labels, report)
+
+    async def load(self, path: pathlib.Path, name: str, labels: Labels, report: Report) -> StoredImage:
+        """Load an image from an archive and keep it under ``name``, replacing what was there.
+
+        Raises ``errors.NotFound`` (``ArchiveNotFound``), ``errors.Refused``, ``errors.Unavailable`` (``DiskFull``).
+        """
+        async with self._locks.hold(name), self._at_work():
+            report(f"reading {path}")
+            data = await asyncio.to_thread(archive.read, path, self._content)
+
+            async def local(child: descriptor.Descriptor) -> bytes:
+                return self._content.read(child.digest)
+
+            with _told(path):
+                chosen = await _choose(data, "", _platform(""), local)
+            return await self._keep(name, chosen, labels, report)
+
+    def remove(self, name: str, held: frozenset[str]) -> None:
+        """Drop a reference, and the content that nothing needs; ``held``: the images (ids) that containers run from.
+
+        Raises ``errors.NotFound``.
+        """
+        if not self._database.execute("DELETE FROM images WHERE reference = ?", (name,)):
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        _REMOVE.hit()
+        self.collect(held)
+
+    def collect(self, held: frozenset[str]) -> None:
+        """Remove all content that no image leads to. Put off while a pull or load is under way: it ends with one."""
+        if self._under_way:
+            self._held = held
+            return
+        blobs, chains = self._needed(held)
+        self._layers.retain(chains)
+        self._layers.collect()
+        for blob in self._content.digests() - blobs:
+            self._content.delete(blob)
+        self._write_index()
+
+    def leftovers(self, held: frozenset[str]) -> tuple[str, ...]:
+        """Name content that no image leads to, and what is half written. For the leak check."""
+        blobs, _ = self._needed(held)
+        found = [f"blob {blob}" for blob in sorted(self._content.digests() - blobs)]
+        found += [f"ingest {name}" for name in self._content.unfinished()]
+        return (*found, *(f"snapshot {name}" for name in self._layers.strangers()))
+
+    def _needed(self, held: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Give the blobs and the chain ids that images and containers lead to."""
+        blobs: set[str] = set()
+        configs: set[str] = {config for config in held if self._content.has(config)}
+        for row in self._database.query("SELECT manifest, config FROM images"):
+            parsed = _image(self._content.read(row["manifest"]))
+            blobs |= {row["manifest"], *(layer.digest for layer in parsed.layers)}
+            configs.add(row["config"])
+        chains = {
+            chain_id
+            for config in configs
+            for chain_id in image_config.chain_ids(image_config.parse(self._content.read(config)).diff_ids)
+        }
+        return frozenset(blobs | configs), frozenset(chains)
+
+    @contextlib.asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[None]:
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way and self._held is not None:
+                held, self._held = self._held, None
+                self.collect(held)
+
+    async def _keep(self, name: str, data: bytes, labels: Labels, report: Report) -> StoredImage:
+        """Unpack what is not unpacked yet, and record the reference."""
+        parsed = _image(data)
+        stored = self._content.put(mediatypes.MANIFEST, data)
+        with _told(name):
+            config = image_config.parse(self._content.read(parsed.config.digest))
+        if len(config.diff_ids) != len(parsed.layers):
+            raise errors.Refused(f"{name}: the config and the manifest differ in the number of layers")
+        for number, chain_id in enumerate(image_config.chain_ids(config.diff_ids)):
+            report(f"unpacking layer {number + 1} of {len(parsed.layers)}")
+            blob = self._content.path(parsed.layers[number].digest)
+            await self._layers.ensure(chain_id, config.diff_ids[number], blob)
+        size = stored.size + parsed.config.size + sum(layer.size for layer in parsed.layers)
+        self._database.execute(
+            "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size) VALUES (?, ?, ?, ?, ?)",
+            (name, stored.digest, parsed.config.digest, json.dumps(labels), size),
+        )
+        _RECORD.hit()
+        self._write_index()
+        return self.get(name)
+
+    def _write_index(self) -> None:
+        rows = self._database.query("SELECT reference, manifest FROM images ORDER BY reference")
+        self._content.write_index(
+            descriptor.Descriptor(
+                mediatypes.MANIFEST,
+                row["manifest"],
+                self._content.path(row["manifest"]).stat().st_size,
+                annotations=(("org.opencontainers.image.ref.name", row["reference"]),),
+            )
+            for row in rows
+        )
+
+
+async def _choose(
+    data: bytes,
+    media_type: str,
+    wanted: platform.Platform,
+    fetch: Callable[[descriptor.Descriptor], Awaitable[bytes]],
+) -> bytes:
+    """Give the manifest for a platform: the document itself, or the one that an index names for it."""
+    with _told("the image"):
+        parsed = manifest.parse(data, media_type)
+    if isinstance(parsed, manifest.Manifest):
+        return data
+    index = platform.choose(wanted, [child.platform for child in parsed.manifests])
+    if index is None:
+        offered = ", ".join(sorted({str(child.platform) for child in parsed.manifests if child.platform})) or "nothing"
+        raise errors.NotFound(
+            f"the image is not made for {wanted}", hint=f"it is made for {offered}", reason="PlatformNotFound"
+        )
+    return await fetch(parsed.manifests[index])
+
+
+def _image(data: bytes) -> manifest.Manifest:
+    with _told("the image"):
+        parsed = manifest.parse(data)
+    if not isinstance(parsed, manifest.Manifest):
+        raise errors.Refused("an index names another index where an image should be", reason="ImageRefused")
+    unknown = [layer.media_type for layer in parsed.layers if layer.media_type not in mediatypes.LAYERS]
+    if unknown:
+        raise errors.Refused(f"the image has layers of unknown type {unknown[0][:100]!r}", reason="ImageRefused")
+    return parsed
+
+
+@contextlib.contextmanager
+def _told(what: object) -> Iterator[None]:
+    try:
+        yield
+    except document.Malformed as error:
+        raise errors.Refused(f"{what}: {error}", reason="ImageRefused") from error
+
+
+def _platform(wanted: str) -> platform.Platform:
+    return platform.parse(wanted) if wanted else platform.of_machine(machine.machine())
+
+
+def _labels(row: records.Row) -> Labels:
+    return tuple((key, value) for key, value in json.loads(row["labels"]))
