@@ -19,11 +19,13 @@ from agent.kit import failpoint
 
 CONFIG_PATH = pathlib.Path("/etc/trimtab/config.yaml")
 CONFIG_VARIABLE = "TRIMTAB_CONFIG"
+SOURCE_VARIABLE = "TRIMTAB_SOURCE"
+"""What stands for SOURCE where a command is given none: a service's unit has a place for it then."""
 VARIABLE_PREFIX = "TRIMTAB_"
 _ROOT = "/var/lib/trimtab"
 _RUN_DIR = "/run/trimtab"
 _MAXIMUM_CONFIG_SIZE = 1024 * 1024
-_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, failpoint.VARIABLE})
+_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, SOURCE_VARIABLE, failpoint.VARIABLE})
 
 T = TypeVar("T")
 

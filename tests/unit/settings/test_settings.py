@@ -122,8 +122,9 @@ def test_load__an_unknown_variable__is_refused_with_the_likely_one(config: pathl
         _load(config, environment={"TRIMTAB_ROTO": "/x"})
 
 
-def test_load__the_failpoints_variable__is_no_setting(config: pathlib.Path) -> None:
-    assert _load(config, environment={"TRIMTAB_FAILPOINTS": "x=kill"}) == settings.Settings()
+def test_load__variables_that_are_read_elsewhere__are_no_settings(config: pathlib.Path) -> None:
+    environment = {"TRIMTAB_FAILPOINTS": "x=kill", "TRIMTAB_SOURCE": "/etc/trimtab/manifests"}
+    assert _load(config, environment=environment) == settings.Settings()
 
 
 def test_load__a_bad_flag__is_named(config: pathlib.Path) -> None:

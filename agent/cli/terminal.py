@@ -1,0 +1,73 @@
+"""Writing to the terminal: results to stdout, diagnostics to stderr, colours only where somebody sees them.
+
+Plain ``print`` where nothing is coloured: rich is imported by the commands that draw with it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from agent import errors
+from agent.kit import canonical
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def result(text: str) -> None:
+    """Print a line of the result."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Print a line for people beside the result."""
+    sys.stderr.write(text + "\n")
+
+
+def result_json(value: object) -> None:
+    """Print a value as JSON: indented and with sorted keys, so that two outputs can be compared."""
+    result(json.dumps(canonical.plain(value), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def failure(error: errors.TrimtabError) -> None:
+    """Tell an expected error, and the way out on a line of its own."""
+    note(f"{style('error:', 'red', sys.stderr)} {error.message}")
+    if error.hint:
+        note(f"{style(' hint:', 'cyan', sys.stderr)} {error.hint}")
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Tell whether colours are wanted there: a terminal, and neither ``NO_COLOR`` nor ``TERM=dumb``."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def style(text: str, name: str, stream: TextIO) -> str:
+    """Give text in a style (words of ``bold dim red green yellow cyan``), or as it is where nobody sees colours."""
+    codes = [_STYLES[word] for word in name.split() if word in _STYLES]
+    if not text or not codes or not is_coloured(stream):
+        return text
+    return f"\033[{';'.join(codes)}m{text}\033[0m"
+
+
+def printable(text: str) -> str:
+    """Give text without what a terminal would obey: names and messages may come from hostile manifests."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print an aligned table; the last column is not padded."""
+    lines = [tuple(headings), *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for number, line in enumerate(lines):
+        cells = [cell.ljust(width) for cell, width in zip(line[:-1], widths, strict=False)]
+        text = "  ".join((*cells, line[-1])).rstrip()
+        result(style(text, "bold", sys.stdout) if number == 0 else text)
+
+
+def age(seconds: float) -> str:
+    """Give a duration as kubectl does: ``45s``, ``3m``, ``5h``, ``12d``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{max(0, int(seconds))}s"
