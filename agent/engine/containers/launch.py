@@ -98,7 +98,9 @@ class Launcher:
         (bundle / "config.json").write_text(json.dumps(bundle_spec.build(inputs)))
         return bundle
 
-    def _root_file_system(self, record: table.ContainerRecord, bundle: pathlib.Path, lower: tuple[pathlib.Path, ...]) -> None:
+    def _root_file_system(
+        self, record: table.ContainerRecord, bundle: pathlib.Path, lower: tuple[pathlib.Path, ...]
+    ) -> None:
         own = self.rooms.where.containers / record.id
         for folder in (bundle / "rootfs", own / "upper", own / "work", own / "log"):
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ class Kernel(Protocol):
     def open_in_root(self, root: int, path: str, flags: int) -> int:
         """Open beneath a directory: ``path`` is resolved as if ``root`` were ``/``, links included.
 
-        This is openat2(2) with RESOLVE_IN_ROOT: nothing in a tree, however hostile, leads out of it. The caller closes the
-        descriptor.
+        This is openat2(2) with RESOLVE_IN_ROOT: nothing in a tree, however hostile, leads out of it. The caller
+        closes the descriptor.
         """
 
     def unshare(self, flags: int) -> None:

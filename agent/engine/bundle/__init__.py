@@ -1,0 +1,1 @@
+"""Bundles: what is asked for and what the image says, as the configuration that an OCI runtime takes."""

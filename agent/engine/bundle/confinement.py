@@ -1,0 +1,51 @@
+"""Docker's defaults for what a container may do, and changes to them."""
+
+from agent.engine import errors
+from agent.engine.containers import spec
+
+DEFAULT_CAPABILITIES = (
+    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
+    *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+)
+_OTHER_CAPABILITIES = (
+    *("AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "IPC_LOCK"),
+    *("IPC_OWNER", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "NET_BROADCAST", "PERFMON"),
+    *("SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM"),
+)
+ALL_CAPABILITIES = frozenset(DEFAULT_CAPABILITIES + _OTHER_CAPABILITIES)
+
+MASKED_PATHS = (
+    *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
+    *("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"),
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_DEVICES = (  # type, major, minor: null, zero, full, tty, urandom, random, ptys, ptmx
+    *(("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 5, 0), ("c", 1, 9), ("c", 1, 8)),
+    *(("c", 136, None), ("c", 5, 2)),
+)
+
+
+def capabilities(confinement: spec.Confinement) -> tuple[str, ...]:
+    """Give the capabilities (without ``CAP_``, sorted): the defaults, less what is dropped, with what is added.
+
+    ``ALL`` dropped and some added means just those. Raises ``errors.Refused`` for one that does not exist.
+    """
+    unknown = sorted({*confinement.cap_add, *confinement.cap_drop} - ALL_CAPABILITIES - {"ALL"})
+    if unknown:
+        raise errors.Refused(f"there is no capability {unknown[0]}", hint="see capabilities(7)", reason="StartFailed")
+    kept = ALL_CAPABILITIES if "ALL" in confinement.cap_add else frozenset(DEFAULT_CAPABILITIES)
+    dropped = frozenset(confinement.cap_drop)
+    kept = frozenset() if "ALL" in dropped else kept - dropped
+    return tuple(sorted(kept | (frozenset(confinement.cap_add) - {"ALL"})))
+
+
+def device_rules() -> list[dict[str, object]]:
+    """Give the device cgroup's rules: nothing, but making nodes and the harmless devices."""
+    rules: list[dict[str, object]] = [{"allow": False, "access": "rwm"}]
+    rules += [{"allow": True, "type": kind, "access": "m"} for kind in ("c", "b")]
+    for kind, major, minor in _DEVICES:
+        rule: dict[str, object] = {"allow": True, "type": kind, "major": major, "access": "rwm"}
+        rules.append(rule if minor is None else {**rule, "minor": minor})
+    return rules

@@ -1,0 +1,92 @@
+"""The distribution's seccomp profile, from the form that Docker and Podman share into the runtime specification's.
+
+A profile's entries are conditional on architectures and on capabilities that the container has: what a container may
+not do by capability, it may not even ask the kernel for.
+"""
+
+import functools
+import json
+import pathlib
+import platform
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agent.engine import errors
+
+PROFILE = pathlib.Path("/usr/share/containers/seccomp.json")
+_ARCHITECTURES = {
+    "x86_64": ("amd64", "SCMP_ARCH_X86_64"),
+    "aarch64": ("arm64", "SCMP_ARCH_AARCH64"),
+    "armv7l": ("arm", "SCMP_ARCH_ARM"),
+    "riscv64": ("riscv64", "SCMP_ARCH_RISCV64"),
+    "ppc64le": ("ppc64le", "SCMP_ARCH_PPC64LE"),
+    "s390x": ("s390x", "SCMP_ARCH_S390X"),
+}
+
+
+def filter_for(capabilities: tuple[str, ...]) -> dict[str, Any]:
+    """Give ``linux.seccomp`` for a container with these capabilities. Raises ``errors.Refused`` without a profile."""
+    try:
+        changed = PROFILE.stat().st_mtime_ns
+    except FileNotFoundError as error:
+        raise errors.Refused(
+            f"the seccomp profile {PROFILE} is missing",
+            hint="apt-get install golang-github-containers-common",
+            reason="NoSeccompProfile",
+        ) from error
+    return _cached(changed, capabilities, platform.machine())
+
+
+@functools.lru_cache(maxsize=64)
+def _cached(_changed: int, capabilities: tuple[str, ...], machine: str) -> dict[str, Any]:
+    return translate(json.loads(PROFILE.read_bytes()), frozenset(capabilities), machine)
+
+
+def translate(profile: Mapping[str, Any], capabilities: frozenset[str], machine: str) -> dict[str, Any]:
+    """Choose the entries that hold for this container on this machine."""
+    go_name, seccomp_name = _ARCHITECTURES.get(machine, ("", ""))
+    chosen = [
+        _entry(entry)
+        for entry in profile.get("syscalls", [])
+        if _holds(entry.get("includes") or {}, capabilities, go_name, all_of=True)
+        and not _holds(entry.get("excludes") or {}, capabilities, go_name, all_of=False)
+    ]
+    told: dict[str, Any] = {
+        "defaultAction": profile["defaultAction"],
+        "architectures": _architectures(profile.get("archMap") or [], seccomp_name),
+        "syscalls": chosen,
+    }
+    if "defaultErrnoRet" in profile:
+        told["defaultErrnoRet"] = profile["defaultErrnoRet"]
+    return told
+
+
+def _holds(condition: Mapping[str, Any], capabilities: frozenset[str], machine: str, *, all_of: bool) -> bool:
+    """Tell whether a condition holds: all parts of an inclusion must (an empty one does), any part of an exclusion."""
+    parts = []
+    if condition.get("caps"):
+        wanted = [name.removeprefix("CAP_") in capabilities for name in condition["caps"]]
+        parts.append(all(wanted) if all_of else any(wanted))
+    if condition.get("arches"):
+        parts.append(machine in condition["arches"])
+    return all(parts) if all_of else any(parts)
+
+
+def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    names = entry.get("names") or [entry["name"]]
+    told: dict[str, Any] = {"names": list(names), "action": entry["action"]}
+    if entry.get("args"):
+        told["args"] = [
+            {key: argument[key] for key in ("index", "value", "valueTwo", "op") if key in argument}
+            for argument in entry["args"]
+        ]
+    if entry.get("errnoRet") is not None:
+        told["errnoRet"] = entry["errnoRet"]
+    return told
+
+
+def _architectures(known: Iterable[Mapping[str, Any]], machine: str) -> list[str]:
+    for entry in known:
+        if entry.get("architecture") == machine:
+            return [machine, *(entry.get("subArchitectures") or [])]
+    return [machine] if machine else []

@@ -1,0 +1,56 @@
+"""Where the controllers are mounted. On hybrid hosts v2 is there too, but without controllers: v1 counts then."""
+
+import dataclasses
+import functools
+import pathlib
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """The cgroup mounts of a host."""
+
+    v1: tuple[tuple[str, str], ...]
+    """(controller, mount point), sorted; ``name=systemd`` has a named hierarchy of its own."""
+    v2: str | None
+
+    @property
+    def mode(self) -> str:
+        """Give ``v1``, ``v2`` or ``hybrid``."""
+        if self.v2 is None:
+            return "v1"
+        return "hybrid" if self.v1 else "v2"
+
+    def directory(self, controller: str, cgroup: str) -> pathlib.Path | None:
+        """Give a cgroup's directory for a controller; ``None`` where nothing controls it."""
+        mount = dict(self.v1).get(controller)
+        if mount is None and not self.v1:
+            mount = self.v2
+        return pathlib.Path(mount, cgroup) if mount else None
+
+    def roots(self) -> tuple[pathlib.Path, ...]:
+        """Give every mount point."""
+        points = {point for _, point in self.v1} | ({self.v2} if self.v2 else set())
+        return tuple(pathlib.Path(point) for point in sorted(points))
+
+
+def parse(mountinfo: str) -> Hierarchy:
+    """Read the cgroup mounts out of /proc/self/mountinfo (proc_pid_mountinfo(5))."""
+    v1: dict[str, str] = {}
+    v2 = None
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = (right.split(" ", 2) + ["", "", ""])[:3]
+        point = left.split(" ")[4] if len(left.split(" ")) > 4 else ""  # noqa: PLR2004
+        if kind == "cgroup2":
+            v2 = v2 or point
+        elif kind == "cgroup":
+            for option in options.split(","):
+                if option not in {"rw", "ro"}:
+                    v1.setdefault(option, point)
+    return Hierarchy(tuple(sorted(v1.items())), v2)
+
+
+@functools.cache
+def of_host() -> Hierarchy:
+    """Read this host's once: it does not change while it runs."""
+    return parse(pathlib.Path("/proc/self/mountinfo").read_text())
