@@ -39,7 +39,7 @@ def parse(mountinfo: str) -> Hierarchy:
     v2 = None
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
-        kind, _, options = (right.split(" ", 2) + ["", "", ""])[:3]
+        kind, _, options = [*right.split(" ", 2), "", "", ""][:3]
         point = left.split(" ")[4] if len(left.split(" ")) > 4 else ""  # noqa: PLR2004
         if kind == "cgroup2":
             v2 = v2 or point

@@ -6,7 +6,7 @@ import json
 import pathlib
 import socket
 
-from agent.engine import errors, layout
+from agent.engine import layout
 from agent.engine.bundle import mounts as bundle_mounts
 from agent.engine.bundle import spec as bundle_spec
 from agent.engine.bundle import users

@@ -6,7 +6,7 @@
 import asyncio
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import os
 import pathlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -170,7 +170,7 @@ def _seconds(text: str) -> float:
     digits = "".join(character for character in tail[:9] if character.isdigit())
     zone = tail.lstrip("0123456789")
     try:
-        whole = datetime.datetime.fromisoformat(head + (zone if dot else "")).timestamp()
+        whole = dt.datetime.fromisoformat(head + (zone if dot else "")).timestamp()
     except ValueError:
         return 0.0
     return whole + (int(digits) / 10 ** len(digits) if digits else 0.0)

@@ -29,6 +29,9 @@ class Kernel(Protocol):
     def unshare(self, flags: int) -> None:
         """Give the calling thread namespaces of its own."""
 
+    def enter(self, namespace: int, kind: int) -> None:
+        """Move the calling thread into a namespace, given by a descriptor of it."""
+
     def sync(self, path: str) -> None:
         """Bring the file system that ``path`` lies on to the disk, as syncfs(2) does: cheaper than many fsyncs."""
 

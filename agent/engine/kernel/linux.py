@@ -45,6 +45,10 @@ class LinuxKernel:
         """Leave namespaces, for the calling thread."""
         self._check(self._libc.unshare(flags), "unshare")
 
+    def enter(self, namespace: int, kind: int) -> None:
+        """Move the calling thread into a namespace."""
+        self._check(self._libc.setns(namespace, kind), "setns")
+
     def sync(self, path: str) -> None:
         """Bring a file system to the disk."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

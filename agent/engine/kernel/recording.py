@@ -31,6 +31,10 @@ class RecordingKernel:
         """Remember the wish."""
         self.calls.append(("unshare", flags))
 
+    def enter(self, namespace: int, kind: int) -> None:
+        """Remember the wish."""
+        self.calls.append(("enter", namespace, kind))
+
     def sync(self, path: str) -> None:
         """Remember the wish."""
         self.calls.append(("sync", path))

@@ -1,0 +1,250 @@
+"""The instance's networks: made and removed, containers attached and detached, and the host made to agree after anything."""
+
+import dataclasses
+import hashlib
+import ipaddress
+import pathlib
+from collections.abc import Collection, Sequence
+from typing import Self
+
+from agent.engine import errors, layout, records
+from agent.engine.containers import spec as containers
+from agent.engine.kernel import api
+from agent.engine.network import dns, firewall, ipam, links, namespaces, ports, spec, table
+from agent.kit import failpoint
+
+SCHEMA = table.SCHEMA
+
+_LEASE = failpoint.register("network.lease")
+_ATTACH = failpoint.register("network.attach")
+_DETACH = failpoint.register("network.detach")
+_CREATE = failpoint.register("network.create")
+_REMOVE = failpoint.register("network.remove")
+
+
+class Networks:
+    """All networks of an instance."""
+
+    def __init__(self, where: layout.Layout, database: records.Database, kernel: api.Kernel) -> None:
+        """Read the records; nothing on the host is looked at or changed yet."""
+        self._where = where
+        self._table = table.Table(database, where.instance)
+        self._kernel = kernel
+        self._threads = namespaces.Threads()
+        self._claims = ports.Claims()
+        self._firewall = firewall.Firewall(f"trimtab-{where.instance}", self._picture)
+        self._dns = dns.Dns(where.dns, self._dns_files)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._claims.close()
+        self._threads.close()
+
+    def list(self) -> tuple[spec.NetworkRecord, ...]:
+        """Give all networks, sorted by name."""
+        return self._table.networks()
+
+    def healthy(self, record: spec.NetworkRecord) -> bool:
+        """Tell whether a network's bridge is there."""
+        return links.index_of(record.bridge) is not None
+
+    async def create(self, wanted: spec.NetworkSpec) -> spec.NetworkRecord:
+        """Make a network, or mend one that is there. Raises ``errors.Conflict`` (``SubnetInUse``)."""
+        record = self._table.find(wanted.name) or self._table.put_network(self._completed(wanted))
+        _CREATE.hit()
+        await self._ensure(record)
+        await self._publish()
+        return record
+
+    async def remove(self, name: str) -> None:
+        """Remove a network. Raises ``errors.NotFound``, ``errors.InUse`` while containers are attached."""
+        record = self._table.network(name)
+        users = sorted(one.container_name for one in self._table.of_network(name))
+        if users:
+            raise errors.InUse(f"network {name} is used by {', '.join(users)}", hint="stop them first")
+        await self._threads.run(lambda: links.delete([record.bridge]))
+        _REMOVE.hit()
+        self._table.delete_network(name)
+        await self._publish()
+
+    async def attach(self, request: spec.AttachRequest) -> spec.Sandbox:
+        """Make a container's namespace and connect it. Raises ``errors.Conflict`` (``PortInUse``, ``AddressInUse``)."""
+        self._claims.claim(request.container_id, request.ports)
+        endpoints = [self._lease(request.container_id, request.name, one) for one in request.attachments]
+        _LEASE.hit()
+        path = self.namespace(request.container_id)
+        cables = [self._cable(endpoint, routed=number == 0) for number, endpoint in enumerate(endpoints)]
+        await self._threads.run(lambda: links.plug_in(self._kernel, path, cables))
+        _ATTACH.hit()
+        if request.ports:
+            self._check_reachable(endpoints)
+            self._table.put_publication(spec.Publication(request.container_id, request.ports))
+            await self._firewall.apply()
+        nameservers = self._nameservers(endpoints)
+        if nameservers:
+            await self._dns.apply()
+        return spec.Sandbox(path, tuple((one.network, one.address) for one in endpoints), nameservers)
+
+    async def detach(self, container_id: str) -> None:
+        """Take a container's network away; one that has none is no failure."""
+        endpoints = self._table.of_container(container_id)
+        path = self.namespace(container_id)
+        if endpoints or path.exists():
+            veths = [self._veth(one) for one in endpoints]
+            await self._threads.run(lambda: links.unplug(self._kernel, path, veths))
+        _DETACH.hit()
+        for endpoint in endpoints:
+            self._table.delete_endpoint(container_id, endpoint.network)
+        self._claims.release(container_id)
+        if self._table.delete_publication(container_id):
+            await self._firewall.apply()
+        if endpoints:
+            await self._dns.apply()
+
+    async def connect(self, container_id: str, name: str, attachment: containers.Attachment) -> str:
+        """Connect a running container to one more network and give its address there."""
+        first = not self._table.of_container(container_id)
+        endpoint = self._lease(container_id, name, attachment)
+        cable, path = self._cable(endpoint, routed=first), self.namespace(container_id)
+        try:
+            await self._threads.run(lambda: links.add_cable(self._kernel, path, cable))
+        except BaseException:
+            self._table.delete_endpoint(container_id, attachment.network)
+            raise
+        await self._publish()
+        return endpoint.address
+
+    async def disconnect(self, container_id: str, network: str) -> None:
+        """Disconnect a running container from a network; one that is not connected is no failure."""
+        found = [one for one in self._table.of_container(container_id) if one.network == network]
+        if not found:
+            return
+        veths = [self._veth(one) for one in found]
+        await self._threads.run(lambda: links.delete(veths))
+        self._table.delete_endpoint(container_id, network)
+        await self._publish()
+
+    async def rename(self, container_id: str, name: str) -> None:
+        """Let DNS know a container by another name."""
+        for endpoint in self._table.of_container(container_id):
+            self._table.put_endpoint(dataclasses.replace(endpoint, container_name=name))
+        await self._dns.apply()
+
+    async def restore(self, live: Collection[str]) -> None:
+        """Make the host agree with the records: what belongs to no live container goes, all else is there and whole."""
+        for container_id in (self._table.containers() | self._namespaces()) - set(live):
+            await self.detach(container_id)
+        strangers = [name for name in await self._threads.run(self._present) if name not in self._expected()]
+        await self._threads.run(lambda: links.delete(strangers))
+        for record in self._table.networks():
+            await self._ensure(record)
+        for publication in self._table.publications():
+            self._claims.claim(publication.container_id, publication.ports)
+        await self._publish()
+
+    async def leftovers(self, live: Collection[str]) -> tuple[str, ...]:
+        """Name what is on the host and belongs to nothing. For the leak check."""
+        links_left = [f"link {name}" for name in await self._threads.run(self._present) if name not in self._expected()]
+        leases = [f"lease of {container_id}" for container_id in self._table.containers() - set(live)]
+        spaces = [f"network namespace {container_id}" for container_id in self._namespaces() - set(live)]
+        table_left = not self._table.networks() and await self._firewall.present()
+        server_left = not self._table.networks() and self._dns.pid() is not None
+        others = ["nft table"] * table_left + ["aardvark-dns"] * server_left
+        return (*links_left, *leases, *spaces, *others)
+
+    def namespace(self, container_id: str) -> pathlib.Path:
+        """Give where a container's namespace is kept."""
+        return self._where.namespaces / container_id
+
+    def _completed(self, wanted: spec.NetworkSpec) -> spec.NetworkSpec:
+        own = [ipaddress.IPv4Network(one.subnet) for record in self._table.networks() for one in record.spec.subnets]
+        subnets = ipam.complete(wanted.subnets, [*links.host_networks(), *own])
+        return dataclasses.replace(wanted, subnets=subnets)
+
+    async def _ensure(self, record: spec.NetworkRecord) -> None:
+        veths = [self._veth(endpoint) for endpoint in self._table.of_network(record.name)]
+        mended = not self.healthy(record)
+
+        def ensure() -> None:
+            links.ensure_bridge(record)
+            if mended:
+                links.plug_into(record.bridge, veths)
+
+        await self._threads.run(ensure)
+
+    async def _publish(self) -> None:
+        if not self._table.networks():
+            await self._firewall.remove()
+            await self._dns.stop()
+            return
+        await self._firewall.apply()
+        await self._dns.apply()
+
+    def _lease(self, container_id: str, name: str, attachment: containers.Attachment) -> spec.Endpoint:
+        record = self._table.network(attachment.network)
+        held = self._table.of_container(container_id)
+        own = next((one for one in held if one.network == attachment.network), None)
+        used = {one.interface for one in held}
+        interface = own.interface if own else next(f"eth{n}" for n in range(len(used) + 1) if f"eth{n}" not in used)
+        taken = {one.address for one in self._table.of_network(record.name) if one.container_id != container_id}
+        address = ipam.address(record.spec.subnets, taken, attachment.ipv4, self._table.last_address(record.name))
+        endpoint = spec.Endpoint(container_id, name, record.name, interface, address, attachment.aliases)
+        self._table.put_endpoint(endpoint)
+        return endpoint
+
+    def _cable(self, endpoint: spec.Endpoint, *, routed: bool) -> links.Cable:
+        record = self._table.network(endpoint.network)
+        gateway = ipam.gateway(record.spec.subnets, endpoint.address)
+        return links.Cable(
+            veth=self._veth(endpoint),
+            bridge=record.bridge,
+            interface=endpoint.interface,
+            address=endpoint.address,
+            prefix=ipam.prefix(record.spec.subnets, endpoint.address),
+            gateway=gateway if routed and not record.spec.internal else None,
+            mtu=record.spec.mtu,
+        )
+
+    def _veth(self, endpoint: spec.Endpoint) -> str:
+        mark = hashlib.sha256(f"{endpoint.container_id}/{endpoint.network}".encode()).hexdigest()
+        return f"v{self._where.instance}{mark[:8]}"
+
+    def _check_reachable(self, endpoints: Collection[spec.Endpoint]) -> None:
+        if not any(not self._table.network(one.network).spec.internal for one in endpoints):
+            raise errors.Refused(
+                "ports can only be published by a container in a network that is not internal", reason="PortUnreachable"
+            )
+
+    def _nameservers(self, endpoints: Collection[spec.Endpoint]) -> tuple[str, ...]:
+        found = [(self._table.network(one.network).spec, one) for one in endpoints]
+        return tuple(ipam.gateway(network.subnets, one.address) for network, one in found if network.dns)
+
+    def _picture(self) -> firewall.Picture:
+        forwardings = []
+        for publication in self._table.publications():
+            reachable = [
+                one
+                for one in self._table.of_container(publication.container_id)
+                if not self._table.network(one.network).spec.internal
+            ]
+            forwardings += [firewall.Forwarding(port, reachable[0].address) for port in publication.ports if reachable]
+        return firewall.Picture(self._table.networks(), tuple(forwardings))
+
+    def _dns_files(self) -> dict[str, str]:
+        return {
+            record.name: dns.text(record, self._table.of_network(record.name))
+            for record in self._table.networks()
+            if record.spec.dns
+        }
+
+    def _present(self) -> Sequence[str]:
+        return links.names((f"tt{self._where.instance}-", f"v{self._where.instance}"))
+
+    def _expected(self) -> set[str]:
+        bridges = {record.bridge for record in self._table.networks()}
+        return bridges | {self._veth(endpoint) for endpoint in self._table.endpoints()}
+
+    def _namespaces(self) -> frozenset[str]:
+        return frozenset(entry.name for entry in self._where.namespaces.iterdir())
