@@ -20,7 +20,7 @@ from agent.engine.snapshots import snapshots
 from agent.engine.volumes import volumes
 from agent.kit import clock, locks, processes
 
-SCHEMAS = (images.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
+SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ async def opened(
 ) -> AsyncIterator[Engine]:
     """Open an instance to change it: locked against others, recovered, its running containers watched.
 
-    Raises ``kit.locks.LockedElsewhere`` where another process has it, ``errors.Unavailable`` where a program is missing.
-    Leaving lets go of everything and leaves the containers running.
+    Raises ``kit.locks.LockedElsewhere`` where another process has it, ``errors.Unavailable`` where a program is
+    missing. Leaving lets go of everything and leaves the containers running.
     """
     where.prepare()
     lock = locks.FileLock(where.lock).acquire()
@@ -87,9 +87,11 @@ async def _joined(
         stack.callback(database.close)
         kernel = linux.LinuxKernel()
         content = store.ContentStore(where)
+        if not read_only:
+            content.prepare()
         registry = await stack.enter_async_context(client.RegistryClient())
-        pictures = images.Images(where, database, content, snapshots.Snapshots(where, database, kernel), registry)
-        connections = await stack.enter_async_context(networks.Networks(where, database))
+        pictures = images.Images(database, content, snapshots.Snapshots(where, database, kernel), registry)
+        connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
         runtime = oci_runtime.OciRuntime(await probing.find(where.run, where.cgroup), where.oci_runtime)
         data = volumes.Volumes(where, database)
         cleaner = ending.Cleaner(where, kernel, runtime, connections)

@@ -1,7 +1,7 @@
 """After whatever happened: what a crash cut short is finished or undone, and what nobody knows any more is taken away.
 
-Everything that the engine makes on a host is found by where it lies or how it is called (run directory, instance in the name),
-so nothing has to be remembered to be cleaned up: without a record it goes.
+Everything that the engine makes on a host is found by where it lies or how it is called (run directory, instance in
+the name), so nothing has to be remembered to be cleaned up: without a record it goes.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import secrets
 import shutil
 
 from agent.engine import layout
-from agent.engine.cgroups import tree
+from agent.engine.cgroups import hierarchy, tree
 from agent.engine.containers import ending, lifecycle, table
 from agent.engine.images import images
 from agent.engine.kernel import api as kernel_api
@@ -43,7 +43,7 @@ async def recover(rooms: Rooms) -> None:
     await rooms.networks.restore(running)
     rooms.volumes.recover()
     await asyncio.to_thread(_folders, rooms.where, rooms.table.ids())
-    rooms.images.collect(_used_layers(rooms.table))
+    rooms.images.collect(held_images(rooms.table))
 
 
 def epoch(where: layout.Layout) -> str:
@@ -54,16 +54,22 @@ def epoch(where: layout.Layout) -> str:
     return mark.read_text()
 
 
-def leftovers(rooms: Rooms) -> list[str]:
+def held_images(known: table.Table) -> frozenset[str]:
+    """Give the ids of the images that containers were made from."""
+    return frozenset(record.image_id for record in known.all())
+
+
+async def leftovers(rooms: Rooms) -> list[str]:
     """Name everything on the host that no record accounts for; a sound instance has none. For the leak check."""
     known = rooms.table.ids()
     running = {record.id for record in rooms.table.all() if record.phase is table.Phase.RUNNING}
     found = [f"bundle {name}" for name in _names(rooms.where.bundles) - running]
     found += [f"container directory {name}" for name in _names(rooms.where.containers) - known]
     found += [f"runtime state {name}" for name in rooms.cleaner.runtime.known() - running]
-    found += [f"cgroup {path}" for path in tree.below(rooms.where.cgroup) if path.rpartition("/")[2] not in running]
+    host = hierarchy.of_host()
+    found += [f"cgroup {path}" for path in tree.below(host, rooms.where.cgroup) if path.name not in running]
     found += [f"mount {target}" for target in _mounts(rooms) if pathlib.PurePath(target).parent.name not in running]
-    return [*found, *rooms.networks.leftovers(running), *rooms.images.leftovers()]
+    return [*found, *await rooms.networks.leftovers(running), *rooms.images.leftovers(held_images(rooms.table))]
 
 
 async def _strangers(rooms: Rooms) -> None:
@@ -71,8 +77,8 @@ async def _strangers(rooms: Rooms) -> None:
     names = _names(rooms.where.bundles) | rooms.cleaner.runtime.known()
     for container_id in sorted(names - rooms.table.ids()):
         await rooms.cleaner.clean(container_id)
-    for path in tree.below(rooms.where.cgroup):
-        if path.rpartition("/")[2] not in rooms.table.ids():
+    for path in tree.below(hierarchy.of_host(), rooms.where.cgroup):
+        if path.name not in rooms.table.ids():
             tree.remove(path)
 
 
@@ -82,10 +88,6 @@ def _folders(where: layout.Layout, known: frozenset[str]) -> None:
     for path in where.run.glob("exec-*"):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
-
-
-def _used_layers(known: table.Table) -> frozenset[str]:
-    return frozenset(path for record in known.all() for path in record.lower_dirs)
 
 
 def _mounts(rooms: Rooms) -> list[str]:

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from agent.oci import digest, document, platform
+from agent.oci import digest, document
+from agent.oci import platform as platforms
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Descriptor:
     media_type: str
     digest: str
     size: int
-    platform: platform.Platform | None = None
+    platform: platforms.Platform | None = None
     annotations: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> dict[str, object]:
@@ -39,8 +40,8 @@ def read(node: document.Node) -> Descriptor:
     )
 
 
-def _platform(node: document.Node) -> platform.Platform | None:
+def _platform(node: document.Node) -> platforms.Platform | None:
     told = node.child("platform")
     if not told.members:
         return None
-    return platform.Platform(told.text("os"), told.text("architecture"), told.text("variant", default=""))
+    return platforms.Platform(told.text("os"), told.text("architecture"), told.text("variant", default=""))

@@ -2,14 +2,15 @@
 
 import dataclasses
 
-from agent.oci import digest, document, platform
+from agent.oci import digest, document
+from agent.oci import platform as platforms
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageConfig:
     """What the engine uses of an image config (image specification, "OCI Image Configuration")."""
 
-    platform: platform.Platform
+    platform: platforms.Platform
     entrypoint: tuple[str, ...]
     cmd: tuple[str, ...]
     env: tuple[str, ...]
@@ -34,7 +35,7 @@ def parse(data: bytes) -> ImageConfig:
         except digest.InvalidDigest as error:
             raise document.Malformed(f"image config.rootfs.diff_ids: {error}") from error
     return ImageConfig(
-        platform=platform.Platform(
+        platform=platforms.Platform(
             node.text("os", default="linux"), node.text("architecture", default=""), node.text("variant", default="")
         ),
         entrypoint=run.texts("Entrypoint"),

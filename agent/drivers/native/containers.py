@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
+from agent.engine.cgroups import hierarchy, usage
 from agent.engine.containers import exec as execs
-from agent.engine.containers import logs, stats, table
+from agent.engine.containers import logs, table
 from agent.engine.shim import conmon, liveness
 from agent.model import container
 from agent.model.key import Pairs, pairs
@@ -102,9 +103,10 @@ class Containers:
         used = {}
         for record in self.engine.containers.list():
             if record.run is not None:
-                usage = stats.read(f"{self.engine.where.cgroup}/{record.id}", record.run.pid)
-                if usage is not None:
-                    used[record.id] = translate.stats(usage)
+                cgroup = f"{self.engine.where.cgroup}/{record.id}"
+                found = usage.read(hierarchy.of_host(), cgroup, record.run.pid)
+                if found is not None:
+                    used[record.id] = translate.stats(found)
         return used
 
     def _now(self, record: table.ContainerRecord) -> table.ContainerRecord:

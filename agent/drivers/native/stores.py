@@ -1,9 +1,11 @@
 """The roles of the native runtime beside containers: images, networks and volumes."""
 
 import dataclasses
+import pathlib
 
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
+from agent.engine import recover
 from agent.model import image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
 from agent.runtime import api, errors
@@ -25,15 +27,16 @@ class Images:
     async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
         """Pull or load it."""
 
-        def report(message: str, done: int = 0, total: int | None = None) -> None:
-            progress(api.Progress(message, done, total))
+        def report(message: str) -> None:
+            progress(api.Progress(message))
 
         with failures.translated():
             match config.source:
                 case image.PullSource():
                     stored = await self.engine.images.pull(config.reference, config.source.platform, labels, report)
                 case image.ArchiveSource():
-                    stored = await self.engine.images.load(config.source.path, config.reference, labels, report)
+                    path = pathlib.Path(config.source.path)
+                    stored = await self.engine.images.load(path, config.reference, labels, report)
         return image.ObservedImage(stored.id, stored.reference, stored.labels, stored.size)
 
     async def remove(self, reference: str) -> None:
@@ -42,9 +45,10 @@ class Images:
             stored = self.engine.images.get(reference)
             users = [record.name for record in self.engine.table.all() if record.spec.image == reference]
             if users:
-                raise errors.InUse(f"image {reference} is used by {', '.join(users)}", hint="remove the container first")
-            held = frozenset(record.image_id for record in self.engine.table.all())
-            await self.engine.images.remove(stored.reference, held)
+                raise errors.InUse(
+                    f"image {reference} is used by {', '.join(users)}", hint="remove the container first"
+                )
+            self.engine.images.remove(stored.reference, recover.held_images(self.engine.table))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ class Networks:
 
     async def list(self) -> tuple[network.ObservedNetwork, ...]:
         """Give all networks, sorted by name."""
-        return tuple(translate.observed_network(record) for record in self.engine.networks.list())
+        networks = self.engine.networks
+        return tuple(translate.observed_network(record, healthy=networks.healthy(record)) for record in networks.list())
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
         """Make it, or mend it."""
@@ -82,9 +87,7 @@ class Volumes:
         """Make it, or give an existing one its new labels."""
         policy = (DELETION_POLICY_LABEL, config.deletion_policy.value)
         with failures.translated():
-            self.engine.volumes.create(
-                config.name, pairs((*config.labels, *labels, policy)), self.engine.clock.now()
-            )
+            self.engine.volumes.create(config.name, pairs((*config.labels, *labels, policy)), self.engine.clock.now())
 
     async def remove(self, name: str) -> None:
         """Remove it and its data."""

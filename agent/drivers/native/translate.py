@@ -1,21 +1,22 @@
 """The one table between the house's nouns and the engine's. ``config(container_spec(c)) == c`` for every field.
 
-What the engine has no noun for (restart policy, probes, grace period, dependencies: the agent's own business) travels as one
-annotation, so that an observed container says completely what it was made from.
+What the engine has no noun for (restart policy, probes, grace period, dependencies: the agent's own business) travels
+as one annotation, so that an observed container says completely what it was made from.
 """
 
 import dataclasses
 
 import pydantic
 
+from agent.engine.cgroups import usage
 from agent.engine.containers import spec as specs
 from agent.engine.containers import table
-from agent.engine.images import images
-from agent.engine.network import networks
+from agent.engine.network import spec as networks
 from agent.engine.volumes import volumes
 from agent.kit import canonical
-from agent.model import container, health, image, network, volume
+from agent.model import container, health, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, PREFIX, Pairs, pairs, without_ownership
+from agent.runtime import api
 
 _AGENT_SIDE = PREFIX + "agent-side"
 
@@ -123,6 +124,59 @@ def observed_container(record: table.ContainerRecord) -> container.ObservedConta
         started_at=record.started_at,
         finished_at=record.finished_at,
         addresses=record.run.addresses if record.run else (),
+    )
+
+
+def network_spec(config: network.NetworkConfig, labels: Pairs) -> networks.NetworkSpec:
+    """Say a network in the engine's words."""
+    return networks.NetworkSpec(
+        name=config.name,
+        subnets=tuple(networks.Subnet(one.subnet, one.gateway, one.range) for one in config.subnets),
+        internal=config.internal,
+        dns=config.dns,
+        mtu=config.mtu,
+        labels=pairs((*config.labels, *labels)),
+    )
+
+
+def observed_network(record: networks.NetworkRecord, *, healthy: bool) -> network.ObservedNetwork:
+    """Say a network of the engine in the house's words."""
+    spec = record.spec
+    config = network.NetworkConfig(
+        name=spec.name,
+        driver=network.NetworkDriver.BRIDGE,
+        labels=without_ownership(spec.labels),
+        subnets=tuple(network.Subnet(one.subnet, one.gateway, one.range) for one in spec.subnets),
+        internal=spec.internal,
+        dns=spec.dns,
+        mtu=spec.mtu,
+    )
+    return network.ObservedNetwork(record.bridge, spec.name, config, spec.labels, healthy)
+
+
+def stats(used: usage.Usage) -> api.ContainerStats:
+    """Say what a container uses in the runtime's words."""
+    return api.ContainerStats(
+        cpu_seconds=used.cpu_seconds,
+        memory_usage=used.memory_usage,
+        memory_working_set=used.memory_working_set,
+        memory_limit=used.memory_limit,
+        pids=used.pids,
+        oom_kills=used.oom_kills,
+        networks=tuple(
+            api.NetworkStats(
+                one.name,
+                one.receive_bytes,
+                one.receive_packets,
+                one.receive_errors,
+                one.receive_dropped,
+                one.transmit_bytes,
+                one.transmit_packets,
+                one.transmit_errors,
+                one.transmit_dropped,
+            )
+            for one in used.interfaces
+        ),
     )
 
 

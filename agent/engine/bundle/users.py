@@ -26,7 +26,7 @@ class User:
 
 
 def resolve(kernel: api.Kernel, rootfs: pathlib.Path, wanted: str) -> User:
-    """Look up ``user[:group]``, names or numbers; empty is root. Raises ``errors.Refused`` for one that is not there."""
+    """Look up ``user[:group]``, names or numbers; empty is root. Raises ``errors.Refused`` for an unknown one."""
     name, _, group = wanted.partition(":")
     passwd = _table(kernel, rootfs, "etc/passwd")
     groups = _table(kernel, rootfs, "etc/group")

@@ -1,7 +1,7 @@
 """From anything to nothing: the one walk that takes away what a run of a container has made on the host.
 
-It is idempotent and assumes nothing, so it serves three times: after a container has ended, to undo a start that failed, and
-to finish either after a crash. What outlives a run (writable layer, log, record) is not its business.
+It is idempotent and assumes nothing, so it serves three times: after a container has ended, to undo a start that
+failed, and to finish either after a crash. What outlives a run (writable layer, log, record) is not its business.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from agent.engine import layout
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
 from agent.engine.shim import oci_runtime
+from agent.engine.snapshots import overlay
 from agent.kit import failpoint
 
 _RUNTIME = failpoint.register("containers.clean.runtime")
@@ -49,9 +50,7 @@ class Cleaner:
         _RUNTIME.hit()
 
     async def _mounts(self, container_id: str) -> None:
-        target = self.where.bundles / container_id / "rootfs"
-        if os.path.ismount(target):
-            self.kernel.umount(str(target), os_detach())
+        overlay.unmount(self.kernel, self.where.bundles / container_id / "rootfs")
         _MOUNTS.hit()
 
     async def _network(self, container_id: str) -> None:
@@ -62,11 +61,6 @@ class Cleaner:
         bundle = self.where.bundles / container_id
         if bundle.exists():
             await asyncio.to_thread(shutil.rmtree, bundle)
-
-
-def os_detach() -> int:
-    """Give umount2(2)'s MNT_DETACH: gone from the tree at once, in truth when the last user is gone."""
-    return 2
 
 
 def kill_monitor(bundle: pathlib.Path) -> None:

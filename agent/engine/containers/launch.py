@@ -6,18 +6,17 @@ import json
 import pathlib
 import socket
 
-from agent.engine import layout
-from agent.engine.bundle import mounts as bundle_mounts
-from agent.engine.bundle import spec as bundle_spec
-from agent.engine.bundle import users
+from agent.engine import errors, layout
+from agent.engine.bundle import config, confinement, users
 from agent.engine.containers import ending, files, table
 from agent.engine.containers import spec as specs
 from agent.engine.images import images
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
+from agent.engine.network import spec as network_spec
 from agent.engine.shim import conmon, liveness, oci_runtime
 from agent.engine.snapshots import overlay
-from agent.engine.volumes import volumes
+from agent.engine.volumes import seed, volumes
 from agent.kit import failpoint
 
 _NETWORK = failpoint.register("containers.launch.network")
@@ -58,8 +57,7 @@ class Launcher:
             undo.push_async_callback(self.cleaner.clean, record.id)
             sandbox = await self._attach(record)
             _NETWORK.hit()
-            bundle = self._bundle(record, sandbox)
-            _SNAPSHOT.hit()
+            bundle = await self._bundle(record, sandbox)
             launched = await conmon.launch(self._monitor(record, bundle))
             _CONMON.hit()
             await self.rooms.runtime.start(record.id)
@@ -74,40 +72,63 @@ class Launcher:
             addresses=sandbox.addresses if sandbox else (),
         )
 
-    async def _attach(self, record: table.ContainerRecord) -> networks.Sandbox | None:
+    def check(self, wanted: specs.ContainerSpec) -> None:
+        """Find out early what would keep a container from starting.
+
+        Raises ``errors.NotFound`` for a volume, ``errors.Refused`` for a bind source or a capability that is not there.
+        """
+        for mount in wanted.mounts:
+            self._source(mount)
+        confinement.capabilities(wanted.confinement)
+
+    async def _attach(self, record: table.ContainerRecord) -> network_spec.Sandbox | None:
         if record.spec.network_mode is specs.NetworkMode.HOST:
             return None
-        request = networks.AttachRequest(record.id, record.name, record.spec.attachments, record.spec.ports)
+        request = network_spec.AttachRequest(record.id, record.name, record.spec.attachments, record.spec.ports)
         return await self.rooms.networks.attach(request)
 
-    def _bundle(self, record: table.ContainerRecord, sandbox: networks.Sandbox | None) -> pathlib.Path:
+    async def _bundle(self, record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> pathlib.Path:
         bundle = self.rooms.where.bundles / record.id
         bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
-        image = self.rooms.images.get(record.image_id)
-        self._root_file_system(record, bundle, image.lower_dirs)
-        user = users.resolve(self.rooms.kernel, bundle / "rootfs", record.spec.process.user or image.config.user)
-        inputs = bundle_spec.BundleInputs(
+        rootfs, own = bundle / "rootfs", self.rooms.where.containers / record.id
+        (own / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
+        overlay.mount(self.rooms.kernel, [pathlib.Path(path) for path in record.lower_dirs], own, rootfs)
+        _SNAPSHOT.hit()
+        for mount in record.spec.mounts:
+            if mount.type == "volume":
+                await seed.seed(self.rooms.kernel, rootfs, mount.path, pathlib.Path(self._source(mount)))
+        told = config.Bundle(
             spec=record.spec,
-            image=image.config,
-            rootfs=str(bundle / "rootfs"),
-            network_namespace=str(sandbox.namespace) if sandbox else None,
-            user=user,
-            mounts=(*self._mounts(record), *files.write(bundle, _identity(record, sandbox))),
+            image=record.image_config,
+            rootfs=str(rootfs),
+            namespace=str(sandbox.namespace) if sandbox else None,
+            user=users.resolve(self.rooms.kernel, rootfs, record.spec.process.user or record.image_config.user),
+            mounts=self._mounts(record, files.write(bundle, _identity(record, sandbox))),
             cgroup=f"/{self.rooms.where.cgroup}/{record.id}",
         )
-        (bundle / "config.json").write_text(json.dumps(bundle_spec.build(inputs)))
+        (bundle / "config.json").write_text(json.dumps(config.build(told)))
         return bundle
 
-    def _root_file_system(
-        self, record: table.ContainerRecord, bundle: pathlib.Path, lower: tuple[pathlib.Path, ...]
-    ) -> None:
-        own = self.rooms.where.containers / record.id
-        for folder in (bundle / "rootfs", own / "upper", own / "work", own / "log"):
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        overlay.mount(self.rooms.kernel, lower, own / "upper", own / "work", bundle / "rootfs")
+    def _mounts(self, record: table.ContainerRecord, own: dict[str, str]) -> tuple[config.BundleMount, ...]:
+        """Give all mounts; a declared one wins over the files that tell a container who it is."""
+        wanted = {
+            mount.path: config.BundleMount(self._source(mount), mount.path, mount.read_only, mount.size)
+            for mount in record.spec.mounts
+        }
+        identity = {path: config.BundleMount(source, path) for path, source in own.items()}
+        return tuple({**identity, **wanted}.values())
 
-    def _mounts(self, record: table.ContainerRecord) -> tuple[bundle_mounts.ResolvedMount, ...]:
-        return tuple(self._mount(mount) for mount in record.spec.mounts)
+    def _source(self, mount: specs.Mount) -> str:
+        """Give the host's path of a mount; empty for memory."""
+        if mount.type == "volume":
+            return str(self.rooms.volumes.get(mount.source).path)
+        if mount.type == "bind" and not pathlib.Path(mount.source).exists():
+            raise errors.Refused(
+                f"bind source {mount.source} does not exist on this host",
+                hint="make it, or use a volume",
+                reason="MountSourceMissing",
+            )
+        return mount.source
 
     def _monitor(self, record: table.ContainerRecord, bundle: pathlib.Path) -> conmon.Launch:
         return conmon.Launch(
@@ -121,7 +142,7 @@ class Launcher:
         )
 
 
-def _identity(record: table.ContainerRecord, sandbox: networks.Sandbox | None) -> files.Identity:
+def _identity(record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> files.Identity:
     hostname = record.spec.hostname if sandbox else socket.gethostname()
     addresses = tuple(address for _, address in sandbox.addresses) if sandbox else ()
     return files.Identity(hostname, addresses, sandbox.nameservers if sandbox else ())

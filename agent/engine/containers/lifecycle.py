@@ -192,7 +192,7 @@ class Containers:
     async def _attach(self, record: table.ContainerRecord, attachment: spec.Attachment) -> str | None:
         if record.phase is not table.Phase.RUNNING:
             return None
-        return await self._rooms.networks.connect(record.id, attachment)
+        return await self._rooms.networks.connect(record.id, record.name, attachment)
 
     async def _detach(self, record: table.ContainerRecord, network: str) -> None:
         if record.phase is table.Phase.RUNNING:

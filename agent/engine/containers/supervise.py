@@ -1,7 +1,7 @@
 """Watching what runs: an end is seen at once, recorded, told, and then cleaned up behind.
 
-Order matters. The record says ``exited`` before anything is taken away, so that a crash in between leaves a container that
-``recover`` knows to clean; and whoever starts it again waits for ``settled`` first.
+Order matters. The record says ``exited`` before anything is taken away, so that a crash in between leaves a container
+that ``recover`` knows to clean; and whoever starts it again waits for ``settled`` first.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Self
 
 from agent.engine import errors, layout
-from agent.engine.cgroups import oom
+from agent.engine.cgroups import hierarchy, usage
 from agent.engine.containers import ending, table
 from agent.engine.shim import conmon, liveness, watch
 from agent.kit import clock, failpoint, tasks
@@ -132,7 +132,7 @@ class Supervisor:
         around = self._around
         record = around.table.get(container_id)
         exit_code = conmon.exit_code(around.where.bundles / container_id, container_id)
-        self._record_end(record, exit_code, oom_killed=oom.killed(f"{around.where.cgroup}/{container_id}"))
+        self._record_end(record, exit_code, oom_killed=self._oom_killed(container_id))
         _ENDED.hit()
         try:
             await around.cleaner.clean(container_id)
@@ -155,6 +155,9 @@ class Supervisor:
         )
         action = "oom_killed" if oom_killed else "exited"
         self._around.notify(Event(record.id, record.name, action, now, exit_code))
+
+    def _oom_killed(self, container_id: str) -> bool:
+        return usage.oom_kills(hierarchy.of_host(), f"{self._around.where.cgroup}/{container_id}") > 0
 
     def _failed(self, container_id: str, failure: BaseException) -> None:
         if isinstance(failure, Exception):

@@ -1,7 +1,7 @@
 """The instance's one nft table: a pure function of the records, replaced whole in one transaction.
 
-So no rule can be left behind, and a table that somebody changed is right again at the next change. Other tables, Docker's
-for example, are never touched.
+So no rule can be left behind, and a table that somebody changed is right again at the next change. Other tables,
+Docker's for example, are never touched.
 """
 
 import asyncio

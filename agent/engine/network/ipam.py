@@ -31,8 +31,8 @@ def complete(subnets: tuple[spec.Subnet, ...], taken: Collection[ipaddress.IPv4N
 def address(subnets: Iterable[spec.Subnet], taken: Collection[str], wanted: str | None, last: str | None) -> str:
     """Give an address: the wanted one, or the next free one behind ``last``, so that none is given out again at once.
 
-    Raises ``errors.Conflict`` (``AddressInUse``), ``errors.Refused`` for one outside, ``errors.Unavailable`` for want of
-    any.
+    Raises ``errors.Conflict`` (``AddressInUse``), ``errors.Refused`` for one outside of the subnets, and
+    ``errors.Unavailable`` when all are out.
     """
     ranges = [ipaddress.IPv4Network(subnet.range or subnet.subnet) for subnet in subnets]
     reserved = {int(ipaddress.IPv4Address(subnet.gateway)) for subnet in subnets if subnet.gateway}

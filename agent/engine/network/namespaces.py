@@ -1,7 +1,7 @@
 """Network namespaces, kept by a bind mount on a file, and the two ends of a cable into one.
 
-All of it is blocking and quick (about two milliseconds), and some of it is a property of the calling thread. So it runs on
-threads of its own, which always come back to the host's namespace.
+All of it is blocking and quick (about two milliseconds), and some of it is a property of the calling thread. So it runs
+on threads of its own, which always come back to the host's namespace.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The instance's networks: made and removed, containers attached and detached, and the host made to agree after anything."""
+"""The instance's networks: made and removed, attached and detached, and the host made to agree after anything."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Claims on host ports: a bound socket each, so that a port in use is an error and not a silent theft by the firewall."""
+"""Claims on host ports: a bound socket each, so that a port in use is an error and no silent theft by the firewall."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ class Claims:
         bound: list[socket.socket] = []
         try:
             for port in ports:
-                bound.append(_bind(port))
+                bound.append(_bind(port))  # noqa: PERF401 - what was bound before a failure has to be known
         except BaseException:
             for one in bound:
                 one.close()
@@ -81,6 +81,6 @@ def owner(port: spec.Port) -> str:
         with contextlib.suppress(OSError):
             for descriptor in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
-                    if os.readlink(descriptor) in inodes and int(process.name) != os.getpid():
+                    if str(descriptor.readlink()) in inodes and int(process.name) != os.getpid():
                         return f" by {(process / 'comm').read_text().strip()} (pid {process.name})"
     return ""

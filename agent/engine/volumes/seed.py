@@ -15,14 +15,14 @@ _SEED = failpoint.register("volumes.seed")
 async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, volume: pathlib.Path) -> None:
     """Fill an empty volume from the directory ``inside`` of a mounted root file system; anything else is left alone.
 
-    The copy is made beside the volume and takes its place by one rename, so that a volume is empty or complete. The path
-    is resolved as the container will see it: a link in an image never leads out of it.
+    The copy is made beside the volume and takes its place by one rename, so that a volume is empty or complete. The
+    path is resolved as the container will see it: a link in an image never leads out of it.
     """
     if any(volume.iterdir()):
         return
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        source = kernel.openat2_in_root(root, inside.lstrip("/") or ".", os.O_RDONLY | os.O_DIRECTORY, 0)
+        source = kernel.open_in_root(root, inside.lstrip("/") or ".", os.O_RDONLY | os.O_DIRECTORY)
     except OSError:  # the image has nothing there, or a file: the volume stays empty
         return
     finally:
