@@ -25,6 +25,11 @@ def note(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def result_line(value: object) -> None:
+    """Print a value as JSON on one line: for streams."""
+    result(canonical.dumps(value).decode())
+
+
 def result_json(value: object) -> None:
     """Print a value as JSON: indented and with sorted keys, so that two outputs can be compared."""
     result(json.dumps(canonical.plain(value), indent=2, sort_keys=True, ensure_ascii=False))
