@@ -1,0 +1,203 @@
+"""Images, networks and volumes: what containers stand on. Each comes before them, and goes after them."""
+
+import dataclasses
+
+from agent.kit import canonical
+from agent.model import container, image, network, volume
+from agent.model.key import Kind, ObjectKey, ownership_of
+from agent.plan import actions, diff, draft, match, plan
+
+
+@dataclasses.dataclass(slots=True)
+class Ground:
+    """The steps that containers wait for, and those that wait for containers."""
+
+    ready: dict[ObjectKey, int] = dataclasses.field(default_factory=dict)
+    """The step after which an object can be used, where this plan has one."""
+    missing: dict[ObjectKey, str] = dataclasses.field(default_factory=dict)
+    """Objects that are not there and that this plan does not bring about, with the reason."""
+    changing: set[str] = dataclasses.field(default_factory=set)
+    """References whose image this plan replaces by another one."""
+    remade: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Networks that have to be removed first, with the step that does it: whoever is in there has to leave before."""
+    leaving: dict[ObjectKey, int] = dataclasses.field(default_factory=dict)
+    """Removals of what is no longer declared: they wait for the containers that use it."""
+
+
+def write(world: match.World, sketch: draft.Draft) -> Ground:
+    """Plan everything that is no container."""
+    ground = Ground()
+    for wanted in world.desired.images:
+        _image(world, sketch, ground, wanted)
+    for network_wanted in world.desired.networks:
+        _network(world, sketch, ground, network_wanted)
+    for volume_wanted in world.desired.volumes:
+        _volume(world, sketch, ground, volume_wanted)
+    _orphans(world, sketch, ground)
+    return ground
+
+
+def _image(world: match.World, sketch: draft.Draft, ground: Ground, wanted: image.ImageConfig) -> None:
+    key = ObjectKey(Kind.IMAGE, wanted.name)
+    found = world.images.get(wanted.reference)
+    cause: actions.Cause | None
+    if found is None:
+        cause = _missing(world, sketch, key, wanted)
+    else:
+        cause = _image_change(world, wanted, found)
+        sketch.buckets[key] = plan.Bucket.MATCHING if cause is None else plan.Bucket.DRIFTED
+    if cause is None or _held(world, sketch, ground, key, wanted, there=found is not None):
+        return
+    ground.ready[key] = sketch.add(actions.EnsureImage(key, cause, wanted))
+    if found is not None:
+        ground.changing.add(wanted.reference)
+
+
+def _image_change(world: match.World, wanted: image.ImageConfig, found: image.ObservedImage) -> actions.Cause | None:
+    """Tell why an image that is there has to be fetched again. Somebody else's satisfies a pull as it is."""
+    ownership = ownership_of(found.labels)
+    if ownership is None or ownership.owner != world.policy.owner:
+        return None
+    if ownership.config_hash == canonical.digest(wanted):
+        return None
+    what = "archive" if isinstance(wanted.source, image.ArchiveSource) else "source"
+    return actions.Cause(actions.Reason.CHANGED, f"{what} changed", ("source",))
+
+
+def _network(world: match.World, sketch: draft.Draft, ground: Ground, wanted: network.NetworkConfig) -> None:
+    key = ObjectKey(Kind.NETWORK, wanted.name)
+    found = world.networks.get(wanted.name)
+    if found is None:
+        cause = _missing(world, sketch, key, wanted)
+        if not _held(world, sketch, ground, key, wanted, there=False):
+            ground.ready[key] = sketch.add(actions.CreateNetwork(key, cause, wanted))
+        return
+    if world.key_of(found.labels) is None:
+        _foreign(sketch, ground, key)
+        return
+    differences = diff.of_network(wanted, found.config)
+    sketch.buckets[key] = plan.Bucket.DRIFTED if differences or not found.healthy else plan.Bucket.MATCHING
+    if not differences and found.healthy:
+        return
+    if _held(world, sketch, ground, key, wanted, there=found.healthy):
+        return
+    if not differences:
+        message = "its device is gone"
+        sketch.drift[key] = message
+        ground.ready[key] = sketch.add(
+            actions.CreateNetwork(key, actions.Cause(actions.Reason.DRIFTED, message), wanted)
+        )
+        return
+    cause = actions.Cause(actions.Reason.CHANGED, _sentence(differences), tuple(one.field for one in differences))
+    ground.remade[wanted.name] = sketch.add(actions.RemoveNetwork(key, cause, wanted.name))
+    ground.ready[key] = sketch.add(actions.CreateNetwork(key, cause, wanted), [ground.remade[wanted.name]])
+
+
+def _volume(world: match.World, sketch: draft.Draft, ground: Ground, wanted: volume.VolumeConfig) -> None:
+    key = ObjectKey(Kind.VOLUME, wanted.name)
+    found = world.volumes.get(wanted.name)
+    if found is None:
+        cause = _missing(world, sketch, key, wanted)
+    elif world.key_of(found.labels) is None:
+        _foreign(sketch, ground, key)
+        return
+    elif found.config == wanted:
+        sketch.buckets[key] = plan.Bucket.MATCHING
+        return
+    else:
+        sketch.buckets[key] = plan.Bucket.DRIFTED
+        fields = tuple(name for name in diff.VOLUME if getattr(found.config, name) != getattr(wanted, name))
+        cause = actions.Cause(actions.Reason.CHANGED, f"{', '.join(fields)} changed", fields)
+    if not _held(world, sketch, ground, key, wanted, there=found is not None):
+        ground.ready[key] = sketch.add(actions.CreateVolume(key, cause, wanted))
+
+
+def _orphans(world: match.World, sketch: draft.Draft, ground: Ground) -> None:
+    """Plan the removal of what is ours and no longer declared. A volume's data goes only where it was said to."""
+    declared = {ObjectKey(Kind.NETWORK, one.name) for one in world.desired.networks}
+    declared |= {ObjectKey(Kind.VOLUME, one.name) for one in world.desired.volumes}
+    cause = actions.Cause(actions.Reason.ORPHANED, "no longer declared")
+    for reference, found_image in world.images.items():
+        key = world.key_of(found_image.labels)
+        if key is not None and reference not in world.image_keys:
+            _leave(world, sketch, ground, actions.RemoveImage(key, cause, reference))
+    for name, found_network in world.networks.items():
+        key = world.key_of(found_network.labels)
+        if key is not None and key not in declared:
+            _leave(world, sketch, ground, actions.RemoveNetwork(key, cause, name))
+    for name, found_volume in world.volumes.items():
+        key = world.key_of(found_volume.labels)
+        if key is not None and key not in declared:
+            if found_volume.config.deletion_policy is volume.DeletionPolicy.DELETE:
+                _leave(world, sketch, ground, actions.RemoveVolume(key, cause, name))
+            else:
+                sketch.buckets[key] = plan.Bucket.ORPHANED
+
+
+def _leave(
+    world: match.World,
+    sketch: draft.Draft,
+    ground: Ground,
+    action: actions.RemoveImage | actions.RemoveNetwork | actions.RemoveVolume,
+) -> None:
+    sketch.buckets[action.key] = plan.Bucket.ORPHANED
+    hold = world.hold_on(action.key, None)
+    if not world.policy.prune:
+        return
+    if hold is not None:
+        sketch.block(plan.Blocked(action.key, hold.reason, hold.message, hold.until))
+        return
+    ground.leaving[action.key] = sketch.add(action)
+
+
+def _missing(
+    world: match.World,
+    sketch: draft.Draft,
+    key: ObjectKey,
+    wanted: image.ImageConfig | network.NetworkConfig | volume.VolumeConfig,
+) -> actions.Cause:
+    sketch.buckets[key] = plan.Bucket.MISSING
+    if world.applied_before(wanted):
+        sketch.drift[key] = "was removed"
+        return actions.Cause(actions.Reason.DRIFTED, "was removed behind our back")
+    return actions.Cause(actions.Reason.MISSING, "not there yet")
+
+
+def _held(
+    world: match.World,
+    sketch: draft.Draft,
+    ground: Ground,
+    key: ObjectKey,
+    wanted: image.ImageConfig | network.NetworkConfig | volume.VolumeConfig,
+    *,
+    there: bool,
+) -> bool:
+    hold = world.hold_on(key, wanted)
+    if hold is None:
+        return False
+    sketch.block(plan.Blocked(key, hold.reason, hold.message, hold.until))
+    if not there:
+        ground.missing[key] = hold.reason
+    return True
+
+
+def _foreign(sketch: draft.Draft, ground: Ground, key: ObjectKey) -> None:
+    sketch.buckets[key] = plan.Bucket.FOREIGN
+    message = f"{key.kind.value.lower()} {key.name} is there already and not ours"
+    sketch.block(plan.Blocked(key, "Foreign", message))
+    ground.missing[key] = "Foreign"
+
+
+def _sentence(differences: tuple[diff.Difference, ...]) -> str:
+    return "; ".join(str(one) for one in differences)
+
+
+def used_by(config: container.ContainerConfig, world: match.World) -> tuple[ObjectKey, ...]:
+    """Give the objects that a declared container stands on."""
+    image_key = world.image_keys.get(config.image)
+    mounted = [one.volume for one in config.mounts if isinstance(one, container.VolumeMount)]
+    return (
+        *([image_key] if image_key else []),
+        *(ObjectKey(Kind.NETWORK, one.network) for one in config.networks),
+        *(ObjectKey(Kind.VOLUME, name) for name in mounted),
+    )
