@@ -1,0 +1,232 @@
+"""Kind Container."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from agent.manifests.v1 import base
+from agent.manifests.v1.base import AbsolutePath, Bytes, Cores, Duration, Model, Name, Port
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is published, is meant for everybody unless an address is given
+PORT_PATTERN = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}:)?[0-9]{1,5}:[0-9]{1,5}(/(tcp|udp))?$"
+Words = list[Annotated[str, pydantic.StringConstraints(pattern=r"^[^\x00]*$")]]
+EnvironmentName = Annotated[str, pydantic.StringConstraints(pattern=r"^[^=\x00]+$")]
+
+
+class ImageName(Model):
+    """An image by the name of its Image manifest."""
+
+    name: Name = Field(description="The name of an Image in the same source.")
+
+
+class EnvironmentSource(Model):
+    """A value from somewhere else."""
+
+    secret: base.not_built("a value from a Secret") = Field(default=None, description="Not built yet: refused.")
+    key: str = Field(default="", description="Which of the Secret's values.")
+
+
+class PortSpec(Model):
+    """A published port."""
+
+    host: Port = Field(description="The host's port.")
+    container: Port = Field(description="The container's port.")
+    protocol: Literal["tcp", "udp"] = Field(default="tcp", description="The transport protocol.")
+    address: str = Field(default=EVERYWHERE, description="The host's IPv4 address; 0.0.0.0 is all of them.")
+
+
+class NetworkRef(Model):
+    """A place in a network."""
+
+    name: Name = Field(description="The name of a Network in the same source.")
+    aliases: list[Name] = Field(default_factory=list, description="More names that DNS answers in this network.")
+    ipv4: str | None = Field(default=None, description="A fixed address; without it one is chosen.")
+
+
+class MountSpec(Model):
+    """Something in the container's tree: exactly one of volume, bind and tmpfs."""
+
+    volume: Name | None = Field(default=None, description="The name of a Volume in the same source.")
+    bind: AbsolutePath | None = Field(default=None, description="An absolute path of the host; it has to exist.")
+    tmpfs: Bytes | None = Field(default=None, description="Memory, of at most this size; empty at each start.")
+    secret: base.not_built("mounting a Secret") = Field(default=None, description="Not built yet: refused.")
+    path: AbsolutePath = Field(description="Where it is in the container: an absolute path.")
+    read_only: bool = Field(default=False, description="Whether the container may only read it.")
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self) -> "MountSpec":
+        if sum(source is not None for source in (self.volume, self.bind, self.tmpfs)) != 1:
+            raise ValueError("must have exactly one of volume, bind and tmpfs")
+        return self
+
+
+class BackoffSpec(Model):
+    """How long a failing container waits: nothing, initial, twice that, and so on up to max."""
+
+    initial: Duration = Field(
+        default="1s", description="The wait after the second failure in a row.", validate_default=True
+    )
+    max: Duration = Field(default="5m", description="The longest wait.", validate_default=True)
+    reset: Duration = Field(
+        default="10m", description="A run of this length ends the row of failures.", validate_default=True
+    )
+
+
+class RestartSpec(Model):
+    """What happens when the container ends."""
+
+    policy: Literal["Always", "OnFailure", "UnlessStopped", "Never"] = Field(
+        default="Always", description="When it is started again."
+    )
+    backoff: BackoffSpec = Field(default_factory=BackoffSpec, description="How long that waits.")
+
+
+class HttpGet(Model):
+    """A GET request; 200 to 399 is success."""
+
+    port: Port = Field(description="The container's port.")
+    path: str = Field(default="/", pattern=r"^/[^\s]*$", description="Path and query.")
+    scheme: Literal["http", "https"] = Field(default="http", description="https does not verify the certificate.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Request headers.")
+
+
+class TcpConnect(Model):
+    """A connection; being accepted is success."""
+
+    port: Port = Field(description="The container's port.")
+
+
+class ProbeSpec(Model):
+    """One check: exactly one of exec, http and tcp, and its rhythm."""
+
+    exec: Words | None = Field(default=None, min_length=1, description="A command in the container; 0 is success.")
+    http: HttpGet | None = Field(default=None, description="A GET request to the container's address.")
+    tcp: TcpConnect | None = Field(default=None, description="A connection to the container's address.")
+    initial_delay: Duration = Field(default="0s", description="The wait before the first check.", validate_default=True)
+    period: Duration = Field(default="10s", description="The time between checks.", validate_default=True)
+    timeout: Duration = Field(default="1s", description="When a check counts as failed.", validate_default=True)
+    success_threshold: int = Field(default=1, ge=1, le=1000, description="Successes in a row that count as success.")
+    failure_threshold: int = Field(default=3, ge=1, le=1000, description="Failures in a row that count as failure.")
+
+    @pydantic.model_validator(mode="after")
+    def _one_check(self) -> "ProbeSpec":
+        if sum(check is not None for check in (self.exec, self.http, self.tcp)) != 1:
+            raise ValueError("must have exactly one of exec, http and tcp")
+        if self.period <= 0 or self.timeout <= 0:
+            raise ValueError("must have a period and a timeout longer than nothing")
+        return self
+
+
+class HealthSpec(Model):
+    """How it is known that the container does what it should."""
+
+    startup: ProbeSpec | None = Field(
+        default=None, description="Until it succeeds the others wait; failing for good, the container is restarted."
+    )
+    readiness: ProbeSpec | None = Field(
+        default=None, description="Whether it is ready: what dependsOn Healthy waits for."
+    )
+    liveness: ProbeSpec | None = Field(default=None, description="Failing for good, the container is restarted.")
+
+
+class ResourcesSpec(Model):
+    """Limits; what is not given is not limited."""
+
+    cpus: Cores | None = Field(default=None, description="Cores, as 0.5 or 500m.")
+    memory: Bytes | None = Field(default=None, ge=6 * 1024 * 1024, description="Memory with swap; 6Mi at least.")
+    memory_reservation: Bytes | None = Field(default=None, description="Memory that is kept when it gets scarce.")
+    pids: int | None = Field(default=None, ge=1, le=4_194_304, description="Processes and threads.")
+
+
+class CapabilitiesSpec(Model):
+    """Changes to the default capabilities, by name without CAP_."""
+
+    add: list[str] = Field(default_factory=list, description="Capabilities to add; ALL is every one.")
+    drop: list[str] = Field(default_factory=list, description="Capabilities to take away; ALL is every one.")
+
+
+class SecuritySpec(Model):
+    """What the container may do."""
+
+    user: str = Field(default="", description="user[:group], by name or number; without it, the image's.")
+    capabilities: CapabilitiesSpec = Field(default_factory=CapabilitiesSpec, description="Changes to the default ones.")
+    read_only_rootfs: bool = Field(default=False, description="Whether only mounts can be written to.")
+    no_new_privileges: bool = Field(default=True, description="Whether set-uid programs gain nothing.")
+    seccomp: Literal["Default", "Unconfined"] = Field(
+        default="Default", description="Default is the distribution's profile."
+    )
+
+
+class StopSpec(Model):
+    """How the container is asked to end."""
+
+    signal: str = Field(default="", description="The signal, as SIGQUIT; without it, the image's, or SIGTERM.")
+    grace_period: Duration = Field(
+        default="10s", description="How long it may take before it is killed.", validate_default=True
+    )
+
+
+class UpdateSpec(Model):
+    """How the container is replaced when it cannot be changed in place."""
+
+    strategy: Literal["Recreate", "StartFirst"] = Field(
+        default="Recreate", description="Recreate stops the old one first. StartFirst is not built yet: refused."
+    )
+    auto_rollback: bool = Field(default=False, description="Not built yet: true is refused.")
+    progress_deadline: base.not_built("progressDeadline") = Field(default=None, description="Not built yet: refused.")
+
+    @pydantic.model_validator(mode="after")
+    def _built(self) -> "UpdateSpec":
+        if self.strategy == "StartFirst":
+            raise ValueError("must be Recreate: StartFirst is not built yet")
+        if self.auto_rollback:
+            raise ValueError("must not have autoRollback: it is not built yet")
+        return self
+
+
+class DependencySpec(Model):
+    """Another container that has to get somewhere first."""
+
+    container: Name = Field(description="The name of a Container in the same source.")
+    condition: Literal["Started", "Healthy", "Completed"] = Field(
+        default="Started", description="What it has to be: Completed is ended with exit code 0."
+    )
+
+
+class ContainerSpec(Model):
+    """What runs, and how."""
+
+    image: str | ImageName = Field(description="A reference, as nginx:1.27, or the name of an Image manifest.")
+    command: Words | None = Field(default=None, description="Replaces the image's ENTRYPOINT, and drops its CMD.")
+    args: Words | None = Field(default=None, description="Replaces the image's CMD.")
+    env: dict[EnvironmentName, str | int | float | bool | EnvironmentSource] = Field(
+        default_factory=dict, description="Environment variables."
+    )
+    working_dir: str = Field(default="", pattern=r"^(/[^\x00]*)?$", description="Without it, the image's.")
+    hostname: str = Field(
+        default="", pattern=r"^([a-zA-Z0-9]([-a-zA-Z0-9.]{0,61}[a-zA-Z0-9])?)?$", description="Without it, the name."
+    )
+    ports: list[PortSpec | Annotated[str, pydantic.StringConstraints(pattern=PORT_PATTERN)]] = Field(
+        default_factory=list, description="Published ports, also in short: 127.0.0.1:8080:80/tcp."
+    )
+    networks: Literal["bridge", "host", "none"] | list[Name | NetworkRef] = Field(
+        default="bridge", description="Its networks; bridge: the default one, host: the host's, none: only loopback."
+    )
+    mounts: list[MountSpec] = Field(default_factory=list, description="Volumes, paths of the host, memory.")
+    restart: RestartSpec = Field(default_factory=RestartSpec, description="What happens when it ends.")
+    health: HealthSpec = Field(default_factory=HealthSpec, description="Startup, readiness and liveness probes.")
+    resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="Limits.")
+    security: SecuritySpec = Field(default_factory=SecuritySpec, description="What it may do.")
+    stop: StopSpec = Field(default_factory=StopSpec, description="How it is asked to end.")
+    update: UpdateSpec = Field(default_factory=UpdateSpec, description="How it is replaced.")
+    depends_on: list[DependencySpec] = Field(default_factory=list, description="Containers that come first.")
+
+
+class Container(Model):
+    """A container that is to run on the host."""
+
+    api_version: Literal["trimtab.dev/v1"] = Field(description="The version of the manifest's form.")
+    kind: Literal["Container"] = Field(description="Container.")
+    metadata: base.Metadata = Field(description="Name, labels, annotations.")
+    spec: ContainerSpec = Field(description="What runs, and how.")
