@@ -156,7 +156,7 @@ def _members(node: yaml.MappingNode, budget: _Budget, depth: int) -> Iterator[tu
 
 def _scalar(node: yaml.Node) -> Value:
     text = str(node.value)
-    if node.style in {"'", '"', "|", ">"}:
+    if getattr(node, "style", None) in {"'", '"', "|", ">"}:
         return text
     if text in _WORDS:
         return _WORDS[text]

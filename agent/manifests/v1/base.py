@@ -1,9 +1,11 @@
 """What all models share: spelling, strictness, and Kubernetes' syntax for quantities, durations and names."""
 
+import dataclasses
 import re
 from typing import Annotated, Any, NoReturn
 
 import pydantic
+import pydantic_core
 from pydantic.alias_generators import to_camel
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
@@ -60,13 +62,28 @@ def millis(value: object) -> int:
     return total
 
 
-def not_built(what: str) -> Any:  # noqa: ANN401 - a type for a field that no value fits
-    """Give the type of a field that the design knows and that is not built: set, it is refused and says so."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class NotBuilt:
+    """Marks a field that the design knows and that is not built: set, it is refused and says so."""
 
-    def refuse(_: object) -> NoReturn:
-        raise ValueError(f"{what} is not built yet")
+    what: str
 
-    return Annotated[object, pydantic.BeforeValidator(refuse), pydantic.WithJsonSchema({"not": {}})]
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: pydantic.GetCoreSchemaHandler
+    ) -> pydantic_core.core_schema.CoreSchema:
+        """Refuse every value."""
+        del source, handler
+        return pydantic_core.core_schema.no_info_plain_validator_function(self._refuse)
+
+    def __get_pydantic_json_schema__(
+        self, schema: pydantic_core.core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """No value fits."""
+        del schema, handler
+        return {"not": {}}
+
+    def _refuse(self, _: object) -> NoReturn:
+        raise ValueError(f"{self.what} is not built yet")
 
 
 def _schema(*types: str, pattern: str = "") -> pydantic.WithJsonSchema:

@@ -23,7 +23,9 @@ class ImageName(Model):
 class EnvironmentSource(Model):
     """A value from somewhere else."""
 
-    secret: base.not_built("a value from a Secret") = Field(default=None, description="Not built yet: refused.")
+    secret: Annotated[object, base.NotBuilt("a value from a Secret")] = Field(
+        default=None, description="Not built yet: refused."
+    )
     key: str = Field(default="", description="Which of the Secret's values.")
 
 
@@ -50,7 +52,9 @@ class MountSpec(Model):
     volume: Name | None = Field(default=None, description="The name of a Volume in the same source.")
     bind: AbsolutePath | None = Field(default=None, description="An absolute path of the host; it has to exist.")
     tmpfs: Bytes | None = Field(default=None, description="Memory, of at most this size; empty at each start.")
-    secret: base.not_built("mounting a Secret") = Field(default=None, description="Not built yet: refused.")
+    secret: Annotated[object, base.NotBuilt("mounting a Secret")] = Field(
+        default=None, description="Not built yet: refused."
+    )
     path: AbsolutePath = Field(description="Where it is in the container: an absolute path.")
     read_only: bool = Field(default=False, description="Whether the container may only read it.")
 
@@ -174,7 +178,9 @@ class UpdateSpec(Model):
         default="Recreate", description="Recreate stops the old one first. StartFirst is not built yet: refused."
     )
     auto_rollback: bool = Field(default=False, description="Not built yet: true is refused.")
-    progress_deadline: base.not_built("progressDeadline") = Field(default=None, description="Not built yet: refused.")
+    progress_deadline: Annotated[object, base.NotBuilt("progressDeadline")] = Field(
+        default=None, description="Not built yet: refused."
+    )
 
     @pydantic.model_validator(mode="after")
     def _built(self) -> "UpdateSpec":

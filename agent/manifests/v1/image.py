@@ -1,6 +1,6 @@
 """Kind Image."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
@@ -45,7 +45,9 @@ class ImageSpec(Model):
 
     pull: PullSpec | None = Field(default=None, description="From a registry.")
     archive: ArchiveSpec | None = Field(default=None, description="From a file or directory on the host.")
-    build: base.not_built("building from a Dockerfile") = Field(default=None, description="Not built yet: refused.")
+    build: Annotated[object, base.NotBuilt("building from a Dockerfile")] = Field(
+        default=None, description="Not built yet: refused."
+    )
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> "ImageSpec":

@@ -1,7 +1,7 @@
 """Kind Network."""
 
 import ipaddress
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
@@ -60,7 +60,9 @@ class NetworkSpec(Model):
     ipv6: bool = Field(default=False, description="Not built yet: true is refused.")
     dns: bool = Field(default=True, description="Whether containers resolve each other by name.")
     mtu: int | None = Field(default=None, ge=68, le=65535, description="Largest packet; without it, the kernel's.")
-    options: base.not_built("options of a network") = Field(default=None, description="Not built yet: refused.")
+    options: Annotated[object, base.NotBuilt("options of a network")] = Field(
+        default=None, description="Not built yet: refused."
+    )
 
     @pydantic.field_validator("driver")
     @classmethod

@@ -1,6 +1,6 @@
 """Kind Volume."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
@@ -16,9 +16,15 @@ class VolumeSpec(Model):
     deletion_policy: Literal["Retain", "Delete"] = Field(
         default="Retain", description="What becomes of the data when the manifest leaves the source."
     )
-    options: base.not_built("options of a volume") = Field(default=None, description="Not built yet: refused.")
-    size: base.not_built("a volume's size") = Field(default=None, description="Not built yet: refused.")
-    seed: base.not_built("a volume's seed") = Field(default=None, description="Not built yet: refused.")
+    options: Annotated[object, base.NotBuilt("options of a volume")] = Field(
+        default=None, description="Not built yet: refused."
+    )
+    size: Annotated[object, base.NotBuilt("a volume's size")] = Field(
+        default=None, description="Not built yet: refused."
+    )
+    seed: Annotated[object, base.NotBuilt("a volume's seed")] = Field(
+        default=None, description="Not built yet: refused."
+    )
 
     @pydantic.field_validator("driver")
     @classmethod

@@ -1,0 +1,110 @@
+"""The models as JSON Schema for editors, and as CustomResourceDefinitions for everything that speaks Kubernetes."""
+
+import json
+from typing import Any
+
+import yaml
+
+from agent.manifests import registry
+
+_GROUP = "trimtab.dev"
+_VERSION = "v1"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_KEPT = frozenset(
+    {
+        *("type", "description", "properties", "items", "required", "enum", "pattern", "minimum", "maximum"),
+        *("minLength", "maxLength", "minItems", "default", "additionalProperties"),
+    }
+)
+Json = dict[str, Any]
+
+
+def files() -> dict[str, str]:
+    """Give everything that belongs into ``crds/``: file name to text."""
+    schemas = {kind: _standalone(model.model_json_schema(by_alias=True)) for kind, model in registry.MODELS.items()}
+    told = {f"{kind.lower()}.schema.json": _json({"$schema": _DIALECT, **schema}) for kind, schema in schemas.items()}
+    told |= {f"{kind.lower()}.crd.yaml": _yaml(_crd(kind, schema)) for kind, schema in schemas.items()}
+    any_kind = {"$schema": _DIALECT, "title": f"{_GROUP}/{_VERSION}", "oneOf": list(schemas.values())}
+    told["all.schema.json"] = _json(any_kind)
+    return dict(sorted(told.items()))
+
+
+def _standalone(schema: Json) -> Json:
+    """Put definitions where they are used: editors and the API server both read that."""
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(node, list):
+            return [resolve(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            target = definitions[node["$ref"].rpartition("/")[2]]
+            return resolve({**target, **{key: value for key, value in node.items() if key != "$ref"}})
+        return {key: resolve(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+
+    resolved: Json = resolve(schema)
+    return resolved
+
+
+def _crd(kind: str, schema: Json) -> Json:
+    plural = f"{kind.lower()}s"
+    structural = _structural(schema)
+    structural["properties"] = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+        "spec": structural["properties"]["spec"],
+    }
+    structural["required"] = [name for name in structural.get("required", []) if name == "spec"]
+    if not structural["required"]:
+        del structural["required"]
+    structural.pop("additionalProperties", None)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{_GROUP}"},
+        "spec": {
+            "group": _GROUP,
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "scope": "Namespaced",
+            "versions": [
+                {"name": _VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": structural}}
+            ],
+        },
+    }
+
+
+def _structural(node: Json) -> Json:
+    """Give the structural schema that an API server takes: no unions; what has several forms is passed through."""
+    if "not" in node:
+        return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
+    if "anyOf" in node:
+        forms = [form for form in node["anyOf"] if form.get("type") != "null" and "not" not in form]
+        if len(forms) == 1:
+            return _structural({**forms[0], **{key: node[key] for key in ("description",) if key in node}})
+        if {form.get("type") for form in forms} == {"string", "integer"}:
+            return {"description": node.get("description", ""), "x-kubernetes-int-or-string": True}
+        return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
+    told = {key: value for key, value in node.items() if key in _KEPT and not (key == "default" and value is None)}
+    if "const" in node:
+        told["enum"] = [node["const"]]
+    if "properties" in told:
+        told["properties"] = {name: _structural(inner) for name, inner in told["properties"].items()}
+        told.pop("additionalProperties", None)
+    elif isinstance(told.get("additionalProperties"), dict):
+        told["additionalProperties"] = _structural(told["additionalProperties"])
+    else:
+        told.pop("additionalProperties", None)
+    if "items" in told:
+        told["items"] = _structural(told["items"])
+    return told
+
+
+def _json(document: Json) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _yaml(document: Json) -> str:
+    head = "# Generated from the models by ops/generate_crds.py: do not edit.\n"
+    return head + str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))

@@ -1,0 +1,109 @@
+"""A plan as people read it, in the form that Terraform has taught them; and as JSON for programs."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from agent.kit import canonical
+from agent.model.key import ObjectKey
+from agent.plan import actions, plan
+
+_CREATES = (actions.EnsureImage, actions.CreateNetwork, actions.CreateVolume, actions.CreateContainer)
+_REMOVES = (actions.RemoveImage, actions.RemoveNetwork, actions.RemoveVolume, actions.RemoveContainer)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Line:
+    """A line and its style: ``create``, ``change``, ``replace``, ``remove``, ``wait``, ``detail`` or ``summary``."""
+
+    style: str
+    text: str
+
+
+_SIGNS = {"create": "+", "change": "~", "replace": "-/+", "remove": "-"}
+_VERBS = {"create": "is created", "change": "is changed", "replace": "is replaced", "remove": "is removed"}
+
+
+def lines(computed: plan.Plan, *, explain: bool = False) -> tuple[Line, ...]:
+    """Say what a plan does to each object, and why; ``explain`` shows every step and what it waits for."""
+    by_key: dict[ObjectKey, list[plan.Step]] = {}
+    for step in computed.steps:
+        by_key.setdefault(step.action.key, []).append(step)
+    told: list[Line] = []
+    counts = dict.fromkeys(_SIGNS, 0)
+    for key in sorted(by_key):
+        style = _style(by_key[key])
+        counts[style] += 1
+        told.append(Line(style, f"{_SIGNS[style]:>3} {key} {_VERBS[style]}"))
+        told += [Line("detail", f"      because {why}") for why in _causes(by_key[key])]
+        if explain:
+            told += [Line("detail", f"      {_step(step)}") for step in by_key[key]]
+    told += [Line("wait", f"  … {one.key} waits: {one.message} ({one.reason})") for one in computed.blocked]
+    if told:
+        told.append(Line("detail", ""))
+    told.append(Line("summary", _summary(counts)))
+    return tuple(told)
+
+
+def text(computed: plan.Plan, *, explain: bool = False) -> str:
+    """Give the lines without styles."""
+    return "\n".join(line.text for line in lines(computed, explain=explain))
+
+
+def document(computed: plan.Plan) -> dict[str, Any]:
+    """Give a plan as JSON has it; stable and documented in ``ops/docs/command-line.md``. No secret is in it."""
+    return {
+        "revision": computed.revision,
+        "steps": [
+            {
+                "id": step.id,
+                "action": type(step.action).__name__,
+                "object": str(step.action.key),
+                "reason": step.action.cause.reason.value,
+                "message": step.action.cause.message,
+                "fields": list(step.action.cause.fields),
+                "after": list(step.after),
+            }
+            for step in computed.steps
+        ],
+        "blocked": [
+            {"object": str(one.key), "reason": one.reason, "message": one.message, "until": one.until}
+            for one in computed.blocked
+        ],
+        "buckets": {str(key): bucket.value for key, bucket in computed.buckets},
+        "drift": {str(key): message for key, message in computed.drift},
+        "wakeAt": canonical.plain(computed.wake_at),
+    }
+
+
+def _style(steps: Iterable[plan.Step]) -> str:
+    """Tell what several steps of one object come to."""
+    kinds = [step.action for step in steps]
+    creates = any(isinstance(action, _CREATES) for action in kinds)
+    removes = any(isinstance(action, _REMOVES) for action in kinds)
+    if creates and removes:
+        return "replace"
+    if removes:
+        return "remove"
+    mended = any(action.cause.reason is actions.Reason.CHANGED for action in kinds)
+    return "create" if creates and not mended else "change"
+
+
+def _causes(steps: Iterable[plan.Step]) -> list[str]:
+    return list(dict.fromkeys(_cause(step.action.cause) for step in steps))
+
+
+def _cause(cause: actions.Cause) -> str:
+    return f"{cause.reason.value}: {cause.message}"
+
+
+def _step(step: plan.Step) -> str:
+    after = f" after {', '.join(str(number) for number in step.after)}" if step.after else ""
+    return f"{step.id}: {type(step.action).__name__}{after}"
+
+
+def _summary(counts: dict[str, int]) -> str:
+    if not any(counts.values()):
+        return "Nothing to change."
+    names = {"create": "to create", "change": "to change", "replace": "to replace", "remove": "to remove"}
+    return f"Plan: {', '.join(f'{counts[style]} {name}' for style, name in names.items())}."
