@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from agent import errors
 from agent.manifests import registry
+from agent.manifests.v1 import base
 
 _INDENT = "  "
 
@@ -41,7 +42,7 @@ class Explanation:
     members: tuple[Member, ...]
 
 
-def explain(path: str) -> Explanation:
+def look_up(path: str) -> Explanation:
     """Tell what stands at a dotted path: ``container.spec.mounts``. Raises ``UnknownField``."""
     kind, *names = path.removesuffix(".").split(".")
     models = {name.lower(): model for name, model in registry.MODELS.items()}
@@ -57,14 +58,13 @@ def explain(path: str) -> Explanation:
             raise UnknownField(f"{so_far} has no field {name!r}", hint=registry.close(name, known, "its fields are"))
         field = known[name]
         inside = list(dict.fromkeys(registry.models_in(field.annotation)))
-        told = Explanation(
-            f"{so_far}.{name}", _type(field.annotation), field.description or "", _default(field), _members(inside)
-        )
+        told = Explanation(f"{so_far}.{name}", _of(field), field.description or "", _default(field), _members(inside))
     return told
 
 
-def text(told: Explanation) -> str:
-    """Give an explanation as people read it."""
+def explain(path: str) -> str:
+    """Tell it as people read it. Raises ``UnknownField``."""
+    told = look_up(path)
     lines = [f"{told.path} <{told.type}>{f', default {told.default}' if told.default else ''}", "", told.description]
     if told.members:
         lines += ["", "FIELDS"]
@@ -94,7 +94,7 @@ def paths() -> tuple[str, ...]:
 
 def _members(models: list[type[pydantic.BaseModel]]) -> tuple[Member, ...]:
     return tuple(
-        Member(alias, _type(field.annotation), field.is_required(), _default(field), field.description or "")
+        Member(alias, _of(field), field.is_required(), _default(field), field.description or "")
         for model in models
         for alias, field in _fields(model)
     )
@@ -116,6 +116,7 @@ def _default(field: FieldInfo) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+_READERS = {base.seconds: "duration", base.size: "quantity", base.millis: "cores"}
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", object: "any", type(None): "null"}
 
 
@@ -123,7 +124,7 @@ def _type(annotation: object) -> str:
     """Name a type as people who write YAML know it."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _type(inner[0])
+        return _read_by(annotation.__metadata__) or _type(inner[0])  # type: ignore[attr-defined]
     if origin is typing.Literal:
         return " | ".join(str(one) for one in inner)
     if origin in {typing.Union, types.UnionType}:
@@ -135,3 +136,13 @@ def _type(annotation: object) -> str:
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return " | ".join(str(one.value) for one in annotation)
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)).removesuffix("Spec"))  # type: ignore[call-overload, no-any-return]
+
+
+def _of(field: FieldInfo) -> str:
+    return _read_by(tuple(field.metadata)) or _type(field.annotation)
+
+
+def _read_by(metadata: tuple[object, ...]) -> str:
+    """Name a type that is read from text, as durations are; empty for all others."""
+    readers = (getattr(one, "func", None) for one in metadata)
+    return next((_READERS[reader] for reader in readers if reader in _READERS), "")
