@@ -1,0 +1,140 @@
+"""The roles of the memory runtime beside containers: images, networks and volumes."""
+
+import dataclasses
+import hashlib
+import ipaddress
+
+from agent.drivers.memory import world
+from agent.kit import canonical
+from agent.model import container, image, network, volume
+from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
+from agent.runtime import api, errors, events
+
+_POOL = ipaddress.IPv4Network("10.200.0.0/13")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Images:
+    """``runtime.api.Images`` in RAM. An image's id follows from where it comes from."""
+
+    world: world.World
+
+    async def list(self) -> tuple[image.ObservedImage, ...]:
+        """Give all images."""
+        return tuple(sorted(self.world.images.values(), key=lambda one: one.reference))
+
+    async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
+        """Have it."""
+        progress(api.Progress(f"fetching {config.reference}"))
+        await self.world.enter("images.ensure", config.reference)
+        identity = hashlib.sha256(canonical.dumps((config.reference, config.source))).hexdigest()
+        made = image.ObservedImage(f"sha256:{identity}", config.reference, labels, 1)
+        self.world.images[config.reference] = made
+        return made
+
+    async def remove(self, reference: str) -> None:
+        """Drop it."""
+        await self.world.enter("images.remove", reference)
+        if reference not in self.world.images:
+            raise errors.NotFound(f"image {reference} is not in the store", reason="ImageNotFound")
+        users = sorted(one.name for one in self.world.containers.values() if one.config.image == reference)
+        if users:
+            raise errors.InUse(f"image {reference} is used by {', '.join(users)}")
+        del self.world.images[reference]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Networks:
+    """``runtime.api.Networks`` in RAM."""
+
+    world: world.World
+
+    async def list(self) -> tuple[network.ObservedNetwork, ...]:
+        """Give all networks."""
+        return tuple(sorted(self.world.networks.values(), key=lambda one: one.name))
+
+    async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
+        """Make it, or mend it."""
+        await self.world.enter("networks.create", config.name)
+        present = self.world.networks.get(config.name)
+        if present is not None:
+            self.world.networks[config.name] = dataclasses.replace(present, healthy=True)
+            return
+        complete = dataclasses.replace(config, subnets=self._subnets(config))
+        made = network.ObservedNetwork(
+            self.world.new_id(), config.name, complete, pairs((*config.labels, *labels)), healthy=True
+        )
+        self.world.networks[config.name] = made
+        self.world.tell(Kind.NETWORK, made.id, made.name, events.EventAction.CREATED)
+
+    async def remove(self, name: str) -> None:
+        """Remove it."""
+        await self.world.enter("networks.remove", name)
+        found = self.world.networks.get(name)
+        if found is None:
+            raise errors.NotFound(f"there is no network {name}", reason="NetworkNotFound")
+        users = sorted(one.name for one in self.world.attached(name))
+        if users:
+            raise errors.InUse(f"network {name} is used by {', '.join(users)}")
+        del self.world.networks[name]
+        self.world.tell(Kind.NETWORK, found.id, found.name, events.EventAction.REMOVED)
+
+    def _subnets(self, config: network.NetworkConfig) -> tuple[network.Subnet, ...]:
+        taken = [
+            ipaddress.IPv4Network(subnet.subnet)
+            for other in self.world.networks.values()
+            for subnet in other.config.subnets
+        ]
+        wanted = config.subnets or (network.Subnet(str(self._free(taken)), None, None),)
+        for subnet in wanted:
+            if any(ipaddress.IPv4Network(subnet.subnet).overlaps(other) for other in taken):
+                raise errors.Conflict(f"subnet {subnet.subnet} is taken", reason="SubnetInUse")
+        return tuple(
+            dataclasses.replace(subnet, gateway=subnet.gateway or str(_first(subnet.subnet))) for subnet in wanted
+        )
+
+    def _free(self, taken: list[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
+        free = (one for one in _POOL.subnets(new_prefix=24) if not any(one.overlaps(other) for other in taken))
+        return next(free)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volumes:
+    """``runtime.api.Volumes`` in RAM."""
+
+    world: world.World
+
+    async def list(self) -> tuple[volume.ObservedVolume, ...]:
+        """Give all volumes."""
+        return tuple(sorted(self.world.volumes.values(), key=lambda one: one.name))
+
+    async def create(self, config: volume.VolumeConfig, labels: Pairs) -> None:
+        """Make it, or take over what is new."""
+        await self.world.enter("volumes.create", config.name)
+        present = self.world.volumes.get(config.name)
+        policy = (DELETION_POLICY_LABEL, config.deletion_policy.value)
+        self.world.volumes[config.name] = volume.ObservedVolume(
+            config.name,
+            config,
+            pairs((*config.labels, *labels, policy)),
+            f"/memory/volumes/{config.name}",
+            present.created_at if present else self.world.clock.now(),
+        )
+
+    async def remove(self, name: str) -> None:
+        """Remove it."""
+        await self.world.enter("volumes.remove", name)
+        if name not in self.world.volumes:
+            raise errors.NotFound(f"there is no volume {name}", reason="VolumeNotFound")
+        users = sorted(one.name for one in self.world.containers.values() if _mounts(one.config, name))
+        if users:
+            raise errors.InUse(f"volume {name} is used by {', '.join(users)}")
+        del self.world.volumes[name]
+
+
+def _mounts(config: container.ContainerConfig, name: str) -> bool:
+    return any(isinstance(one, container.VolumeMount) and one.volume == name for one in config.mounts)
+
+
+def _first(subnet: str) -> ipaddress.IPv4Address:
+    return next(ipaddress.IPv4Network(subnet).hosts())
