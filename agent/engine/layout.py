@@ -9,6 +9,11 @@ import hashlib
 import pathlib
 
 
+def of(root: pathlib.Path, run: pathlib.Path) -> "Layout":
+    """Give the layout of two paths as people write them."""
+    return Layout(root.absolute(), run.absolute())
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Layout:
     """The two trees of an instance, as absolute paths."""

@@ -36,7 +36,7 @@ class Rooms:
 
 
 async def recover(rooms: Rooms) -> None:
-    """Bring the instance into a state that its records describe completely; repeatable at any time before work begins."""
+    """Bring the instance into a state that its records describe completely; repeatable until work begins."""
     await rooms.containers.recover()
     await _strangers(rooms)
     running = {record.id for record in rooms.table.all() if record.phase is table.Phase.RUNNING}

@@ -58,7 +58,7 @@ class Containers:
 
     async def start(self, ref: str) -> None:
         """Start it."""
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         await self.world.enter("containers.start", found.name)
         if found.state is container.ContainerState.RUNNING:
             return
@@ -84,7 +84,7 @@ class Containers:
     async def stop(self, ref: str, stop: container.StopConfig) -> None:
         """Stop it; everything here obeys at once."""
         del stop
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         await self.world.enter("containers.stop", found.name)
         if found.state is container.ContainerState.RUNNING:
             self.world.end(found.id, 143, stop_requested=True)
@@ -99,7 +99,7 @@ class Containers:
 
     async def remove(self, ref: str) -> None:
         """Remove it."""
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         await self.world.enter("containers.remove", found.name)
         if self.world.containers.pop(found.id, None) is not None:
             self.world.logs.pop(found.id, None)
@@ -107,7 +107,7 @@ class Containers:
 
     async def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         await self.world.enter("containers.rename", found.name)
         if any(one.name == name and one.id != found.id for one in self.world.containers.values()):
             raise errors.AlreadyExists(f"a container {name} is there already", reason="NameTaken")
@@ -115,7 +115,7 @@ class Containers:
 
     async def update(self, ref: str, change: api.ContainerChange) -> None:
         """Change it in place."""
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         await self.world.enter("containers.update", found.name)
         config, labels = found.config, found.labels
         if change.resources is not None:
@@ -127,7 +127,7 @@ class Containers:
 
     async def connect(self, ref: str, attachment: container.NetworkAttachment) -> None:
         """Attach it to a network."""
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         await self.world.enter("containers.connect", found.name)
         left = self._without(found, attachment.network)
         networks = tuple(sorted((*left.config.networks, attachment)))
@@ -139,7 +139,7 @@ class Containers:
 
     async def disconnect(self, ref: str, network_name: str) -> None:
         """Detach it from a network."""
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         await self.world.enter("containers.disconnect", found.name)
         self._put(self._without(found, network_name), events.EventAction.CHANGED)
 
@@ -152,7 +152,7 @@ class Containers:
 
     async def logs(self, ref: str, request: api.LogRequest) -> AsyncIterator[api.LogLine]:
         """Give what it wrote."""
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         lines = self.world.logs.setdefault(found.id, [])
         kept = [line for line in lines if request.since is None or line.time >= request.since]
         told = len(lines)
@@ -184,7 +184,7 @@ class Containers:
         }
 
     def _running(self, ref: str) -> container.ObservedContainer:
-        found = self.world.container(ref)
+        found = self.world.find(ref)
         if found.state is not container.ContainerState.RUNNING:
             raise errors.Conflict(f"container {found.name} does not run", reason="NotRunning")
         return found

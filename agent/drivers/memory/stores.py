@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import ipaddress
+from collections.abc import Sequence
 
 from agent.drivers.memory import world
 from agent.kit import canonical
@@ -93,7 +94,7 @@ class Networks:
             dataclasses.replace(subnet, gateway=subnet.gateway or str(_first(subnet.subnet))) for subnet in wanted
         )
 
-    def _free(self, taken: list[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
+    def _free(self, taken: Sequence[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
         free = (one for one in _POOL.subnets(new_prefix=24) if not any(one.overlaps(other) for other in taken))
         return next(free)
 

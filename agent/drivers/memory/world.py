@@ -55,7 +55,7 @@ class World:
 
     def end(self, ref: str, exit_code: int, *, oom_killed: bool = False, stop_requested: bool = False) -> None:
         """Let a container end, by itself unless it was asked to."""
-        found = self.container(ref)
+        found = self.find(ref)
         ended = dataclasses.replace(
             found,
             state=container.ContainerState.EXITED,
@@ -73,9 +73,9 @@ class World:
     def write(self, ref: str, text: str, stream: str = "stdout") -> None:
         """Let a container write a line."""
         line = api.LogLine(self.clock.now(), stream, text)
-        self.logs.setdefault(self.container(ref).id, []).append(line)
+        self.logs.setdefault(self.find(ref).id, []).append(line)
 
-    def container(self, ref: str) -> container.ObservedContainer:
+    def find(self, ref: str) -> container.ObservedContainer:
         """Find a container by id or name. Raises ``errors.NotFound``."""
         if ref in self.containers:
             return self.containers[ref]

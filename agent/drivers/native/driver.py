@@ -34,7 +34,7 @@ async def open_runtime(
 
     Raises the runtime's errors, and ``kit.locks.LockedElsewhere`` where another process has the instance.
     """
-    where = layout.Layout(root.absolute(), run_dir.absolute())
+    where = layout.of(root, run_dir)
     options = engines.Options()
     broadcast = events.Broadcast()
     opening = engines.opened(where, options, broadcast.notify) if exclusive else engines.looking(where, options)

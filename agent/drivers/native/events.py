@@ -8,7 +8,7 @@ from agent.model.key import Kind
 from agent.runtime import events
 
 _BACKLOG = 1000
-"""Events kept for a subscriber that does not keep up. They only are hints: dropping the oldest costs nothing but time."""
+"""Events kept for a subscriber that does not keep up: they are hints, and dropping the oldest only costs time."""
 
 
 class Broadcast:

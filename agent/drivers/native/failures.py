@@ -19,7 +19,7 @@ _KINDS: tuple[tuple[type[engine_errors.EngineError], type[errors.RuntimeFailure]
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Let no other error than the runtime's kinds pass; what nobody foresaw counts as ``Unavailable``: worth a retry."""
+    """Let only the runtime's kinds of error pass; what nobody foresaw counts as ``Unavailable``: worth a retry."""
     try:
         yield
     except engine_errors.EngineError as error:

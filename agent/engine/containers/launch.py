@@ -1,4 +1,4 @@
-"""From a record to a running program: network, root file system, bundle, conmon, start. What fails half way is undone."""
+"""From a record to a running program: network, root file system, bundle, conmon, start. A failure is undone."""
 
 import contextlib
 import dataclasses

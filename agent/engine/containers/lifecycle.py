@@ -86,7 +86,7 @@ class Containers:
             self._started(record, run)
 
     async def stop(self, ref: str, signal: str, grace: float) -> None:
-        """Ask a container to end (an empty ``signal`` is its own), kill it after ``grace`` seconds, wait for its end."""
+        """Ask a container to end (empty ``signal``: its own), kill it after ``grace`` seconds, wait for its end."""
         async with self._exclusively(ref) as record:
             if record.phase is not table.Phase.RUNNING:
                 return
