@@ -1,0 +1,170 @@
+"""Pass after pass, whenever there is a reason; and everything that gives reasons while a runtime is watched."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Self
+
+from agent.converge import reconcile, signals, triggers, verdicts
+from agent.converge import wish as wishes
+from agent.kit import backoff, tasks
+from agent.model.key import ObjectKey
+from agent.observe import probes, relist
+from agent.runtime import errors, events
+
+LAZY = 0.1
+"""Seconds that the ends of our own actions may wait for each other while more actions are under way."""
+REST = 3.0
+"""A pass is followed by a pause of so many times its length: observing must not take the actions' time."""
+LONGEST_REST = 1.0
+ECHO = 1.0
+"""For so many seconds after our own actions, what the runtime tells of their objects is taken as their echo."""
+RETRY = 5.0
+"""Seconds before a background task that broke is begun again."""
+
+_ENDS = frozenset({events.EventAction.EXITED, events.EventAction.OOM_KILLED})
+
+
+@dataclasses.dataclass(slots=True)
+class Progress:
+    """How the passes go; read by health endpoints."""
+
+    began: float | None = None
+    """Since when a pass is being made, by the event loop's time; ``None`` between passes."""
+    ended: float | None = None
+    """When the last one ended."""
+    took: float = 0.0
+    """How long it was, in seconds."""
+    failures: int = 0
+    """In a row."""
+    last: reconcile.Pass | None = None
+
+
+class Cycle:
+    """The circle of triggers and passes over one runtime. Used as an asynchronous context manager."""
+
+    def __init__(self, parts: reconcile.Parts, wish: Callable[[], wishes.Wish]) -> None:
+        """``wish`` is asked at every pass."""
+        self._parts = parts
+        self._wish = wish
+        self._stack = contextlib.AsyncExitStack()
+        self.triggers = triggers.Triggers()
+        self.progress = Progress()
+        self.crew = tasks.Crew(lambda name, error: parts.sink(signals.TaskFailed(name, error)))
+        self._prober = probes.Prober(
+            parts.runtime,
+            parts.time,
+            lambda: self.triggers.pull(signals.Trigger.HEALTH),
+            lambda result: parts.sink(signals.ProbeFinished(result)),
+        )
+        self._relist = relist.Relist(parts.relist, parts.time)
+        self._reconciler = reconcile.Reconciler(parts, self.crew, self._prober, self._released)
+        self._ours: dict[str, float] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._prober)
+        await self._stack.enter_async_context(self.crew)
+        self.keep("runtime events", self._watch_events)
+        self.keep("relist", self._watch_relist)
+        self.triggers.pull(signals.Trigger.START)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep a task running for as long as the cycle goes: one that breaks is told of and begun again."""
+
+        async def guarded() -> None:
+            while True:
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001 - nothing that one of them does may end the agent
+                    self._parts.sink(signals.TaskFailed(name, error))
+                await asyncio.sleep(RETRY)
+
+        self.crew.start(guarded(), name=name)
+
+    async def turn(self) -> reconcile.Pass | None:
+        """Wait for a reason, and make a pass. ``None`` where the runtime could not be observed: it is tried again."""
+        names = await self.triggers.wait(not_before=self._rested())
+        loop = asyncio.get_running_loop()
+        began = self.progress.began = loop.time()
+        try:
+            made = await self._reconciler.reconcile(self._wish())
+        except Exception as error:  # noqa: BLE001 - told, and tried again: nothing may end the agent
+            self._failed(names, loop.time() - began, error)
+            return None
+        finally:
+            self.progress.began, self.progress.ended = None, loop.time()
+            self.progress.took = self.progress.ended - began
+        self._succeeded(names, loop.time() - began, made)
+        return made
+
+    def _rested(self) -> float:
+        ended = self.progress.ended
+        return 0.0 if ended is None else ended + min(REST * self.progress.took, LONGEST_REST)
+
+    def _succeeded(self, names: tuple[signals.Trigger, ...], duration: float, made: reconcile.Pass) -> None:
+        self._relist.done()
+        self.progress.failures, self.progress.last = 0, made
+        now = self._parts.time.now()
+        if made.plan.wake_at is not None:
+            self.triggers.pull(signals.Trigger.TIMER, within=max(0.0, made.plan.wake_at - now))
+        self._parts.sink(
+            signals.PassFinished(
+                triggers=names,
+                duration=duration,
+                desired=made.wish.desired,
+                observed=made.observed,
+                plan=made.plan,
+                statuses=made.statuses,
+                in_flight=len(made.busy),
+                converged=made.converged,
+                at=now,
+            )
+        )
+
+    def _failed(self, names: tuple[signals.Trigger, ...], duration: float, error: Exception) -> None:
+        self.progress.failures += 1
+        self.triggers.pull(
+            signals.Trigger.TIMER, within=backoff.delay(self.progress.failures + 1, initial=1.0, maximum=60.0)
+        )
+        self._parts.sink(signals.PassFailed(names, duration, error, self._parts.time.now()))
+
+    def _released(self, keys: frozenset[ObjectKey]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._ours = {name: at for name, at in self._ours.items() if at + ECHO > now}
+        self._ours |= {key.name: now for key in keys}
+        last = self.progress.last
+        awaited = last is not None and any(one.reason != verdicts.IN_PROGRESS for one in last.plan.blocked)
+        more_to_come = bool(self._reconciler.busy) and not awaited
+        self.triggers.pull(signals.Trigger.ACTION, within=LAZY if more_to_come else 0.0)
+
+    async def _watch_events(self) -> None:
+        stream = self._parts.runtime.events.subscribe()
+        try:
+            self._parts.sink(signals.EventStream(connected=True, message="", at=self._parts.time.now()))
+            self.triggers.pull(signals.Trigger.RUNTIME, within=LAZY)  # what happened while nobody listened
+            async for event in stream:
+                self._parts.sink(signals.RuntimeEvent(event))
+                self.triggers.pull(signals.Trigger.RUNTIME, within=LAZY if self._is_echo(event) else 0.0)
+            message = "the stream ended"
+        except errors.RuntimeFailure as error:
+            message = str(error)
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+        self._parts.sink(signals.EventStream(connected=False, message=message, at=self._parts.time.now()))
+
+    def _is_echo(self, event: events.RuntimeEvent) -> bool:
+        """Tell whether an event only says what our own action did: it can wait. An end that nobody asked for cannot."""
+        busy = any(key.name == event.name for key in self._reconciler.busy)
+        at = self._ours.get(event.name)
+        recent = at is not None and at + ECHO > asyncio.get_running_loop().time()
+        return busy or (recent and event.action not in _ENDS)
+
+    async def _watch_relist(self) -> None:
+        async for _ in self._relist.hints():
+            self.triggers.pull(signals.Trigger.RELIST)

@@ -1,0 +1,63 @@
+"""Objects whose last action failed: how often in a row, and until when they are left alone."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from agent.converge import dispose, signals
+from agent.converge import wish as wishes
+from agent.model import policy
+from agent.model.key import ObjectKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failure:
+    """What is known of one object's failing."""
+
+    hold: policy.Hold
+    attempts: int
+    """In a row, for one declaration of the object."""
+    stalled: bool
+
+
+class Failures:
+    """All of them. Forgotten at a restart of the agent: it is a good moment to try again."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._known: dict[ObjectKey, Failure] = {}
+
+    @property
+    def known(self) -> Mapping[ObjectKey, Failure]:
+        """All that are failing now."""
+        return dict(self._known)
+
+    @property
+    def stalled(self) -> Mapping[ObjectKey, bool]:
+        """Whether trying again is expected to help, for each failing object: not where it is true."""
+        return {key: failure.stalled for key, failure in self._known.items()}
+
+    def holds(self) -> tuple[policy.Hold, ...]:
+        """Give all holds, over or not: a hold says itself how long it counts."""
+        return tuple(failure.hold for failure in self._known.values())
+
+    def add(self, error: Exception, finished: signals.ActionFinished, config_hash: str | None) -> Failure:
+        """Take a failure in."""
+        key = finished.action.key
+        before = self._known.get(key)
+        same = before is not None and before.hold.config_hash == config_hash
+        attempts = 1 + (before.attempts if before is not None and same else 0)
+        circumstances = dispose.Circumstances(finished.action, attempts, config_hash, finished.at)
+        disposition = dispose.dispose(error, circumstances)
+        failure = Failure(disposition.hold, attempts, disposition.verdict is dispose.Verdict.STALL)
+        self._known[key] = failure
+        return failure
+
+    def settle(self, wish: wishes.Wish, busy: frozenset[ObjectKey], waiting: frozenset[ObjectKey]) -> None:
+        """Forget failures of objects that are well again or gone, and of declarations that have changed.
+
+        ``busy``: something is being done to them; ``waiting``: blocked, by their failure too.
+        """
+        for key, failure in list(self._known.items()):
+            outdated = failure.hold.config_hash != wish.hashes.get(key)
+            if outdated or key not in busy | waiting:
+                del self._known[key]

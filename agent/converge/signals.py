@@ -1,0 +1,213 @@
+"""What the loop tells while it works: facts, as values. Logs and metrics are made from them one floor up.
+
+A sink must not block and must not fail: it is called in the middle of the work.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Callable
+
+from agent.manifests import problem
+from agent.model import conditions, policy, state
+from agent.observe import probes
+from agent.plan import actions, plan
+from agent.runtime import api, events
+
+
+class Trigger(enum.StrEnum):
+    """Why a pass is made; a metric's label."""
+
+    START = "start"
+    SOURCE = "source"
+    """Another revision, or one that was bad is good again."""
+    RUNTIME = "runtime"
+    """Something happened to an object of the runtime."""
+    HEALTH = "health"
+    """A container became ready, or ceased to be."""
+    ACTION = "action"
+    """An action ended."""
+    TIMER = "timer"
+    """A back-off or a hold came to its end."""
+    RELIST = "relist"
+    """The safety net under all others."""
+
+
+class Result(enum.StrEnum):
+    """How an action ended; a metric's label."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """A step before it failed."""
+    SUPERSEDED = "superseded"
+    """Its object's declaration changed before it began."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceRead:
+    """The source was read and is good."""
+
+    source: str
+    revision: str
+    objects: int
+    changed: bool
+    """It declares something else than what stood before."""
+    empty: bool
+    """It declares nothing while something stands: that stays, as an empty source removes nothing."""
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceRejected:
+    """The source was read and has problems; the last good revision stands. Told once for the same problems."""
+
+    source: str
+    revision: str
+    problems: tuple[problem.Problem, ...]
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """The source cannot be read; the last good revision stands. ``repeated``: as it failed the last time."""
+
+    source: str
+    message: str
+    hint: str
+    repeated: bool
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ActionStarted:
+    """An action is being performed."""
+
+    action: actions.Action
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ActionProgress:
+    """A long action has got a bit further."""
+
+    action: actions.Action
+    progress: api.Progress
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ActionFinished:
+    """An action has ended, or will never begin."""
+
+    action: actions.Action
+    result: Result
+    duration: float
+    """Seconds; 0 where it never began."""
+    error: Exception | None
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObjectDisposed:
+    """What follows from a failed action: the object is left alone for a while."""
+
+    hold: policy.Hold
+    attempts: int
+    stalled: bool
+    """Trying again is not expected to help."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PassFinished:
+    """One walk from observation to report."""
+
+    triggers: tuple[Trigger, ...]
+    duration: float
+    desired: state.DesiredState
+    observed: state.ObservedState
+    plan: plan.Plan
+    statuses: tuple[conditions.ObjectStatus, ...]
+    """Of every object, sorted by key."""
+    in_flight: int
+    """Objects with actions under way or waiting for their turn."""
+    converged: bool
+    """Everything declared is there and nothing is left to do."""
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PassFailed:
+    """A pass came to nothing: the runtime could not be observed."""
+
+    triggers: tuple[Trigger, ...]
+    duration: float
+    error: Exception
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RevisionApplied:
+    """A revision has been brought about completely."""
+
+    revision: str
+    duration: float | None
+    """Seconds since it was read; ``None`` where an earlier run of the agent had applied it."""
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RuntimeEvent:
+    """The runtime told of something."""
+
+    event: events.RuntimeEvent
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EventStream:
+    """The runtime's events are (again) coming in, or were lost."""
+
+    connected: bool
+    message: str
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbeFinished:
+    """A probe gave an answer."""
+
+    result: probes.ProbeResult
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JournalFailed:
+    """The journal could not be written; the agent goes on with what it has in memory."""
+
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """A background task of the loop ended by an error that nobody expected."""
+
+    name: str
+    error: BaseException
+
+
+Signal = (
+    SourceRead
+    | SourceRejected
+    | SourceFailed
+    | ActionStarted
+    | ActionProgress
+    | ActionFinished
+    | ObjectDisposed
+    | PassFinished
+    | PassFailed
+    | RevisionApplied
+    | RuntimeEvent
+    | EventStream
+    | ProbeFinished
+    | JournalFailed
+    | TaskFailed
+)
+
+Sink = Callable[[Signal], None]

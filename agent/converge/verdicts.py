@@ -1,0 +1,160 @@
+"""How an object is: by what was observed, planned, is being done and has failed. Pure.
+
+The first that applies counts: an action under way, a failure, something to wait for, and only then what it looks like.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from agent.converge import wish as wishes
+from agent.model import container, state
+from agent.model.conditions import ConditionStatus
+from agent.model.key import Kind, ObjectKey, ownership_of
+from agent.plan import actions, plan
+
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+IN_PROGRESS = "InProgress"
+"""The reason of holds on objects that are being worked on."""
+_WORDS: dict[type[actions.Action], str] = {
+    actions.EnsureImage: "fetching",
+    actions.RemoveImage: "removing",
+    actions.CreateNetwork: "creating",
+    actions.RemoveNetwork: "removing",
+    actions.CreateVolume: "creating",
+    actions.RemoveVolume: "removing",
+    actions.CreateContainer: "creating",
+    actions.StartContainer: "starting",
+    actions.StopContainer: "stopping",
+    actions.RemoveContainer: "removing",
+    actions.RenameContainer: "renaming",
+    actions.UpdateContainer: "updating",
+    actions.ConnectContainer: "connecting",
+    actions.DisconnectContainer: "disconnecting",
+}
+_HARMLESS = (actions.UpdateContainer, actions.ConnectContainer, actions.DisconnectContainer)
+"""What a container goes on running through."""
+_LASTING = frozenset({"Foreign", "Stopped"})
+"""Reasons that no amount of waiting changes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one object is."""
+
+    ready: ConditionStatus
+    reconciling: ConditionStatus
+    stalled: ConditionStatus
+    reason: str
+    message: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a verdict is made from."""
+
+    wish: wishes.Wish
+    observed: state.ObservedState
+    plan: plan.Plan
+    current: Mapping[ObjectKey, actions.Action]
+    """What is being done to busy objects."""
+    failing: Mapping[ObjectKey, bool]
+    """Objects whose last action failed, and whether they are stalled."""
+
+
+class Judge:
+    """Looks at one object after the other."""
+
+    def __init__(self, facts: Facts) -> None:
+        """Index what was observed."""
+        self._facts = facts
+        self._now = facts.observed.observed_at
+        self._blocked = {one.key: one for one in facts.plan.blocked}
+        self._health = {one.container_id: one for one in facts.observed.health}
+        self._declared = {one.name: one for one in facts.wish.desired.containers}
+        self._containers: dict[str, container.ObservedContainer] = {}
+        for one in facts.observed.containers:
+            ownership = ownership_of(one.labels)
+            if ownership is not None and (one.name == ownership.key.name or ownership.key.name not in self._containers):
+                self._containers[ownership.key.name] = one
+
+    def verdict(self, key: ObjectKey, bucket: plan.Bucket) -> Verdict:
+        """Say how an object is."""
+        if (action := self._facts.current.get(key)) is not None:
+            return self._busy(key, action)
+        if (blocked := self._blocked.get(key)) is not None:
+            return self._waiting(blocked)
+        if bucket is plan.Bucket.ORPHANED:
+            return self._kept(key)
+        if key.kind is Kind.CONTAINER and key.name in self._containers:
+            return self._container(self._containers[key.name])
+        return Verdict(TRUE, FALSE, FALSE, "Available", "as declared", "available")
+
+    def _busy(self, key: ObjectKey, action: actions.Action) -> Verdict:
+        word = _WORDS[type(action)]
+        found = self._containers.get(key.name) if key.kind is Kind.CONTAINER else None
+        lasts = found is not None and isinstance(action, _HARMLESS)
+        ready = self._container(found).ready if found is not None and lasts else FALSE
+        stalled = TRUE if self._facts.failing.get(key) else FALSE
+        return Verdict(ready, TRUE, stalled, action.cause.reason.value, f"{word}: {action.cause.message}", word)
+
+    def _waiting(self, blocked: plan.Blocked) -> Verdict:
+        found = self._containers.get(blocked.key.name) if blocked.key.kind is Kind.CONTAINER else None
+        stopped_by_people = blocked.reason == "Stopped" and found is not None and found.stop_requested
+        hopeless = (blocked.reason in _LASTING and not stopped_by_people) or self._facts.failing.get(blocked.key, False)
+        stalled = TRUE if hopeless else FALSE
+        reconciling = FALSE if hopeless or stopped_by_people else TRUE
+        detail = ", ".join(filter(None, (_looks(found), self._until(blocked))))
+        return Verdict(FALSE, reconciling, stalled, blocked.reason, blocked.message, detail)
+
+    def _until(self, blocked: plan.Blocked) -> str:
+        if blocked.until is None:
+            return blocked.reason
+        what = "next start" if blocked.reason == "BackOff" else f"{blocked.reason}, next try"
+        return f"{what} in {duration(blocked.until - self._now)}"
+
+    def _kept(self, key: ObjectKey) -> Verdict:
+        if key.kind is Kind.VOLUME and self._facts.wish.prune:
+            message = "no longer declared; its data stays (deletionPolicy: Retain)"
+            return Verdict(UNKNOWN, FALSE, FALSE, "Retained", message, "retained")
+        return Verdict(UNKNOWN, FALSE, FALSE, "SourceEmpty", "the source declares nothing: it stays as it is", "kept")
+
+    def _container(self, found: container.ObservedContainer) -> Verdict:
+        if found.state is container.ContainerState.RUNNING:
+            return self._running(found)
+        if found.state is container.ContainerState.EXITED and found.exit_code == 0:
+            return Verdict(TRUE, FALSE, FALSE, "Completed", "ran to its end", "completed")
+        return Verdict(FALSE, FALSE, FALSE, "NotRunning", _looks(found), _looks(found))
+
+    def _running(self, found: container.ObservedContainer) -> Verdict:
+        age = f"running {duration(self._now - (found.started_at or self._now))}"
+        declared = self._declared.get(found.name, found.config).health
+        if declared.startup is None and declared.readiness is None and declared.liveness is None:
+            return Verdict(TRUE, FALSE, FALSE, "Running", "running", age)
+        seen = self._health.get(found.id)
+        if seen is not None and not seen.alive:
+            return Verdict(FALSE, TRUE, FALSE, "Unhealthy", seen.message, f"{age}, unhealthy")
+        if seen is None or not seen.started:
+            message = seen.message if seen is not None and seen.message else "its probes have not succeeded yet"
+            return Verdict(FALSE, TRUE, FALSE, "Starting", message, f"{age}, starting")
+        if not seen.ready:
+            return Verdict(FALSE, FALSE, FALSE, "Unready", seen.message, f"{age}, not ready")
+        return Verdict(TRUE, FALSE, FALSE, "Healthy", "running, and its probes succeed", f"{age}, healthy")
+
+
+def duration(seconds: float) -> str:
+    """Give a duration as kubectl does: ``45s``, ``3m``, ``5h``, ``12d``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{max(0, math.ceil(seconds))}s"
+
+
+def _looks(found: container.ObservedContainer | None) -> str:
+    if found is None:
+        return ""
+    if found.state is container.ContainerState.EXITED:
+        killed = ", killed for want of memory" if found.oom_killed else ""
+        return f"exited ({'?' if found.exit_code is None else found.exit_code}{killed})"
+    return found.state.value

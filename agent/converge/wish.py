@@ -1,0 +1,95 @@
+"""What a pass is to bring about: a desired state, how far it reaches, and what may be removed. Pure."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Self
+
+from agent.kit import canonical
+from agent.model import container, state
+from agent.model.key import Kind, ObjectKey, Pairs, ownership_of
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wish:
+    """A desired state and its reach."""
+
+    desired: state.DesiredState
+    prune: bool
+    """What is ours and not declared is removed."""
+    reach: frozenset[ObjectKey] | None
+    """The only objects that may be touched; ``None``: all of ours."""
+    hashes: Mapping[ObjectKey, str]
+    """The config hash of each declared object."""
+
+    @classmethod
+    def everything(cls, desired: state.DesiredState) -> Self:
+        """Bring about a whole state. One that declares nothing removes nothing: a lost mount looks just like it."""
+        hashes = {state.key_of(config): canonical.digest(config) for config in desired}
+        return cls(desired, bool(hashes), None, hashes)
+
+    @classmethod
+    def removal(cls, keys: frozenset[ObjectKey]) -> Self:
+        """Remove some objects, and touch nothing else."""
+        return cls(state.DesiredState("deleted"), prune=True, reach=keys, hashes={})
+
+    def covers(self, key: ObjectKey) -> bool:
+        """Tell whether an object is within reach."""
+        return self.reach is None or key in self.reach
+
+    def seen(self, observed: state.ObservedState) -> state.ObservedState:
+        """Give the observation as a plan for this wish may see it: whatever is out of reach looks foreign."""
+        if self.reach is None:
+            return observed
+        return dataclasses.replace(
+            observed,
+            containers=tuple(
+                one if self._is_within(one.labels) else dataclasses.replace(one, labels=())
+                for one in observed.containers
+            ),
+            images=tuple(
+                one if self._is_within(one.labels) else dataclasses.replace(one, labels=()) for one in observed.images
+            ),
+            networks=tuple(
+                one if self._is_within(one.labels) else dataclasses.replace(one, labels=()) for one in observed.networks
+            ),
+            volumes=tuple(
+                one if self._is_within(one.labels) else dataclasses.replace(one, labels=()) for one in observed.volumes
+            ),
+        )
+
+    def _is_within(self, labels: Pairs) -> bool:
+        ownership = ownership_of(labels)
+        return ownership is not None and self.covers(ownership.key)
+
+
+def removable(declared: state.DesiredState, observed: state.ObservedState, owner: str) -> frozenset[ObjectKey]:
+    """Select what ``delete`` removes: everything declared, but for what containers that stay still stand on."""
+    keys = {state.key_of(config) for config in declared}
+    staying = [one for one in observed.containers if not _is_ours_among(one, keys, owner)]
+    images = {one.reference: ownership_of(one.labels) for one in observed.images}
+    for one in staying:
+        keys -= {ObjectKey(Kind.NETWORK, attachment.network) for attachment in one.config.networks}
+        keys -= {
+            ObjectKey(Kind.VOLUME, mount.volume)
+            for mount in one.config.mounts
+            if isinstance(mount, container.VolumeMount)
+        }
+        if (ownership := images.get(one.config.image)) is not None:
+            keys.discard(ownership.key)
+    return frozenset(keys)
+
+
+def without(desired: state.DesiredState, keys: frozenset[ObjectKey]) -> state.DesiredState:
+    """Give a state that no longer declares some objects."""
+    return dataclasses.replace(
+        desired,
+        containers=tuple(one for one in desired.containers if state.key_of(one) not in keys),
+        images=tuple(one for one in desired.images if state.key_of(one) not in keys),
+        networks=tuple(one for one in desired.networks if state.key_of(one) not in keys),
+        volumes=tuple(one for one in desired.volumes if state.key_of(one) not in keys),
+    )
+
+
+def _is_ours_among(one: container.ObservedContainer, keys: set[ObjectKey], owner: str) -> bool:
+    ownership = ownership_of(one.labels)
+    return ownership is not None and ownership.owner == owner and ownership.key in keys
