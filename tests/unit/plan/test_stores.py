@@ -1,0 +1,138 @@
+"""What the planner does with images, networks and volumes."""
+
+import dataclasses
+
+from agent.model import container, image, network, policy, volume
+from agent.model.key import Kind, ObjectKey
+from agent.plan import plan, planner
+from tests import builders
+
+DELETE = volume.DeletionPolicy.DELETE
+
+
+def steps(computed: plan.Plan) -> list[tuple[str, str, str]]:
+    """Give (action, object, reason) of each step."""
+    return [(type(s.action).__name__, str(s.action.key), s.action.cause.reason.value) for s in computed.steps]
+
+
+def test_network__gone__is_made_again_as_drift() -> None:
+    shop = builders.network_config()
+    found = builders.world(ledger=(builders.remembered(shop),))
+    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    assert steps(computed) == [("CreateNetwork", "Network/shop", "Drifted")]
+    assert computed.drift == ((ObjectKey(Kind.NETWORK, "shop"), "was removed"),)
+
+
+def test_network__its_device_is_gone__is_mended() -> None:
+    shop = builders.network_config()
+    found = builders.world(builders.observed_network(shop, healthy=False))
+    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    assert steps(computed) == [("CreateNetwork", "Network/shop", "Drifted")]
+
+
+def test_network__subnet_chosen_by_the_runtime__is_no_difference() -> None:
+    shop = builders.network_config()
+    computed = planner.compute_plan(
+        builders.desired(shop), builders.world(builders.observed_network(shop)), builders.rules()
+    )
+    assert computed.empty
+
+
+def test_network__gateway_chosen_by_the_runtime__is_no_difference() -> None:
+    shop = builders.network_config(subnets=(network.Subnet("10.1.0.0/24", None, None),))
+    computed = planner.compute_plan(
+        builders.desired(shop), builders.world(builders.observed_network(shop)), builders.rules()
+    )
+    assert computed.empty
+
+
+def test_network__foreign_one_has_its_name__is_blocked() -> None:
+    shop = builders.network_config()
+    found = builders.world(builders.observed_network(shop, labels=()))
+    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    assert computed.empty
+    assert [(str(one.key), one.reason) for one in computed.blocked] == [("Network/shop", "Foreign")]
+
+
+def test_network__held_while_it_is_broken__stays_blocked() -> None:
+    shop = builders.network_config()
+    hold = policy.Hold(ObjectKey(Kind.NETWORK, "shop"), "SubnetInUse", "taken")
+    computed = planner.compute_plan(builders.desired(shop), builders.world(), builders.rules(holds=(hold,)))
+    assert [one.reason for one in computed.blocked] == ["SubnetInUse"]
+
+
+def test_orphans__networks_and_images_go_after_the_containers_that_use_them() -> None:
+    shop, data = builders.network_config(), builders.volume_config(policy=DELETE)
+    web = builders.config(
+        networks=(container.NetworkAttachment("shop"),),
+        mounts=(container.VolumeMount("data", "/data", read_only=False),),
+    )
+    found = builders.world(builders.observed(web), builders.observed_network(shop), builders.observed_volume(data))
+    computed = planner.compute_plan(builders.desired(image=False), found, builders.rules())
+    assert [
+        (name, after) for (name, _, _), after in zip(steps(computed), [s.after for s in computed.steps], strict=True)
+    ] == [
+        ("StopContainer", ()),
+        ("RemoveContainer", (0,)),
+        ("RemoveNetwork", (1,)),
+        ("RemoveImage", (1,)),
+        ("RemoveVolume", (1,)),
+    ]
+
+
+def test_volume__left_the_source_with_retain__is_kept() -> None:
+    data = builders.volume_config()
+    computed = planner.compute_plan(
+        builders.desired(), builders.world(builders.observed_volume(data)), builders.rules()
+    )
+    assert computed.empty
+    assert (ObjectKey(Kind.VOLUME, "data"), plan.Bucket.ORPHANED) in computed.buckets
+
+
+def test_volume__left_the_source_with_delete__is_removed() -> None:
+    data = builders.volume_config(policy=DELETE)
+    computed = planner.compute_plan(
+        builders.desired(), builders.world(builders.observed_volume(data)), builders.rules()
+    )
+    assert steps(computed) == [("RemoveVolume", "Volume/data", "Orphaned")]
+
+
+def test_volume__policy_changed__is_updated_in_place() -> None:
+    old, new = builders.volume_config(), builders.volume_config(policy=DELETE)
+    computed = planner.compute_plan(
+        builders.desired(new), builders.world(builders.observed_volume(old)), builders.rules()
+    )
+    assert steps(computed) == [("CreateVolume", "Volume/data", "Changed")]
+    assert computed.steps[0].action.cause.fields == ("deletion_policy",)
+
+
+def test_volume__foreign_one_has_its_name__is_blocked() -> None:
+    data = builders.volume_config()
+    foreign = dataclasses.replace(builders.observed_volume(data), labels=())
+    computed = planner.compute_plan(builders.desired(data), builders.world(foreign), builders.rules())
+    assert computed.empty
+    assert [one.reason for one in computed.blocked] == ["Foreign"]
+
+
+def test_image__somebody_elses_is_there__satisfies_a_pull() -> None:
+    foreign = image.ObservedImage("sha256:x", builders.IMAGE, (), 1)
+    computed = planner.compute_plan(builders.desired(), builders.world(foreign), builders.rules())
+    assert computed.empty
+
+
+def test_image__source_changed__is_fetched_again() -> None:
+    old = builders.image_config()
+    new = dataclasses.replace(old, source=image.ArchiveSource("/a.tar", "2"))
+    computed = planner.compute_plan(
+        builders.desired(new), builders.world(builders.observed_image(old)), builders.rules()
+    )
+    assert steps(computed) == [("EnsureImage", f"Image/{builders.IMAGE}", "Changed")]
+    assert computed.steps[0].action.cause.message == "archive changed"
+
+
+def test_orphan__held__waits() -> None:
+    shop = builders.network_config()
+    hold = policy.Hold(ObjectKey(Kind.NETWORK, "shop"), "InUse", "in use")
+    found = builders.world(builders.observed_network(shop))
+    computed = planner.compute_plan(builders.desired(), found, builders.rules(holds=(hold,)))
+    assert [one.reason for one in computed.blocked] == ["InUse"]
