@@ -149,6 +149,11 @@ class Settings:
     converge: ConvergeSettings = ConvergeSettings()
 
     @property
+    def journal(self) -> pathlib.Path:
+        """Give the agent's own memory."""
+        return self.root / "agent.sqlite"
+
+    @property
     def run(self) -> pathlib.Path:
         """Give the directory for this boot's state."""
         if self.run_dir is not None:

@@ -78,7 +78,7 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
             chosen = settings.load(given, os.environ)
             command(chosen, **{name: value for name, value in values.items() if name not in names})
 
-        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] - what typer reads
+        setattr(wrapper, "__signature__", inspect.Signature(parameters))  # noqa: B010 - what typer reads
         wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return wrapper
 

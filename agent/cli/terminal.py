@@ -30,6 +30,13 @@ def result_line(value: object) -> None:
     result(canonical.dumps(value).decode())
 
 
+def result_yaml(value: object) -> None:
+    """Print a value as YAML, its fields in the order of their declaration."""
+    import yaml
+
+    sys.stdout.write(yaml.safe_dump(canonical.plain(value), sort_keys=False, allow_unicode=True))
+
+
 def result_json(value: object) -> None:
     """Print a value as JSON: indented and with sorted keys, so that two outputs can be compared."""
     result(json.dumps(canonical.plain(value), indent=2, sort_keys=True, ensure_ascii=False))

@@ -6,8 +6,7 @@ import pathlib
 import re
 import stat
 
-MAXIMUM_SIZE = 8 * 1024 * 1024
-"""Bytes of one manifest; far beyond what people write, and small enough to parse."""
+from agent.manifests import decode
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -47,20 +46,20 @@ def read(path: pathlib.Path) -> tuple[bytes, str]:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return b"", "this is not a regular file"
-        if found.st_size > MAXIMUM_SIZE:
+        if found.st_size > decode.LARGEST:
             return b"", _too_large(found.st_size)
         try:
-            data = file.read(MAXIMUM_SIZE + 1)
+            data = file.read(decode.LARGEST + 1)
         except OSError as error:
             return b"", _explain(error)
-    if len(data) > MAXIMUM_SIZE:
+    if len(data) > decode.LARGEST:
         return b"", _too_large(len(data))
     return data, ""
 
 
 def _too_large(size: int) -> str:
     return (
-        f"the file is too large: {size / 2**20:.1f} MiB, the limit is {MAXIMUM_SIZE // 2**20} MiB; "
+        f"the file is too large: {size / 2**20:.1f} MiB, the limit is {decode.LARGEST // 2**20} MiB; "
         "split it into several files"
     )
 

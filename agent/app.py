@@ -1,0 +1,142 @@
+"""The composition root: the only place that knows every room and joins them. It decides nothing by itself."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+
+from agent import settings
+from agent.converge import intake, journal, once, reconcile, signals
+from agent.engine import layout
+from agent.kit import clock, locks
+from agent.model import ledger, policy, state
+from agent.observe import snapshot
+from agent.plan import plan, planner
+from agent.runtime import api as runtime_api
+from agent.sources import api as sources_api
+from agent.sources import directory, locate
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sight:
+    """What a plan depends on beside the declaration, all of it: so a plan can be made again elsewhere."""
+
+    owner: str
+    in_place: frozenset[str]
+    observed: state.ObservedState
+
+
+@contextlib.asynccontextmanager
+async def open_runtime(chosen: settings.Settings, *, exclusive: bool) -> AsyncIterator[runtime_api.Runtime]:
+    """Open the chosen runtime. ``exclusive``: to change things; otherwise only to look, beside a running agent.
+
+    Raises the runtime's errors, and ``kit.locks.LockedElsewhere`` where another process may change things already.
+    """
+    match chosen.runtime:
+        case "memory":
+            from agent.drivers.memory import driver as memory
+
+            with _locked(chosen) if exclusive else contextlib.nullcontext():
+                async with memory.open_runtime() as runtime:
+                    yield runtime
+        case _:
+            from agent.drivers.native import driver as native
+
+            async with native.open_runtime(chosen.root, chosen.run, exclusive=exclusive) as engine:
+                yield engine
+
+
+@contextlib.asynccontextmanager
+async def open_source(
+    chosen: settings.Settings, text: str, *, prefer_checkout: bool = False
+) -> AsyncIterator[sources_api.Source]:
+    """Open the source that a SOURCE names. Without access to the root, git repositories are kept for this call only."""
+    rhythm = directory.Rhythm(chosen.source.quiet, chosen.source.settle, chosen.source.rescan)
+    with contextlib.ExitStack() as stack:
+        checkouts = chosen.root / "sources"
+        if not _may_write(chosen.root):
+            checkouts = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trimtab-")))
+        async with locate.locate(text, checkouts, rhythm=rhythm, prefer_checkout=prefer_checkout) as source:
+            yield source
+
+
+def owner(chosen: settings.Settings) -> str:
+    """Give the name by which this instance marks what is its own."""
+    return layout.Layout(chosen.root, chosen.run).instance
+
+
+async def read(chosen: settings.Settings, text: str) -> intake.Reading:
+    """Read a SOURCE once. Raises ``SourceUnavailable``; problems in it are part of the answer."""
+    async with open_source(chosen, text) as source:
+        return intake.understand(await source.snapshot())
+
+
+async def observe(chosen: settings.Settings) -> Sight:
+    """Look at everything once. Nothing is probed: what a running agent's probes say is its own."""
+    async with open_runtime(chosen, exclusive=False) as runtime:
+        observer = snapshot.Observer(runtime, tuple, clock.SystemClock())
+        return Sight(owner(chosen), runtime.features.in_place, await observer.observe(_ledger(chosen)))
+
+
+def plan_for(desired: state.DesiredState, sight: Sight) -> plan.Plan:
+    """Say what would be done. A state that declares nothing removes nothing."""
+    rules = policy.PlanPolicy(owner=sight.owner, prune=any(True for _ in desired), in_place=sight.in_place)
+    return planner.compute_plan(desired, sight.observed, rules)
+
+
+@contextlib.asynccontextmanager
+async def open_parts(chosen: settings.Settings, sink: signals.Sink) -> AsyncIterator[reconcile.Parts]:
+    """Open all that is needed to change an instance. Raises the runtime's errors and ``JournalUnavailable``."""
+    async with open_runtime(chosen, exclusive=True) as runtime:
+        with journal.Journal(chosen.journal, lambda message: sink(signals.JournalFailed(message))) as book:
+            yield reconcile.Parts(
+                runtime=runtime,
+                book=book,
+                sink=sink,
+                time=clock.SystemClock(),
+                owner=owner(chosen),
+                parallel=chosen.converge.parallel,
+                relist=chosen.converge.relist,
+            )
+
+
+async def apply(chosen: settings.Settings, text: str, sink: signals.Sink) -> once.Converged:
+    """Bring about what a SOURCE declares now. Raises ``SourceUnavailable`` and ``BadManifests``, changing nothing."""
+    async with open_source(chosen, text) as source, open_parts(chosen, sink) as parts:
+        return await once.apply(parts, source)
+
+
+async def delete(chosen: settings.Settings, text: str, sink: signals.Sink) -> once.Converged:
+    """Remove what a SOURCE declares. Raises as ``apply``."""
+    declared = (await read(chosen, text)).checked()
+    async with open_parts(chosen, sink) as parts:
+        return await once.delete(parts, declared)
+
+
+@contextlib.contextmanager
+def _locked(chosen: settings.Settings) -> Iterator[None]:
+    """Hold the instance's lock, for a runtime that has none of its own."""
+    where = layout.Layout(chosen.root, chosen.run)
+    where.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = locks.FileLock(where.lock).acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _ledger(chosen: settings.Settings) -> tuple[ledger.LedgerEntry, ...]:
+    try:
+        with journal.Journal(chosen.journal) as book:
+            return book.ledger()
+    except journal.JournalUnavailable:
+        return ()
+
+
+def _may_write(root: pathlib.Path) -> bool:
+    """Tell whether this process may keep things at the root, which may have to be made first."""
+    while not root.exists():
+        root = root.parent
+    return os.access(root, os.W_OK | os.X_OK)

@@ -1,0 +1,109 @@
+"""The command's table, and the one place that turns errors into exit codes."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+import agent
+from agent import errors, settings
+from agent.cli import apply, containers, doctor, exits, explain, options, plan, run, source, status, terminal
+from agent.sources import api
+
+_HELP = "Write down what a host should run; trimtab makes it so and keeps it so."
+
+_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
+    ("run", run.run),
+    ("apply", apply.apply),
+    ("plan", plan.plan),
+    ("validate", source.validate),
+    ("render", source.render),
+    ("status", status.status),
+    ("observe", plan.observe),
+    ("explain", explain.explain),
+    ("delete", apply.delete),
+    ("logs", containers.logs),
+    ("doctor", doctor.doctor),
+)
+
+
+def build() -> typer.Typer:
+    """Put the whole command together."""
+    app = typer.Typer(
+        name="trimtab",
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_before)
+    for name, command in _COMMANDS:
+        app.command(name)(command)
+    # What follows the name belongs to the container's command, dashes and all.
+    app.command("exec", context_settings={"allow_interspersed_args": False})(containers.execute)
+    app.command("version")(version)
+    return app
+
+
+def version() -> None:
+    """Print the version."""
+    terminal.result(agent.__version__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command as a shell does, and give its exit code. Expected errors are told without a traceback."""
+    command = typer.main.get_command(build())
+    try:
+        code = command.main(arguments, prog_name="trimtab", standalone_mode=False)
+    except typer.TyperException as error:
+        return _used_wrongly(error.format_message())
+    except (settings.BadSettings, api.BadSource) as error:
+        terminal.failure(error)
+        return exits.USED_WRONGLY
+    except errors.TrimtabError as error:
+        return _failed(error)
+    except BrokenPipeError:
+        # Whoever read us has enough (`trimtab logs web | head`). Nothing may be flushed there at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.DONE
+    except (KeyboardInterrupt, typer.Abort):
+        return exits.INTERRUPTED
+    return code if isinstance(code, int) else exits.DONE
+
+
+def _failed(error: errors.TrimtabError) -> int:
+    from agent.cli import problems
+    from agent.converge import intake
+
+    if isinstance(error, intake.BadManifests):
+        problems.show(error.reading.problems, error.reading.contents)
+    terminal.failure(error)
+    return exits.FAILED
+
+
+def _used_wrongly(message: str) -> int:
+    if message:  # without one, the help has been printed in its place
+        terminal.failure(errors.TrimtabError(message, hint="trimtab COMMAND --help"))
+    return exits.USED_WRONGLY
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+def _before(
+    context: typer.Context,
+    config: Annotated[str | None, options.FLAGS["config"]] = None,
+    root: Annotated[str | None, options.FLAGS["root"]] = None,
+    run_dir: Annotated[str | None, options.FLAGS["run_dir"]] = None,
+    runtime: Annotated[str | None, options.FLAGS["runtime"]] = None,
+    print_version: Annotated[  # noqa: ARG001 - its callback does it
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    given = {"config": config, "root": root, "run_dir": run_dir, "runtime": runtime}
+    context.obj = {name: text for name, text in given.items() if text is not None}

@@ -1,0 +1,35 @@
+"""Showing what is wrong with manifests: path:line:column, the line itself, and the way out."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from agent.cli import terminal
+from agent.manifests import problem
+
+_WIDTH = 160
+"""Columns of a source line that are shown."""
+
+
+def show(problems: Sequence[problem.Problem], contents: Mapping[str, bytes]) -> None:
+    """Print problems to stderr. ``contents`` maps the paths of problems to the files' bytes."""
+    for found in problems:
+        place = terminal.style(f"{found.path}:{found.line}:{found.column}:", "bold", sys.stderr)
+        terminal.note(f"{place} {terminal.style('error:', 'red', sys.stderr)} {terminal.printable(found.message)}")
+        for line in excerpt(contents.get(found.path, b""), found.line, found.column):
+            terminal.note(terminal.style(line, "dim", sys.stderr))
+        if found.hint:
+            terminal.note(f"{terminal.style('hint:', 'cyan', sys.stderr)} {terminal.printable(found.hint)}")
+
+
+def excerpt(data: bytes, line: int, column: int) -> list[str]:
+    """Give the line that a problem is on, numbered, with a caret under its column; nothing where there is none."""
+    lines = data.splitlines()
+    if not 1 <= line <= len(lines):
+        return []
+    text = lines[line - 1].decode(errors="replace")
+    start = max(0, column - 1 - _WIDTH // 2)
+    shown = terminal.printable(text[start : start + _WIDTH].replace("\t", " "))
+    if not shown.strip():
+        return []
+    gutter = f"{line:5} | "
+    return [gutter + shown, f"{'|':>7} " + " " * (column - 1 - start) + "^"]
