@@ -39,7 +39,7 @@ class World:
     _delays: dict[str, float] = dataclasses.field(default_factory=dict)
     _programs: dict[str, Program] = dataclasses.field(default_factory=dict)
     _queues: set[asyncio.Queue[events.RuntimeEvent | None]] = dataclasses.field(default_factory=set)
-    _numbers: itertools.count[int] = dataclasses.field(default_factory=itertools.count)
+    _numbers: "itertools.count[int]" = dataclasses.field(default_factory=itertools.count)
 
     def fail(self, operation: str, error: errors.RuntimeFailure, times: int = 1) -> None:
         """Let the next calls of an operation fail."""
