@@ -117,9 +117,10 @@ def _orphans(world: match.World, sketch: draft.Draft, ground: Ground) -> None:
     declared = {ObjectKey(Kind.NETWORK, one.name) for one in world.desired.networks}
     declared |= {ObjectKey(Kind.VOLUME, one.name) for one in world.desired.volumes}
     cause = actions.Cause(actions.Reason.ORPHANED, "no longer declared")
+    theirs = {one.config.image for one in world.observed.containers if world.key_of(one.labels) is None}
     for reference, found_image in world.images.items():
         key = world.key_of(found_image.labels)
-        if key is not None and reference not in world.image_keys:
+        if key is not None and reference not in world.image_keys and reference not in theirs:
             _leave(world, sketch, ground, actions.RemoveImage(key, cause, reference))
     for name, found_network in world.networks.items():
         key = world.key_of(found_network.labels)
