@@ -166,7 +166,7 @@ def _link(name: str, kind: str | None) -> Callable[[], None]:
     """Try a kind of link in a network namespace of its own, by ``ip``: this room has no netlink."""
 
     def attempt() -> None:
-        command = ["unshare", "--net", "ip", "link", "add", f"{name[:6]}0", "type", kind or "bridge"]
+        command = ["unshare", "--net", "ip", "link", "add", "t0", "type", kind or "bridge"]
         if kind in {"macvlan", "ipvlan"}:
             lower = "ip link add b0 type bridge && ip link add x0 link b0 type"
             command = ["unshare", "--net", "sh", "-c", f"{lower} {kind}"]

@@ -71,9 +71,7 @@ async def opened(
 
 @contextlib.asynccontextmanager
 async def looking(where: layout.Layout, options: Options) -> AsyncIterator[Engine]:
-    """Open an instance to look at it, beside the process that may change it. Raises ``errors.NotFound``."""
-    if not where.records.exists():
-        raise errors.NotFound(f"there is no instance at {where.root}", hint="trimtab run makes one")
+    """Open an instance to look at it, beside the process that may change it; one that is not there yet is empty."""
     async with _joined(where, options, lambda _: None, read_only=True) as engine:
         yield engine
 
@@ -83,7 +81,9 @@ async def _joined(
     where: layout.Layout, options: Options, notify: Callable[[supervise.Event], None], *, read_only: bool
 ) -> AsyncIterator[Engine]:
     async with contextlib.AsyncExitStack() as stack:
-        database = records.Database(where.records, SCHEMAS, read_only=read_only)
+        absent = read_only and not where.records.exists()
+        path = records.NOWHERE if absent else where.records
+        database = records.Database(path, SCHEMAS, read_only=read_only and not absent)
         stack.callback(database.close)
         kernel = linux.LinuxKernel()
         content = store.ContentStore(where)
@@ -92,11 +92,12 @@ async def _joined(
         registry = await stack.enter_async_context(client.RegistryClient())
         pictures = images.Images(database, content, snapshots.Snapshots(where, database, kernel), registry)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
-        runtime = oci_runtime.OciRuntime(await probing.find(where.run, where.cgroup), where.oci_runtime)
+        program = probing.remembered(where.run) if read_only else await probing.find(where.run, where.cgroup)
+        runtime = oci_runtime.OciRuntime(program, where.oci_runtime)
         data = volumes.Volumes(where, database)
         cleaner = ending.Cleaner(where, kernel, runtime, connections)
         around = supervise.Surroundings(
-            where, table.Table(database), cleaner, clock.SystemClock(), recover.epoch(where), notify
+            where, table.Table(database), cleaner, clock.SystemClock(), recover.epoch(where, read_only=read_only), notify
         )
         supervisor = await stack.enter_async_context(supervise.Supervisor(around))
         rooms = launch.Rooms(

@@ -14,6 +14,9 @@ from agent.engine import errors
 
 Row = sqlite3.Row
 
+NOWHERE = pathlib.Path(":memory:")
+"""The path of a database that is empty and forgotten when it is closed."""
+
 
 class Database:
     """A connection for one thread. Statements commit by themselves unless they stand in a ``transaction``."""

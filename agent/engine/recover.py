@@ -46,10 +46,12 @@ async def recover(rooms: Rooms) -> None:
     rooms.images.collect(held_images(rooms.table))
 
 
-def epoch(where: layout.Layout) -> str:
+def epoch(where: layout.Layout, *, read_only: bool) -> str:
     """Give the mark of the run directory's life: a reboot empties the directory, and every run of before is void."""
     mark = where.run / "epoch"
     if not mark.exists():
+        if read_only:
+            return ""
         atomicfile.write(mark, secrets.token_hex(8).encode(), durable=False)
     return mark.read_text()
 

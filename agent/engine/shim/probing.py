@@ -14,6 +14,7 @@ from agent.engine.shim import oci_runtime
 from agent.kit import atomicfile, processes
 
 CANDIDATES = ("crun", "runc")
+_MEMORY = "oci-runtime"
 _SYSTEM_FOLDERS = ("/bin", "/lib", "/lib64", "/usr")
 
 
@@ -22,8 +23,8 @@ async def find(run: pathlib.Path, cgroup: str) -> pathlib.Path:
 
     Raises ``errors.Unavailable`` naming what each one said.
     """
-    memory = run / "oci-runtime"
-    if memory.exists() and (known := pathlib.Path(memory.read_text())).exists():
+    memory = run / _MEMORY
+    if memory.exists() and (known := remembered(run)).exists():
         return known
     complaints = []
     for name in CANDIDATES:
@@ -38,6 +39,12 @@ async def find(run: pathlib.Path, cgroup: str) -> pathlib.Path:
         hint="apt-get install crun runc, then see trimtab doctor",
         reason="NoOciRuntime",
     )
+
+
+def remembered(run: pathlib.Path) -> pathlib.Path:
+    """Give what ``find`` has found, without trying anything; the least demanding candidate where it was never asked."""
+    memory = run / _MEMORY
+    return pathlib.Path(memory.read_text() if memory.exists() else CANDIDATES[-1])
 
 
 async def _complaint(program: pathlib.Path, run: pathlib.Path, cgroup: str) -> str | None:
