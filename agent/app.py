@@ -7,8 +7,10 @@ import pathlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 
-from agent import settings
-from agent.converge import intake, journal, once, reconcile, signals
+import structlog
+
+from agent import service, settings
+from agent.converge import intake, journal, loop, once, reconcile, signals
 from agent.engine import layout
 from agent.kit import clock, locks
 from agent.model import ledger, policy, state
@@ -113,6 +115,36 @@ async def delete(chosen: settings.Settings, text: str, sink: signals.Sink) -> on
     declared = (await read(chosen, text)).checked()
     async with open_parts(chosen, sink) as parts:
         return await once.delete(parts, declared)
+
+
+async def run(chosen: settings.Settings, text: str) -> None:
+    """Be the agent: converge and keep converged, until SIGINT or SIGTERM. Containers keep running then.
+
+    Raises the runtime's errors, ``JournalUnavailable`` and ``CannotListen``, all of them before anything is changed.
+    """
+    from agent.telemetry import exporter, logging, narrator, server, tally
+
+    logging.configure(chosen.log.format, chosen.log.level)
+    counts, story = tally.Tally(), narrator.Narrator()
+
+    def sink(signal: signals.Signal) -> None:
+        counts.take(signal)
+        story.take(signal)
+
+    async with contextlib.AsyncExitStack() as stack:
+        source = await stack.enter_async_context(open_source(chosen, text, prefer_checkout=True))
+        parts = await stack.enter_async_context(open_parts(chosen, sink))
+        going = loop.Loop(parts, source)
+        port = None
+        if chosen.listen is not None:
+            scrapes = exporter.Exporter(counts, parts.runtime, parts.time)
+            address = (chosen.listen.host, chosen.listen.port)
+            port = (await stack.enter_async_context(server.Server(address, scrapes, going.alive, going.ready))).port
+        log = structlog.get_logger()
+        log.info(
+            "the agent runs", source=source.name, runtime=parts.runtime.features.name, root=str(chosen.root), port=port
+        )
+        log.info("the agent stops", signal=await service.until_stopped(going))
 
 
 @contextlib.contextmanager

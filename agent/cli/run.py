@@ -1,12 +1,13 @@
 """``run``: the agent."""
 
 import asyncio
+import shlex
 from typing import Annotated
 
 import typer
 
 from agent import settings
-from agent.cli import apply, options
+from agent.cli import apply, options, terminal
 
 
 @options.with_settings("listen")
@@ -21,3 +22,14 @@ def run(
     if once:
         apply.converge(lambda sink: app.apply(chosen, source, sink), options.Output.TEXT, "applied")
     asyncio.run(app.run(chosen, source))
+    if chosen.runtime == "memory":
+        terminal.note("stopped; what was simulated is gone")
+    else:
+        terminal.note(f"stopped; containers keep running. To remove them: {_removal(chosen, source)}")
+
+
+def _removal(chosen: settings.Settings, source: str) -> str:
+    defaults = settings.Settings()
+    flags = [] if chosen.root == defaults.root else ["--root", str(chosen.root)]
+    flags += [] if chosen.run_dir is None else ["--run-dir", str(chosen.run_dir)]
+    return shlex.join(["trimtab", *flags, "delete", source])

@@ -1,0 +1,71 @@
+"""The agent as a process: its signals, and what it tells systemd."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+from agent.converge import loop
+from agent.kit import sdnotify, tasks
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_READY_POLL = 0.05
+"""Seconds between two looks whether the first pass has been made; only where systemd waits for it."""
+
+
+async def until_stopped(going: loop.Loop) -> str:
+    """Run the loop until SIGINT or SIGTERM, and give the signal's name. SIGUSR1 tells what is going on, on stderr.
+
+    A second signal does not wait for anything any more.
+    """
+    stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    with _handling_signals(stopped, going):
+        async with asyncio.TaskGroup() as group:
+            work = [
+                tasks.spawn(group, going.run(), name="loop"),
+                tasks.spawn(group, _tell_systemd(going), name="systemd"),
+            ]
+            name = await stopped
+            sdnotify.notify("STOPPING=1")
+            for task in work:
+                task.cancel()
+    return name
+
+
+@contextlib.contextmanager
+def _handling_signals(stopped: asyncio.Future[str], going: loop.Loop) -> Iterator[None]:
+    running = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        for other in _STOPPING:
+            running.remove_signal_handler(other)
+        if not stopped.done():
+            stopped.set_result(number.name)
+
+    for number in _STOPPING:
+        running.add_signal_handler(number, stop, number)
+    running.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(going.describe() + "\n"))
+    try:
+        yield
+    finally:
+        for number in (*_STOPPING, signal.SIGUSR1):
+            running.remove_signal_handler(number)
+
+
+async def _tell_systemd(going: loop.Loop) -> None:
+    """Say when the first pass is made, and then, as often as systemd wants to hear it, that the loop goes round."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return
+    interval = sdnotify.watchdog_interval()
+    while not going.converged_once:
+        await asyncio.sleep(_READY_POLL)
+        if interval is not None:
+            sdnotify.notify("WATCHDOG=1")
+    sdnotify.notify("READY=1")
+    while interval is not None:
+        if not going.alive():
+            sdnotify.notify("WATCHDOG=1")
+        sdnotify.notify(f"STATUS={going.ready() or 'converging'}")
+        await asyncio.sleep(interval)
