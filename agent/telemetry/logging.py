@@ -1,0 +1,69 @@
+"""How logs look: lines for people on a terminal, a JSON object a line elsewhere; both on stderr."""
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(format: str, level: str, stream: TextIO = sys.stderr) -> None:
+    """Set logging up, the libraries' too. ``format``: ``console``, ``json``, or ``auto`` to look at the stream.
+
+    Libraries are heard from ``warning`` on: what they do is our business, not the reader's.
+    """
+    console = format == "console" or (format == "auto" and stream.isatty())
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
+    ]
+    rendering = _console(coloured=_is_coloured(stream)) if console else _json()
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _name_library],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(LEVELS[level], logging.WARNING))
+
+
+def _console(*, coloured: bool) -> list[Processor]:
+    return [_printable, structlog.dev.ConsoleRenderer(colors=coloured, pad_event_to=0)]
+
+
+def _json() -> list[Processor]:
+    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def _is_coloured(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _printable(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Keep a terminal from obeying what hostile names and messages contain."""
+    del logger, method
+    return {key: _plain(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def _name_library(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Say which library speaks."""
+    del logger, method
+    record = event.get("_record")
+    return event if record is None else {**event, "library": record.name}

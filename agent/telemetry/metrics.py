@@ -1,0 +1,311 @@
+"""Every metric that there is, in one table; ``ops/docs/metrics.md`` is this table in print.
+
+Names start with ``trimtab_``, but for those that follow cAdvisor's on purpose, so that dashboards made for it work.
+Labels are bounded: kinds, states and reasons from closed sets, and names of objects, whose series vanish with them.
+A revision is only a label of an info metric, which has one series.
+"""
+
+import dataclasses
+import enum
+
+
+class Type(enum.StrEnum):
+    """Prometheus' types that occur here."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metric:
+    """One family. A counter's name is given with its ``_total``."""
+
+    name: str
+    type: Type
+    labels: tuple[str, ...]
+    help: str
+    source: str
+    """Where the numbers come from."""
+
+
+_OBJECT = ("kind", "name")
+_CADVISOR = ("name", "image", "id")
+_INTERFACE = (*_CADVISOR, "interface")
+_WALK = "each pass of the loop"
+_STATS = "the runtime's cgroups, read at the scrape"
+
+TABLE: tuple[Metric, ...] = (
+    Metric(
+        "trimtab_build_info",
+        Type.GAUGE,
+        ("version", "python", "runtime"),
+        "The agent that is running; always 1.",
+        "the program",
+    ),
+    Metric(
+        "trimtab_object_condition",
+        Type.GAUGE,
+        (*_OBJECT, "type", "status"),
+        "Conditions of every object: 1 for the status (True, False, Unknown) that a condition (Ready, Reconciling,"
+        " Stalled) has, 0 for the others.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_object_ready_reason",
+        Type.GAUGE,
+        (*_OBJECT, "reason"),
+        "Why an object is or is not ready; always 1, one series an object.",
+        _WALK,
+    ),
+    Metric("trimtab_desired_objects", Type.GAUGE, ("kind",), "Objects that are declared.", _WALK),
+    Metric(
+        "trimtab_observed_objects",
+        Type.GAUGE,
+        ("kind", "bucket"),
+        "Declared and owned objects by what they are: missing, matching, drifted, stopped, failed, orphaned, foreign.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_container_info",
+        Type.GAUGE,
+        ("name", "image", "id"),
+        "What a declared container runs; always 1.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_container_state",
+        Type.GAUGE,
+        ("name", "state"),
+        "State of every declared container: 1 for the one (missing, created, running, exited) that it is in.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_container_health",
+        Type.GAUGE,
+        ("name", "health"),
+        "Health of every declared container that runs: 1 for the one (healthy, starting, unready, unhealthy) that"
+        " it has. One without probes is healthy.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_container_restarts_total",
+        Type.COUNTER,
+        ("name", "reason"),
+        "How often a container was started again, by reason (exit, oom, unhealthy); goes on over replacements and"
+        " restarts of the agent.",
+        "the journal",
+    ),
+    Metric(
+        "trimtab_container_last_exit_code",
+        Type.GAUGE,
+        ("name",),
+        "Exit code of the container's last end that was seen; 128 + signal where it was killed by one.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_container_oom_kills_total",
+        Type.COUNTER,
+        ("name",),
+        "Ends of a container for want of memory, since the agent started.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_container_start_time_seconds",
+        Type.GAUGE,
+        ("name",),
+        "When the container was last started, in seconds since the epoch.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_probe_total",
+        Type.COUNTER,
+        ("name", "probe", "result"),
+        "Probes of a container by kind (startup, readiness, liveness) and result (success, failure).",
+        "each probe",
+    ),
+    Metric(
+        "trimtab_reconcile_duration_seconds",
+        Type.HISTOGRAM,
+        ("result",),
+        "Length of a pass (observe, plan, report), by result (success, failure); actions go on behind it.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_reconcile_triggers_total",
+        Type.COUNTER,
+        ("trigger",),
+        "Passes by what asked for them: start, source, runtime, health, action, timer, relist.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_reconcile_last_success_timestamp_seconds",
+        Type.GAUGE,
+        (),
+        "When the host was last seen to be as declared: nothing to do, nothing under way, nothing waiting.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_convergence_duration_seconds",
+        Type.HISTOGRAM,
+        (),
+        "From reading a revision to all of it being brought about.",
+        "the first time that a revision is applied",
+    ),
+    Metric(
+        "trimtab_actions_total",
+        Type.COUNTER,
+        ("action", "result"),
+        "Actions by kind and result: succeeded, failed, skipped (one before it failed), superseded (no longer wanted).",
+        "each action",
+    ),
+    Metric(
+        "trimtab_action_duration_seconds",
+        Type.HISTOGRAM,
+        ("action",),
+        "Length of actions that were performed, failed ones included.",
+        "each action",
+    ),
+    Metric("trimtab_objects_in_flight", Type.GAUGE, (), "Objects that are being worked on.", _WALK),
+    Metric("trimtab_plan_steps", Type.GAUGE, (), "Actions of the last plan.", _WALK),
+    Metric(
+        "trimtab_plan_blocked_objects",
+        Type.GAUGE,
+        ("reason",),
+        "Objects that the last plan could not bring about, by what they wait for.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_drift_found_total",
+        Type.COUNTER,
+        ("kind",),
+        "Objects found removed or changed behind the agent's back.",
+        _WALK,
+    ),
+    Metric("trimtab_relist_age_seconds", Type.GAUGE, (), "Since the runtime was last looked at as a whole.", _WALK),
+    Metric(
+        "trimtab_event_stream_up",
+        Type.GAUGE,
+        (),
+        "Whether the runtime's events come in; without them changes are found at the next relist.",
+        "the event stream",
+    ),
+    Metric(
+        "trimtab_revision_info",
+        Type.GAUGE,
+        ("revision",),
+        "The revision that was last brought about completely; always 1.",
+        _WALK,
+    ),
+    Metric(
+        "trimtab_source_revision_info",
+        Type.GAUGE,
+        ("source", "revision"),
+        "The revision that was last read, be it good or bad; always 1.",
+        "each reading of the source",
+    ),
+    Metric(
+        "trimtab_source_reads_total",
+        Type.COUNTER,
+        ("result",),
+        "Readings of the source: good, rejected (it has problems), failed (it could not be read).",
+        "each reading of the source",
+    ),
+    Metric(
+        "trimtab_source_problems",
+        Type.GAUGE,
+        (),
+        "Problems in the manifests as last read; while there are any, the last good revision stands.",
+        "each reading of the source",
+    ),
+    Metric(
+        "trimtab_source_empty",
+        Type.GAUGE,
+        (),
+        "1 while the source declares nothing although something runs: nothing is removed by that.",
+        "each reading of the source",
+    ),
+    Metric(
+        "trimtab_source_last_read_timestamp_seconds",
+        Type.GAUGE,
+        (),
+        "When the source was last read without a failure, be the manifests good or bad.",
+        "each reading of the source",
+    ),
+    Metric(
+        "trimtab_journal_errors_total",
+        Type.COUNTER,
+        (),
+        "Writes to the journal that failed: a full disk, most of all.",
+        "the journal",
+    ),
+    Metric(
+        "trimtab_internal_errors_total",
+        Type.COUNTER,
+        (),
+        "Errors that nobody expected: each is worth a report.",
+        "background tasks",
+    ),
+    Metric(
+        "container_cpu_usage_seconds_total",
+        Type.COUNTER,
+        _CADVISOR,
+        "CPU time that the container has used, user and system.",
+        _STATS,
+    ),
+    Metric("container_memory_usage_bytes", Type.GAUGE, _CADVISOR, "Memory in use, file cache included.", _STATS),
+    Metric(
+        "container_memory_working_set_bytes",
+        Type.GAUGE,
+        _CADVISOR,
+        "Memory in use without inactive file cache: what the OOM killer looks at.",
+        _STATS,
+    ),
+    Metric(
+        "container_spec_memory_limit_bytes", Type.GAUGE, _CADVISOR, "The memory limit; 0 where there is none.", _STATS
+    ),
+    Metric("container_processes", Type.GAUGE, _CADVISOR, "Processes in the container.", _STATS),
+    Metric(
+        "container_oom_events_total",
+        Type.COUNTER,
+        _CADVISOR,
+        "Processes of the container's present run that were killed for want of memory.",
+        _STATS,
+    ),
+    Metric(
+        "container_start_time_seconds",
+        Type.GAUGE,
+        _CADVISOR,
+        "When the container was started, in seconds since the epoch.",
+        _STATS,
+    ),
+    Metric(
+        "container_last_seen",
+        Type.GAUGE,
+        _CADVISOR,
+        "When the container was last seen, in seconds since the epoch.",
+        _STATS,
+    ),
+    *(
+        Metric(
+            f"container_network_{direction}_{what}_total",
+            Type.COUNTER,
+            _INTERFACE,
+            f"{text} that the container {verb}.",
+            _STATS,
+        )
+        for direction, verb in (("receive", "received"), ("transmit", "sent"))
+        for what, text in (
+            ("bytes", "Bytes"),
+            ("packets", "Packets"),
+            ("packets_dropped", "Dropped ones of the packets"),
+            ("errors", "Errors in packets"),
+        )
+    ),
+)
+"""In the order in which they are exposed and documented. The client library's ``process_*`` come on top."""
+
+BY_NAME = {metric.name: metric for metric in TABLE}
+
+DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.0384, 0.1472, 0.5648, 2.167, 8.313, 31.89, 122.3, 469.3, 1800.0)
+"""Upper bounds of the histograms' buckets, in seconds: Flux's from 10 ms to half an hour, and finer ones below it."""

@@ -1,0 +1,175 @@
+"""A whole loop over the memory runtime, in virtual time: what the tests of this room are played on."""
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from agent.converge import cycle, journal, reconcile, signals
+from agent.converge import wish as wishes
+from agent.drivers.memory import driver, world
+from agent.model import container as containers
+from agent.model import health, image, state
+from agent.sources import api
+
+EPOCH = 1_700_000_000.0
+
+
+class LoopClock:
+    """The time of the running event loop, which may be a virtual one."""
+
+    def now(self) -> float:
+        return EPOCH + asyncio.get_running_loop().time()
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class Desk:
+    """Makes configs: what is not said is neutral."""
+
+    def container(self, name: str, **changes: object) -> containers.ContainerConfig:
+        plain = containers.ContainerConfig(
+            name=name,
+            image="docker.io/library/app:1",
+            labels=(),
+            command=None,
+            args=None,
+            env=(),
+            working_dir="",
+            hostname=name,
+            ports=(),
+            network_mode=containers.NetworkMode.NETWORKS,
+            networks=(),
+            mounts=(),
+            restart=self.restart(containers.RestartPolicy.ALWAYS),
+            health=health.HealthConfig(None, None, None),
+            resources=containers.Resources(None, None, None, None),
+            security=containers.Security("", (), (), False, True, containers.SeccompProfile.DEFAULT),  # noqa: FBT003
+            stop=containers.StopConfig("", 10.0),
+            update=containers.UpdateStrategy.RECREATE,
+            depends_on=(),
+        )
+        return dataclasses.replace(plain, **changes)
+
+    def restart(self, policy: containers.RestartPolicy) -> containers.RestartConfig:
+        return containers.RestartConfig(policy, containers.BackoffConfig(1.0, 300.0, 600.0))
+
+    def image(self, reference: str = "docker.io/library/app:1") -> image.ImageConfig:
+        return image.ImageConfig(reference, reference, image.PullSource(image.PullPolicy.IF_NOT_PRESENT, ""))
+
+    def desired(self, *containers: containers.ContainerConfig, revision: str = "r1") -> state.DesiredState:
+        images = tuple(self.image(reference) for reference in sorted({one.image for one in containers}))
+        return state.DesiredState(revision, tuple(sorted(containers, key=lambda one: one.name)), images)
+
+
+@dataclasses.dataclass(slots=True)
+class Stage:
+    """A runtime in RAM, a journal, and everything that was told."""
+
+    world: world.World
+    parts: reconcile.Parts
+    told: list[signals.Signal]
+    path: pathlib.Path
+
+    def of(self, kind: type) -> list:
+        return [signal for signal in self.told if isinstance(signal, kind)]
+
+    def actions(self) -> list[str]:
+        """Every action that succeeded, in order."""
+        done = [one for one in self.of(signals.ActionFinished) if one.result is signals.Result.SUCCEEDED]
+        return [f"{type(one.action).__name__} {one.action.key.name}" for one in done]
+
+    def states(self) -> dict[str, str]:
+        return {one.name: one.state.value for one in self.world.containers.values()}
+
+    def conditions(self, key: str) -> dict[str, tuple[str, str]]:
+        """Type -> (status, reason) of an object, as last reported."""
+        status = next(one for one in self.of(signals.PassFinished)[-1].statuses if str(one.key) == key)
+        return {one.type.value: (one.status.value, one.reason) for one in status.conditions}
+
+    @contextlib.asynccontextmanager
+    async def going(self, desired: Callable[[], state.DesiredState]) -> AsyncIterator[cycle.Cycle]:
+        """Make passes in the background while the test looks on."""
+        async with (
+            cycle.Cycle(self.parts, lambda: wishes.Wish.everything(desired())) as going,
+            asyncio.TaskGroup() as group,
+        ):
+
+            async def turn() -> None:
+                while True:
+                    await going.turn()
+
+            task = group.create_task(turn())
+            yield going
+            task.cancel()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def stage(tmp_path: pathlib.Path) -> Iterator[Stage]:
+    told: list[signals.Signal] = []
+    path = tmp_path / "agent.sqlite"
+    around = world.World(LoopClock())
+    with journal.Journal(path, lambda message: told.append(signals.JournalFailed(message))) as book:
+        parts = reconcile.Parts(driver.runtime_in(around), book, told.append, LoopClock(), "me")
+        yield Stage(around, parts, told, path)
+
+
+@dataclasses.dataclass(slots=True)
+class Script:
+    """A source that says what the test writes into it. Files are manifests by name."""
+
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    unavailable: str = ""
+    reads: int = 0
+    changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    name = "script"
+
+    def write(self, name: str, text: str) -> None:
+        self.files[name] = text
+        self.changed.set()
+
+    async def snapshot(self) -> api.SourceSnapshot:
+        self.reads += 1
+        if self.unavailable:
+            raise api.SourceUnavailable(self.unavailable, hint="mend it")
+        files = tuple(api.SourceFile(name, "/", text.encode()) for name, text in sorted(self.files.items()))
+        return api.SourceSnapshot(f"script:{hash(files)}", files)
+
+    async def changes(self) -> AsyncIterator[None]:
+        while True:
+            await self.changed.wait()
+            self.changed.clear()
+            yield
+
+    async def __aenter__(self) -> "Script":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], object]:
+    """Wait for something to be so, looking at it now and then; virtual time passes fast."""
+
+    async def wait(condition: Callable[[], object], patience: float = 10.0) -> None:
+        async with asyncio.timeout(patience):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    return wait
