@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from agent import settings
-from agent.cli import exits, observation, options, terminal
-from agent.plan import render
+from agent.cli import exits, options, terminal
 
 _STYLES = {
     "create": "green",
@@ -35,6 +34,8 @@ def plan(
 ) -> None:
     """Print what would change, and why. Exits with 2 where changes are pending, with 0 where there is nothing to do."""
     from agent import app
+    from agent.cli import observation
+    from agent.plan import render
 
     desired = asyncio.run(app.read(chosen, source)).checked()
     sight = asyncio.run(app.observe(chosen)) if observed is None else observation.load(observed)
@@ -55,6 +56,7 @@ def observe(
 ) -> None:
     """Print what is there; with --json complete, for `plan --observed FILE`, here or elsewhere."""
     from agent import app
+    from agent.cli import observation
 
     sight = asyncio.run(app.observe(chosen))
     if as_json or output is options.Output.JSON:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agent import settings
-from agent.cli import apply, options, terminal
+from agent.cli import options, terminal
 
 
 @options.with_settings("listen")
@@ -20,7 +20,9 @@ def run(
     from agent import app
 
     if once:
-        apply.converge(lambda sink: app.apply(chosen, source, sink), options.Output.TEXT, "applied")
+        from agent.cli import convergence
+
+        convergence.converge(lambda sink: app.apply(chosen, source, sink), options.Output.TEXT, "applied")
     asyncio.run(app.run(chosen, source))
     if chosen.runtime == "memory":
         terminal.note("stopped; what was simulated is gone")
