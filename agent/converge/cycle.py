@@ -129,7 +129,7 @@ class Cycle:
     def _failed(self, names: tuple[signals.Trigger, ...], duration: float, error: Exception) -> None:
         self.progress.failures += 1
         self.triggers.pull(
-            signals.Trigger.TIMER, within=backoff.delay(self.progress.failures + 1, initial=1.0, maximum=60.0)
+            signals.Trigger.TIMER, within=backoff.delay(self.progress.failures, initial=1.0, maximum=60.0)
         )
         self._parts.sink(signals.PassFailed(names, duration, error, self._parts.time.now()))
 

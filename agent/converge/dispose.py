@@ -73,7 +73,9 @@ def judge(error: Exception, action: actions.Action) -> Verdict:
 def dispose(error: Exception, circumstances: Circumstances) -> Disposition:
     """Say what follows from a failure that is not ``DONE``: how long the object is left alone, and why."""
     verdict = judge(error, circumstances.action)
-    wait = MAXIMUM if verdict is Verdict.STALL else _retry_after(circumstances.attempts)
+    wait = MAXIMUM
+    if verdict is Verdict.RETRY:
+        wait = backoff.delay(circumstances.attempts, initial=INITIAL, maximum=MAXIMUM)
     hold = policy.Hold(
         key=circumstances.action.key,
         reason=reason_of(error),
@@ -92,8 +94,3 @@ def reason_of(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """Give the error's own words; of one that nobody expected, its type as well."""
     return str(error) if isinstance(error, errors.TrimtabError) else f"{type(error).__name__}: {error}"
-
-
-def _retry_after(attempts: int) -> float:
-    # backoff.delay lets a first failure wait nothing; a call that has just failed would fail again at once.
-    return backoff.delay(attempts + 1, initial=INITIAL, maximum=MAXIMUM)

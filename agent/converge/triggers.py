@@ -5,6 +5,9 @@ import math
 
 from agent.converge import signals
 
+_EARLY = 0.001
+"""A timer may fire a little early; waiting again for that little would be a spin."""
+
 
 class Triggers:
     """Reasons that have come up since the last pass, each with the moment by which it wants one."""
@@ -26,14 +29,14 @@ class Triggers:
 
         Every reason is answered by that pass, those that could have waited too.
         """
-        while (remaining := self._remaining(not_before)) > 0:
+        while (remaining := self._remaining(not_before)) > _EARLY:
             self._changed.clear()
             try:
                 async with asyncio.timeout(remaining if math.isfinite(remaining) else None):
                     await self._changed.wait()
             except TimeoutError:
                 continue
-        now = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time() + _EARLY
         due = sorted(trigger for trigger, moment in self._due.items() if moment <= now)
         self._due = {}
         return tuple(due)

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 
 from agent.kit import clock
 
+_EARLY = 0.001
+"""A timer may fire a little early; asking it again for that little would be a spin."""
+
 
 class Relist:
     """Hints in a steady rhythm, and how old the last full look is."""
@@ -29,7 +32,10 @@ class Relist:
         while True:
             age = self.age or 0.0
             await asyncio.sleep(max(self._interval - age, 0.0))
-            if self.age is None or self.age >= self._interval:
+            if self._is_due():
                 yield
-                if self.age is None or self.age >= self._interval:  # nobody looked: do not spin
+                if self._is_due():  # nobody looked: do not spin
                     await asyncio.sleep(self._interval)
+
+    def _is_due(self) -> bool:
+        return self.age is None or self.age >= self._interval - _EARLY

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Protocol, Self, TypeVar
 
 import pytest
 
@@ -18,13 +19,25 @@ from agent.sources import api
 EPOCH = 1_700_000_000.0
 
 
+T = TypeVar("T")
+
+
+class Until(Protocol):
+    """Waits for something to be so."""
+
+    def __call__(self, condition: Callable[[], object], patience: float = 10.0) -> Awaitable[None]:
+        """Look now and then; fail after so many seconds of the loop's time."""
+
+
 class LoopClock:
     """The time of the running event loop, which may be a virtual one."""
 
     def now(self) -> float:
+        """Give the loop's time, as if since the epoch."""
         return EPOCH + asyncio.get_running_loop().time()
 
     def monotonic(self) -> float:
+        """Give the loop's time."""
         return asyncio.get_running_loop().time()
 
 
@@ -32,6 +45,7 @@ class Desk:
     """Makes configs: what is not said is neutral."""
 
     def container(self, name: str, **changes: object) -> containers.ContainerConfig:
+        """Make a container that needs nothing but its image."""
         plain = containers.ContainerConfig(
             name=name,
             image="docker.io/library/app:1",
@@ -48,7 +62,7 @@ class Desk:
             restart=self.restart(containers.RestartPolicy.ALWAYS),
             health=health.HealthConfig(None, None, None),
             resources=containers.Resources(None, None, None, None),
-            security=containers.Security("", (), (), False, True, containers.SeccompProfile.DEFAULT),  # noqa: FBT003
+            security=containers.Security("", (), (), False, True, containers.SeccompProfile.DEFAULT),
             stop=containers.StopConfig("", 10.0),
             update=containers.UpdateStrategy.RECREATE,
             depends_on=(),
@@ -56,14 +70,17 @@ class Desk:
         return dataclasses.replace(plain, **changes)
 
     def restart(self, policy: containers.RestartPolicy) -> containers.RestartConfig:
+        """Make a policy with a back-off from 1 s."""
         return containers.RestartConfig(policy, containers.BackoffConfig(1.0, 300.0, 600.0))
 
     def image(self, reference: str = "docker.io/library/app:1") -> image.ImageConfig:
+        """Make an image that is pulled."""
         return image.ImageConfig(reference, reference, image.PullSource(image.PullPolicy.IF_NOT_PRESENT, ""))
 
-    def desired(self, *containers: containers.ContainerConfig, revision: str = "r1") -> state.DesiredState:
-        images = tuple(self.image(reference) for reference in sorted({one.image for one in containers}))
-        return state.DesiredState(revision, tuple(sorted(containers, key=lambda one: one.name)), images)
+    def desired(self, *declared: containers.ContainerConfig, revision: str = "r1") -> state.DesiredState:
+        """Declare containers and their images."""
+        images = tuple(self.image(reference) for reference in sorted({one.image for one in declared}))
+        return state.DesiredState(revision, tuple(sorted(declared, key=lambda one: one.name)), images)
 
 
 @dataclasses.dataclass(slots=True)
@@ -75,7 +92,8 @@ class Stage:
     told: list[signals.Signal]
     path: pathlib.Path
 
-    def of(self, kind: type) -> list:
+    def of(self, kind: type[T]) -> list[T]:
+        """Give the signals of a kind."""
         return [signal for signal in self.told if isinstance(signal, kind)]
 
     def actions(self) -> list[str]:
@@ -84,6 +102,7 @@ class Stage:
         return [f"{type(one.action).__name__} {one.action.key.name}" for one in done]
 
     def states(self) -> dict[str, str]:
+        """Give the containers' states by name."""
         return {one.name: one.state.value for one in self.world.containers.values()}
 
     def conditions(self, key: str) -> dict[str, tuple[str, str]]:
@@ -135,10 +154,12 @@ class Script:
     name = "script"
 
     def write(self, name: str, text: str) -> None:
+        """Put a file in, and hint."""
         self.files[name] = text
         self.changed.set()
 
     async def snapshot(self) -> api.SourceSnapshot:
+        """Give what is written, or fail."""
         self.reads += 1
         if self.unavailable:
             raise api.SourceUnavailable(self.unavailable, hint="mend it")
@@ -146,12 +167,13 @@ class Script:
         return api.SourceSnapshot(f"script:{hash(files)}", files)
 
     async def changes(self) -> AsyncIterator[None]:
+        """Hint at each writing."""
         while True:
             await self.changed.wait()
             self.changed.clear()
             yield
 
-    async def __aenter__(self) -> "Script":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -164,12 +186,12 @@ def script() -> Script:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], object]], object]:
+def until() -> Until:
     """Wait for something to be so, looking at it now and then; virtual time passes fast."""
 
     async def wait(condition: Callable[[], object], patience: float = 10.0) -> None:
         async with asyncio.timeout(patience):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - anything can be waited for
                 await asyncio.sleep(0.01)
 
     return wait
