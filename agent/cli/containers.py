@@ -61,9 +61,7 @@ async def _print_logs(chosen: settings.Settings, name: str, request: api.LogRequ
             elif line.stream == "stderr":
                 terminal.note(line.text)
             else:
-                terminal.result(line.text)
-            if request.follow:
-                sys.stdout.flush()
+                terminal.result(line.text, at_once=request.follow)
 
 
 async def _execute(chosen: settings.Settings, name: str, request: api.ExecRequest) -> int:

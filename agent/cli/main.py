@@ -1,7 +1,5 @@
 """The command's table, and the one place that turns errors into exit codes."""
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -57,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(build())
     try:
         code = command.main(arguments, prog_name="trimtab", standalone_mode=False)
+        terminal.flush()
     except typer.TyperException as error:
         return _used_wrongly(error.format_message())
     except (settings.BadSettings, api.BadSource) as error:
@@ -64,10 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exits.USED_WRONGLY
     except errors.TrimtabError as error:
         return _failed(error)
-    except BrokenPipeError:
-        # Whoever read us has enough (`trimtab logs web | head`). Nothing may be flushed there at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.DONE
+    except typer.Exit as ending:  # of the flush
+        return ending.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return exits.INTERRUPTED
     return code if isinstance(code, int) else exits.DONE

@@ -9,15 +9,42 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO
 
+import typer
+
 from agent import errors
+from agent.cli import exits
 from agent.kit import canonical
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
-def result(text: str) -> None:
-    """Print a line of the result."""
-    sys.stdout.write(text + "\n")
+def result(text: str, *, at_once: bool = False) -> None:
+    """Print a line of the result; ``at_once`` for lines that somebody waits for."""
+    write(text + "\n")
+    if at_once:
+        flush()
+
+
+def write(text: str) -> None:
+    """Print a part of the result. Ends the command quietly where the reader has gone (``trimtab logs web | head``)."""
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError as error:
+        raise typer.Exit(_nobody_reads()) from error
+
+
+def flush() -> None:
+    """Let everything printed so far reach the reader."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise typer.Exit(_nobody_reads()) from error
+
+
+def _nobody_reads() -> int:
+    """Let the interpreter flush into nothing at its end, and give the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.DONE
 
 
 def note(text: str) -> None:
@@ -34,7 +61,7 @@ def result_yaml(value: object) -> None:
     """Print a value as YAML, its fields in the order of their declaration."""
     import yaml
 
-    sys.stdout.write(yaml.safe_dump(canonical.plain(value), sort_keys=False, allow_unicode=True))
+    write(yaml.safe_dump(canonical.plain(value), sort_keys=False, allow_unicode=True))
 
 
 def result_json(value: object) -> None:

@@ -1,0 +1,156 @@
+"""The command as a user runs it: a process of its own, judged by what it prints and by its exit code."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+PATIENCE = 15.0
+"""Seconds that anything may take."""
+
+
+def eventually(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
+        time.sleep(0.01)
+
+
+class Agent:
+    """A running ``trimtab run``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+        self._process = process
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has written to stderr."""
+        return self._log.read_text()
+
+    def events(self) -> list[dict[str, Any]]:
+        """Give its log as it is elsewhere than on a terminal: a JSON object a line."""
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{") and line.endswith("}")]
+
+    def says(self, text: str) -> None:
+        """Wait until its log has a text."""
+        eventually(lambda: text in self.log, f"{text!r} in the log:\n{self.log}")
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask its HTTP server: (status, body)."""
+        port = next(event["port"] for event in self.events() if event.get("port"))
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float | None:
+        """Read one sample, its labels as they are printed; ``None`` where there is none."""
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return float(found[1]) if found else None
+
+    def shows(self, name: str, value: float | None) -> None:
+        """Wait until a metric has a value."""
+        eventually(lambda: self.metric(name) == value, f"{name} is {value}, not {self.metric(name)}")
+
+    def is_ready(self) -> None:
+        """Wait until it says so."""
+        self.says('"port"')
+        eventually(lambda: self.get("/readyz")[0] == 200, f"readiness; {self.get('/readyz')}")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it and give its exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+
+@dataclasses.dataclass(frozen=True)
+class Trimtab:
+    """The command, over an instance of its own."""
+
+    home: pathlib.Path
+    environment: Mapping[str, str]
+
+    def command(self, *arguments: object) -> list[str]:
+        """Give the argument list."""
+        return [sys.executable, "-m", "agent", *(str(argument) for argument in arguments)]
+
+    def __call__(self, *arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=REPOSITORY,
+            timeout=60,
+            check=False,
+        )
+
+    def output(self, *arguments: object) -> Any:
+        """Run it with JSON output, and give that."""
+        completed = self(*arguments, "--output", "json")
+        assert completed.stdout, completed.stderr
+        return json.loads(completed.stdout)
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """Give what ``status`` says of every object, its conditions by their type."""
+        return {
+            one["object"]: one | {condition["type"]: condition for condition in one["conditions"]}
+            for one in self.output("status")["objects"]
+        }
+
+    def is_ready(self, name: str) -> bool:
+        """Tell whether an object is ready, by ``status``."""
+        if not (self.home / "root" / "agent.sqlite").exists():
+            return False
+        return bool(self.objects().get(name, {}).get("Ready", {}).get("status") == "True")
+
+    @contextlib.contextmanager
+    def running(
+        self, source: object, *arguments: object, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Agent]:
+        """Run the agent for as long as the context lasts."""
+        log = self.home / f"agent-{time.monotonic_ns()}.log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                self.command("run", source, "--listen", "127.0.0.1:0", *arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env={**self.environment, **(environment or {})},
+                cwd=REPOSITORY,
+            )
+        agent = Agent(process, log)
+        try:
+            yield agent
+        finally:
+            agent.stop()

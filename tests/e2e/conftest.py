@@ -1,0 +1,48 @@
+"""Instances of the command for every test, and its manifests.
+
+``testdata/<name>/`` can be run by hand: ``trimtab --runtime memory --root /tmp/x apply tests/e2e/testdata/<name>``.
+"""
+
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from tests.e2e import command
+
+TESTDATA = pathlib.Path(__file__).parent / "testdata"
+
+
+def _environment(home: pathlib.Path, runtime: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "NO_COLOR"))}
+    return kept | {
+        "TRIMTAB_CONFIG": str(home / "config.yaml"),
+        "TRIMTAB_ROOT": str(home / "root"),
+        "TRIMTAB_RUN_DIR": str(home / "run"),
+        "TRIMTAB_RUNTIME": runtime,
+    }
+
+
+@pytest.fixture
+def home(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "config.yaml").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def trimtab(home: pathlib.Path) -> command.Trimtab:
+    """The command over the memory runtime."""
+    return command.Trimtab(home, _environment(home, "memory"))
+
+
+@pytest.fixture
+def testdata(request: pytest.FixtureRequest) -> pathlib.Path:
+    """The test's own folder of manifests, to be read only."""
+    return TESTDATA / request.node.originalname
+
+
+@pytest.fixture
+def shop(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy of ``testdata/shop``, to be changed: a web server that depends on a database, a network and a volume."""
+    return pathlib.Path(shutil.copytree(TESTDATA / "shop", tmp_path / "shop"))
