@@ -57,11 +57,11 @@ def _kernel() -> Iterator[Check]:
     if os.geteuid() != 0:
         return
     yield _tried("overlayfs", _overlay, "modprobe overlay")
-    yield _tried("network namespaces", _link("dummy-unused", None), "use a kernel with CONFIG_NET_NS")
-    yield _tried("bridge", _link("bridge", "bridge"), "modprobe bridge")
-    yield _tried("veth", _link("veth", "veth"), "modprobe veth")
-    yield _tried("macvlan", _link("macvlan", "macvlan"), "modprobe macvlan", required=False)
-    yield _tried("ipvlan", _link("ipvlan", "ipvlan"), "modprobe ipvlan", required=False)
+    yield _tried("network namespaces", _link(None), "use a kernel with CONFIG_NET_NS")
+    yield _tried("bridge", _link("bridge"), "modprobe bridge")
+    yield _tried("veth", _link("veth"), "modprobe veth")
+    yield _tried("macvlan", _link("macvlan"), "modprobe macvlan", required=False)
+    yield _tried("ipvlan", _link("ipvlan"), "modprobe ipvlan", required=False)
     yield _tried("SCTP", _sctp, "modprobe sctp", required=False)
     apparmor = pathlib.Path("/sys/module/apparmor/parameters/enabled")
     on = apparmor.exists() and apparmor.read_text().strip() == "Y"
@@ -162,7 +162,7 @@ def _overlay() -> None:
         kernel.umount(f"{folder}/merged", 0)
 
 
-def _link(name: str, kind: str | None) -> Callable[[], None]:
+def _link(kind: str | None) -> Callable[[], None]:
     """Try a kind of link in a network namespace of its own, by ``ip``: this room has no netlink."""
 
     def attempt() -> None:

@@ -96,9 +96,8 @@ async def _joined(
         runtime = oci_runtime.OciRuntime(program, where.oci_runtime)
         data = volumes.Volumes(where, database)
         cleaner = ending.Cleaner(where, kernel, runtime, connections)
-        around = supervise.Surroundings(
-            where, table.Table(database), cleaner, clock.SystemClock(), recover.epoch(where, read_only=read_only), notify
-        )
+        life = recover.epoch(where, read_only=read_only)
+        around = supervise.Surroundings(where, table.Table(database), cleaner, clock.SystemClock(), life, notify)
         supervisor = await stack.enter_async_context(supervise.Supervisor(around))
         rooms = launch.Rooms(
             where, kernel, pictures, connections, data, runtime, _conmon(), around.epoch, options.log_size

@@ -9,7 +9,6 @@ import pydantic
 
 from agent.engine import errors, records
 from agent.engine.containers import spec
-from agent.kit import canonical
 from agent.oci import image_config
 
 SCHEMA = """
@@ -104,7 +103,7 @@ class Table:
             self._database.execute(
                 "INSERT INTO containers (id, name, body) VALUES (?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body",
-                (record.id, record.name, canonical.dumps(record).decode()),
+                (record.id, record.name, _BODY.dump_json(record).decode()),
             )
         except sqlite3.IntegrityError as error:
             raise errors.AlreadyExists(f"a container {record.name} is there already", reason="NameTaken") from error

@@ -1,0 +1,146 @@
+"""The laws of the house, as far as import-linter does not know them."""
+
+import ast
+import importlib
+import pathlib
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+AGENT = ROOT / "agent"
+MODULES = sorted(AGENT.rglob("*.py"))
+PURE = ("model", "oci", "manifests", "plan")
+IMPURE = {
+    *(
+        "asyncio",
+        "os",
+        "socket",
+        "subprocess",
+        "aiohttp",
+        "pyroute2",
+        "structlog",
+        "prometheus_client",
+        "time",
+        "random",
+    ),
+}
+BANNED_NAMES = {"utils", "helpers", "manager", "common", "misc"}
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 60
+MEDIAN_FUNCTION = 10
+MOST_PARAMETERS = 6
+
+
+def parsed(path: pathlib.Path) -> ast.Module:
+    """Read a module."""
+    return ast.parse(path.read_text())
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Give the names of all modules that are imported, wherever the import stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions() -> Iterator[tuple[pathlib.Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Give every function of the house."""
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, node
+
+
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Give a function's lines."""
+    return (node.end_lineno or 0) - node.lineno + 1
+
+
+@pytest.mark.timeout(120)
+def test_floors__imports_only_go_down() -> None:
+    command = [str(pathlib.Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+
+
+def test_cycles__there_are_none_typing_included() -> None:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES}
+    edges = {
+        name: {one for one in imports(parsed(path)) if one in names and one != name} for name, path in names.items()
+    }
+    graph = importlib.import_module("agent.kit.graph")
+    packages = {name for name, path in names.items() if path.name == "__init__.py"}
+    assert graph.cycle({name: sorted(found - packages) for name, found in sorted(edges.items())}) is None
+
+
+def test_pure_floors__import_nothing_that_touches_the_world() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for floor in PURE
+        for path in sorted((AGENT / floor).rglob("*.py"))
+        for name in imports(parsed(path))
+        if name.split(".")[0] in IMPURE
+    ]
+    assert found == []
+
+
+def test_pyroute2__is_known_in_the_network_room_only() -> None:
+    found = {
+        path.parent.relative_to(ROOT)
+        for path in MODULES
+        if any(name.split(".")[0] == "pyroute2" for name in imports(parsed(path)))
+    }
+    assert found == {pathlib.Path("agent/engine/network")}
+
+
+def test_type_checking__imports_of_ours_never_hide_in_it() -> None:
+    assert [str(path) for path in MODULES if "TYPE_CHECKING" in path.read_text()] == []
+
+
+def test_files__are_one_room_each() -> None:
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > LONGEST_FILE} == {}
+
+
+def test_functions__are_told_in_named_steps() -> None:
+    sizes = [(length(node), f"{path.relative_to(ROOT)}:{node.name}") for path, node in functions()]
+    assert [entry for entry in sizes if entry[0] > LONGEST_FUNCTION] == []
+    assert statistics.median(size for size, _ in sizes) < MEDIAN_FUNCTION
+
+
+def test_parameters__are_few() -> None:
+    many = []
+    for path, node in functions():
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        own = [one for one in arguments if one.arg not in {"self", "cls"}]
+        typer_command = "cli" in path.parts
+        if len(own) > MOST_PARAMETERS and not typer_command:  # a command's parameters are its flags
+            many.append(f"{path.relative_to(ROOT)}:{node.name}")
+    assert many == []
+
+
+def test_packages__state_their_law_and_re_export_nothing() -> None:
+    for path in MODULES:
+        if path.name == "__init__.py":
+            tree = parsed(path)
+            assert ast.get_docstring(tree), path
+            assert list(imports(tree)) == [], path
+
+
+def test_names__say_what_is_inside() -> None:
+    assert [str(path) for path in MODULES if path.stem in BANNED_NAMES or path.parent.name in BANNED_NAMES] == []
+
+
+def test_crds__are_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "ops" / "generate_crds.py"), "--check"]
+    completed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr
