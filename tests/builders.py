@@ -13,7 +13,7 @@ IMAGE_ID = "sha256:app1"
 NOW = 1000.0
 
 
-def config(name: str = "web", **fields: Any) -> container.ContainerConfig:  # noqa: ANN401 - any field's value
+def config(name: str = "web", **fields: Any) -> container.ContainerConfig:
     """Give a wanted container."""
     base = container.ContainerConfig(
         name=name,
@@ -33,7 +33,7 @@ def config(name: str = "web", **fields: Any) -> container.ContainerConfig:  # no
         ),
         health=health.HealthConfig(None, None, None),
         resources=container.Resources(None, None, None, None),
-        security=container.Security("", (), (), False, True, container.SeccompProfile.DEFAULT),  # noqa: FBT003
+        security=container.Security("", (), (), False, True, container.SeccompProfile.DEFAULT),
         stop=container.StopConfig("", 10.0),
         update=container.UpdateStrategy.RECREATE,
         depends_on=(),
@@ -49,7 +49,7 @@ def labels_for(wanted: state.Config, owner: str = OWNER) -> Pairs:
 def observed(
     wanted: container.ContainerConfig,
     state: container.ContainerState = container.ContainerState.RUNNING,
-    **fields: Any,  # noqa: ANN401
+    **fields: Any,
 ) -> container.ObservedContainer:
     """Give a container as it is once a config was applied."""
     base = container.ObservedContainer(
@@ -73,12 +73,12 @@ def observed(
 
 def exited(
     wanted: container.ContainerConfig, code: int | None, at: float = 990.0, **fields: Any
-) -> container.ObservedContainer:  # noqa: ANN401
+) -> container.ObservedContainer:
     """Give a container that has ended."""
     return observed(wanted, container.ContainerState.EXITED, exit_code=code, finished_at=at, **fields)
 
 
-def image_config(reference: str = IMAGE, **fields: Any) -> image.ImageConfig:  # noqa: ANN401
+def image_config(reference: str = IMAGE, **fields: Any) -> image.ImageConfig:
     """Give a wanted image that is pulled."""
     base = image.ImageConfig(reference, reference, image.PullSource(image.PullPolicy.IF_NOT_PRESENT, ""))
     return dataclasses.replace(base, **fields)
@@ -90,13 +90,13 @@ def observed_image(wanted: image.ImageConfig | None = None, identity: str = IMAG
     return image.ObservedImage(identity, wanted.reference, labels_for(wanted), 1)
 
 
-def network_config(name: str = "shop", **fields: Any) -> network.NetworkConfig:  # noqa: ANN401
+def network_config(name: str = "shop", **fields: Any) -> network.NetworkConfig:
     """Give a wanted network."""
     base = network.NetworkConfig(name, network.NetworkDriver.BRIDGE, (), (), internal=False, dns=True, mtu=None)
     return dataclasses.replace(base, **fields)
 
 
-def observed_network(wanted: network.NetworkConfig, **fields: Any) -> network.ObservedNetwork:  # noqa: ANN401
+def observed_network(wanted: network.NetworkConfig, **fields: Any) -> network.ObservedNetwork:
     """Give a network that is there, with a subnet that the runtime chose where none was asked for."""
     chosen = wanted.subnets or (network.Subnet("10.89.0.0/24", None, None),)
     subnets = tuple(dataclasses.replace(one, gateway=one.gateway or "10.89.0.1") for one in chosen)
@@ -128,7 +128,7 @@ def desired(*configs: state.Config, image: bool = True) -> state.DesiredState:
     )
 
 
-def world(*objects: Any, image: bool = True, **fields: Any) -> state.ObservedState:  # noqa: ANN401
+def world(*objects: Any, image: bool = True, **fields: Any) -> state.ObservedState:
     """Give an observed state at ``NOW``; the default image is there."""
     found = list(objects)
     if image and not any(isinstance(one, _Image) for one in objects):
@@ -143,12 +143,12 @@ def world(*objects: Any, image: bool = True, **fields: Any) -> state.ObservedSta
     )
 
 
-def remembered(wanted: state.Config, **fields: Any) -> ledger.LedgerEntry:  # noqa: ANN401
+def remembered(wanted: state.Config, **fields: Any) -> ledger.LedgerEntry:
     """Give the memory of a config that was brought about."""
     return ledger.LedgerEntry(state.key_of(wanted), canonical.digest(wanted), **fields)
 
 
-def rules(**fields: Any) -> policy.PlanPolicy:  # noqa: ANN401
+def rules(**fields: Any) -> policy.PlanPolicy:
     """Give a policy for a runtime that can change all in place that any can."""
     return policy.PlanPolicy(OWNER, **{"in_place": frozenset({"resources", "labels", "networks"}), **fields})
 

@@ -48,9 +48,13 @@ class Claims:
 def _bind(port: spec.Port) -> socket.socket:
     claimed = socket.socket(socket.AF_INET, _KINDS[port.protocol] | socket.SOCK_CLOEXEC)
     try:
-        # A port whose last connection lingers in TIME_WAIT is free; one that somebody listens on still is not.
-        claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(port.protocol == "tcp"))
+        if port.protocol == "tcp":
+            # A port whose last connection lingers in TIME_WAIT is free. Two sockets may share it then as long as neither
+            # listens: so this one does. Nobody ever reaches it, as the firewall rewrites every connection before.
+            claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         claimed.bind((port.address, port.host))
+        if port.protocol == "tcp":
+            claimed.listen(1)
     except OSError as error:
         claimed.close()
         raise _failure(port, error) from error

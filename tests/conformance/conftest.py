@@ -1,0 +1,120 @@
+"""Every runtime, behind one harness that knows what differs: how a real process and a simulated one are made to act."""
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from agent.drivers.memory import driver as memory
+from agent.drivers.memory import world as worlds
+from agent.engine import recover
+from agent.kit import clock
+from agent.model import container, image
+from agent.runtime import api
+from tests import builders
+
+REFERENCE = "localhost/busybox:latest"
+_PATIENCE = 10.0
+
+
+@dataclasses.dataclass(slots=True)
+class Harness:
+    """A runtime under test, with an image in it."""
+
+    name: str
+    runtime: api.Runtime
+    archive: pathlib.Path
+    world: worlds.World | None = None
+    """Of the memory runtime."""
+
+    def config(
+        self, name: str = "web", command: tuple[str, ...] = ("/bin/sleep", "1000"), **fields: Any
+    ) -> container.ContainerConfig:
+        """Give a container that runs until it is stopped, unless it is said otherwise."""
+        return builders.config(name, image=REFERENCE, command=command, **fields)
+
+    async def made(self, config: container.ContainerConfig, name: str = "") -> str:
+        """Make a container as ours and give its id."""
+        return await self.runtime.containers.create(config, name or config.name, builders.labels_for(config))
+
+    async def running(self, config: container.ContainerConfig) -> str:
+        """Make and start a container."""
+        identity = await self.made(config)
+        await self.runtime.containers.start(identity)
+        return identity
+
+    async def seen(self, identity: str) -> container.ObservedContainer:
+        """Observe one container."""
+        return next(one for one in await self.runtime.containers.list() if one.id == identity)
+
+    async def ended(self, identity: str, code: int, *, oom_killed: bool = False) -> container.ObservedContainer:
+        """Wait until a container has ended; a simulated one is told to."""
+        if self.world is not None:
+            self.world.end(identity, code, oom_killed=oom_killed)
+        return await self.until(identity, lambda one: one.state is container.ContainerState.EXITED)
+
+    async def until(
+        self, identity: str, condition: Callable[[container.ObservedContainer], bool]
+    ) -> container.ObservedContainer:
+        """Wait until something is so of a container."""
+        async with asyncio.timeout(_PATIENCE):
+            while not condition(found := await self.seen(identity)):  # noqa: ASYNC110 - observed from outside on purpose
+                await asyncio.sleep(0.01)
+        return found
+
+    def wrote(self, identity: str, *lines: str) -> None:
+        """Let a simulated container write what the real one's command writes."""
+        if self.world is not None:
+            for line in lines:
+                self.world.write(identity, line)
+
+    def program(self, command: str, code: int, output: bytes) -> None:
+        """Tell a simulation what a command does that the real image has."""
+        if self.world is not None:
+            self.world.program(command, lambda _: (code, output))
+
+
+@contextlib.asynccontextmanager
+async def _memory(archive: pathlib.Path, _: pathlib.Path) -> AsyncIterator[Harness]:
+    around = worlds.World(clock.SystemClock())
+    yield Harness("memory", memory.runtime_in(around), archive, around)
+    around.close()
+
+
+@contextlib.asynccontextmanager
+async def _native(archive: pathlib.Path, folder: pathlib.Path) -> AsyncIterator[Harness]:
+    from agent.drivers.native import driver as native  # noqa: PLC0415 - needs root to be of use
+
+    async with native.open_runtime(folder / "root", folder / "run") as runtime:
+        yield Harness("native", runtime, archive)
+        await emptied(runtime)
+        assert await recover.leftovers(runtime.engine.recovery) == []
+
+
+async def emptied(runtime: api.Runtime) -> None:
+    """Remove everything."""
+    for one in await runtime.containers.list():
+        await runtime.containers.remove(one.id)
+    for network in await runtime.networks.list():
+        await runtime.networks.remove(network.name)
+    for volume in await runtime.volumes.list():
+        await runtime.volumes.remove(volume.name)
+    for stored in await runtime.images.list():
+        await runtime.images.remove(stored.reference)
+
+
+@pytest.fixture(params=["memory", pytest.param("native", marks=pytest.mark.root)])
+async def harness(
+    request: pytest.FixtureRequest, busybox_archive: pathlib.Path, tmp_path: pathlib.Path
+) -> AsyncIterator[Harness]:
+    """A runtime with nothing in it but the image; afterwards nothing of it is left on the host."""
+    opened = {"memory": _memory, "native": _native}[request.param]
+    async with opened(busybox_archive, tmp_path) as made:
+        source = image.ArchiveSource(str(busybox_archive), "1")
+        config = image.ImageConfig("busybox", REFERENCE, source)
+        await made.runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
+        yield made

@@ -1,0 +1,153 @@
+"""What a runtime does with images, networks and volumes."""
+
+import dataclasses
+
+import pytest
+
+from agent.model import container, image, network, volume
+from agent.runtime import errors
+from tests import builders
+
+SHOP = builders.network_config()
+ATTACHED = (container.NetworkAttachment("shop"),)
+STOP_NOW = container.StopConfig("SIGKILL", 5.0)
+
+
+async def test_image__ensured__is_listed_with_its_labels(harness) -> None:
+    (found,) = await harness.runtime.images.list()
+    config = image.ImageConfig("busybox", "localhost/busybox:latest", image.ArchiveSource(str(harness.archive), "1"))
+    assert (found.reference, found.labels) == ("localhost/busybox:latest", builders.labels_for(config))
+    assert found.id.startswith("sha256:")
+
+
+async def test_image__used_by_a_container__cannot_be_removed(harness) -> None:
+    identity = await harness.made(harness.config())
+    with pytest.raises(errors.InUse):
+        await harness.runtime.images.remove("localhost/busybox:latest")
+    await harness.runtime.containers.remove(identity)
+    await harness.runtime.images.remove("localhost/busybox:latest")
+    assert await harness.runtime.images.list() == ()
+
+
+async def test_image__unknown__not_found(harness) -> None:
+    with pytest.raises(errors.NotFound):
+        await harness.runtime.images.remove("localhost/nothing:latest")
+
+
+async def test_network__created__is_observed_with_subnet_and_gateway(harness) -> None:
+    await harness.runtime.networks.create(SHOP, builders.labels_for(SHOP))
+    (found,) = await harness.runtime.networks.list()
+    assert found.healthy
+    assert found.labels == builders.labels_for(SHOP)
+    assert dataclasses.replace(found.config, subnets=()) == SHOP
+    assert all(subnet.gateway for subnet in found.config.subnets)
+
+
+async def test_network__created_twice__stays_as_it_is(harness) -> None:
+    await harness.runtime.networks.create(SHOP, ())
+    before = await harness.runtime.networks.list()
+    await harness.runtime.networks.create(SHOP, ())
+    assert await harness.runtime.networks.list() == before
+
+
+async def test_network__subnet_taken__conflict(harness) -> None:
+    await harness.runtime.networks.create(SHOP, ())
+    (found,) = await harness.runtime.networks.list()
+    taken = (network.Subnet(found.config.subnets[0].subnet, None, None),)
+    with pytest.raises(errors.Conflict) as caught:
+        await harness.runtime.networks.create(builders.network_config("other", subnets=taken), ())
+    assert caught.value.reason == "SubnetInUse"
+
+
+async def test_network__used__cannot_be_removed(harness) -> None:
+    await harness.runtime.networks.create(SHOP, ())
+    identity = await harness.running(harness.config(networks=ATTACHED))
+    with pytest.raises(errors.InUse):
+        await harness.runtime.networks.remove("shop")
+    await harness.runtime.containers.stop(identity, STOP_NOW)
+    await harness.runtime.networks.remove("shop")
+    assert await harness.runtime.networks.list() == ()
+    with pytest.raises(errors.NotFound):
+        await harness.runtime.networks.remove("shop")
+
+
+async def test_container__in_a_network__has_an_address_while_it_runs(harness) -> None:
+    await harness.runtime.networks.create(SHOP, ())
+    identity = await harness.running(harness.config(networks=ATTACHED))
+    found = await harness.seen(identity)
+    assert [name for name, _ in found.addresses] == ["shop"]
+    await harness.runtime.containers.stop(identity, STOP_NOW)
+    assert (await harness.seen(identity)).addresses == ()
+
+
+async def test_container__in_an_unknown_network__not_found_and_nothing_started(harness) -> None:
+    identity = await harness.made(harness.config(networks=ATTACHED))
+    with pytest.raises(errors.NotFound):
+        await harness.runtime.containers.start(identity)
+    assert (await harness.seen(identity)).state is container.ContainerState.CREATED
+
+
+async def test_container__fixed_address__has_it_and_nobody_else_gets_it(harness) -> None:
+    config = builders.network_config(subnets=(network.Subnet("10.94.7.0/24", None, None),))
+    await harness.runtime.networks.create(config, ())
+    fixed = (container.NetworkAttachment("shop", (), "10.94.7.9"),)
+    identity = await harness.running(harness.config(networks=fixed))
+    assert (await harness.seen(identity)).addresses == (("shop", "10.94.7.9"),)
+    second = await harness.made(harness.config("second", networks=fixed))
+    with pytest.raises(errors.Conflict) as caught:
+        await harness.runtime.containers.start(second)
+    assert caught.value.reason == "AddressInUse"
+
+
+async def test_container__host_port_of_another_one__conflict(harness) -> None:
+    await harness.runtime.networks.create(SHOP, ())
+    port = (container.PortMapping(18181, 80, container.TransportProtocol.TCP, "127.0.0.1"),)
+    await harness.running(harness.config(networks=ATTACHED, ports=port))
+    second = await harness.made(harness.config("second", networks=ATTACHED, ports=port))
+    with pytest.raises(errors.Conflict) as caught:
+        await harness.runtime.containers.start(second)
+    assert caught.value.reason == "PortInUse"
+
+
+async def test_connect_and_disconnect__running__changes_its_networks(harness) -> None:
+    await harness.runtime.networks.create(SHOP, ())
+    identity = await harness.running(harness.config())
+    attachment = container.NetworkAttachment("shop", ("www",))
+    await harness.runtime.containers.connect(identity, attachment)
+    found = await harness.seen(identity)
+    assert found.config.networks == (attachment,)
+    assert [name for name, _ in found.addresses] == ["shop"]
+    await harness.runtime.containers.disconnect(identity, "shop")
+    found = await harness.seen(identity)
+    assert (found.config.networks, found.addresses) == ((), ())
+
+
+async def test_volume__created__is_observed(harness) -> None:
+    data = builders.volume_config(policy=volume.DeletionPolicy.DELETE)
+    await harness.runtime.volumes.create(data, builders.labels_for(data))
+    (found,) = await harness.runtime.volumes.list()
+    assert found.config == data
+    assert set(builders.labels_for(data)) <= set(found.labels)
+
+
+async def test_volume__created_again__takes_the_new_policy_and_keeps_its_age(harness) -> None:
+    data = builders.volume_config()
+    await harness.runtime.volumes.create(data, ())
+    (before,) = await harness.runtime.volumes.list()
+    changed = builders.volume_config(policy=volume.DeletionPolicy.DELETE)
+    await harness.runtime.volumes.create(changed, ())
+    (found,) = await harness.runtime.volumes.list()
+    assert (found.config, found.created_at) == (changed, before.created_at)
+
+
+async def test_volume__used__cannot_be_removed(harness) -> None:
+    await harness.runtime.volumes.create(builders.volume_config(), ())
+    mounts = (container.VolumeMount("data", "/data", read_only=False),)
+    identity = await harness.made(harness.config(mounts=mounts))
+    with pytest.raises(errors.InUse):
+        await harness.runtime.volumes.remove("data")
+    await harness.runtime.containers.remove(identity)
+    await harness.runtime.volumes.remove("data")
+    assert await harness.runtime.volumes.list() == ()
+    with pytest.raises(errors.NotFound):
+        await harness.runtime.volumes.remove("data")
