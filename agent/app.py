@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import structlog
 
-from agent import service, settings
+from agent import errors, service, settings
 from agent.converge import intake, journal, loop, once, reconcile, signals
 from agent.engine import layout
 from agent.kit import clock, locks
@@ -19,6 +19,10 @@ from agent.plan import plan, planner
 from agent.runtime import api as runtime_api
 from agent.sources import api as sources_api
 from agent.sources import directory, locate
+
+
+class RootUnusable(errors.TrimtabError):
+    """The root cannot be made or written to."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ async def open_runtime(chosen: settings.Settings, *, exclusive: bool) -> AsyncIt
 
     Raises the runtime's errors, and ``kit.locks.LockedElsewhere`` where another process may change things already.
     """
+    if exclusive:
+        _prepare(chosen.root)
     match chosen.runtime:
         case "memory":
             from agent.drivers.memory import driver as memory
@@ -150,13 +156,22 @@ async def run(chosen: settings.Settings, text: str) -> None:
 @contextlib.contextmanager
 def _locked(chosen: settings.Settings) -> Iterator[None]:
     """Hold the instance's lock, for a runtime that has none of its own."""
-    where = layout.Layout(chosen.root, chosen.run)
-    where.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = locks.FileLock(where.lock).acquire()
+    lock = locks.FileLock(layout.Layout(chosen.root, chosen.run).lock).acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+def _prepare(root: pathlib.Path) -> None:
+    """Make the root, closed to everybody else."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reason = "" if os.access(root, os.W_OK | os.X_OK) else "permission denied"
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+    if reason:
+        raise RootUnusable(f"{root} cannot be used as root: {reason}", hint="run as root, or give another --root")
 
 
 def _ledger(chosen: settings.Settings) -> tuple[ledger.LedgerEntry, ...]:
@@ -169,6 +184,6 @@ def _ledger(chosen: settings.Settings) -> tuple[ledger.LedgerEntry, ...]:
 
 def _may_write(root: pathlib.Path) -> bool:
     """Tell whether this process may keep things at the root, which may have to be made first."""
-    while not root.exists():
+    while not os.path.exists(root):  # noqa: PTH110 - False, and no error, where a parent may not be searched
         root = root.parent
     return os.access(root, os.W_OK | os.X_OK)

@@ -83,6 +83,10 @@ class Agent:
         """Stop it and give its exit code."""
         if self._process.poll() is None:
             self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end and give its exit code."""
         try:
             return self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

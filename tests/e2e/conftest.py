@@ -15,8 +15,10 @@ TESTDATA = pathlib.Path(__file__).parent / "testdata"
 
 
 def _environment(home: pathlib.Path, runtime: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "NO_COLOR"))}
+    left_out = ("TRIMTAB_", "NO_COLOR", "PYTHONDONTWRITEBYTECODE", "NOTIFY_SOCKET", "WATCHDOG_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return kept | {
+        "PYTHONPYCACHEPREFIX": str(command.REPOSITORY / "build" / "pycache"),  # a test starts many processes
         "TRIMTAB_CONFIG": str(home / "config.yaml"),
         "TRIMTAB_ROOT": str(home / "root"),
         "TRIMTAB_RUN_DIR": str(home / "run"),
