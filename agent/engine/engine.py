@@ -38,6 +38,8 @@ class Engine:
     """The rooms of an open instance."""
 
     where: layout.Layout
+    exclusive: bool
+    """This process may change things, and hears of every end at once."""
     options: Options
     clock: clock.Clock
     images: images.Images
@@ -106,6 +108,7 @@ async def _joined(
         recovery = recover.Rooms(where, kernel, pictures, connections, data, containers, cleaner, around.table)
         yield Engine(
             where,
+            not read_only,
             options,
             around.clock,
             pictures,

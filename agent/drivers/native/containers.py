@@ -112,10 +112,12 @@ class Containers:
     def _now(self, record: table.ContainerRecord) -> table.ContainerRecord:
         """Give a record as the host has it: where no agent runs, a container may have ended since it was written."""
         run = record.run
-        if record.phase is not table.Phase.RUNNING or run is None or liveness.alive(run.pid, run.pid_started):
+        if self.engine.exclusive or run is None or liveness.alive(run.monitor, run.monitor_started):
             return record
-        code = conmon.exit_code(self.engine.where.bundles / record.id, record.id)
-        return dataclasses.replace(record, phase=table.Phase.EXITED, run=None, exit_code=code)
+        ended = conmon.ending(self.engine.where.bundles / record.id, record.id)
+        return dataclasses.replace(
+            record, phase=table.Phase.EXITED, run=None, exit_code=ended.code, finished_at=ended.at or record.started_at
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

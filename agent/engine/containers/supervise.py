@@ -119,7 +119,7 @@ class Supervisor:
             return
         await around.cleaner.clean(record.id)
         if record.phase is table.Phase.RUNNING:
-            self._record_end(record, exit_code=None, oom_killed=False)
+            self._record_end(record, conmon.Ending(None, None), oom_killed=False)
         elif record.phase is table.Phase.STARTING:
             phase = table.Phase.EXITED if record.started_at else table.Phase.CREATED
             around.table.put(dataclasses.replace(record, phase=phase, run=None))
@@ -131,8 +131,8 @@ class Supervisor:
     async def _end(self, container_id: str) -> None:
         around = self._around
         record = around.table.get(container_id)
-        exit_code = conmon.exit_code(around.where.bundles / container_id, container_id)
-        self._record_end(record, exit_code, oom_killed=self._oom_killed(container_id))
+        ended = conmon.ending(around.where.bundles / container_id, container_id)
+        self._record_end(record, ended, oom_killed=self._oom_killed(container_id))
         _ENDED.hit()
         try:
             await around.cleaner.clean(container_id)
@@ -141,20 +141,20 @@ class Supervisor:
             if end is not None and not end.done():
                 end.set_result(None)
 
-    def _record_end(self, record: table.ContainerRecord, exit_code: int | None, *, oom_killed: bool) -> None:
+    def _record_end(self, record: table.ContainerRecord, ended: conmon.Ending, *, oom_killed: bool) -> None:
         now = self._around.clock.now()
         self._around.table.put(
             dataclasses.replace(
                 record,
                 phase=table.Phase.EXITED,
                 run=None,
-                finished_at=now,
-                exit_code=exit_code,
+                finished_at=ended.at or now,
+                exit_code=ended.code,
                 oom_killed=oom_killed,
             )
         )
         action = "oom_killed" if oom_killed else "exited"
-        self._around.notify(Event(record.id, record.name, action, now, exit_code))
+        self._around.notify(Event(record.id, record.name, action, now, ended.code))
 
     def _oom_killed(self, container_id: str) -> bool:
         return usage.oom_kills(hierarchy.of_host(), f"{self._around.where.cgroup}/{container_id}") > 0

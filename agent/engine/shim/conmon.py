@@ -78,12 +78,22 @@ async def launch(request: Launch) -> Launched:
     return Launched(_created(answer), int((request.bundle / "conmon.pid").read_text()))
 
 
-def exit_code(bundle: pathlib.Path, container_id: str) -> int | None:
-    """Read the exit code that conmon left, 128 + signal for a killed container; ``None`` where it left none."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ending:
+    """What conmon has left of a container that ended."""
+
+    code: int | None
+    """128 + signal for one that was killed; ``None`` where conmon left nothing: it was killed itself."""
+    at: float | None
+
+
+def ending(bundle: pathlib.Path, container_id: str) -> Ending:
+    """Read what conmon left when its container ended."""
+    path = bundle / container_id
     try:
-        return int((bundle / container_id).read_text())
+        return Ending(int(path.read_text()), path.stat().st_mtime)
     except (FileNotFoundError, ValueError):
-        return None
+        return Ending(None, None)
 
 
 def _command(request: Launch) -> list[str]:
