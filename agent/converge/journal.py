@@ -7,6 +7,7 @@ damaged file is put aside, and a write that fails is told and not waited for.
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -145,8 +146,8 @@ class Journal:
 def _open(path: pathlib.Path, *, read_only: bool) -> sqlite3.Connection:
     try:
         return _connect(path, read_only=read_only)
-    except sqlite3.DatabaseError as error:
-        if read_only or isinstance(error, sqlite3.OperationalError):
+    except (sqlite3.DatabaseError, OSError) as error:
+        if read_only or not _is_damage(error):
             hint = "has an agent run with this --root?" if read_only else "look at the disk and at its permissions"
             raise JournalUnavailable(f"cannot open the journal {path}: {error}", hint=hint) from error
     for suffix in ("", "-wal", "-shm"):
@@ -155,8 +156,14 @@ def _open(path: pathlib.Path, *, read_only: bool) -> sqlite3.Connection:
     return _connect(path, read_only=False)
 
 
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+
+
 def _connect(path: pathlib.Path, *, read_only: bool) -> sqlite3.Connection:
     target = f"file:{path}?mode=ro" if read_only else f"file:{path}"
+    if not read_only:  # what is declared may hold secrets; SQLite gives its other files the mode of this one
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(target, uri=True, isolation_level=None, timeout=5.0)
     try:
         connection.row_factory = sqlite3.Row

@@ -1,7 +1,6 @@
 """Converging once and coming back: for ``apply``, ``delete`` and ``run --once``."""
 
 import asyncio
-import contextlib
 import dataclasses
 import enum
 from collections.abc import Iterator
@@ -72,13 +71,17 @@ async def delete(parts: reconcile.Parts, declared: state.DesiredState, deadline:
 async def converge_once(parts: reconcile.Parts, wish: wishes.Wish, deadline: float) -> Converged:
     """Make passes until nothing is left to do, or only what has failed, or so many seconds are over."""
     made: reconcile.Pass | None = None
-    timed_out = True
+    timed_out = False
+    until = asyncio.get_running_loop().time() + deadline
     async with cycle.Cycle(parts, lambda: wish) as going:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(deadline):
-                while made is None or not settled(made):
+        while not timed_out and (made is None or not settled(made)):
+            try:
+                # Around each turn anew: a task group that fails inside leaves its task's count of cancellations raised
+                # (Python 3.11), and a timeout that was entered before takes that for a cancellation from outside.
+                async with asyncio.timeout_at(until):
                     made = await going.turn() or made
-                timed_out = False
+            except TimeoutError:
+                timed_out = True
     if made is None:
         return Converged(Outcome.FAILED, wish.desired.revision, (), (), timed_out)
     unfinished = tuple(sorted(_unfinished(made)))

@@ -110,7 +110,7 @@ class Judge:
 
     def _until(self, blocked: plan.Blocked) -> str:
         if blocked.until is None:
-            return blocked.reason
+            return "" if blocked.reason == "Stopped" else blocked.reason
         what = "next start" if blocked.reason == "BackOff" else f"{blocked.reason}, next try"
         return f"{what} in {duration(blocked.until - self._now)}"
 

@@ -12,9 +12,9 @@ import pytest
 from agent.converge import cycle, journal, reconcile, signals
 from agent.converge import wish as wishes
 from agent.drivers.memory import driver, world
-from agent.model import container as containers
-from agent.model import health, image, state
+from agent.model import container, state
 from agent.sources import api
+from tests import builders
 
 EPOCH = 1_700_000_000.0
 
@@ -41,46 +41,10 @@ class LoopClock:
         return asyncio.get_running_loop().time()
 
 
-class Desk:
-    """Makes configs: what is not said is neutral."""
-
-    def container(self, name: str, **changes: object) -> containers.ContainerConfig:
-        """Make a container that needs nothing but its image."""
-        plain = containers.ContainerConfig(
-            name=name,
-            image="docker.io/library/app:1",
-            labels=(),
-            command=None,
-            args=None,
-            env=(),
-            working_dir="",
-            hostname=name,
-            ports=(),
-            network_mode=containers.NetworkMode.NETWORKS,
-            networks=(),
-            mounts=(),
-            restart=self.restart(containers.RestartPolicy.ALWAYS),
-            health=health.HealthConfig(None, None, None),
-            resources=containers.Resources(None, None, None, None),
-            security=containers.Security("", (), (), False, True, containers.SeccompProfile.DEFAULT),
-            stop=containers.StopConfig("", 10.0),
-            update=containers.UpdateStrategy.RECREATE,
-            depends_on=(),
-        )
-        return dataclasses.replace(plain, **changes)
-
-    def restart(self, policy: containers.RestartPolicy) -> containers.RestartConfig:
-        """Make a policy with a back-off from 1 s."""
-        return containers.RestartConfig(policy, containers.BackoffConfig(1.0, 300.0, 600.0))
-
-    def image(self, reference: str = "docker.io/library/app:1") -> image.ImageConfig:
-        """Make an image that is pulled."""
-        return image.ImageConfig(reference, reference, image.PullSource(image.PullPolicy.IF_NOT_PRESENT, ""))
-
-    def desired(self, *declared: containers.ContainerConfig, revision: str = "r1") -> state.DesiredState:
-        """Declare containers and their images."""
-        images = tuple(self.image(reference) for reference in sorted({one.image for one in declared}))
-        return state.DesiredState(revision, tuple(sorted(declared, key=lambda one: one.name)), images)
+def declare(*containers: container.ContainerConfig, revision: str = "r1") -> state.DesiredState:
+    """Declare containers and their images."""
+    images = tuple(builders.image_config(reference) for reference in sorted({one.image for one in containers}))
+    return state.DesiredState(revision, tuple(sorted(containers, key=lambda one: one.name)), images)
 
 
 @dataclasses.dataclass(slots=True)
@@ -128,17 +92,12 @@ class Stage:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
 def stage(tmp_path: pathlib.Path) -> Iterator[Stage]:
     told: list[signals.Signal] = []
     path = tmp_path / "agent.sqlite"
     around = world.World(LoopClock())
     with journal.Journal(path, lambda message: told.append(signals.JournalFailed(message))) as book:
-        parts = reconcile.Parts(driver.runtime_in(around), book, told.append, LoopClock(), "me")
+        parts = reconcile.Parts(driver.runtime_in(around), book, told.append, LoopClock(), builders.OWNER)
         yield Stage(around, parts, told, path)
 
 

@@ -12,6 +12,7 @@ from agent.model import container, health, image, ledger
 from agent.model import network as networks
 from agent.model.key import Kind, ObjectKey, Pairs
 from agent.runtime import api, errors, events
+from tests import builders
 from tests.unit.converge import conftest
 
 pytestmark = pytest.mark.looptime
@@ -25,9 +26,9 @@ def converged(stage: conftest.Stage) -> bool:
 
 
 async def test_cycle__nothing_there__brings_about_what_is_declared(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    async with stage.going(lambda: desk.desired(desk.container("web"))):
+    async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await until(lambda: converged(stage))
     assert stage.states() == {"web": "running"}
     assert stage.actions() == ["EnsureImage docker.io/library/app:1", "CreateContainer web", "StartContainer web"]
@@ -38,10 +39,8 @@ async def test_cycle__nothing_there__brings_about_what_is_declared(
     }
 
 
-async def test_cycle__all_is_well__only_relists_make_passes(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
-) -> None:
-    async with stage.going(lambda: desk.desired(desk.container("web"))):
+async def test_cycle__all_is_well__only_relists_make_passes(stage: conftest.Stage, until: conftest.Until) -> None:
+    async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await until(lambda: converged(stage))
         await asyncio.sleep(5)
         before = len(stage.of(signals.PassFinished))
@@ -52,29 +51,23 @@ async def test_cycle__all_is_well__only_relists_make_passes(
     assert all(one.plan.empty for one in later)
 
 
-async def test_cycle__own_actions__are_never_taken_for_drift(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
-) -> None:
-    async with stage.going(lambda: desk.desired(*(desk.container(f"c{number}") for number in range(20)))):
+async def test_cycle__own_actions__are_never_taken_for_drift(stage: conftest.Stage, until: conftest.Until) -> None:
+    async with stage.going(lambda: conftest.declare(*(builders.config(f"c{number}") for number in range(20)))):
         await until(lambda: converged(stage))
     assert not any(one.plan.drift for one in stage.of(signals.PassFinished))
     starts = [text for text in stage.actions() if text.startswith("StartContainer")]
     assert len(starts) == len(set(starts)) == 20
 
 
-async def test_cycle__many_containers__need_few_passes(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
-) -> None:
+async def test_cycle__many_containers__need_few_passes(stage: conftest.Stage, until: conftest.Until) -> None:
     stage.world.delay("containers.start", 0.02)
-    async with stage.going(lambda: desk.desired(*(desk.container(f"c{number}") for number in range(50)))):
+    async with stage.going(lambda: conftest.declare(*(builders.config(f"c{number}") for number in range(50)))):
         await until(lambda: converged(stage))
         assert len(stage.of(signals.PassFinished)) < 15
 
 
-async def test_cycle__slow_pull_of_one__delays_nobody_else(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
-) -> None:
-    slow = [desk.container(f"slow{number}", image=f"slow.example/{number}:1") for number in range(10)]
+async def test_cycle__slow_pull_of_one__delays_nobody_else(stage: conftest.Stage, until: conftest.Until) -> None:
+    slow = [builders.config(f"slow{number}", image=f"slow.example/{number}:1") for number in range(10)]
     real = stage.parts.runtime.images.ensure
 
     async def ensure(config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
@@ -84,19 +77,19 @@ async def test_cycle__slow_pull_of_one__delays_nobody_else(
 
     images = _Replaced(stage.parts.runtime.images, ensure=ensure)
     stage.parts = dataclasses.replace(stage.parts, runtime=dataclasses.replace(stage.parts.runtime, images=images))
-    stage.world.images["docker.io/library/app:1"] = await real(desk.image(), (), lambda _: None)
-    async with stage.going(lambda: desk.desired(desk.container("web"), *slow)):
+    stage.world.images["docker.io/library/app:1"] = await real(builders.image_config(), (), lambda _: None)
+    async with stage.going(lambda: conftest.declare(builders.config("web"), *slow)):
         await until(lambda: stage.states() == {"web": "running"}, patience=1)
         await until(lambda: stage.conditions("Container/slow1")["Reconciling"][0] == "True")
         await until(lambda: len(stage.states()) == 11, patience=100)
 
 
 async def test_cycle__action_fails__others_go_on_and_dependants_wait(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
     stage.world.fail("containers.start", errors.Conflict("port 80 is in use", reason="PortInUse"))
-    needy = desk.container("needy", depends_on=(container.Dependency("bad", container.DependencyCondition.STARTED),))
-    desired = desk.desired(desk.container("bad"), needy, desk.container("good"))
+    needy = builders.config("needy", depends_on=(container.Dependency("bad", container.DependencyCondition.STARTED),))
+    desired = conftest.declare(builders.config("bad"), needy, builders.config("good"))
     stage.world.delay("containers.create", 0.1)
     async with stage.going(lambda: desired):
         await until(lambda: stage.of(signals.ObjectDisposed))
@@ -110,11 +103,9 @@ async def test_cycle__action_fails__others_go_on_and_dependants_wait(
     assert set(stage.states().values()) == {"running"}
 
 
-async def test_cycle__failing_again_and_again__backs_off(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
-) -> None:
+async def test_cycle__failing_again_and_again__backs_off(stage: conftest.Stage, until: conftest.Until) -> None:
     stage.world.fail("images.ensure", errors.Unavailable("no route", reason="ImagePullFailed"), times=6)
-    async with stage.going(lambda: desk.desired(desk.container("web"))):
+    async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await until(lambda: converged(stage), patience=100)
     failed = [one.at for one in stage.of(signals.ActionFinished) if one.result is signals.Result.FAILED]
     gaps = [round(later - earlier) for earlier, later in itertools.pairwise(failed)]
@@ -122,26 +113,26 @@ async def test_cycle__failing_again_and_again__backs_off(
 
 
 async def test_cycle__impossible__stalls_until_its_declaration_changes(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
     stage.world.fail("containers.start", errors.InvalidArgument("no such program", reason="StartFailed"), times=2)
-    wanted = [desk.desired(desk.container("web"))]
+    wanted = [conftest.declare(builders.config("web"))]
     async with stage.going(lambda: wanted[0]) as going:
         await until(lambda: stage.of(signals.ObjectDisposed))
         await until(lambda: stage.conditions("Container/web")["Stalled"] == ("True", "StartFailed"))
         assert stage.conditions("Container/web")["Reconciling"][0] == "False"
         await asyncio.sleep(100)
         assert len(stage.of(signals.ObjectDisposed)) == 1
-        wanted[0] = desk.desired(desk.container("web", env=(("A", "1"),)), revision="r2")
+        wanted[0] = conftest.declare(builders.config("web", env=(("A", "1"),)), revision="r2")
         going.triggers.pull(signals.Trigger.SOURCE)
         await until(lambda: len(stage.of(signals.ObjectDisposed)) == 2)
         assert stage.of(signals.ObjectDisposed)[-1].attempts == 1
 
 
 async def test_cycle__container_dies__restarts_at_once_then_under_back_off(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    async with stage.going(lambda: desk.desired(desk.container("web"))):
+    async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await until(lambda: converged(stage))
         loop = asyncio.get_running_loop()
         took = []
@@ -158,7 +149,7 @@ async def test_cycle__container_dies__restarts_at_once_then_under_back_off(
 
 
 async def test_cycle__unhealthy__is_known_as_restarting_before_it_is_stopped(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
     seen = []
     real = stage.parts.runtime.containers.stop
@@ -171,10 +162,10 @@ async def test_cycle__unhealthy__is_known_as_restarting_before_it_is_stopped(
     runtime = dataclasses.replace(stage.parts.runtime, containers=containers)
     stage.parts = dataclasses.replace(stage.parts, runtime=runtime)
     probe = health.Probe(health.ExecProbe(("check",)), 0.0, 1.0, 1.0, 1, 3)
-    web = desk.container("web", health=health.HealthConfig(None, None, probe))
+    web = builders.config("web", health=health.HealthConfig(None, None, probe))
     answers = iter([0, 1, 1, 1])
     stage.world.program("check", lambda _: (next(answers, 0), b""))
-    async with stage.going(lambda: desk.desired(web)):
+    async with stage.going(lambda: conftest.declare(web)):
         await until(lambda: "StopContainer web" in stage.actions(), patience=30)
         await until(lambda: converged(stage) and stage.states() == {"web": "running"}, patience=30)
     assert [entry.restarting for entry in seen] == [True]
@@ -182,13 +173,11 @@ async def test_cycle__unhealthy__is_known_as_restarting_before_it_is_stopped(
     assert stage.parts.book.entry(WEB) == dataclasses.replace(seen[0], restarting=False, streak=1)
 
 
-async def test_cycle__healthy_dependency__is_waited_for(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
-) -> None:
+async def test_cycle__healthy_dependency__is_waited_for(stage: conftest.Stage, until: conftest.Until) -> None:
     probe = health.Probe(health.ExecProbe(("check",)), 3.0, 1.0, 1.0, 1, 3)
-    db = desk.container("db", health=health.HealthConfig(None, probe, None))
-    web = desk.container("web", depends_on=(container.Dependency("db", container.DependencyCondition.HEALTHY),))
-    async with stage.going(lambda: desk.desired(db, web)):
+    db = builders.config("db", health=health.HealthConfig(None, probe, None))
+    web = builders.config("web", depends_on=(container.Dependency("db", container.DependencyCondition.HEALTHY),))
+    async with stage.going(lambda: conftest.declare(db, web)):
         await until(lambda: stage.states() == {"db": "running", "web": "created"})
         assert stage.conditions("Container/db")["Ready"][0] == "False"
         await asyncio.sleep(2)
@@ -198,24 +187,24 @@ async def test_cycle__healthy_dependency__is_waited_for(
 
 
 async def test_cycle__probes_that_find_nothing_wrong__are_known_at_once(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
     probe = health.Probe(health.ExecProbe(("check",)), 50.0, 50.0, 1.0, 1, 3)
-    db = desk.container("db", health=health.HealthConfig(None, None, probe))
-    web = desk.container("web", depends_on=(container.Dependency("db", container.DependencyCondition.HEALTHY),))
-    async with stage.going(lambda: desk.desired(db, web)):
+    db = builders.config("db", health=health.HealthConfig(None, None, probe))
+    web = builders.config("web", depends_on=(container.Dependency("db", container.DependencyCondition.HEALTHY),))
+    async with stage.going(lambda: conftest.declare(db, web)):
         await until(lambda: set(stage.states().values()) == {"running"} and len(stage.states()) == 2, patience=2)
 
 
 async def test_cycle__declaration_changes_while_fetching__drops_the_fetch(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
     stage.world.delay("images.ensure", 1000)
-    wanted = [desk.desired(desk.container("web", image="wrong.example/web:1"))]
+    wanted = [conftest.declare(builders.config("web", image="wrong.example/web:1"))]
     async with stage.going(lambda: wanted[0]) as going:
         await until(lambda: ("images.ensure", "wrong.example/web:1") in stage.world.calls)
         stage.world.delay("images.ensure", 0)
-        wanted[0] = desk.desired(desk.container("web"), revision="r2")
+        wanted[0] = conftest.declare(builders.config("web"), revision="r2")
         going.triggers.pull(signals.Trigger.SOURCE)
         await until(lambda: stage.states() == {"web": "running"}, patience=2)
     superseded = [one for one in stage.of(signals.ActionFinished) if one.result is signals.Result.SUPERSEDED]
@@ -223,12 +212,12 @@ async def test_cycle__declaration_changes_while_fetching__drops_the_fetch(
 
 
 async def test_cycle__object_leaves__it_and_what_is_remembered_of_it_go(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    wanted = [desk.desired(desk.container("web"), desk.container("old"))]
+    wanted = [conftest.declare(builders.config("web"), builders.config("old"))]
     async with stage.going(lambda: wanted[0]) as going:
         await until(lambda: converged(stage))
-        wanted[0] = desk.desired(desk.container("web"), revision="r2")
+        wanted[0] = conftest.declare(builders.config("web"), revision="r2")
         going.triggers.pull(signals.Trigger.SOURCE)
         await until(lambda: stage.states() == {"web": "running"} and converged(stage))
         await asyncio.sleep(1)
@@ -240,12 +229,12 @@ async def test_cycle__object_leaves__it_and_what_is_remembered_of_it_go(
 
 
 async def test_cycle__desired_is_empty__keeps_everything_and_says_so(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    wanted = [desk.desired(desk.container("web"))]
+    wanted = [conftest.declare(builders.config("web"))]
     async with stage.going(lambda: wanted[0]) as going:
         await until(lambda: converged(stage))
-        wanted[0] = desk.desired(revision="r2")
+        wanted[0] = conftest.declare(revision="r2")
         going.triggers.pull(signals.Trigger.SOURCE)
         await until(lambda: stage.of(signals.PassFinished)[-1].desired.revision == "r2")
     assert stage.states() == {"web": "running"}
@@ -253,7 +242,7 @@ async def test_cycle__desired_is_empty__keeps_everything_and_says_so(
 
 
 async def test_cycle__runtime_cannot_be_observed__tries_again_slower_and_slower(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
     real = stage.parts.runtime.networks
     down = [True]
@@ -265,7 +254,7 @@ async def test_cycle__runtime_cannot_be_observed__tries_again_slower_and_slower(
 
     runtime = dataclasses.replace(stage.parts.runtime, networks=_Replaced(real, list=listed))
     stage.parts = dataclasses.replace(stage.parts, runtime=runtime)
-    async with stage.going(lambda: desk.desired(desk.container("web"))):
+    async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await asyncio.sleep(20)
         assert 4 <= len(stage.of(signals.PassFailed)) <= 6
         down[0] = False
@@ -273,9 +262,9 @@ async def test_cycle__runtime_cannot_be_observed__tries_again_slower_and_slower(
 
 
 async def test_cycle__event_stream_is_lost__is_told_and_taken_up_again(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    async with stage.going(lambda: desk.desired(desk.container("web"))):
+    async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await until(lambda: converged(stage))
         stage.world.close()
         await until(lambda: [one.connected for one in stage.of(signals.EventStream)] == [True, False, True])
@@ -283,12 +272,10 @@ async def test_cycle__event_stream_is_lost__is_told_and_taken_up_again(
         await until(lambda: stage.states() == {"web": "running"}, patience=1)
 
 
-async def test_cycle__network_is_taken_away__comes_back(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
-) -> None:
+async def test_cycle__network_is_taken_away__comes_back(stage: conftest.Stage, until: conftest.Until) -> None:
     net = networks.NetworkConfig("shop", networks.NetworkDriver.BRIDGE, (), (), False, True, None)
-    web = desk.container("web", networks=(container.NetworkAttachment("shop"),))
-    desired = dataclasses.replace(desk.desired(web), networks=(net,))
+    web = builders.config("web", networks=(container.NetworkAttachment("shop"),))
+    desired = dataclasses.replace(conftest.declare(web), networks=(net,))
     async with stage.going(lambda: desired):
         await until(lambda: converged(stage))
         del stage.world.networks["shop"]
@@ -299,10 +286,12 @@ async def test_cycle__network_is_taken_away__comes_back(
 
 
 async def test_cycle__left_while_working__writes_nothing_more_down(
-    stage: conftest.Stage, desk: conftest.Desk, until: conftest.Until
+    stage: conftest.Stage, until: conftest.Until
 ) -> None:
     stage.world.delay("images.ensure", 1000)
-    async with cycle.Cycle(stage.parts, lambda: wishes.Wish.everything(desk.desired(desk.container("web")))) as going:
+    async with cycle.Cycle(
+        stage.parts, lambda: wishes.Wish.everything(conftest.declare(builders.config("web")))
+    ) as going:
         await going.turn()
         await until(lambda: stage.world.calls)
     assert stage.of(signals.ActionFinished) == []

@@ -1,0 +1,86 @@
+"""What the ledger learns."""
+
+import dataclasses
+
+from agent.converge import memory
+from agent.converge import wish as wishes
+from agent.kit import canonical
+from agent.model import ledger, state
+from agent.plan import actions, planner
+from tests import builders
+
+WEB = builders.config()
+KEY = state.key_of(WEB)
+CAUSE = actions.Cause(actions.Reason.EXITED, "exited with 1")
+BLANK = ledger.LedgerEntry(KEY, "")
+
+
+def start(restart: ledger.RestartReason | None, streak: int) -> actions.StartContainer:
+    return actions.StartContainer(KEY, CAUSE, "web", restart, streak)
+
+
+def test_after__restarted__counts_by_reason_and_keeps_the_streak() -> None:
+    once = memory.after(BLANK, start(ledger.RestartReason.EXIT, 1))
+    twice = memory.after(once, start(ledger.RestartReason.OOM, 2))
+    thrice = memory.after(twice, start(ledger.RestartReason.EXIT, 3))
+    assert thrice.streak == 3
+    assert thrice.restarts == (
+        ledger.RestartCount(ledger.RestartReason.EXIT, 2),
+        ledger.RestartCount(ledger.RestartReason.OOM, 1),
+    )
+
+
+def test_before__stop_for_a_restart__counts_and_is_known_as_ours() -> None:
+    stop = actions.StopContainer(KEY, CAUSE, "web", WEB.stop, ledger.RestartReason.UNHEALTHY)
+    stopped = memory.before(BLANK, stop)
+    assert stopped.restarting
+    started = memory.after(stopped, start(None, 1))
+    assert started.restarts == (ledger.RestartCount(ledger.RestartReason.UNHEALTHY, 1),)
+    assert not started.restarting
+
+
+def test_before_and_after__anything_else__changes_nothing() -> None:
+    for action in (
+        actions.StopContainer(KEY, CAUSE, "web", WEB.stop),
+        actions.RemoveContainer(KEY, CAUSE, "web"),
+        actions.CreateContainer(KEY, CAUSE, WEB, "web"),
+    ):
+        assert memory.before(BLANK, action) == BLANK
+        assert memory.after(BLANK, action) == BLANK
+
+
+def applied(observed: state.ObservedState) -> dict[str, str]:
+    wish = wishes.Wish.everything(builders.desired(WEB))
+    computed = planner.compute_plan(wish.desired, observed, builders.rules())
+    return {str(one.key): one.applied_hash for one in memory.applied(observed.ledger, wish, observed, computed)}
+
+
+def test_applied__nothing_left_to_do__is_what_was_brought_about() -> None:
+    assert applied(builders.world(builders.observed(WEB)))["Container/web"] == canonical.digest(WEB)
+
+
+def test_applied__steps_are_left__is_not_there_yet() -> None:
+    assert "Container/web" not in applied(builders.world())
+
+
+def test_applied__waits_for_something__is_not_there_yet() -> None:
+    waiting = builders.world(builders.exited(WEB, 1, at=999.9), ledger=(builders.remembered(WEB, streak=5),))
+    assert "Container/web" not in applied(waiting)
+
+
+def test_applied__found_running_after_a_crash_between_stop_and_start__is_restarting_no_more() -> None:
+    before = builders.remembered(WEB, restarting=True)
+    observed = builders.world(builders.observed(WEB), ledger=(before,))
+    wish = wishes.Wish.everything(builders.desired(WEB))
+    computed = planner.compute_plan(wish.desired, observed, builders.rules())
+    after = {one.key: one for one in memory.applied(observed.ledger, wish, observed, computed)}
+    assert after[KEY] == dataclasses.replace(before, restarting=False)
+
+
+def test_gone__neither_declared_nor_there__is_forgotten_unless_out_of_reach() -> None:
+    old = builders.remembered(builders.config("old"))
+    wish = wishes.Wish.everything(builders.desired(WEB))
+    computed = planner.compute_plan(wish.desired, builders.world(builders.observed(WEB)), builders.rules())
+    assert list(memory.gone((old, builders.remembered(WEB)), wish, computed)) == [old.key]
+    narrow = wishes.Wish.removal(frozenset({KEY}))
+    assert list(memory.gone((old,), narrow, computed)) == []
