@@ -32,9 +32,10 @@ async def test_loop__manifest_appears_and_leaves__so_does_its_container(
 ) -> None:
     script.write("web.yaml", MANIFEST % "web")
     async with running(stage, script) as going:
-        await until(lambda: stage.states() == {"web": "running"})
+        await until(lambda: len(stage.of(signals.RevisionApplied)) == 1)
         script.write("api.yaml", MANIFEST % "api")
         await until(lambda: stage.states() == {"web": "running", "api": "running"})
+        await until(lambda: len(stage.of(signals.RevisionApplied)) == 2)
         del script.files["web.yaml"]
         script.changed.set()
         await until(lambda: stage.states() == {"api": "running"})
