@@ -85,9 +85,10 @@ class Session:
                     del open_streams[name]
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell a terminal's new size; the kernel passes it on as SIGWINCH."""
+        """Tell a terminal's new size. The OCI runtime, whose controlling terminal it is not, has to be told to look."""
         if self._streams.get("stdin") == self._streams.get("stdout"):
             fcntl.ioctl(self._streams["stdout"], termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            self._process.send_signal(signal.SIGWINCH)
 
     async def wait(self) -> int:
         """Wait for the end: the exit code, 128 + signal where it was killed by one.

@@ -49,8 +49,8 @@ def _bind(port: spec.Port) -> socket.socket:
     claimed = socket.socket(socket.AF_INET, _KINDS[port.protocol] | socket.SOCK_CLOEXEC)
     try:
         if port.protocol == "tcp":
-            # A port whose last connection lingers in TIME_WAIT is free. Two sockets may share it then as long as neither
-            # listens: so this one does. Nobody ever reaches it, as the firewall rewrites every connection before.
+            # A port whose last connection lingers in TIME_WAIT is free. Two sockets may share it then as long as
+            # neither listens: so this one does. Nobody ever reaches it: the firewall rewrites connections before.
             claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         claimed.bind((port.address, port.host))
         if port.protocol == "tcp":
