@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import pathlib
 import re
@@ -158,3 +159,23 @@ class Trimtab:
             yield agent
         finally:
             agent.stop()
+
+
+def left_overs(home: pathlib.Path) -> list[str]:
+    """Find what an instance has on the host beside its files: mounts, processes, links, firewall tables, cgroups."""
+    instance = hashlib.sha256(str(home / "root").encode()).hexdigest()[:5]
+    found = [f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if str(home) in line]
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(home) in words:
+                found.append(f"process {process.name}: {words}")
+    found += [f"link {path.name}" for path in pathlib.Path("/sys/class/net").iterdir() if instance in path.name]
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+    found += [f"firewall {line}" for line in tables.splitlines() if instance in line]
+    found += [f"cgroup {path}" for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/trimtab-{instance}/*/")]
+    return found
+
+
+def _lines(path: str) -> list[str]:
+    return pathlib.Path(path).read_text().splitlines()

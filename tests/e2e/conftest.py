@@ -6,6 +6,9 @@
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -48,3 +51,27 @@ def testdata(request: pytest.FixtureRequest) -> pathlib.Path:
 def shop(tmp_path: pathlib.Path) -> pathlib.Path:
     """A copy of ``testdata/shop``, to be changed: a web server that depends on a database, a network and a volume."""
     return pathlib.Path(shutil.copytree(TESTDATA / "shop", tmp_path / "shop"))
+
+
+@pytest.fixture(scope="session")
+def quickstart_image() -> pathlib.Path:
+    """The quickstart's image, made from this machine's busybox."""
+    path = command.REPOSITORY / "build" / "quickstart-image.tar"
+    path.parent.mkdir(exist_ok=True)
+    script = command.REPOSITORY / "ops" / "quickstart_image.py"
+    subprocess.run([sys.executable, script, path], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+def native(home: pathlib.Path, quickstart_image: pathlib.Path) -> Iterator[command.Trimtab]:
+    """The command over the native runtime; whatever a test leaves in ``home/manifests`` is deleted, and all of it."""
+    (home / "manifests").mkdir()
+    trimtab = command.Trimtab(home, _environment(home, "native"))
+    before = command.left_overs(home)
+    assert not before, before
+    yield trimtab
+    deleted = trimtab("delete", home / "manifests")
+    left = command.left_overs(home)
+    assert (deleted.returncode, left) == (0, []), deleted.stderr
+    del quickstart_image

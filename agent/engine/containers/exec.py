@@ -88,7 +88,8 @@ class Session:
         """Tell a terminal's new size. The OCI runtime, whose controlling terminal it is not, has to be told to look."""
         if self._streams.get("stdin") == self._streams.get("stdout"):
             fcntl.ioctl(self._streams["stdout"], termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            self._process.send_signal(signal.SIGWINCH)
+            with contextlib.suppress(ProcessLookupError):  # not send_signal: it would reap what ``wait`` waits for
+                os.kill(self._process.pid, signal.SIGWINCH)
 
     async def wait(self) -> int:
         """Wait for the end: the exit code, 128 + signal where it was killed by one.

@@ -1,0 +1,224 @@
+"""Real containers, through the command: the quickstart's image on the native runtime."""
+
+import contextlib
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import termios
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import command
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write(native: command.Trimtab, image: pathlib.Path, **containers: str) -> pathlib.Path:
+    """Write manifests: the image, and containers by their specs."""
+    folder = native.home / "manifests"
+    (folder / "image.yaml").write_text(
+        "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: quickstart}\n"
+        f"spec: {{archive: {{path: {image}}}}}\n"
+    )
+    for name, spec in containers.items():
+        (folder / f"{name}.yaml").write_text(
+            f"apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {{name: {name}}}\n"
+            f"spec: {{image: {{name: quickstart}}, stop: {{gracePeriod: 1s}}, {spec}}}\n"
+        )
+    return folder
+
+
+def _page(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def _serves(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "html" in _page(port)
+    return False
+
+
+def test_apply__quickstart_like__serves_plans_nothing_more_and_is_deleted(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    port = _free_port()
+    folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
+    assert native("plan", folder).returncode == 2
+    applied = native("apply", folder)
+    assert (applied.returncode, applied.stdout) == (0, "applied\n"), applied.stderr
+    command.eventually(lambda: _serves(port), "the page is served")
+    again = native("plan", folder)
+    assert (again.returncode, again.stdout) == (0, "Nothing to change.\n")
+    assert re.search(r"Container +web +ours +running", native("observe").stdout)
+    deleted = native("delete", folder)
+    assert (deleted.returncode, deleted.stdout) == (0, "deleted\n")
+    assert command.left_overs(native.home) == []
+    assert not _serves(port)
+
+
+def test_run__change_kill_and_stop__the_container_follows_the_file_and_outlives_the_agent(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    port = _free_port()
+    folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
+    with native.running(folder) as agent:
+        agent.is_ready()
+        command.eventually(lambda: _serves(port), "the page is served")
+        _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"], env: {{CHANGED: "yes"}}')
+        command.eventually(lambda: native("exec", "web", "sh", "-c", "echo $CHANGED").stdout == "yes\n", "the change")
+        sight = native.output("observe")
+        (container,) = sight["observed"]["containers"]
+        os.kill(container["pid"], signal.SIGKILL)
+        agent.shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
+        command.eventually(lambda: _serves(port), "the page is served again")
+        assert agent.stop(signal.SIGINT) == 0
+        assert "containers keep running" in agent.log
+        assert f"--root {native.home}/root" in agent.log
+    assert _serves(port)
+
+
+def test_logs__both_streams_tail_since_and_follow__as_asked(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    waiting = "while ! [ -e /tmp/go ]; do sleep 0.1; done"
+    script = f"echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three; {waiting}; echo four"
+    spec = f"command: [sh, -c, {json.dumps(script)}], restart: {{policy: Never}}, mounts: [{{tmpfs: 1Mi, path: /tmp}}]"
+    assert native("apply", _write(native, quickstart_image, talker=spec)).returncode == 0
+    command.eventually(lambda: "three" in native("logs", "talker").stdout, "three lines")
+    everything = native("logs", "talker")
+    assert (everything.stdout, everything.stderr) == ("one\nthree\n", "two\n")
+    assert native("logs", "--tail", "1", "talker").stdout == "three\n"
+    assert native("logs", "--since", "1h", "talker").stdout == "one\nthree\n"
+    lines = [json.loads(line) for line in native("logs", "-o", "json", "talker").stdout.splitlines()]
+    assert [(line["stream"], line["text"]) for line in lines] == [
+        ("stdout", "one"),
+        ("stderr", "two"),
+        ("stdout", "three"),
+    ]
+    following = subprocess.Popen(native.command("logs", "-f", "talker"), env=native.environment, stdout=subprocess.PIPE)
+    assert following.stdout is not None
+    assert following.stdout.readline() == b"one\n"
+    assert native("exec", "talker", "sh", "-c", "echo > /tmp/go").returncode == 0
+    printed, _ = following.communicate(timeout=command.PATIENCE)
+    assert printed == b"three\nfour\n"
+    assert following.returncode == 0
+
+
+@pytest.fixture
+def sleeper(native: command.Trimtab, quickstart_image: pathlib.Path) -> str:
+    """A container that only waits."""
+    assert native("apply", _write(native, quickstart_image, sleeper="command: [sleep, '600']")).returncode == 0
+    return "sleeper"
+
+
+def test_exec__exit_code_streams_and_stdin__are_passed_through(native: command.Trimtab, sleeper: str) -> None:
+    completed = native("exec", sleeper, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (completed.returncode, completed.stdout, completed.stderr) == (7, "out\n", "err\n")
+    text = "x" * 300_000 + "\n"
+    assert native("exec", "-i", sleeper, "cat", stdin=text).stdout == text
+    assert native("exec", sleeper, "cat").stdout == ""
+    assert native("exec", sleeper, "ls", "-d", "/www").stdout == "/www\n"
+
+
+def test_exec__what_cannot_be_run__is_told(native: command.Trimtab, sleeper: str) -> None:
+    completed = native("exec", sleeper, "/no/such/program")
+    assert completed.returncode != 0
+    assert "/no/such/program" in completed.stderr
+    assert "Traceback" not in completed.stderr
+    nobody = native("exec", "nobody", "ls")
+    assert nobody.returncode == 1
+    assert "nobody" in nobody.stderr
+
+
+@contextlib.contextmanager
+def _terminal(native: command.Trimtab, *arguments: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run the command on a terminal of its own; gives our side of it."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (33, 101))
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *native.command(*arguments)],
+        env=native.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        yield ours, process
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def _read_until(terminal: int, text: bytes) -> bytes:
+    printed = b""
+    deadline = time.monotonic() + command.PATIENCE
+    while text not in printed:
+        readable, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
+        assert readable, printed
+        printed += os.read(terminal, 4096)
+    return printed
+
+
+def test_exec__on_a_terminal__is_raw_has_its_size_and_gives_it_back(native: command.Trimtab, sleeper: str) -> None:
+    script = (
+        "trap 'echo interrupted' INT; busybox stty size; echo ready;"
+        "while ! read line; do :; done; busybox stty size; exit 9"
+    )
+    with _terminal(native, "exec", "-it", sleeper, "sh", "-c", script) as (terminal, process):
+        assert b"33 101" in _read_until(terminal, b"ready")
+        assert not termios.tcgetattr(terminal)[3] & termios.ICANON, "every key goes to the command"
+        os.write(terminal, b"\x03")
+        _read_until(terminal, b"interrupted")
+        termios.tcsetwinsize(terminal, (44, 55))
+        command.eventually(lambda: "44 55" in native("exec", sleeper, "sh", "-c", _SIZES).stdout, "the new size")
+        os.write(terminal, b"go\r")
+        _read_until(terminal, b"44 55")
+        assert process.wait(command.PATIENCE) == 9
+        assert termios.tcgetattr(terminal)[3] & termios.ICANON, "the terminal is as it was"
+
+
+_SIZES = "for terminal in /dev/pts/[0-9]*; do busybox stty size -F $terminal; done"
+
+
+def test_apply__what_cannot_be__is_told_and_the_rest_is_done(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    folder = _write(
+        native,
+        quickstart_image,
+        good="command: [sleep, '600']",
+        bad="command: [/no/such/program]",
+        unbound="command: [sleep, '600'], mounts: [{bind: /nowhere/at/all, path: /x}]",
+    )
+    completed = native("apply", folder)
+    assert completed.returncode == 1
+    assert "not applied: 2 of 5 objects" in completed.stdout
+    assert "Container/bad: " in completed.stderr
+    assert "/nowhere/at/all" in completed.stderr
+    assert native.is_ready("Container/good")
+    assert not native.is_ready("Container/bad")
+
+
+def test_doctor__this_machine__has_what_is_needed(native: command.Trimtab) -> None:
+    completed = native("doctor")
+    assert completed.returncode == 0, completed.stdout
+    checks = native.output("doctor")
+    assert {"root", "kernel", "cgroups", "conmon", "nft"} <= {check["name"] for check in checks}
