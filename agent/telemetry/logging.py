@@ -45,7 +45,13 @@ def _console(*, coloured: bool) -> list[Processor]:
 
 
 def _json() -> list[Processor]:
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.dict_tracebacks, _ordered, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def _ordered(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Put first what the eye looks for first."""
+    del logger, method
+    return {key: event[key] for key in ("timestamp", "level", "event") if key in event} | dict(event)
 
 
 def _is_coloured(stream: TextIO) -> bool:

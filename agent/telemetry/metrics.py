@@ -7,6 +7,7 @@ A revision is only a label of an info metric, which has one series.
 
 import dataclasses
 import enum
+import sys
 
 
 class Type(enum.StrEnum):
@@ -309,3 +310,38 @@ BY_NAME = {metric.name: metric for metric in TABLE}
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.0384, 0.1472, 0.5648, 2.167, 8.313, 31.89, 122.3, 469.3, 1800.0)
 """Upper bounds of the histograms' buckets, in seconds: Flux's from 10 ms to half an hour, and finer ones below it."""
+
+
+_INTRODUCTION = """# Metrics
+
+`/metrics` on the address of `--listen`. This page is `agent/telemetry/metrics.py` in print; a test compares the two,
+and `python -m agent.telemetry.metrics > ops/docs/metrics.md` writes it anew. Alert rules that use them are in
+`ops/prometheus/`.
+
+- Series of an object are there as long as the object is declared or there, and vanish with it. Labels carry names,
+  kinds, states and reasons, never ids (but for cAdvisor's own `id` and `trimtab_container_info`), error texts or
+  environments.
+- `trimtab_container_restarts_total` is kept in the journal: it goes on when a container is replaced or the agent
+  restarts. All other counters start at 0 with the agent.
+- `container_*` are named and labelled as cAdvisor's, so that dashboards made for it work. They are read from the
+  cgroups (version 1 and 2) at the scrape. A host that runs cAdvisor beside the agent should drop one of the two at the
+  scrape.
+- The client library adds `process_*`: the agent's own memory, CPU time and descriptors.
+
+| metric | type | labels | what it says | from |
+|---|---|---|---|---|
+"""
+
+
+def document() -> str:
+    """Give the manual page."""
+    rows = (
+        f"| `{metric.name}` | {metric.type.value} | {', '.join(f'`{label}`' for label in metric.labels) or '-'}"
+        f" | {metric.help} | {metric.source} |\n"
+        for metric in TABLE
+    )
+    return _INTRODUCTION + "".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -85,8 +85,8 @@ class Narrator:
         match signal:
             case signals.PassFinished():
                 self._failing = ""
-                for key, message in signal.plan.drift if signal.plan.steps else ():
-                    self._log.debug(f"{key.name}: drifted", key=str(key), found=message)
+                for key, _ in signal.plan.drift if signal.plan.steps else ():
+                    self._log.debug(f"{key.name}: drifted", key=str(key))
                 self._take_statuses(signal.statuses)
             case signals.PassFailed():
                 if str(signal.error) != self._failing:
@@ -105,7 +105,6 @@ class Narrator:
         said: dict[ObjectKey, tuple[str, str]] = {}
         for status in statuses:
             ready = next(one for one in status.conditions if one.type is ConditionType.READY)
-            moving = next(one for one in status.conditions if one.type is ConditionType.RECONCILING)
             before = self._said.get(status.key)
             if ready.status is ConditionStatus.FALSE and ready.reason in _WORTH_TELLING:
                 said[status.key] = (ready.reason, ready.message)
@@ -113,7 +112,7 @@ class Narrator:
                     self._log.warning(f"{status.key.name}: {ready.message}", key=str(status.key), reason=ready.reason)
             elif ready.status is ConditionStatus.TRUE and before is not None:
                 self._log.info(f"{status.key.name}: {status.detail}", key=str(status.key), reason=ready.reason)
-            elif before is not None and moving.status is ConditionStatus.TRUE:
+            elif before is not None and ready.status is not ConditionStatus.TRUE:
                 said[status.key] = before
         self._said = said
 

@@ -14,6 +14,14 @@ from agent.telemetry import metrics
 
 Labels = tuple[str, ...]
 
+_FROM_ZERO: tuple[tuple[str, Labels], ...] = (
+    *(("trimtab_source_reads_total", (result,)) for result in ("good", "rejected", "failed")),
+    *(("trimtab_drift_found_total", (kind.value,)) for kind in Kind),
+    ("trimtab_journal_errors_total", ()),
+    ("trimtab_internal_errors_total", ()),
+)
+"""Counters that are there before anything is counted: the first increase is to be seen as one."""
+
 
 class Histogram:
     """Durations, counted by bucket."""
@@ -63,6 +71,8 @@ class Tally:
         self.applied = ""
         self.succeeded_at: float | None = None
         self.streaming = False
+        for name, labels in _FROM_ZERO:
+            self.counts[name][labels] = 0
         self._drifted: frozenset[str] = frozenset()
         self._ends: dict[str, tuple[str, float | None]] = {}
 
@@ -129,6 +139,8 @@ class Tally:
         for name in ("trimtab_probe_total", "trimtab_container_oom_kills_total"):
             kept = {labels: count for labels, count in self.counts[name].items() if labels[0] in names}
             self.counts[name] = collections.Counter(kept)
+        for name in names:
+            self.counts["trimtab_container_oom_kills_total"][name,] += 0
         self.exit_codes = {name: code for name, code in self.exit_codes.items() if name in names}
         self._ends = {name: end for name, end in self._ends.items() if name in names}
 

@@ -1,0 +1,339 @@
+"""What is scraped, by what was told."""
+
+import dataclasses
+import pathlib
+import subprocess
+
+import pytest
+
+from agent.converge import signals
+from agent.manifests import problem
+from agent.model import health, ledger, state
+from agent.model.key import Kind, ObjectKey
+from agent.observe import probes
+from agent.plan import actions
+from agent.runtime import api, errors, events
+from agent.telemetry import metrics
+from tests import builders
+from tests.unit.telemetry import conftest
+
+WEB = builders.config("web")
+KEY = state.key_of(WEB)
+CAUSE = actions.Cause(actions.Reason.EXITED, "exited with 1")
+STATS = api.ContainerStats(
+    cpu_seconds=1.5,
+    memory_usage=3000,
+    memory_working_set=2000,
+    memory_limit=None,
+    pids=7,
+    oom_kills=2,
+    networks=(api.NetworkStats("eth0", 1, 2, 3, 4, 5, 6, 7, 8),),
+)
+CADVISOR = f'id="id-web",image="{builders.IMAGE}",name="web"'
+
+
+def with_prefix(samples: dict[str, float], prefix: str) -> dict[str, float]:
+    return {name.removeprefix(prefix): value for name, value in samples.items() if name.startswith(prefix)}
+
+
+def ones(samples: dict[str, float], prefix: str) -> set[str]:
+    """Give the labels of series that are 1."""
+    return {name for name, value in with_prefix(samples, prefix).items() if value == 1}
+
+
+async def test_scrape__nothing_was_told__is_there_all_the_same(known: conftest.Known) -> None:
+    samples = await known.scrape()
+    assert with_prefix(samples, "trimtab_build_info{python=") == {'"3.11.7",runtime="memory",version="0.1.0"}': 1} or (
+        len(with_prefix(samples, "trimtab_build_info")) == 1
+    )
+    assert samples['trimtab_source_reads_total{result="failed"}'] == 0
+    assert samples["trimtab_event_stream_up{}"] == 0
+
+
+async def test_scrape__container_runs__tells_its_state_and_conditions(known: conftest.Known) -> None:
+    counts = (ledger.RestartCount(ledger.RestartReason.EXIT, 4), ledger.RestartCount(ledger.RestartReason.OOM, 1))
+    memory = builders.remembered(WEB, restarts=counts)
+    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB), ledger=(memory,))))
+    samples = await known.scrape()
+    assert ones(samples, 'trimtab_object_condition{kind="Container",name="web",') == {
+        'status="True",type="Ready"}',
+        'status="False",type="Reconciling"}',
+        'status="False",type="Stalled"}',
+    }
+    assert ones(samples, "trimtab_object_ready_reason") == {
+        '{kind="Container",name="web",reason="Running"}',
+        f'{{kind="Image",name="{builders.IMAGE}",reason="Available"}}',
+    }
+    assert with_prefix(samples, "trimtab_container_state") == {
+        '{name="web",state="missing"}': 0,
+        '{name="web",state="created"}': 0,
+        '{name="web",state="running"}': 1,
+        '{name="web",state="exited"}': 0,
+    }
+    assert ones(samples, "trimtab_container_health") == {'{health="healthy",name="web"}'}
+    assert with_prefix(samples, "trimtab_container_restarts_total") == {
+        '{name="web",reason="exit"}': 4,
+        '{name="web",reason="oom"}': 1,
+        '{name="web",reason="unhealthy"}': 0,
+    }
+    assert samples['trimtab_container_start_time_seconds{name="web"}'] == 950.0
+    assert samples['trimtab_desired_objects{kind="Container"}'] == 1
+    assert samples['trimtab_observed_objects{bucket="matching",kind="Container"}'] == 1
+    assert samples["trimtab_relist_age_seconds{}"] == 5.0
+    assert samples["trimtab_reconcile_last_success_timestamp_seconds{}"] == builders.NOW
+    assert samples["trimtab_plan_steps{}"] == 0
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (health.ObservedHealth("id-web", True, True, True, "", None), "healthy"),
+        (health.ObservedHealth("id-web", False, False, True, "", None), "starting"),
+        (health.ObservedHealth("id-web", True, False, True, "", None), "unready"),
+        (health.ObservedHealth("id-web", True, False, False, "", 1.0), "unhealthy"),
+    ],
+)
+async def test_scrape__container_is_probed__tells_its_health(
+    known: conftest.Known, seen: health.ObservedHealth, expected: str
+) -> None:
+    observed = builders.world(builders.observed(WEB), health=(seen,))
+    known.tally.take(conftest.walked(builders.desired(WEB), observed))
+    assert ones(await known.scrape(), "trimtab_container_health") == {f'{{health="{expected}",name="web"}}'}
+
+
+async def test_scrape__container_is_not_there__is_missing(known: conftest.Known) -> None:
+    known.tally.take(conftest.walked(builders.desired(WEB), builders.world()))
+    samples = await known.scrape()
+    assert ones(samples, "trimtab_container_state") == {'{name="web",state="missing"}'}
+    assert with_prefix(samples, "trimtab_container_info") == {}
+    assert samples["trimtab_plan_steps{}"] == 2
+
+
+async def test_scrape__usage_is_known__has_cadvisors_names(known: conftest.Known) -> None:
+    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
+    known.usage.given = {"id-web": STATS, "somebody-elses": STATS}
+    assert with_prefix(await known.scrape(), "container_") == {
+        f"cpu_usage_seconds_total{{{CADVISOR}}}": 1.5,
+        f"memory_usage_bytes{{{CADVISOR}}}": 3000,
+        f"memory_working_set_bytes{{{CADVISOR}}}": 2000,
+        f"spec_memory_limit_bytes{{{CADVISOR}}}": 0,
+        f"processes{{{CADVISOR}}}": 7,
+        f"oom_events_total{{{CADVISOR}}}": 2,
+        f"start_time_seconds{{{CADVISOR}}}": 950,
+        f"last_seen{{{CADVISOR}}}": builders.NOW + 5,
+        **{
+            f'network_{name}_total{{id="id-web",image="{builders.IMAGE}",interface="eth0",name="web"}}': value
+            for name, value in (
+                ("receive_bytes", 1),
+                ("receive_packets", 2),
+                ("receive_errors", 3),
+                ("receive_packets_dropped", 4),
+                ("transmit_bytes", 5),
+                ("transmit_packets", 6),
+                ("transmit_errors", 7),
+                ("transmit_packets_dropped", 8),
+            )
+        },
+    }
+
+
+async def test_scrape__runtime_does_not_answer__tells_the_rest(known: conftest.Known) -> None:
+    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
+    known.usage.failure = errors.Unavailable("no engine")
+    samples = await known.scrape()
+    assert with_prefix(samples, "container_") == {}
+    assert ones(samples, "trimtab_container_state") == {'{name="web",state="running"}'}
+
+
+async def test_scrape__container_ended__tells_how_also_after_its_restart(known: conftest.Known) -> None:
+    ended = builders.exited(WEB, 137, oom_killed=True)
+    for observed in (ended, ended, builders.observed(WEB), builders.exited(WEB, 137, at=995.0, oom_killed=True)):
+        known.tally.take(conftest.walked(builders.desired(WEB), builders.world(observed)))
+    samples = await known.scrape()
+    assert samples['trimtab_container_last_exit_code{name="web"}'] == 137
+    assert samples['trimtab_container_oom_kills_total{name="web"}'] == 2
+    event = events.RuntimeEvent(Kind.CONTAINER, "id-web", "web", events.EventAction.EXITED, 1.0, exit_code=3)
+    known.tally.take(signals.RuntimeEvent(event))
+    assert (await known.scrape())['trimtab_container_last_exit_code{name="web"}'] == 3
+
+
+async def test_scrape__container_leaves__so_do_all_its_series(known: conftest.Known) -> None:
+    known.usage.given = {"id-web": STATS}
+    other = builders.config("api")
+    both = builders.world(
+        builders.observed(other), builders.exited(WEB, 1, oom_killed=True), ledger=(builders.remembered(WEB),)
+    )
+    known.tally.take(conftest.walked(builders.desired(WEB, other), both))
+    known.tally.take(
+        signals.ProbeFinished(probes.ProbeResult("web", "liveness", success=False, message="", duration=0.1))
+    )
+    known.tally.take(conftest.walked(builders.desired(WEB, other), both))
+    assert any('name="web"' in name for name in await known.scrape())
+    known.tally.take(conftest.walked(builders.desired(other), builders.world(builders.observed(other))))
+    samples = await known.scrape()
+    assert not any('name="web"' in name for name in samples)
+    assert any('name="api"' in name for name in samples)
+
+
+async def test_scrape__actions_ended__are_counted_by_kind_and_result(known: conftest.Known) -> None:
+    start = actions.StartContainer(KEY, CAUSE, "web", None, 0)
+    create = actions.CreateContainer(KEY, CAUSE, WEB, "web")
+    for action, result, duration in (
+        (start, signals.Result.SUCCEEDED, 0.02),
+        (start, signals.Result.FAILED, 400.0),
+        (start, signals.Result.SKIPPED, 0.0),
+        (create, signals.Result.SUPERSEDED, 0.0),
+    ):
+        known.tally.take(signals.ActionFinished(action, result, duration, None, 1.0))
+    samples = await known.scrape()
+    assert with_prefix(samples, "trimtab_actions_total") == {
+        '{action="StartContainer",result="succeeded"}': 1,
+        '{action="StartContainer",result="failed"}': 1,
+        '{action="StartContainer",result="skipped"}': 1,
+        '{action="CreateContainer",result="superseded"}': 1,
+    }
+    durations = with_prefix(samples, "trimtab_action_duration_seconds")
+    assert durations['_count{action="StartContainer"}'] == 2
+    assert durations['_sum{action="StartContainer"}'] == 400.02
+    assert durations['_bucket{action="StartContainer",le="0.01"}'] == 0
+    assert durations['_bucket{action="StartContainer",le="0.0384"}'] == 1
+    assert durations['_bucket{action="StartContainer",le="469.3"}'] == 2
+    assert '_count{action="CreateContainer"}' not in durations
+
+
+async def test_scrape__drift_is_found__is_counted_once_however_often_it_is_planned(known: conftest.Known) -> None:
+    memory = (builders.remembered(WEB),)
+    gone = conftest.walked(builders.desired(WEB), builders.world(ledger=memory))
+    well = conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB), ledger=memory))
+    assert gone.plan.drift
+    for told in (gone, gone, well, gone):
+        known.tally.take(told)
+    assert (await known.scrape())['trimtab_drift_found_total{kind="Container"}'] == 2
+
+
+async def test_scrape__passes_were_made__tells_how_long_and_why(known: conftest.Known) -> None:
+    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
+    known.tally.take(signals.PassFailed((signals.Trigger.TIMER, signals.Trigger.RELIST), 2.0, OSError("x"), 1.0))
+    samples = await known.scrape()
+    assert samples['trimtab_reconcile_duration_seconds_count{result="success"}'] == 1
+    assert samples['trimtab_reconcile_duration_seconds_sum{result="failure"}'] == 2.0
+    assert with_prefix(samples, "trimtab_reconcile_triggers_total") == {
+        '{trigger="runtime"}': 1,
+        '{trigger="timer"}': 1,
+        '{trigger="relist"}': 1,
+    }
+
+
+async def test_scrape__object_waits__tells_for_what(known: conftest.Known) -> None:
+    observed = builders.world(builders.exited(WEB, 1, at=999.0), ledger=(builders.remembered(WEB, streak=6),))
+    known.tally.take(conftest.walked(builders.desired(WEB), observed))
+    samples = await known.scrape()
+    assert samples['trimtab_plan_blocked_objects{reason="BackOff"}'] == 1
+    assert "trimtab_reconcile_last_success_timestamp_seconds{}" not in samples
+
+
+async def test_scrape__source_was_read__tells_what_came_of_it(known: conftest.Known) -> None:
+    wrong = (problem.Problem("a.yaml", 1, 1, "oh"), problem.Problem("a.yaml", 2, 1, "no"))
+    known.tally.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
+    known.tally.take(signals.RevisionApplied("r1", 0.3, 11.0))
+    known.tally.take(signals.SourceRejected("/srv", "r2", wrong, 20.0))
+    known.tally.take(signals.SourceFailed("/srv", "gone", "", repeated=False, at=30.0))
+    samples = await known.scrape()
+    assert with_prefix(samples, "trimtab_source_reads_total") == {
+        '{result="good"}': 1,
+        '{result="rejected"}': 1,
+        '{result="failed"}': 1,
+    }
+    assert samples["trimtab_source_problems{}"] == 2
+    assert samples["trimtab_source_last_read_timestamp_seconds{}"] == 20.0
+    assert samples['trimtab_source_revision_info{revision="r2",source="/srv"}'] == 1
+    assert samples['trimtab_revision_info{revision="r1"}'] == 1
+    assert samples["trimtab_convergence_duration_seconds_count{}"] == 1
+    known.tally.take(signals.SourceRead("/srv", "r3", 0, changed=False, empty=True, at=40.0))
+    samples = await known.scrape()
+    assert samples["trimtab_source_empty{}"] == 1
+    assert samples["trimtab_source_problems{}"] == 0
+    assert len(with_prefix(samples, "trimtab_source_revision_info")) == 1
+
+
+async def test_scrape__things_went_wrong__are_counted(known: conftest.Known) -> None:
+    known.tally.take(signals.EventStream(connected=True, message="", at=1.0))
+    known.tally.take(signals.JournalFailed("disk full"))
+    known.tally.take(signals.TaskFailed("relist", KeyError("x")))
+    samples = await known.scrape()
+    assert samples["trimtab_event_stream_up{}"] == 1
+    assert samples["trimtab_journal_errors_total{}"] == 1
+    assert samples["trimtab_internal_errors_total{}"] == 1
+
+
+async def test_scrape__openmetrics_is_asked_for__is_given(known: conftest.Known) -> None:
+    body, content_type = await known.exporter.render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+async def test_scrape__everything_was_told__needs_no_name_that_is_not_in_the_table(known: conftest.Known) -> None:
+    _tell_everything(known)
+    families = {name.partition("{")[0] for name in await known.scrape()}
+    histograms = {metric.name for metric in metrics.TABLE if metric.type is metrics.Type.HISTOGRAM}
+    exposed = {name for name in families if not name.startswith(("process_", "python_"))}
+    for name in histograms:
+        exposed -= {f"{name}_bucket", f"{name}_count", f"{name}_sum"}
+        exposed.add(name)
+    assert exposed == {metric.name for metric in metrics.TABLE}
+
+
+@pytest.mark.engine
+async def test_scrape__everything_was_told__promtool_finds_nothing(known: conftest.Known) -> None:
+    _tell_everything(known)
+    body, _ = await known.exporter.render("text/plain")
+    done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("command", [("check", "rules", "trimtab.rules.yml"), ("test", "rules", "trimtab.tests.yml")])
+def test_rules__looked_at_by_promtool__are_right(command: tuple[str, ...]) -> None:
+    folder = pathlib.Path(__file__).parents[3] / "ops" / "prometheus"
+    done = subprocess.run(["promtool", *command], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules__metrics_that_they_use__are_in_the_table() -> None:
+    import re  # noqa: PLC0415
+
+    rules = (pathlib.Path(__file__).parents[3] / "ops" / "prometheus" / "trimtab.rules.yml").read_text()
+    used = set(re.findall(r"(?<![:\w])(?:trimtab|container)_\w+(?=[{\[ )])", rules))
+    assert used <= set(metrics.BY_NAME)
+    assert len(used) > 10
+
+
+def test_table__printed__is_the_manual_page() -> None:
+    page = pathlib.Path(__file__).parents[3] / "ops" / "docs" / "metrics.md"
+    assert page.read_text() == metrics.document(), "python -m agent.telemetry.metrics > ops/docs/metrics.md"
+
+
+def test_table__every_metric__is_named_as_the_field_does() -> None:
+    assert len(metrics.BY_NAME) == len(metrics.TABLE)
+    for metric in metrics.TABLE:
+        assert metric.name.startswith(("trimtab_", "container_"))
+        assert (metric.type is metrics.Type.COUNTER) == metric.name.endswith("_total")
+        assert metric.help.endswith(".")
+        assert metric.source
+
+
+def _tell_everything(known: conftest.Known) -> None:
+    known.usage.given = {"id-web": STATS}
+    waiting = builders.config("waiting")
+    observed = builders.world(
+        builders.observed(WEB), builders.exited(waiting, 1, at=999.5), ledger=(builders.remembered(waiting, streak=9),)
+    )
+    known.tally.take(conftest.walked(builders.desired(WEB, waiting), observed))
+    known.tally.take(dataclasses.replace(conftest.walked(builders.desired(WEB, waiting), observed), converged=True))
+    known.tally.take(
+        signals.ProbeFinished(probes.ProbeResult("web", "liveness", success=True, message="", duration=0.1))
+    )
+    start = actions.StartContainer(ObjectKey(Kind.CONTAINER, "web"), CAUSE, "web", None, 0)
+    known.tally.take(signals.ActionFinished(start, signals.Result.SUCCEEDED, 0.1, None, 1.0))
+    known.tally.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
+    known.tally.take(signals.RevisionApplied("r1", 0.3, 11.0))

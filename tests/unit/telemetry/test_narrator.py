@@ -1,0 +1,159 @@
+"""Which lines the loop's log has."""
+
+import dataclasses
+
+import pytest
+from structlog.testing import capture_logs
+
+from agent.converge import signals
+from agent.manifests import problem
+from agent.model import policy, state
+from agent.observe import probes
+from agent.plan import actions, planner
+from agent.runtime import errors
+from agent.telemetry import narrator
+from tests import builders
+from tests.unit.telemetry import conftest
+
+WEB = builders.config("web")
+KEY = state.key_of(WEB)
+
+
+def lines(*told: signals.Signal) -> list[str]:
+    """Give ``level: event`` of each line, but for debug ones."""
+    with capture_logs() as logs:
+        story = narrator.Narrator()
+        for signal in told:
+            story.take(signal)
+    return [f"{line['log_level']}: {line['event']}" for line in logs if line["log_level"] != "debug"]
+
+
+def done(action: actions.Action, result: signals.Result = signals.Result.SUCCEEDED) -> signals.ActionFinished:
+    return signals.ActionFinished(action, result, 0.1, None, 1.0)
+
+
+def test_narrator__action_succeeds__is_a_line_with_its_cause() -> None:
+    missing = actions.Cause(actions.Reason.MISSING, "not there yet")
+    exited = actions.Cause(actions.Reason.EXITED, "exited with 1")
+    assert lines(
+        done(actions.CreateContainer(KEY, missing, WEB, "web")),
+        done(actions.StartContainer(KEY, exited, "web", None, 1)),
+        done(actions.StopContainer(KEY, missing, "web", WEB.stop), signals.Result.SKIPPED),
+    ) == ["info: web: created (not there yet)", "info: web: started (restart: exited with 1)"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"env": (("PASSWORD", "hunter2"),)},
+        {"command": ("serve", "--password=hunter2")},
+        {"args": ("--password=hunter2",)},
+        {"labels": (("note", "hunter2"),)},
+    ],
+)
+def test_narrator__what_changes_may_be_secret__is_not_told(change: dict[str, object]) -> None:
+    changed = dataclasses.replace(WEB, **change)
+    observed = builders.world(builders.observed(WEB), ledger=(builders.remembered(changed),))
+    computed = planner.compute_plan(builders.desired(changed), observed, builders.rules())
+    with capture_logs() as logs:
+        story = narrator.Narrator()
+        story.take(conftest.walked(builders.desired(changed), observed))
+        for step in computed.steps:
+            story.take(signals.ActionStarted(step.action, 1.0))
+            story.take(done(step.action))
+    assert logs
+    assert "hunter2" not in str(logs)
+
+
+def test_narrator__image_changes__tells_both() -> None:
+    changed = dataclasses.replace(WEB, image="docker.io/library/app:2")
+    computed = planner.compute_plan(
+        builders.desired(changed, builders.image_config("docker.io/library/app:2")),
+        builders.world(builders.observed(WEB)),
+        builders.rules(),
+    )
+    told = lines(*(done(step.action) for step in computed.steps))
+    assert any("docker.io/library/app:1 -> docker.io/library/app:2" in line for line in told)
+
+
+def test_narrator__object_fails__says_why_and_how_bad_it_is() -> None:
+    hold = policy.Hold(KEY, "PortInUse", "port 80 is in use", 1.0)
+    assert lines(signals.ObjectDisposed(hold, 1, stalled=False), signals.ObjectDisposed(hold, 1, stalled=True)) == [
+        "warning: web: port 80 is in use",
+        "error: web: port 80 is in use",
+    ]
+
+
+def test_narrator__object_waits__is_told_once_and_when_it_is_over() -> None:
+    waiting = conftest.walked(
+        builders.desired(WEB),
+        builders.world(builders.exited(WEB, 1, at=999.5), ledger=(builders.remembered(WEB, streak=9),)),
+    )
+    busy = conftest.walked(builders.desired(WEB), builders.world(builders.exited(WEB, 1, at=1.0)))
+    well = conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB)))
+    assert lines(waiting, waiting, busy, well, well) == [
+        "warning: web: exited with 1; failure 10 in a row",
+        "info: web: running 50s",
+    ]
+
+
+def test_narrator__runtime_is_away__is_told_once_and_again_the_next_time() -> None:
+    failed = signals.PassFailed((signals.Trigger.RELIST,), 1.0, errors.Unavailable("no engine"), 1.0)
+    well = conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB)))
+    line = "error: the runtime cannot be observed; trying again"
+    assert lines(failed, failed, well, failed) == [line, line]
+
+
+def test_narrator__source_is_bad__names_each_problem() -> None:
+    wrong = (problem.Problem("a.yaml", 1, 2, "oh", "mend it"), problem.Problem("b.yaml", 2, 1, "no"))
+    assert lines(signals.SourceRejected("/srv", "r1", wrong, 1.0)) == [
+        "error: a.yaml:1:2: oh (mend it)",
+        "error: b.yaml:2:1: no",
+        "error: the manifests have problems: the last good revision stands",
+    ]
+
+
+def test_narrator__source_is_read__is_told_where_it_changes_something() -> None:
+    changed = signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=1.0)
+    same = dataclasses.replace(changed, changed=False)
+    empty = dataclasses.replace(same, empty=True)
+    assert lines(changed, same, empty, empty, same, empty) == [
+        "info: new revision",
+        "warning: the source declares nothing: what runs is kept",
+        "warning: the source declares nothing: what runs is kept",
+    ]
+
+
+def test_narrator__source_cannot_be_read__is_told_once() -> None:
+    failed = signals.SourceFailed("/srv", "no such directory", "make it", repeated=False, at=1.0)
+    assert lines(failed, dataclasses.replace(failed, repeated=True)) == [
+        "error: the source cannot be read: no such directory"
+    ]
+
+
+def test_narrator__events_are_lost__is_told_and_when_they_are_back() -> None:
+    def stream(connected: bool) -> signals.EventStream:
+        return signals.EventStream(connected, "gone", 1.0)
+
+    assert lines(stream(connected=True), stream(connected=False), stream(connected=True)) == [
+        "warning: the runtime's events are lost; changes are found by looking",
+        "info: the runtime's events are back",
+    ]
+
+
+def test_narrator__anything_else_that_goes_wrong__is_told() -> None:
+    assert lines(
+        signals.JournalFailed("disk full"),
+        signals.JournalFailed("disk full"),
+        signals.TaskFailed("relist", KeyError("x")),
+        signals.RevisionApplied("r1", 0.3, 1.0),
+        signals.ProbeFinished(probes.ProbeResult("web", "liveness", success=False, message="no", duration=0.1)),
+    ) == [
+        "error: the journal cannot be written",
+        "error: relist broke",
+        "info: everything is as declared",
+    ]
+
+
+def test_every_action_has_a_word() -> None:
+    assert set(narrator._DONE) == set(actions.Action.__args__)
