@@ -115,9 +115,9 @@ def test_logs__both_streams_tail_since_and_follow__as_asked(
     assert following.stdout is not None
     assert following.stdout.readline() == b"one\n"
     assert native("exec", "talker", "sh", "-c", "echo > /tmp/go").returncode == 0
-    printed, _ = following.communicate(timeout=command.PATIENCE)
-    assert printed == b"three\nfour\n"
-    assert following.returncode == 0
+    assert following.stdout.read() == b"three\nfour\n"
+    assert following.wait(command.PATIENCE) == 0
+    following.stdout.close()
 
 
 @pytest.fixture
