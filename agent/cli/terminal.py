@@ -54,7 +54,7 @@ def note(text: str) -> None:
 
 def result_line(value: object) -> None:
     """Print a value as JSON on one line: for streams."""
-    result(canonical.dumps(value).decode())
+    result(canonical.dumps(value).decode(), at_once=True)
 
 
 def result_yaml(value: object) -> None:
