@@ -20,8 +20,10 @@ _DEEPEST = 64
 _TAG = "tag:yaml.org,2002:"
 _TAGS = frozenset({_TAG + name for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "value")})
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})|0o[0-7]{1,20}|0x[0-9a-fA-F]{1,16}")
-_NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+_BRACKETS = re.compile(r"[\[\]{}]")
+_DEEP_BLOCK = re.compile(rf"^[ ?:-]{{{_DEEPEST},}}", re.MULTILINE)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
@@ -76,6 +78,7 @@ def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem
         return [], [found]
     documents: list[Document] = []
     try:
+        _refuse_depth(text)
         budget = _Budget()
         for node in yaml.compose_all(text, Loader=_LOADER):
             value = _value(node, budget, 0)
@@ -122,6 +125,28 @@ def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
         message = f"the file has the control character {match[0]!a}"
         return "", problem.Problem(path, line, column, message, "is it a binary file? remove it otherwise")
     return text, None
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse nesting that would overflow the C stack of the composer, which is recursive; the scanner is not.
+
+    Only a file that could be deep, by its brackets or its indentation, is scanned for it.
+    """
+    depth = deepest = 0
+    for bracket in _BRACKETS.finditer(text):
+        depth += 1 if bracket[0] in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest <= _DEEPEST and not _DEEP_BLOCK.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            place = (event.start_mark.line + 1, event.start_mark.column + 1)
+            raise _Bad(place, f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
 
 
 def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:

@@ -22,6 +22,7 @@ MODELS: dict[str, type[Object]] = {
     "Network": network.Network,
     "Volume": volume.Volume,
 }
+_WRONG_TYPE = "must be a text: quote it"
 LATER = ("Secret", "Config", "Stack", "Release", "Source", "Service")
 
 
@@ -96,7 +97,7 @@ def _words(error: ErrorDetails) -> str:
     given = repr(error["input"])
     given = given if len(given) <= 60 else f"{given[:57]}..."  # noqa: PLR2004 - a line is to stay readable
     kinds = {
-        "string_type": "must be a text: quote it",
+        "string_type": _WRONG_TYPE,
         "int_type": "must be a whole number",
         "bool_type": "must be true or false",
         "list_type": "must be a list",
@@ -180,10 +181,15 @@ def _owned(document: decode.Document, parsed: Object) -> list[problem.Problem]:
 
 
 def _unique(problems: Iterator[problem.Problem]) -> list[problem.Problem]:
-    """Keep one problem a place: members of a union each complain of the same value. The last one knows most."""
+    """Keep one problem a place: members of a union each complain of the same value, and the last word knows most."""
     by_place: dict[tuple[int, int], problem.Problem] = {}
     for one in problems:
         before = by_place.get((one.line, one.column))
-        if before is None or len(one.message) > len(before.message):
+        if before is None or _tells_more(one, before):
             by_place[one.line, one.column] = one
     return sorted(by_place.values())
+
+
+def _tells_more(one: problem.Problem, other: problem.Problem) -> bool:
+    """Tell which of two members' complaints helps: one of another type does least, then the longer one wins."""
+    return (_WRONG_TYPE not in one.message, len(one.message)) > (_WRONG_TYPE not in other.message, len(other.message))

@@ -1,0 +1,275 @@
+"""Every mistake is told with its place and the way out, as the line that people see."""
+
+import pathlib
+
+import pytest
+
+from agent.manifests import pipeline
+
+HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
+CONTAINER = HEAD.format(kind="Container", name="web")
+
+
+def told(*files: bytes | str) -> list[str]:
+    """Parse files named a.yaml, b.yaml ... and give the problems as they print."""
+    made = [
+        pipeline.ManifestFile(f"{chr(97 + n)}.yaml", "/srv", data.encode() if isinstance(data, str) else data)
+        for n, data in enumerate(files)
+    ]
+    return [str(one) for one in pipeline.parse(made).problems]
+
+
+def network(name: str, subnet: str) -> str:
+    """Give a network with one subnet."""
+    return HEAD.format(kind="Network", name=name) + f"spec: {{subnets: [{subnet}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: b: c", "a.yaml:1:5: this is not YAML: mapping values are not allowed in this context"),
+        ("a:\n\tb: 1", "a.yaml:2:1: this is not YAML: while scanning for the next token found character that cannot"),
+        ("a: 1\na: 2", "a.yaml:2:1: 'a' is set twice (it is set in line 1 already: remove one)"),
+        ("- 1\n- 2", "a.yaml:1:1: a manifest must be a mapping (begin with apiVersion: trimtab.dev/v1)"),
+        ("? [a]\n: 1", "a.yaml:1:3: a key must be a text (quote it where it is meant as one)"),
+        (
+            "a: !!python/object/apply:os.system [x]",
+            "a.yaml:1:4: the tag !python/object/apply:os.system is not supported",
+        ),
+        ("a: &x {b: 1}\nc: {<<: *x}", "a.yaml:2:5: merge keys (<<) are not supported (write the fields out)"),
+        ("kind: Container", "a.yaml:1:1: apiVersion is missing (begin with apiVersion: trimtab.dev/v1)"),
+        ("apiVersion: v1\nkind: Pod", "a.yaml:1:13: apiVersion must be trimtab.dev/v1"),
+        ("services: {web: {}}", "a.yaml:1:1: this is a Compose file: they are not built yet"),
+        ("apiVersion: trimtab.dev/v1", "a.yaml:1:1: kind is missing"),
+        (
+            "apiVersion: trimtab.dev/v1\nkind: Contaner",
+            "a.yaml:2:7: kind 'Contaner' is unknown (did you mean Container?)",
+        ),
+        ("apiVersion: trimtab.dev/v1\nkind: Secret", "a.yaml:2:7: kind Secret is not built yet (known are Container,"),
+        (CONTAINER, "a.yaml:1:1: spec is missing (see trimtab explain container)"),
+        (CONTAINER + "spec: {imag: x}", "a.yaml:4:8: unknown field spec.imag (did you mean image?)"),
+        (
+            CONTAINER + "spec: {image: x, zzz: 1}",
+            "a.yaml:4:18: unknown field spec.zzz (fields here are image, command,",
+        ),
+        (CONTAINER + "spec: {image: [x]}", "a.yaml:4:15: spec.image must be a"),
+        (CONTAINER + "spec: {image: x, command: ls}", "a.yaml:4:27: spec.command must be a list, and is 'ls'"),
+        (
+            CONTAINER + "spec: {image: x, resources: {pids: many}}",
+            "a.yaml:4:36: spec.resources.pids must be a whole number",
+        ),
+        (
+            CONTAINER + "spec: {image: x, resources: {memory: 1x}}",
+            "a.yaml:4:38: spec.resources.memory must be a quantity",
+        ),
+        (
+            CONTAINER + "spec: {image: x, resources: {cpus: 0}}",
+            "a.yaml:4:36: spec.resources.cpus must be a number of cores",
+        ),
+        (
+            CONTAINER + "spec: {image: x, stop: {gracePeriod: soon}}",
+            "a.yaml:4:38: spec.stop.gracePeriod must be a duration",
+        ),
+        (
+            CONTAINER + "spec: {image: x, restart: {policy: Maybe}}",
+            "a.yaml:4:36: spec.restart.policy must be 'Always',",
+        ),
+        (CONTAINER + "spec: {image: x, ports: [80]}", "a.yaml:4:26: spec.ports[0] must be a"),
+        (CONTAINER + "spec: {image: x, ports: ['1.2.3.999:1:2']}", "a.yaml:4:26: no published port: Octet 999"),
+        (CONTAINER + "spec: {image: x, ports: ['99999:80']}", "a.yaml:4:26: a port is not between 1 and 65535"),
+        (
+            CONTAINER + "spec: {image: x, mounts: [{path: /x}]}",
+            "a.yaml:4:27: spec.mounts[0] must have exactly one of volume,",
+        ),
+        (
+            CONTAINER + "spec: {image: x, mounts: [{tmpfs: 1Mi, path: x}]}",
+            "a.yaml:4:46: spec.mounts[0].path must match",
+        ),
+        (CONTAINER + "spec: {image: 'A B'}", "a.yaml:4:15: no image reference: 'library/A B' is no name of"),
+        (
+            CONTAINER + "spec: {image: 'x@sha256:1'}",
+            "a.yaml:4:15: no image reference: 'x@sha256:1': 'sha256:1' is no digest",
+        ),
+        (HEAD.format(kind="Volume", name="Data_1"), "a.yaml:3:18: metadata.name must match"),
+        (
+            HEAD.format(kind="Network", name="n") + "spec: {subnets: [10.0.0.300/8]}",
+            "a.yaml:4:17: spec.subnets must be an",
+        ),
+        (
+            HEAD.format(kind="Image", name="n") + "spec: {}",
+            "a.yaml:4:7: spec must have exactly one of pull and archive",
+        ),
+        (HEAD.format(kind="Image", name="n") + "spec: {pull: {reference: '::'}}", "a.yaml:4:26: no image reference"),
+    ],
+)
+def test_mistake__is_told_with_place_and_way_out(text: str, expected: str) -> None:
+    assert any(line.startswith(expected) for line in told(text)), told(text)
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ("image: x, env: {A: {secret: db}}", "a value from a Secret is not built yet"),
+        ("image: x, mounts: [{secret: tls, path: /x}]", "mounting a Secret is not built yet"),
+        ("image: x, update: {strategy: StartFirst}", "StartFirst is not built yet"),
+        ("image: x, update: {autoRollback: true}", "autoRollback: it is not built yet"),
+        ("image: x, update: {progressDeadline: 2m}", "progressDeadline is not built yet"),
+    ],
+)
+def test_field_that_is_not_built__is_refused_and_says_so(spec: str, place: str) -> None:
+    assert any(place in line for line in told(CONTAINER + f"spec: {{{spec}}}"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "expected"),
+    [
+        ("Image", "{build: {context: .}}", "building from a Dockerfile is not built yet"),
+        ("Image", "{pull: {reference: x, policy: Always}}", "Always is not built yet"),
+        ("Network", "{driver: macvlan}", "macvlan is not built yet"),
+        ("Network", "{ipv6: true}", "IPv6 is not built yet"),
+        ("Network", "{subnets: ['fd00::/64']}", "IPv6 is not built yet"),
+        ("Network", "{options: {a: b}}", "options of a network is not built yet"),
+        ("Volume", "{driver: nfs}", "nfs is not built yet"),
+        ("Volume", "{size: 1Gi}", "a volume's size is not built yet"),
+        ("Volume", "{seed: {}}", "a volume's seed is not built yet"),
+        ("Volume", "{options: {}}", "options of a volume is not built yet"),
+    ],
+)
+def test_kinds_field_that_is_not_built__is_refused_and_says_so(kind: str, spec: str, expected: str) -> None:
+    assert any(expected in line for line in told(HEAD.format(kind=kind, name="x") + f"spec: {spec}"))
+
+
+def test_annotation_of_ours__is_refused() -> None:
+    text = CONTAINER.replace("{name: web}", "{name: web, annotations: {trimtab.dev/hosts: x, trimtab.dev/y: x}}")
+    lines = told(text + "spec: {image: x}")
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        "metadata.annotations trimtab.dev/hosts is not built yet (leave it out)",
+        "metadata.annotations trimtab.dev/y is not known: that prefix is the agent's own (leave it out)",
+    ]
+
+
+def test_binary_and_damaged_files__are_told() -> None:
+    assert told(b"\x7fELF\0\0") == [
+        "a.yaml:1:5: the file has a NUL byte (is it a binary file? only *.yaml, *.yml and *.json are read as manifests)"
+    ]
+    assert told(b"a: \xff\xfe") == ["a.yaml:1:4: the file is not UTF-8 (save it as UTF-8)"]
+    assert told(b"a: 1\nb: \x07") == [
+        r"a.yaml:2:4: the file has the control character '\x07' (is it a binary file? remove it otherwise)"
+    ]
+    assert told(b"x" * (8 * 1024 * 1024 + 1)) == ["a.yaml:1:1: the file is larger than 8 MiB (split it)"]
+
+
+def test_bombs__are_told_and_end_soon() -> None:
+    doubled = "a: &a [x, x]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(9)
+    )
+    assert "aliases make this file too large (write it out, or split it)" in told(doubled)[0]
+    assert "nested deeper than 64" in told("[" * 100 + "]" * 100)[0]
+    for deep in ("[" * 100_000, "{a: " * 50_000, "- " * 100_000, "".join(" " * n + "a:\n" for n in range(2000))):
+        assert "nested deeper than 64" in told(deep)[0]
+
+
+def test_empty_documents__are_nothing() -> None:
+    assert told("", "---\n---\n", "# only a remark\n") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            [HEAD.format(kind="Volume", name="x"), HEAD.format(kind="Volume", name="x")],
+            "b.yaml:3:18: duplicate Volume/x (it is declared in a.yaml:3 already: rename or remove one)",
+        ),
+        ([CONTAINER + "spec: {image: {name: app}}"], "a.yaml:4:22: Image/app is not declared (declare a Image)"),
+        (
+            [CONTAINER + "spec: {image: x, networks: [shp]}", network("shop", "10.9.0.0/24")],
+            "a.yaml:4:29: Network/shp is not declared (did you mean shop?)",
+        ),
+        ([CONTAINER + "spec: {image: x, mounts: [{volume: v, path: /v}]}"], "a.yaml:4:36: Volume/v is not declared"),
+        ([CONTAINER + "spec: {image: x, dependsOn: [{container: db}]}"], "a.yaml:4:42: Container/db is not declared"),
+        (
+            [CONTAINER + "spec: {image: x, dependsOn: [{container: web}]}"],
+            "a.yaml:4:29: dependsOn goes round: web -> web (take one of them out)",
+        ),
+        (
+            [
+                CONTAINER + "spec: {image: x, ports: ['80:80']}",
+                CONTAINER.replace("web", "zzz") + "spec: {image: x, ports: ['127.0.0.1:80:8080']}",
+            ],
+            "b.yaml:4:26: host port 80/tcp is claimed twice (Container/web claims it in a.yaml:4)",
+        ),
+        (
+            [network("a", "10.9.0.0/16"), network("b", "10.9.3.0/24")],
+            "b.yaml:4:18: subnet 10.9.3.0/24 overlaps (Network/a has 10.9.0.0/16 in a.yaml: choose another range)",
+        ),
+        (
+            [CONTAINER + "spec: {image: x, mounts: [{tmpfs: 1Mi, path: /x}, {bind: /b, path: /x/}]}"],
+            "a.yaml:4:68: two mounts at /x (spec.mounts[0] is there already)",
+        ),
+        (
+            [CONTAINER + "spec: {image: x, networks: [a, a]}", network("a", "10.9.0.0/16")],
+            "a.yaml:4:32: network a is named twice (remove one)",
+        ),
+        (
+            [CONTAINER + "spec: {image: x, networks: none, ports: ['1:1']}"],
+            "a.yaml:4:41: ports cannot be published with",
+        ),
+        (
+            [CONTAINER + "spec: {image: x, networks: none, health: {liveness: {tcp: {port: 1}}}}"],
+            "a.yaml:4:53: a liveness probe by network needs one (use exec, or give it a network)",
+        ),
+    ],
+)
+def test_mistake_across_objects__is_told_with_place_and_way_out(files: list[str], expected: str) -> None:
+    assert any(line.startswith(expected) for line in told(*files)), told(*files)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("10.9.0.300", "is no IPv4 address"),
+        ("10.8.0.1", "is not in Network/a's subnets"),
+        ("10.9.0.1", "is the network's own or the gateway's"),
+        ("10.9.0.255", "is the network's own or the gateway's"),
+    ],
+)
+def test_fixed_address__that_cannot_be__is_told(address: str, expected: str) -> None:
+    wanted = CONTAINER + f"spec: {{image: x, networks: [{{name: a, ipv4: {address}}}]}}"
+    assert any(expected in line for line in told(wanted, network("a", "10.9.0.0/24")))
+
+
+def test_fixed_address__claimed_twice_or_without_subnets__is_told() -> None:
+    one = CONTAINER + "spec: {image: x, networks: [{name: a, ipv4: 10.9.0.7}]}"
+    lines = told(one, one.replace("web", "zzz"), network("a", "10.9.0.0/24"))
+    assert lines == ["b.yaml:4:45: address 10.9.0.7 is claimed twice (Container/web claims it in a.yaml)"]
+    lines = told(one, HEAD.format(kind="Network", name="a"))
+    assert "needs a network with subnets, and Network/a has none" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("subnet", "expected"),
+    [
+        ("{subnet: 10.9.0.0/24, gateway: 10.8.0.1}", "must have a gateway inside of 10.9.0.0/24"),
+        ("{subnet: 10.9.0.0/24, gateway: x}", "must have an IPv4 address as gateway"),
+        ("{subnet: 10.9.0.0/24, range: 10.8.0.0/25}", "must have a range inside of 10.9.0.0/24"),
+        ("10.9.0.0/31", "must have room for a gateway and a container"),
+    ],
+)
+def test_subnet__that_cannot_be__is_told(subnet: str, expected: str) -> None:
+    assert any(expected in line for line in told(network("a", subnet)))
+
+
+def test_probe__without_or_with_two_checks_or_no_rhythm__is_told() -> None:
+    for probe in ("{}", "{exec: [a], tcp: {port: 1}}", "{exec: [a], period: 0s}"):
+        text = CONTAINER + f"spec: {{image: x, health: {{liveness: {probe}}}}}"
+        assert any("spec.health.liveness must have" in line for line in told(text)), probe
+
+
+def test_all_mistakes__are_told_at_once_in_order() -> None:
+    lines = told("kind: x", CONTAINER + "spec: {image: x, a: 1, b: 2}")
+    assert [line.split(": ")[0] for line in lines] == ["a.yaml:1:1", "b.yaml:4:18", "b.yaml:4:24"]
+
+
+def test_quickstart__has_no_mistakes() -> None:
+    path = pathlib.Path(__file__).parents[3] / "manifests" / "quickstart" / "quickstart.yaml"
+    assert told(path.read_bytes()) == []

@@ -1,0 +1,213 @@
+"""What manifests mean: defaults, short forms, and what is added by itself."""
+
+import json
+
+import pytest
+import yaml
+
+from agent.manifests import explain, pipeline, schema
+from agent.model import container, health, image, network, state, volume
+
+HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+
+
+def lowered(*documents: str, stamps: dict[str, str] | None = None) -> state.DesiredState:
+    """Lower documents of one file in /srv/site."""
+    parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/srv/site", "---\n".join(documents).encode())])
+    assert parsed.problems == ()
+    return pipeline.lower(parsed, "r1", stamps or {})
+
+
+def one(spec: str, *others: str) -> container.ContainerConfig:
+    """Lower one container."""
+    return lowered(HEAD.format(kind="Container", name="web", spec=spec), *others).containers[0]
+
+
+def test_container__nothing_said__has_the_defaults() -> None:
+    assert one("{image: nginx}") == container.ContainerConfig(
+        name="web",
+        image="docker.io/library/nginx:latest",
+        labels=(),
+        command=None,
+        args=None,
+        env=(),
+        working_dir="",
+        hostname="web",
+        ports=(),
+        network_mode=container.NetworkMode.NETWORKS,
+        networks=(container.NetworkAttachment("bridge"),),
+        mounts=(),
+        restart=container.RestartConfig(container.RestartPolicy.ALWAYS, container.BackoffConfig(1.0, 300.0, 600.0)),
+        health=health.HealthConfig(None, None, None),
+        resources=container.Resources(None, None, None, None),
+        security=container.Security("", (), (), False, True, container.SeccompProfile.DEFAULT),
+        stop=container.StopConfig("", 10.0),
+        update=container.UpdateStrategy.RECREATE,
+        depends_on=(),
+    )
+
+
+def test_container__everything_said__means_it() -> None:
+    db = HEAD.format(kind="Container", name="db", spec="{image: postgres}")
+    data = HEAD.format(kind="Volume", name="data", spec="{deletionPolicy: Delete}")
+    shop = HEAD.format(kind="Network", name="shop", spec="{subnets: [{subnet: 10.9.0.0/24, range: 10.9.0.128/25}]}")
+    spec = """
+  image: ghcr.io/a/b@sha256:%s
+  command: [run]
+  args: [-x]
+  env: {B: 'two', A: 1, C: true, D: 1.5}
+  workingDir: /srv
+  hostname: www
+  ports: [{host: 8080, container: 80}, '127.0.0.1:53:5353/udp']
+  networks: [{name: shop, aliases: [w, a], ipv4: 10.9.0.9}]
+  mounts: [{volume: data, path: /data}, {bind: /etc, path: /e, readOnly: true}, {tmpfs: 1Mi, path: /t}]
+  restart: {policy: OnFailure, backoff: {initial: 500ms, max: 1m30s, reset: 1h}}
+  health:
+    startup: {http: {port: 80, path: /up, headers: {X: y}}, period: 1s, failureThreshold: 30}
+    readiness: {tcp: {port: 80}}
+    liveness: {exec: [a, b], initialDelay: 5s, timeout: 2s, successThreshold: 2}
+  resources: {cpus: 0.5, memory: 128Mi, memoryReservation: 64M, pids: 9}
+  security: {user: '1:2', capabilities: {add: [net_admin, CAP_KILL], drop: [ALL]}, readOnlyRootfs: true,
+             noNewPrivileges: false, seccomp: Unconfined}
+  stop: {signal: SIGQUIT, gracePeriod: 30s}
+  dependsOn: [{container: db, condition: Healthy}]
+""" % ("a" * 64)
+    web = next(
+        c
+        for c in lowered(HEAD.format(kind="Container", name="web", spec=spec), db, data, shop).containers
+        if c.name == "web"
+    )
+    assert web.image == f"ghcr.io/a/b@sha256:{'a' * 64}"
+    assert (web.command, web.args) == (("run",), ("-x",))
+    assert web.env == (("A", "1"), ("B", "two"), ("C", "true"), ("D", "1.5"))
+    assert (web.working_dir, web.hostname) == ("/srv", "www")
+    assert [str(port) for port in web.ports] == ["127.0.0.1:53:5353/udp", "0.0.0.0:8080:80/tcp"]
+    assert web.networks == (container.NetworkAttachment("shop", ("a", "w"), "10.9.0.9"),)
+    assert web.mounts == (
+        container.VolumeMount("data", "/data", read_only=False),
+        container.BindMount("/etc", "/e", read_only=True),
+        container.TmpfsMount("/t", 1024**2),
+    )
+    assert web.restart == container.RestartConfig(
+        container.RestartPolicy.ON_FAILURE, container.BackoffConfig(0.5, 90.0, 3600.0)
+    )
+    assert web.health.startup == health.Probe(health.HttpProbe(80, "/up", "http", (("X", "y"),)), 0.0, 1.0, 1.0, 1, 30)
+    assert web.health.readiness == health.Probe(health.TcpProbe(80), 0.0, 10.0, 1.0, 1, 3)
+    assert web.health.liveness == health.Probe(health.ExecProbe(("a", "b")), 5.0, 10.0, 2.0, 2, 3)
+    assert web.resources == container.Resources(500, 128 * 1024**2, 64 * 1000**2, 9)
+    assert web.security == container.Security(
+        "1:2", ("KILL", "NET_ADMIN"), ("ALL",), True, False, container.SeccompProfile.UNCONFINED
+    )
+    assert web.stop == container.StopConfig("SIGQUIT", 30.0)
+    assert web.depends_on == (container.Dependency("db", container.DependencyCondition.HEALTHY),)
+
+
+@pytest.mark.parametrize(("word", "mode"), [("host", "host"), ("none", "none")])
+def test_network_mode__said_by_a_word(word: str, mode: str) -> None:
+    web = one(f"{{image: x, networks: {word}}}")
+    assert (web.network_mode.value, web.networks) == (mode, ())
+
+
+def test_default_network__used__is_there_by_itself_and_otherwise_not() -> None:
+    used = lowered(HEAD.format(kind="Container", name="web", spec="{image: x}"))
+    assert [(one.name, one.subnets) for one in used.networks] == [("bridge", ())]
+    unused = lowered(HEAD.format(kind="Container", name="web", spec="{image: x, networks: none}"))
+    assert unused.networks == ()
+
+
+def test_image__named_by_reference__is_an_object_of_its_own_unless_declared() -> None:
+    implicit = lowered(HEAD.format(kind="Container", name="web", spec="{image: nginx:1}"))
+    assert [one.name for one in implicit.images] == ["docker.io/library/nginx:1"]
+    declared = lowered(
+        HEAD.format(kind="Container", name="web", spec="{image: nginx:1}"),
+        HEAD.format(kind="Image", name="shop", spec="{pull: {reference: 'nginx:1', platform: linux/arm64}}"),
+    )
+    assert [(one.name, one.source) for one in declared.images] == [
+        ("shop", image.PullSource(image.PullPolicy.IF_NOT_PRESENT, "linux/arm64"))
+    ]
+
+
+def test_image__archive__starts_at_the_manifest_and_carries_its_stamp() -> None:
+    state_ = lowered(
+        HEAD.format(kind="Image", name="app", spec="{archive: {path: ../build/app.tar}}"),
+        HEAD.format(kind="Container", name="web", spec="{image: {name: app}}"),
+        stamps={"/srv/build/app.tar": "12-34"},
+    )
+    assert state_.images[0].source == image.ArchiveSource("/srv/build/app.tar", "12-34")
+    assert state_.containers[0].image == state_.images[0].reference == "localhost/app:latest"
+
+
+def test_network_and_volume__mean_what_they_say() -> None:
+    found = lowered(
+        HEAD.format(
+            kind="Network", name="shop", spec="{internal: true, dns: false, mtu: 1400, subnets: [10.9.0.0/24]}"
+        ),
+        HEAD.format(kind="Volume", name="data", spec="{deletionPolicy: Delete}"),
+        "apiVersion: trimtab.dev/v1\nkind: Volume\nmetadata: {name: plain, labels: {a: b}}\n",
+    )
+    subnets = (network.Subnet("10.9.0.0/24", None, None),)
+    bridge = network.NetworkDriver.BRIDGE
+    assert found.networks == (network.NetworkConfig("shop", bridge, (), subnets, internal=True, dns=False, mtu=1400),)
+    assert [(one.name, one.deletion_policy, one.labels) for one in found.volumes] == [
+        ("data", volume.DeletionPolicy.DELETE, ()),
+        ("plain", volume.DeletionPolicy.RETAIN, (("a", "b"),)),
+    ]
+
+
+def test_yaml__words_and_numbers_are_what_people_meant() -> None:
+    web = one("{image: x, env: {A: no, B: 010, C: 12:30, D: 0x1F, E: 1e3, F: '1', G: 0o17}}")
+    assert dict(web.env) == {"A": "no", "B": "010", "C": "12:30", "D": "31", "E": "1000.0", "F": "1", "G": "15"}
+
+
+def test_order_of_files_and_documents__does_not_matter() -> None:
+    files = [
+        pipeline.ManifestFile(f"{name}.yaml", "/", HEAD.format(kind="Container", name=name, spec="{image: x}").encode())
+        for name in "cab"
+    ]
+    forwards = pipeline.lower(pipeline.parse(files), "r1", {})
+    assert forwards == pipeline.lower(pipeline.parse(files[::-1]), "r1", {})
+    assert [one.name for one in forwards.containers] == ["a", "b", "c"]
+
+
+def test_explain__a_field__tells_type_default_and_members() -> None:
+    text = explain.explain("container.spec.restart.backoff")
+    assert text.splitlines()[0] == "container.spec.restart.backoff <Backoff>"
+    assert "  initial <duration>, default 1s\n" in text
+    assert explain.explain("volume").splitlines()[0] == "volume <Volume>"
+    assert "  path <string> (required)" in explain.explain("container.spec.mounts")
+    assert explain.explain("container.spec.networks").splitlines()[0] == (
+        "container.spec.networks <bridge | host | none | list of string | NetworkRef>, default bridge"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("pod", "there is no kind 'pod' (known are container, image, network, volume)"),
+        ("container.spec.prots", "container.spec has no field 'prots' (did you mean ports?)"),
+    ],
+)
+def test_explain__unknown__says_what_there_is(path: str, message: str) -> None:
+    with pytest.raises(explain.UnknownField) as caught:
+        explain.explain(path)
+    assert str(caught.value) == message
+
+
+def test_explain__every_path_has_a_description() -> None:
+    assert [path for path in explain.paths() if not explain.look_up(path).description] == []
+
+
+def test_schemas__are_json_schema_and_structural_definitions() -> None:
+    files = schema.files()
+    container_schema = json.loads(files["container.schema.json"])
+    assert container_schema["properties"]["spec"]["required"] == ["image"]
+    assert container_schema["additionalProperties"] is False
+    assert "$ref" not in files["all.schema.json"]
+    for name, text in files.items():
+        if name.endswith(".crd.yaml"):
+            definition = yaml.safe_load(text)
+            assert definition["kind"] == "CustomResourceDefinition"
+            structural = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+            assert structural["properties"]["spec"]["type"] == "object"
+            assert "anyOf" not in text
+            assert "$ref" not in text
