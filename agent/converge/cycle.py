@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Self
 
@@ -13,7 +14,7 @@ from agent.model.key import ObjectKey
 from agent.observe import probes, relist
 from agent.runtime import errors, events
 
-LAZY = 0.1
+LAZY = 0.25
 """Seconds that the ends of our own actions may wait for each other while more actions are under way."""
 REST = 3.0
 """A pass is followed by a pause of so many times its length: observing must not take the actions' time."""
@@ -60,7 +61,7 @@ class Cycle:
         )
         self._relist = relist.Relist(parts.relist, parts.time)
         self._reconciler = reconcile.Reconciler(parts, self.crew, self._prober, self._released)
-        self._ours: dict[str, float] = {}
+        self._ours: dict[ObjectKey, float] = {}
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._prober)
@@ -108,6 +109,8 @@ class Cycle:
 
     def _succeeded(self, names: tuple[signals.Trigger, ...], duration: float, made: reconcile.Pass) -> None:
         self._relist.done()
+        ended = asyncio.get_running_loop().time()
+        self._ours = {key: at for key, at in self._ours.items() if at + ECHO > ended}
         self.progress.failures, self.progress.last = 0, made
         now = self._parts.time.now()
         if made.plan.wake_at is not None:
@@ -135,11 +138,10 @@ class Cycle:
 
     def _released(self, keys: frozenset[ObjectKey]) -> None:
         now = asyncio.get_running_loop().time()
-        self._ours = {name: at for name, at in self._ours.items() if at + ECHO > now}
-        self._ours |= {key.name: now for key in keys}
+        self._ours |= dict.fromkeys(keys, now)
         last = self.progress.last
         awaited = last is not None and any(one.reason != verdicts.IN_PROGRESS for one in last.plan.blocked)
-        more_to_come = bool(self._reconciler.busy) and not awaited
+        more_to_come = bool(self._reconciler.current) and not awaited
         self.triggers.pull(signals.Trigger.ACTION, within=LAZY if more_to_come else 0.0)
 
     async def _watch_events(self) -> None:
@@ -160,10 +162,9 @@ class Cycle:
 
     def _is_echo(self, event: events.RuntimeEvent) -> bool:
         """Tell whether an event only says what our own action did: it can wait. An end that nobody asked for cannot."""
-        busy = any(key.name == event.name for key in self._reconciler.busy)
-        at = self._ours.get(event.name)
-        recent = at is not None and at + ECHO > asyncio.get_running_loop().time()
-        return busy or (recent and event.action not in _ENDS)
+        key = ObjectKey(event.kind, event.name)
+        recent = self._ours.get(key, -math.inf) + ECHO > asyncio.get_running_loop().time()
+        return key in self._reconciler.current or (recent and event.action not in _ENDS)
 
     async def _watch_relist(self) -> None:
         async for _ in self._relist.hints():

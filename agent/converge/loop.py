@@ -27,11 +27,12 @@ class Loop:
         around = intake.Surroundings(source, parts.book, parts.sink, parts.time)
         self._intake = intake.Intake(around, self._changed)
         self._cycle: cycle.Cycle | None = None
+        self._wish = wishes.Wish.everything(self._intake.standing)
         self._applied = ""
 
     async def run(self) -> NoReturn:
         """Converge, for ever."""
-        async with cycle.Cycle(self._parts, lambda: wishes.Wish.everything(self._intake.standing)) as going:
+        async with cycle.Cycle(self._parts, self._wished) as going:
             self._cycle = going
             going.keep("source", self._intake.watch)
             going.keep("archives", lambda: self._intake.watch_archives(ARCHIVES))
@@ -72,6 +73,11 @@ class Loop:
         """Tell what is going on: tasks, what is under way, the last plan. For people who debug."""
         last = None if self._cycle is None else self._cycle.progress.last
         return describe.describe(last)
+
+    def _wished(self) -> wishes.Wish:
+        if self._wish.desired is not self._intake.standing:
+            self._wish = wishes.Wish.everything(self._intake.standing)
+        return self._wish
 
     def _changed(self) -> None:
         if self._cycle is not None:

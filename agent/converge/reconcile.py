@@ -7,7 +7,7 @@ from agent.converge import dispose, execute, failures, journal, memory, perform,
 from agent.converge import wish as wishes
 from agent.kit import clock, failpoint, tasks
 from agent.model import conditions, policy, state
-from agent.model.key import ObjectKey
+from agent.model.key import ObjectKey, ownership_of
 from agent.observe import probes, snapshot
 from agent.plan import actions, plan, planner
 from agent.runtime import api
@@ -70,16 +70,17 @@ class Reconciler:
         self._dispatched: dict[ObjectKey, str] = {}
 
     @property
-    def busy(self) -> frozenset[ObjectKey]:
-        """Objects that are being worked on."""
-        return self._executor.busy
+    def current(self) -> Mapping[ObjectKey, actions.Action]:
+        """What is being done to objects that are being worked on."""
+        return self._executor.current
 
     async def reconcile(self, wish: wishes.Wish) -> Pass:
         """Observe, plan, set the plan going, report. Raises the runtime's errors where it cannot be observed."""
         self._executor.supersede(self._outdated(wish))
         busy = self._executor.busy  # before observing: what ends meanwhile is seen half done
-        observed = wish.seen(await self._observer.observe(self._parts.book.ledger()))
-        self._prober.track(wish.desired.containers, observed.containers)
+        observed = wish.seen(await self._observer.observe(self._parts.book.ledger()), self._parts.owner)
+        ours = [one for one in observed.containers if ownership_of(one.labels) is not None]
+        self._prober.track(wish.desired.containers, ours)
         observed = dataclasses.replace(observed, health=self._prober.health())  # what has just begun to run included
         computed = planner.compute_plan(wish.desired, observed, self._policy(wish, busy))
         self._remember(wish, observed, computed, busy)

@@ -2,11 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Self
+from typing import Self, TypeVar
 
 from agent.kit import canonical
-from agent.model import container, state
+from agent.model import container, image, network, state, volume
 from agent.model.key import Kind, ObjectKey, Pairs, ownership_of
+
+Labelled = TypeVar(
+    "Labelled", container.ObservedContainer, image.ObservedImage, network.ObservedNetwork, volume.ObservedVolume
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,30 +40,27 @@ class Wish:
         """Tell whether an object is within reach."""
         return self.reach is None or key in self.reach
 
-    def seen(self, observed: state.ObservedState) -> state.ObservedState:
-        """Give the observation as a plan for this wish may see it: whatever is out of reach looks foreign."""
-        if self.reach is None:
-            return observed
+    def seen(self, observed: state.ObservedState, owner: str) -> state.ObservedState:
+        """Give the observation as a pass may see it: whatever is not the owner's or out of reach looks foreign."""
+
+        def disguised(found: tuple[Labelled, ...]) -> tuple[Labelled, ...]:
+            if all(self._is_within(one.labels, owner) for one in found):
+                return found
+            return tuple(
+                one if self._is_within(one.labels, owner) else dataclasses.replace(one, labels=()) for one in found
+            )
+
         return dataclasses.replace(
             observed,
-            containers=tuple(
-                one if self._is_within(one.labels) else dataclasses.replace(one, labels=())
-                for one in observed.containers
-            ),
-            images=tuple(
-                one if self._is_within(one.labels) else dataclasses.replace(one, labels=()) for one in observed.images
-            ),
-            networks=tuple(
-                one if self._is_within(one.labels) else dataclasses.replace(one, labels=()) for one in observed.networks
-            ),
-            volumes=tuple(
-                one if self._is_within(one.labels) else dataclasses.replace(one, labels=()) for one in observed.volumes
-            ),
+            containers=disguised(observed.containers),
+            images=disguised(observed.images),
+            networks=disguised(observed.networks),
+            volumes=disguised(observed.volumes),
         )
 
-    def _is_within(self, labels: Pairs) -> bool:
+    def _is_within(self, labels: Pairs, owner: str) -> bool:
         ownership = ownership_of(labels)
-        return ownership is not None and self.covers(ownership.key)
+        return ownership is not None and ownership.owner == owner and self.covers(ownership.key)
 
 
 def removable(declared: state.DesiredState, observed: state.ObservedState, owner: str) -> frozenset[ObjectKey]:

@@ -196,6 +196,21 @@ async def test_cycle__probes_that_find_nothing_wrong__are_known_at_once(
         await until(lambda: set(stage.states().values()) == {"running"} and len(stage.states()) == 2, patience=2)
 
 
+async def test_cycle__container_of_that_name_is_somebody_elses__is_neither_probed_nor_touched(
+    stage: conftest.Stage, until: conftest.Until
+) -> None:
+    probe = health.Probe(health.ExecProbe(("check",)), 0.0, 1.0, 1.0, 1, 3)
+    web = builders.config("web", health=health.HealthConfig(None, None, probe))
+    foreign = builders.observed(web, labels=builders.labels_for(web, owner="somebody else"))
+    stage.world.containers[foreign.id] = foreign
+    async with stage.going(lambda: conftest.declare(web)):
+        await until(lambda: stage.of(signals.PassFinished))
+        await asyncio.sleep(10)
+        assert stage.conditions("Container/web")["Ready"] == ("False", "Foreign")
+    assert stage.of(signals.ProbeFinished) == []
+    assert stage.world.containers == {foreign.id: foreign}
+
+
 async def test_cycle__declaration_changes_while_fetching__drops_the_fetch(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:

@@ -53,7 +53,7 @@ def test_removal__planned__touches_nothing_out_of_reach() -> None:
     )
     keys = wishes.removable(builders.desired(WEB, SHOP, gone), observed, builders.OWNER)
     wish = wishes.Wish.removal(keys)
-    computed = planner.compute_plan(wish.desired, wish.seen(observed), builders.rules(prune=wish.prune))
+    computed = planner.compute_plan(wish.desired, wish.seen(observed, builders.OWNER), builders.rules(prune=wish.prune))
     assert [f"{type(step.action).__name__} {step.action.key}" for step in computed.steps] == [
         "StopContainer Container/web",
         "RemoveContainer Container/web",
