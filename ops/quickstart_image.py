@@ -2,8 +2,8 @@
 
     python ops/quickstart_image.py build/quickstart-image.tar
 
-Building from a Dockerfile will replace this script. The same input gives the same bytes, so that running it again does not
-look like a change of the image.
+Building from a Dockerfile will replace this script. The same input gives the same bytes, so that running it again
+does not look like a change of the image.
 """
 
 import hashlib

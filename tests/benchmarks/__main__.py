@@ -1,7 +1,7 @@
 """``make bench``: what the agent costs, beside Docker Engine, in one run on one machine.
 
-Both sides run in turns (ours, theirs, ours, ...), because machines are shared and noisy: what counts are medians and ratios
-of the same run. Results go to the terminal as a table and to ``build/bench/results.json``.
+Both sides run in turns (ours, theirs, ours, ...), because machines are shared and noisy: what counts are medians and
+ratios of the same run. Results go to the terminal as a table and to ``build/bench/results.json``.
 
     python -m tests.benchmarks [--rounds 3] [--only NAME ...]
 """
@@ -23,7 +23,7 @@ def main() -> int:
     """Run the benchmarks that were asked for."""
     arguments = _arguments()
     results: list[figures.Figure] = []
-    with tempfile.TemporaryDirectory(prefix="trimtab-bench-", dir="/var/tmp") as folder:  # noqa: S108 - not a tmpfs
+    with tempfile.TemporaryDirectory(prefix="trimtab-bench-", dir="/var/tmp") as folder:
         work = pathlib.Path(folder)
         if _wanted(arguments.only, "planner"):
             results += planner_figures.measure()

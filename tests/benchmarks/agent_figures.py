@@ -45,6 +45,6 @@ def _latencies(agent: trimtab_agent.Agent) -> list[float]:
 def _one(number: int) -> str:
     return (
         f"apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {{name: one-{number}}}\n"
-        f"spec:\n  image: {{name: bench}}\n  command: [{', '.join(workload.COMMAND)}]\n  networks: [bench]\n"
+        f"spec:\n  image: {{name: bench}}\n  command: [{workload.WORDS}]\n  networks: [bench]\n"
         "  stop: {gracePeriod: 0s}\n"
     )

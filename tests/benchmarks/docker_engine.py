@@ -1,4 +1,4 @@
-"""Docker Engine from Debian's packages, started by the benchmark under a root, a socket and a network namespace of its own."""
+"""Docker Engine from Debian's packages, started under a root, a socket and a network namespace of its own."""
 
 import concurrent.futures
 import contextlib
@@ -67,9 +67,7 @@ class Docker:
 
     def _compose(self, file: pathlib.Path, *words: str) -> None:
         environment = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "COMPOSE_PROJECT_NAME": "bench"}
-        subprocess.run(
-            ["docker-compose", "-f", str(file), *words], check=True, capture_output=True, env=environment
-        )
+        subprocess.run(["docker-compose", "-f", str(file), *words], check=True, capture_output=True, env=environment)
 
 
 @contextlib.contextmanager

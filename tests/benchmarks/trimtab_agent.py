@@ -36,7 +36,7 @@ class Agent:
 
     def running(self) -> int:
         """Count the containers that run, by the engine's own records."""
-        return self._count("SELECT count(*) FROM containers WHERE body LIKE '%\"phase\":\"running\"%'")
+        return self._count('SELECT count(*) FROM containers WHERE body LIKE \'%"phase":"running"%\'')
 
     def containers(self) -> int:
         """Count all containers."""

@@ -3,6 +3,7 @@
 import pathlib
 
 COMMAND = ("/bin/sleep", "100000")
+WORDS = ", ".join(f'"{word}"' for word in COMMAND)
 
 
 def manifests(count: int, archive: pathlib.Path, *, prefix: str = "c") -> str:
@@ -13,7 +14,7 @@ def manifests(count: int, archive: pathlib.Path, *, prefix: str = "c") -> str:
     ]
     documents += [
         f"apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {{name: {prefix}{number}}}\n"
-        f"spec:\n  image: {{name: bench}}\n  command: [{', '.join(COMMAND)}]\n  networks: [bench]\n"
+        f"spec:\n  image: {{name: bench}}\n  command: [{WORDS}]\n  networks: [bench]\n"
         "  stop: {gracePeriod: 0s}\n"
         for number in range(count)
     ]
@@ -23,8 +24,7 @@ def manifests(count: int, archive: pathlib.Path, *, prefix: str = "c") -> str:
 def compose(count: int, image: str) -> str:
     """Give the same as a Compose file."""
     services = "".join(
-        f"  c{number}:\n    image: {image}\n    command: [{', '.join(COMMAND)}]\n    networks: [bench]\n"
-        for number in range(count)
+        f"  c{number}:\n    image: {image}\n    command: [{WORDS}]\n    networks: [bench]\n" for number in range(count)
     )
     return f'version: "3"\nservices:\n{services}networks:\n  bench: {{}}\n'
 

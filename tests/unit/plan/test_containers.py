@@ -175,7 +175,7 @@ def test_container__archive_rewritten__image_is_loaded_and_the_container_replace
 )
 def test_container__ended__starts_again_as_its_policy_says(
     name: str, code: int | None, asked: bool, starts: bool
-) -> None:  # noqa: FBT001
+) -> None:
     web = with_policy(container.RestartPolicy(name))
     found = builders.world(builders.exited(web, code, stop_requested=asked))
     plan = planner.compute_plan(builders.desired(web), found, builders.rules())
