@@ -3,13 +3,14 @@
 One process may change an instance (it holds the lock); any number may look at it beside that.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import pathlib
 from collections.abc import AsyncIterator, Callable
 
 from agent.engine import errors, layout, records, recover
-from agent.engine.containers import ending, launch, lifecycle, supervise, table
+from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.content import store
 from agent.engine.images import images
 from agent.engine.kernel import linux
@@ -18,7 +19,7 @@ from agent.engine.registry import client
 from agent.engine.shim import oci_runtime, probing
 from agent.engine.snapshots import snapshots
 from agent.engine.volumes import volumes
-from agent.kit import clock, locks, processes
+from agent.kit import clock, locks, processes, tasks
 
 SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
 
@@ -66,7 +67,10 @@ async def opened(
     try:
         async with _joined(where, options, notify, read_only=False) as engine:
             await recover.recover(engine.recovery)
-            yield engine
+            async with tasks.Crew(_broken) as crew:
+                tending = upkeep.Upkeep(where, engine.table, options.log_size, options.log_files)
+                crew.start(tending.run(), name="upkeep of containers")
+                yield engine
     finally:
         lock.release()
 
@@ -120,6 +124,11 @@ async def _joined(
             containers,
             recovery,
         )
+
+
+def _broken(task: str, failure: BaseException) -> None:
+    """Tell of a task that must not fail, by the loop's own way of telling what nobody waits for."""
+    asyncio.get_running_loop().call_exception_handler({"message": f"{task} has failed", "exception": failure})
 
 
 def _conmon() -> pathlib.Path:

@@ -56,6 +56,10 @@ class Layout:
         """Writable layers and logs, a directory a container."""
         return self.root / "containers"
 
+    def log(self, container_id: str) -> pathlib.Path:
+        """Give a container's log file; rotated ones lie beside it."""
+        return self.containers / container_id / "log" / "container.log"
+
     @property
     def bundles(self) -> pathlib.Path:
         """OCI bundles of containers that run or have run since boot."""

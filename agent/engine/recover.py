@@ -70,6 +70,8 @@ async def leftovers(rooms: Rooms) -> list[str]:
     found += [f"runtime state {name}" for name in rooms.cleaner.runtime.known() - running]
     host = hierarchy.of_host()
     found += [f"cgroup {path}" for path in tree.below(host, rooms.where.cgroup) if path.name not in running]
+    if not running:
+        found += [f"cgroup {path}" for path in tree.itself(host, rooms.where.cgroup)]
     found += [f"mount {target}" for target in _mounts(rooms) if pathlib.PurePath(target).parent.name not in running]
     return [*found, *await rooms.networks.leftovers(running), *rooms.images.leftovers(held_images(rooms.table))]
 
@@ -82,6 +84,8 @@ async def _strangers(rooms: Rooms) -> None:
     for path in tree.below(hierarchy.of_host(), rooms.where.cgroup):
         if path.name not in rooms.table.ids():
             tree.remove(path)
+    if not rooms.table.living():
+        tree.remove_parent(hierarchy.of_host(), rooms.where.cgroup)
 
 
 def _folders(where: layout.Layout, known: frozenset[str]) -> None:

@@ -7,6 +7,7 @@ document is executed, and nothing grows: aliases are counted each time they are 
 import dataclasses
 import re
 from collections.abc import Iterator
+from typing import Protocol
 
 import yaml
 
@@ -145,8 +146,7 @@ def _refuse_depth(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _DEEPEST:
-            place = (event.start_mark.line + 1, event.start_mark.column + 1)
-            raise _Bad(place, f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
+            raise _Bad(_marked(event.start_mark), f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
 
 
 def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
@@ -202,7 +202,18 @@ def _child(node: yaml.Node, key: str | int) -> yaml.Node | None:
 
 
 def _place(node: yaml.Node) -> Place:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+    return _marked(node.start_mark)
+
+
+class _Mark(Protocol):
+    """A place as both of yaml's parsers tell it, counted from 0."""
+
+    line: int
+    column: int
+
+
+def _marked(mark: _Mark | None) -> Place:
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
 def _place_of(data: bytes, offset: int) -> Place:
@@ -215,5 +226,5 @@ def _syntax(path: str, error: yaml.MarkedYAMLError) -> problem.Problem:
     message = " ".join(filter(None, (error.context, error.problem)))
     tab = "\\t" in message
     hint = "indent with spaces, not tabs" if tab else "check indentation, colons and quotes here and in the line above"
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    line, column = _marked(mark)
     return problem.Problem(path, line, column, f"this is not YAML: {message}", hint)

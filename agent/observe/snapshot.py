@@ -1,10 +1,8 @@
 """One consistent reading of everything: the runtime's four lists, what the probes say, and the agent's own memory."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
-from agent.kit import clock
+from agent.kit import clock, tasks
 from agent.model import health, ledger, state
 from agent.runtime import api
 
@@ -27,8 +25,12 @@ class Observer:
         """Read it all, side by side. Raises the runtime's errors."""
         runtime = self._runtime
         now = self._clock.now()
-        containers, images, networks, volumes = await _all(
-            runtime.containers.list(), runtime.images.list(), runtime.networks.list(), runtime.volumes.list()
+        containers, images, networks, volumes = await tasks.together(
+            "observe",
+            runtime.containers.list(),
+            runtime.images.list(),
+            runtime.networks.list(),
+            runtime.volumes.list(),
         )
         return state.ObservedState(
             observed_at=now,
@@ -39,13 +41,3 @@ class Observer:
             health=tuple(sorted(self._probed())),
             ledger=tuple(sorted(memory)),
         )
-
-
-async def _all(*reads: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Await all; the first failure ends the others and is raised as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(read, name="observe") for read in reads]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
-    return [task.result() for task in tasks]

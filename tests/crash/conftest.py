@@ -60,7 +60,7 @@ class Instance:
         tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
         found += [line for line in tables.splitlines() if f"trimtab-{name}" in line]
         found += [
-            f"cgroup {path}" for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/trimtab-{name}/*") if path.is_dir()
+            f"cgroup {path}" for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/trimtab-{name}") if path.is_dir()
         ]
         found += [f"process {pid}" for pid in _processes(run)]
         for folder in ("bundles", "netns", "runtime"):

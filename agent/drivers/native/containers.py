@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
-from agent.engine.cgroups import hierarchy, usage
+from agent.engine.cgroups import hierarchy, limits, usage
 from agent.engine.containers import exec as execs
 from agent.engine.containers import logs, table
 from agent.engine.shim import conmon, liveness
@@ -23,7 +23,7 @@ class Containers:
 
     async def list(self) -> tuple[container.ObservedContainer, ...]:
         """Give all containers, sorted by name."""
-        return tuple(translate.observed_container(self._now(record)) for record in self.engine.containers.list())
+        return tuple(translate.observed_container(self._in_force(record)) for record in self.engine.containers.list())
 
     async def create(self, config: container.ContainerConfig, name: str, labels: Pairs) -> str:
         """Make a container and give its id."""
@@ -90,7 +90,7 @@ class Containers:
         """Give its log's lines."""
         with failures.translated():
             record = self.engine.containers.get(ref)
-        path = self.engine.where.containers / record.id / "log" / "container.log"
+        path = self.engine.where.log(record.id)
 
         def running() -> bool:
             return self._now(self.engine.containers.get(record.id)).phase is table.Phase.RUNNING
@@ -108,6 +108,17 @@ class Containers:
                 if found is not None:
                     used[record.id] = translate.stats(found)
         return used
+
+    def _in_force(self, record: table.ContainerRecord) -> table.ContainerRecord:
+        """Give a record as the host has it, with the limits that its cgroup has."""
+        record = self._now(record)
+        if record.run is None:
+            return record
+        wanted = record.spec.limits
+        there = limits.found(hierarchy.of_host(), f"{self.engine.where.cgroup}/{record.id}", wanted)
+        if there == wanted:
+            return record
+        return dataclasses.replace(record, spec=dataclasses.replace(record.spec, limits=there))
 
     def _now(self, record: table.ContainerRecord) -> table.ContainerRecord:
         """Give a record as the host has it: where no agent runs, a container may have ended since it was written."""

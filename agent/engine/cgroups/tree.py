@@ -15,6 +15,11 @@ def below(host: hierarchy.Hierarchy, parent: str) -> list[pathlib.Path]:
     return sorted(found)
 
 
+def itself(host: hierarchy.Hierarchy, parent: str) -> list[pathlib.Path]:
+    """Give a cgroup's directories, in every hierarchy where it is."""
+    return sorted(root / parent for root in host.roots() if (root / parent).is_dir())
+
+
 def remove(directory: pathlib.Path) -> None:
     """Remove a cgroup with those below it. One that still has processes stays, and raises ``OSError``."""
     with contextlib.suppress(FileNotFoundError):
@@ -26,6 +31,6 @@ def remove(directory: pathlib.Path) -> None:
 
 def remove_parent(host: hierarchy.Hierarchy, parent: str) -> None:
     """Remove an instance's own cgroup where nothing is left below it."""
-    for root in host.roots():
+    for directory in itself(host, parent):
         with contextlib.suppress(OSError):
-            (root / parent).rmdir()
+            directory.rmdir()

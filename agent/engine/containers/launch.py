@@ -24,6 +24,9 @@ _SNAPSHOT = failpoint.register("containers.launch.snapshot")
 _CONMON = failpoint.register("containers.launch.conmon")
 _START = failpoint.register("containers.launch.start")
 
+_UNTENDED = 4
+"""How many times the size at which a log is rotated it may reach where no agent is there to rotate it."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rooms:
@@ -37,7 +40,7 @@ class Rooms:
     runtime: oci_runtime.OciRuntime
     conmon: pathlib.Path
     epoch: str
-    log_limit: int
+    log_size: int
     """Bytes of a container's log file before it is rotated."""
 
 
@@ -91,7 +94,7 @@ class Launcher:
         bundle = self.rooms.where.bundles / record.id
         bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
         rootfs, own = bundle / "rootfs", self.rooms.where.containers / record.id
-        (own / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.rooms.where.log(record.id).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         overlay.mount(self.rooms.kernel, [pathlib.Path(path) for path in record.lower_dirs], own, rootfs)
         _SNAPSHOT.hit()
         for mount in record.spec.mounts:
@@ -137,8 +140,8 @@ class Launcher:
             container_id=record.id,
             name=record.name,
             bundle=bundle,
-            log=self.rooms.where.containers / record.id / "log" / "container.log",
-            log_limit=2 * self.rooms.log_limit,
+            log=self.rooms.where.log(record.id),
+            log_limit=_UNTENDED * self.rooms.log_size,
         )
 
 

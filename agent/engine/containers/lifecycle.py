@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 from agent.engine import errors
 from agent.engine.bundle import limits
+from agent.engine.cgroups import hierarchy, tree
 from agent.engine.containers import launch, spec, supervise, table
 from agent.kit import failpoint, locks, tasks
 
@@ -144,9 +145,7 @@ class Containers:
 
     async def recover(self) -> None:
         """Take every record to where it can stay: finish or undo what a crash cut short, watch what runs."""
-        async with asyncio.TaskGroup() as group:
-            for record in self._table.all():
-                tasks.spawn(group, self._recover(record), name=f"recover {record.name}")
+        await tasks.together("recover", *(self._recover(record) for record in self._table.all()))
 
     async def _recover(self, record: table.ContainerRecord) -> None:
         await self._supervisor.recover(record)
@@ -160,6 +159,8 @@ class Containers:
             await asyncio.to_thread(shutil.rmtree, own)
         _DISCARD.hit()
         self._table.delete(record.id)
+        if not self._table.living():
+            tree.remove_parent(hierarchy.of_host(), self._around.where.cgroup)
 
     @contextlib.asynccontextmanager
     async def _exclusively(self, ref: str) -> AsyncIterator[table.ContainerRecord]:

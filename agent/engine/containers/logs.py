@@ -4,9 +4,11 @@
 """
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import datetime as dt
+import itertools
 import os
 import pathlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,14 +39,25 @@ class Query:
 
 
 async def read(path: pathlib.Path, query: Query, running: Callable[[], bool]) -> AsyncIterator[Entry]:
-    """Give lines in the order they were written; following ends when the container has and everything is told."""
-    parts = _Parts()
-    kept = [entry for entry in parts.entries(_all_lines(path)) if query.since is None or entry.time >= query.since]
-    for entry in kept if query.tail is None else kept[max(len(kept) - query.tail, 0) :]:
-        yield entry
-    if query.follow:
-        async for entry in _followed(path, parts, running):
+    """Give lines in the order they were written; following ends when the container has and everything is told.
+
+    What is there is read through the very descriptor that is followed afterwards, so no line falls between the two.
+    """
+    parts, tail = _Parts(), _Tail(path)
+    try:
+        there = parts.entries(itertools.chain(_older_lines(path, tail), tail.lines()))
+        wanted = (entry for entry in there if query.since is None or entry.time >= query.since)
+        for entry in wanted if query.tail is None else collections.deque(wanted, maxlen=query.tail):
             yield entry
+        while query.follow:
+            ended = not running()
+            for entry in parts.entries(tail.lines()):
+                yield entry
+            if ended:
+                return
+            await asyncio.sleep(_POLL)
+    finally:
+        tail.close()
 
 
 def rotate(log: pathlib.Path, control: pathlib.Path, limit: int, files: int) -> bool:
@@ -94,21 +107,6 @@ class _Parts:
         return Entry(_seconds(time), stream, text)
 
 
-async def _followed(path: pathlib.Path, parts: _Parts, running: Callable[[], bool]) -> AsyncIterator[Entry]:
-    """Go on at the end of the file, over rotations, until the container has ended and its last line is told."""
-    tail = _Tail(path)
-    try:
-        while True:
-            ended = not running()
-            for entry in parts.entries(tail.lines()):
-                yield entry
-            if ended:
-                return
-            await asyncio.sleep(_POLL)
-    finally:
-        tail.close()
-
-
 class _Tail:
     """The end of a file that may be renamed while it is read."""
 
@@ -116,16 +114,24 @@ class _Tail:
         self._path = path
         self._descriptor: int | None = None
         self._rest = b""
-        self._open(at_end=True)
+        self._open()
 
     def lines(self) -> Iterator[str]:
         """Give the whole lines that came since the last time; an old file is read to its end before the new one."""
         yield from self._new_lines()
-        if self._descriptor is None or self._replaced():
+        if self._descriptor is None or not self.holds(self._path):
             yield from self._new_lines()
             self.close()
-            self._open(at_end=False)
+            self._open()
             yield from self._new_lines()
+
+    def holds(self, path: pathlib.Path) -> bool:
+        """Tell whether a path is the file that is being read; where there is no such path, nothing else is."""
+        try:
+            there = path.stat()
+        except FileNotFoundError:
+            return True
+        return self._descriptor is not None and os.path.samestat(there, os.fstat(self._descriptor))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -133,18 +139,9 @@ class _Tail:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _open(self, *, at_end: bool) -> None:
+    def _open(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            if at_end:
-                os.lseek(self._descriptor, 0, os.SEEK_END)
-
-    def _replaced(self) -> bool:
-        try:
-            now = self._path.stat()
-        except FileNotFoundError:
-            return False
-        return self._descriptor is not None and not os.path.samestat(now, os.fstat(self._descriptor))
 
     def _new_lines(self) -> Iterator[str]:
         while self._descriptor is not None and (chunk := os.read(self._descriptor, 65536)):
@@ -152,11 +149,19 @@ class _Tail:
             yield from (line.decode(errors="replace") for line in whole)
 
 
-def _all_lines(path: pathlib.Path) -> Iterator[str]:
-    """Read rotated files, the oldest first, and then the present one."""
+def _older_lines(path: pathlib.Path, tail: _Tail) -> Iterator[str]:
+    """Read rotated files, the oldest first; not one that was rotated just after ``tail`` had opened it.
+
+    All are opened before the first is read: a rotation in the middle would give them other names.
+    """
     numbers = sorted((int(old.suffix[1:]) for old in path.parent.glob(f"{path.name}.*")), reverse=True)
-    for file in (*(_numbered(path, number) for number in numbers), path):
-        with contextlib.suppress(FileNotFoundError), file.open(errors="replace", newline="\n") as lines:
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for file in (_numbered(path, number) for number in numbers):
+            if not tail.holds(file):
+                with contextlib.suppress(FileNotFoundError):
+                    opened.append(stack.enter_context(file.open(errors="replace", newline="\n")))
+        for lines in opened:
             yield from (line.rstrip("\n") for line in lines)
 
 

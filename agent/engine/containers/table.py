@@ -90,6 +90,10 @@ class Table:
         """Give the ids of all."""
         return frozenset(self._records)
 
+    def living(self) -> frozenset[str]:
+        """Give the ids of those that run or are just being started."""
+        return frozenset(one.id for one in self._records.values() if one.phase in {Phase.STARTING, Phase.RUNNING})
+
     def get(self, ref: str) -> ContainerRecord:
         """Give a container by id or name. Raises ``errors.NotFound``."""
         record = self._records.get(ref) or self._records.get(self._ids.get(ref, ""))

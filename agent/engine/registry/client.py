@@ -73,12 +73,7 @@ class RegistryClient:
         self, source: reference.Reference, blobs: tuple[descriptor.Descriptor, ...], into: store.ContentStore
     ) -> None:
         """Get blobs into the content store, several at once. Raises the first failure; the others are given up."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for blob in blobs:
-                    tasks.spawn(group, self._blob(source, blob, into), name=f"fetch {blob.digest}")
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+        await tasks.together("fetch", *(self._blob(source, blob, into) for blob in blobs))
 
     async def _blob(self, source: reference.Reference, blob: descriptor.Descriptor, into: store.ContentStore) -> None:
         path = f"/v2/{source.repository}/blobs/{blob.digest}"

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 
 from agent.engine import errors
+from agent.engine.cgroups import hierarchy, tree
 from agent.engine.shim import oci_runtime
 from agent.kit import atomicfile, processes
 
@@ -59,6 +60,7 @@ async def _complaint(program: pathlib.Path, run: pathlib.Path, cgroup: str) -> s
         return str(error)
     finally:
         shutil.rmtree(bundle, ignore_errors=True)
+        tree.remove_parent(hierarchy.of_host(), cgroup)
     said = (completed.stderr or completed.stdout).decode(errors="replace").strip()
     return None if completed.returncode == 0 else said or f"exit code {completed.returncode}"
 
