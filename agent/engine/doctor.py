@@ -127,7 +127,8 @@ async def _oci_runtime() -> Check:
             program = await probing.find(pathlib.Path(folder), f"trimtab-doctor-{os.getpid()}")
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is the finding
             return Check("OCI runtime", ok=False, required=True, detail=str(error), fix=fix)
-    return Check("OCI runtime", ok=True, required=True, detail=f"{program} has run a container", fix=fix)
+    aided = ", shown the host without its cgroup v2 hierarchy," if program.prefix else ""
+    return Check("OCI runtime", ok=True, required=True, detail=f"{program.path}{aided} has run a container", fix=fix)
 
 
 async def _firewall() -> Check:

@@ -21,6 +21,8 @@ from agent.engine.snapshots import snapshots
 from agent.engine.volumes import volumes
 from agent.kit import clock, locks, processes, tasks
 
+_UNASKED = oci_runtime.Program(pathlib.Path("runc"))
+"""For those who only look at an instance that never ran anything."""
 SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
 
 
@@ -98,7 +100,8 @@ async def _joined(
         registry = await stack.enter_async_context(client.RegistryClient())
         pictures = images.Images(database, content, snapshots.Snapshots(where, database, kernel), registry)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
-        program = probing.remembered(where.run) if read_only else await probing.find(where.run, where.cgroup)
+        known = probing.remembered(where.run) or _UNASKED
+        program = known if read_only else await probing.find(where.run, where.cgroup)
         runtime = oci_runtime.OciRuntime(program, where.oci_runtime)
         data = volumes.Volumes(where, database)
         cleaner = ending.Cleaner(where, kernel, runtime, connections)

@@ -1,21 +1,24 @@
 """Limits as the runtime specification's ``linux.resources``."""
 
+from agent.engine.cgroups import limits
 from agent.engine.containers import spec
 
-_PERIOD = 100_000
-"""Microseconds: the kernel's and Docker's own period."""
-_SHARES = 1024
 
-
-def resources(limits: spec.Limits) -> dict[str, object]:
-    """Give cpu, memory and pids limits; what is not limited is said to be unlimited, so that a limit can be lifted.
+def resources(wanted: spec.Limits) -> dict[str, object]:
+    """Give cpu, memory and pids limits; what is not limited is left out: a new cgroup has no limits.
 
     Memory limits include swap: a container does not get its limit twice.
     """
-    quota = limits.cpu_millis * _PERIOD // 1000 if limits.cpu_millis else -1
-    memory = limits.memory or -1
-    return {
-        "cpu": {"shares": _SHARES, "quota": quota, "period": _PERIOD},
-        "memory": {"limit": memory, "swap": memory, "reservation": limits.memory_reservation or -1},
-        "pids": {"limit": limits.pids or -1},
-    }
+    told: dict[str, object] = {}
+    if wanted.cpu_millis is not None:
+        told["cpu"] = {"quota": limits.quota(wanted.cpu_millis), "period": limits.PERIOD}
+    memory: dict[str, int] = {}
+    if wanted.memory is not None:
+        memory |= {"limit": wanted.memory, "swap": wanted.memory}
+    if wanted.memory_reservation is not None:
+        memory["reservation"] = wanted.memory_reservation
+    if memory:
+        told["memory"] = memory
+    if wanted.pids is not None:
+        told["pids"] = {"limit": wanted.pids}
+    return told

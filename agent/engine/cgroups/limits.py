@@ -1,6 +1,7 @@
-"""The limits that a container's cgroup really has: what somebody changed behind our back is seen here.
+"""The limits of a container's cgroup, read and changed in place: what somebody changed behind our back is seen here.
 
-Read for every running container each time that all are listed, so by few and plain system calls.
+They are read for every running container each time that all are listed, so by few and plain system calls. Changing them
+is some writes as well, which OCI runtimes do each in its own way (crun 1.8 cannot lift a limit of processes).
 """
 
 import dataclasses
@@ -11,6 +12,8 @@ import pathlib
 from agent.engine.cgroups import hierarchy
 from agent.engine.containers import spec
 
+PERIOD = 100_000
+"""Microseconds over which CPU time is limited: the kernel's and Docker's own choice."""
 _UNLIMITED = 2**60
 _MILLI = 1000
 _LARGEST = 64
@@ -30,6 +33,49 @@ def found(host: hierarchy.Hierarchy, cgroup: str, wanted: spec.Limits) -> spec.L
         memory=_unrounded(there.memory, wanted.memory),
         memory_reservation=_unrounded(there.memory_reservation, wanted.memory_reservation),
     )
+
+
+def apply(host: hierarchy.Hierarchy, cgroup: str, wanted: spec.Limits) -> None:
+    """Change the limits of a running container. Raises ``OSError``: a limit below what is in use may be refused."""
+    cpu, memory, pids = (host.directory(name, cgroup) for name in ("cpu", "memory", "pids"))
+    if cpu is not None:
+        _apply_cpu(cpu, wanted.cpu_millis, v1=bool(host.v1))
+    if memory is not None and host.v1:
+        _apply_memory_v1(memory, wanted)
+    elif memory is not None:
+        _write(memory, "memory.swap.max", "max" if wanted.memory is None else "0")
+        _write(memory, "memory.max", wanted.memory or "max")
+        _write(memory, "memory.low", wanted.memory_reservation or "0")
+    if pids is not None:
+        _write(pids, "pids.max", wanted.pids or "max")
+
+
+def quota(cpu_millis: int) -> int:
+    """Give the microseconds of CPU time in each period."""
+    return cpu_millis * PERIOD // _MILLI
+
+
+def _apply_cpu(directory: pathlib.Path, cpu_millis: int | None, *, v1: bool) -> None:
+    if v1:
+        _write(directory, "cpu.cfs_period_us", PERIOD)
+        _write(directory, "cpu.cfs_quota_us", -1 if cpu_millis is None else quota(cpu_millis))
+    else:
+        _write(directory, "cpu.max", f"{'max' if cpu_millis is None else quota(cpu_millis)} {PERIOD}")
+
+
+def _apply_memory_v1(directory: pathlib.Path, wanted: spec.Limits) -> None:
+    """Change the limit with and without swap, in the order in which the first is never the smaller one."""
+    present = _number(directory, "memory.limit_in_bytes")
+    files = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+    growing = wanted.memory is None or (present is not None and wanted.memory > present)
+    for name in reversed(files) if growing else files:
+        if (directory / name).exists():  # without swap accounting there is one limit
+            _write(directory, name, wanted.memory or -1)
+    _write(directory, "memory.soft_limit_in_bytes", wanted.memory_reservation or -1)
+
+
+def _write(directory: pathlib.Path, name: str, value: int | str) -> None:
+    (directory / name).write_text(str(value))
 
 
 def _v1(host: hierarchy.Hierarchy, cgroup: str) -> spec.Limits | None:

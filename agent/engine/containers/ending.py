@@ -13,6 +13,7 @@ import shutil
 import signal
 
 from agent.engine import layout
+from agent.engine.cgroups import hierarchy, tree
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
 from agent.engine.shim import oci_runtime
@@ -47,6 +48,7 @@ class Cleaner:
     async def _processes(self, container_id: str) -> None:
         await self.runtime.delete(container_id)
         kill_monitor(self.where.bundles / container_id)
+        await tree.end(hierarchy.of_host(), f"{self.where.cgroup}/{container_id}")
         _RUNTIME.hit()
 
     async def _mounts(self, container_id: str) -> None:

@@ -17,7 +17,7 @@ from agent.engine.network import spec as network_spec
 from agent.engine.shim import conmon, liveness, oci_runtime
 from agent.engine.snapshots import overlay
 from agent.engine.volumes import seed, volumes
-from agent.kit import failpoint
+from agent.kit import failpoint, tasks
 
 _NETWORK = failpoint.register("containers.launch.network")
 _SNAPSHOT = failpoint.register("containers.launch.snapshot")
@@ -61,7 +61,7 @@ class Launcher:
             sandbox = await self._attach(record)
             _NETWORK.hit()
             bundle = await self._bundle(record, sandbox)
-            launched = await conmon.launch(self._monitor(record, bundle))
+            launched = await self._create(record, bundle, announced=sandbox is not None)
             _CONMON.hit()
             await self.rooms.runtime.start(record.id)
             _START.hit()
@@ -74,6 +74,15 @@ class Launcher:
             monitor_started=liveness.start_time(launched.monitor),
             addresses=sandbox.addresses if sandbox else (),
         )
+
+    async def _create(self, record: table.ContainerRecord, bundle: pathlib.Path, *, announced: bool) -> conmon.Launched:
+        """Let conmon create it, and meanwhile let others know where it is: they find it before its program runs."""
+        creation = conmon.launch(self._monitor(record, bundle))
+        if not announced:
+            return await creation
+        done = await tasks.together("launch", creation, self.rooms.networks.announce(record.id))
+        launched: conmon.Launched = done[0]
+        return launched
 
     def check(self, wanted: specs.ContainerSpec) -> None:
         """Find out early what would keep a container from starting.

@@ -11,8 +11,7 @@ import shutil
 from collections.abc import AsyncIterator
 
 from agent.engine import errors
-from agent.engine.bundle import limits
-from agent.engine.cgroups import hierarchy, tree
+from agent.engine.cgroups import hierarchy, limits, tree
 from agent.engine.containers import launch, spec, supervise, table
 from agent.kit import failpoint, locks, tasks
 
@@ -125,7 +124,7 @@ class Containers:
         """Take over limits and labels of another spec; limits at once where it runs."""
         async with self._exclusively(ref) as record:
             if record.phase is table.Phase.RUNNING:
-                await self._rooms.runtime.update(record.id, limits.resources(wanted.limits))
+                self._limit(record, wanted.limits)
             _UPDATE.hit()
             changed = dataclasses.replace(record.spec, limits=wanted.limits, labels=wanted.labels)
             self._tell(self._table.change(record.id, lambda now: dataclasses.replace(now, spec=changed)), "changed")
@@ -213,6 +212,16 @@ class Containers:
             return dataclasses.replace(now, run=run, spec=dataclasses.replace(now.spec, attachments=attachments))
 
         self._tell(self._table.change(record.id, change), "changed")
+
+    def _limit(self, record: table.ContainerRecord, wanted: spec.Limits) -> None:
+        try:
+            limits.apply(hierarchy.of_host(), f"{self._around.where.cgroup}/{record.id}", wanted)
+        except OSError as error:
+            raise errors.Conflict(
+                f"the limits of {record.name} cannot be changed: {error}",
+                hint="a limit cannot be below what is in use",
+                reason="UpdateFailed",
+            ) from error
 
     def _tell(self, record: table.ContainerRecord, action: str) -> None:
         self._around.notify(supervise.Event(record.id, record.name, action, self._around.clock.now()))

@@ -70,7 +70,10 @@ class Networks:
         await self._publish()
 
     async def attach(self, request: spec.AttachRequest) -> spec.Sandbox:
-        """Make a container's namespace and connect it. Raises ``errors.Conflict`` (``PortInUse``, ``AddressInUse``)."""
+        """Make a container's namespace and connect it; others find it after ``announce``.
+
+        Raises ``errors.Conflict`` (``PortInUse``, ``AddressInUse``).
+        """
         self._claims.claim(request.container_id, request.ports)
         endpoints = [self._lease(request.container_id, request.name, one) for one in request.attachments]
         _LEASE.hit()
@@ -81,26 +84,22 @@ class Networks:
         if request.ports:
             self._check_reachable(endpoints)
             self._table.put_publication(spec.Publication(request.container_id, request.ports))
+        return spec.Sandbox(path, tuple((one.network, one.address) for one in endpoints), self._nameservers(endpoints))
+
+    async def announce(self, container_id: str) -> None:
+        """Let an attached container be found: its name by DNS, its published ports through the firewall."""
+        endpoints = self._table.of_container(container_id)
+        if any(one.container_id == container_id for one in self._table.publications()):
             await self._firewall.apply()
-        nameservers = self._nameservers(endpoints)
-        if nameservers:
+        if self._nameservers(endpoints):
             await self._dns.apply()
-        return spec.Sandbox(path, tuple((one.network, one.address) for one in endpoints), nameservers)
 
     async def detach(self, container_id: str) -> None:
         """Take a container's network away; one that has none is no failure."""
-        endpoints = self._table.of_container(container_id)
-        path = self.namespace(container_id)
-        if endpoints or path.exists():
-            veths = [self._veth(one) for one in endpoints]
-            await self._threads.run(lambda: links.unplug(self._kernel, path, veths))
-        _DETACH.hit()
-        for endpoint in endpoints:
-            self._table.delete_endpoint(container_id, endpoint.network)
-        self._claims.release(container_id)
-        if self._table.delete_publication(container_id):
+        named = bool(self._table.of_container(container_id))
+        if await self._unplug(container_id):
             await self._firewall.apply()
-        if endpoints:
+        if named:
             await self._dns.apply()
 
     async def connect(self, container_id: str, name: str, attachment: containers.Attachment) -> str:
@@ -135,7 +134,7 @@ class Networks:
     async def restore(self, live: Collection[str]) -> None:
         """Make the host agree with the records: what belongs to no live container goes, all else is there and whole."""
         for container_id in (self._table.containers() | self._namespaces()) - set(live):
-            await self.detach(container_id)
+            await self._unplug(container_id)
         strangers = [name for name in await self._threads.run(self._present) if name not in self._expected()]
         await self._threads.run(lambda: links.delete(strangers))
         for record in self._table.networks():
@@ -173,6 +172,19 @@ class Networks:
                 links.plug_into(record.bridge, veths)
 
         await self._threads.run(ensure)
+
+    async def _unplug(self, container_id: str) -> bool:
+        """Take a container's cables, namespace and leases away; True where it had published ports."""
+        endpoints = self._table.of_container(container_id)
+        path = self.namespace(container_id)
+        if endpoints or path.exists():
+            veths = [self._veth(one) for one in endpoints]
+            await self._threads.run(lambda: links.unplug(self._kernel, path, veths))
+        _DETACH.hit()
+        for endpoint in endpoints:
+            self._table.delete_endpoint(container_id, endpoint.network)
+        self._claims.release(container_id)
+        return self._table.delete_publication(container_id)
 
     async def _publish(self) -> None:
         if not self._table.networks():

@@ -97,11 +97,11 @@ def ending(bundle: pathlib.Path, container_id: str) -> Ending:
 
 
 def _command(request: Launch) -> list[str]:
-    bundle = str(request.bundle)
+    bundle, program = str(request.bundle), request.runtime.program
+    words = [*program.prefix, str(program.path), "--root", str(request.runtime.state)]
     return [
         *(str(request.program), "--api-version", "1", "--cid", request.container_id, "--cuuid", request.container_id),
-        *("--name", request.name, "--runtime", str(request.runtime.program)),
-        *("--runtime-arg=--root", f"--runtime-arg={request.runtime.state}"),
+        *("--name", request.name, "--runtime", words[0], *(f"--runtime-arg={word}" for word in words[1:])),
         *("--bundle", bundle, "--container-pidfile", f"{bundle}/pid", "--conmon-pidfile", f"{bundle}/conmon.pid"),
         *("--exit-dir", bundle, "--persist-dir", bundle, "--full-attach", "--no-sync-log", "--log-level", "error"),
         *("--log-path", f"k8s-file:{request.log}", "--log-size-max", str(request.log_limit)),

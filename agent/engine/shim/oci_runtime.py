@@ -1,7 +1,6 @@
 """The OCI runtime (``runc``, ``crun``) by its command line, as in the runtime specification's and runc's manuals."""
 
 import dataclasses
-import json
 import os
 import pathlib
 
@@ -18,10 +17,19 @@ def environment() -> dict[str, str]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Program:
+    """An OCI runtime that is installed here."""
+
+    path: pathlib.Path
+    prefix: tuple[str, ...] = ()
+    """The words that have to stand before it where it creates a container; the other commands need none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class OciRuntime:
     """One program with its state directory."""
 
-    program: pathlib.Path
+    program: Program
     state: pathlib.Path
 
     async def start(self, container_id: str) -> None:
@@ -36,24 +44,17 @@ class OciRuntime:
             return
         (await self._run("delete", "--force", container_id)).check()
 
-    async def update(self, container_id: str, resources: dict[str, object]) -> None:
-        """Change the limits of a running container; ``resources`` as ``linux.resources`` of the specification."""
-        completed = await self._run("update", "--resources", "-", container_id, stdin=json.dumps(resources).encode())
-        if completed.returncode:
-            said = completed.stderr.decode(errors="replace").strip()
-            raise errors.Conflict(f"the limits of {container_id} cannot be changed: {said}", reason="UpdateFailed")
-
     def exec_command(self, container_id: str, options: list[str], command: tuple[str, ...]) -> list[str]:
         """Give the command line that runs one more program in a container."""
-        return [str(self.program), "--root", str(self.state), "exec", *options, container_id, *command]
+        return [str(self.program.path), "--root", str(self.state), "exec", *options, container_id, *command]
 
     def known(self) -> set[str]:
         """Give the ids that have state, whatever became of their containers."""
-        return {entry.name for entry in self.state.iterdir()} if self.state.is_dir() else set()
+        return {entry.name for entry in self.state.iterdir() if entry.name[0] != "."} if self.state.is_dir() else set()
 
-    async def _run(self, verb: str, *words: str, stdin: bytes = b"") -> processes.Completed:
-        argv = [str(self.program), "--root", str(self.state), verb, *words]
-        return await processes.run(argv, processes.Options(stdin=stdin, env=environment()))
+    async def _run(self, verb: str, *words: str) -> processes.Completed:
+        argv = [str(self.program.path), "--root", str(self.state), verb, *words]
+        return await processes.run(argv, processes.Options(env=environment()))
 
 
 def start_failure(said: str) -> errors.EngineError:
