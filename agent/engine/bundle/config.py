@@ -36,11 +36,14 @@ class Bundle:
     user: users.User
     mounts: tuple[BundleMount, ...]
     cgroup: str
+    filter_ahead: bool
+    """The OCI runtime takes a compiled seccomp filter."""
 
 
 def build(bundle: Bundle) -> dict[str, Any]:
     """Give the configuration. Raises ``errors.Refused`` where there is nothing to run."""
     allowed = confinement.capabilities(bundle.spec.confinement)
+    confined = seccomp.confined(allowed, ahead=bundle.filter_ahead) if bundle.spec.confinement.seccomp else None
     return {
         "ociVersion": "1.0.2",
         "process": _process(bundle, allowed),
@@ -53,8 +56,9 @@ def build(bundle: Bundle) -> dict[str, Any]:
             "resources": {"devices": confinement.device_rules(), **limits.resources(bundle.spec.limits)},
             "maskedPaths": list(confinement.MASKED_PATHS),
             "readonlyPaths": list(confinement.READONLY_PATHS),
-            **({"seccomp": seccomp.filter_for(allowed)} if bundle.spec.confinement.seccomp else {}),
+            **({"seccomp": confined.section} if confined else {}),
         },
+        "annotations": dict(confined.annotations) if confined else {},
     }
 
 

@@ -4,6 +4,8 @@ A profile's entries are conditional on architectures and on capabilities that th
 not do by capability, it may not even ask the kernel for.
 """
 
+import base64
+import dataclasses
 import functools
 import json
 import pathlib
@@ -12,7 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.engine import errors
+from agent.engine.bundle import filter as filters
 
+AHEAD = "run.oci.seccomp_bpf_data"
+"""crun's annotation with a compiled filter, see crun(1)."""
 PROFILE = pathlib.Path("/usr/share/containers/seccomp.json")
 _X32 = "SCMP_ARCH_X32"
 """An ABI that distributions' kernels have switched off. Its filter would cost each start a sixth of its CPU time, for
@@ -27,22 +32,59 @@ _ARCHITECTURES = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a configuration says of seccomp."""
+
+    section: Mapping[str, Any]
+    """``linux.seccomp``."""
+    annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def confined(capabilities: tuple[str, ...], *, ahead: bool) -> Confinement:
+    """Confine a container with these capabilities. Raises ``errors.Refused`` without a profile.
+
+    ``ahead``: the OCI runtime takes a compiled filter, as crun does in an annotation. The section beside it then
+    forbids everything, so that a runtime that should not know the annotation after all can start nothing.
+    """
+    data = _compiled(_profile_version(), capabilities, platform.machine()) if ahead else None
+    if data is None:
+        return Confinement(filter_for(capabilities))
+    return Confinement({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}, {AHEAD: data})
+
+
 def filter_for(capabilities: tuple[str, ...]) -> dict[str, Any]:
-    """Give ``linux.seccomp`` for a container with these capabilities. Raises ``errors.Refused`` without a profile."""
+    """Give the whole of ``linux.seccomp`` for these capabilities. Raises ``errors.Refused`` without a profile."""
+    return _cached(_profile_version(), capabilities, platform.machine())
+
+
+def encoded(section: Mapping[str, Any]) -> str:
+    """Give a compiled filter as crun's annotation has it. Raises ``filter.Uncompilable``."""
+    return base64.b64encode(filters.compiled(section)).decode()
+
+
+def _profile_version() -> int:
     try:
-        changed = PROFILE.stat().st_mtime_ns
+        return PROFILE.stat().st_mtime_ns
     except FileNotFoundError as error:
         raise errors.Refused(
             f"the seccomp profile {PROFILE} is missing",
             hint="apt-get install golang-github-containers-common",
             reason="NoSeccompProfile",
         ) from error
-    return _cached(changed, capabilities, platform.machine())
 
 
 @functools.lru_cache(maxsize=64)
 def _cached(_changed: int, capabilities: tuple[str, ...], machine: str) -> dict[str, Any]:
     return translate(json.loads(PROFILE.read_bytes()), frozenset(capabilities), machine)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(changed: int, capabilities: tuple[str, ...], machine: str) -> str | None:
+    try:
+        return encoded(_cached(changed, capabilities, machine))
+    except filters.Uncompilable:
+        return None
 
 
 def translate(profile: Mapping[str, Any], capabilities: frozenset[str], machine: str) -> dict[str, Any]:

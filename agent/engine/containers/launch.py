@@ -117,6 +117,7 @@ class Launcher:
             user=users.resolve(self.rooms.kernel, rootfs, record.spec.process.user or record.image_config.user),
             mounts=self._mounts(record, files.write(bundle, _identity(record, sandbox))),
             cgroup=f"/{self.rooms.where.cgroup}/{record.id}",
+            filter_ahead=self.rooms.runtime.program.takes_filter,
         )
         (bundle / "config.json").write_text(json.dumps(config.build(told)))
         return bundle

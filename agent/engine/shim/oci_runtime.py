@@ -23,6 +23,8 @@ class Program:
     path: pathlib.Path
     prefix: tuple[str, ...] = ()
     """The words that have to stand before it where it creates a container; the other commands need none."""
+    takes_filter: bool = False
+    """It takes a seccomp filter that is compiled already."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
