@@ -7,12 +7,10 @@ import pathlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 
-import structlog
-
 from agent import errors, service, settings
 from agent.converge import intake, journal, loop, once, reconcile, signals
 from agent.engine import layout
-from agent.kit import clock, locks
+from agent.kit import clock, lean, locks
 from agent.model import ledger, policy, state
 from agent.observe import snapshot
 from agent.plan import plan, planner
@@ -128,7 +126,10 @@ async def run(chosen: settings.Settings, text: str) -> None:
 
     Raises the runtime's errors, ``JournalUnavailable`` and ``CannotListen``, all of them before anything is changed.
     """
-    from agent.telemetry import exporter, logging, narrator, server, tally
+    with lean.without("rich"):
+        import structlog
+
+        from agent.telemetry import exporter, logging, narrator, server, tally
 
     logging.configure(chosen.log.format, chosen.log.level)
     counts, story = tally.Tally(), narrator.Narrator()
@@ -146,6 +147,7 @@ async def run(chosen: settings.Settings, text: str) -> None:
             scrapes = exporter.Exporter(counts, parts.runtime, parts.time)
             address = (chosen.listen.host, chosen.listen.port)
             port = (await stack.enter_async_context(server.Server(address, scrapes, going.alive, going.ready))).port
+        lean.settle()
         log = structlog.get_logger()
         log.info(
             "the agent runs", source=source.name, runtime=parts.runtime.features.name, root=str(chosen.root), port=port

@@ -8,14 +8,15 @@ never taken for the whole.
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import pathlib
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from agent.sources import api, debounce, tree, watch
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,11 +87,9 @@ class DirectorySource:
         try:
             await asyncio.to_thread(how)
         except OSError as error:
-            structlog.get_logger().warning(
-                "source_not_watched",
-                source=self._shown,
-                error=str(error),
-                hint=f"changes are found every {self._rhythm.rescan:g} s; raise fs.inotify.max_user_watches",
+            _log.warning(
+                "%s is not watched (%s): changes are found every %g s; raise fs.inotify.max_user_watches",
+                *(self._shown, error, self._rhythm.rescan),
             )
 
     def _unfinished(self, entry: tree.Entry) -> tuple[api.SourceFile, ...] | None:
