@@ -22,10 +22,10 @@ def measure(work: pathlib.Path, rounds: int) -> list[figures.Figure]:
             begun = workload.cpu_seconds(agent.pid)
             time.sleep(REST)
             rest.append((workload.cpu_seconds(agent.pid) - begun) / REST * 100)
-            memory.append(workload.resident(agent.pid) / 1e6)
+            memory.append(workload.resident(agent.pid))
             latency.append(statistics.median(_latencies(agent)) * 1000)
     return [
-        figures.Figure(f"agent's memory with {CONTAINERS} containers", "MB", tuple(memory), reach="< 80 MB"),
+        figures.Figure(f"agent's memory with {CONTAINERS} containers", "MiB", tuple(memory), reach="< 80 MB"),
         figures.Figure(f"agent's CPU at rest with {CONTAINERS} containers", "%", tuple(rest), reach="< 0.5 %"),
         figures.Figure("change to running container, cached image", "ms", tuple(latency), reach="< 200 ms"),
     ]

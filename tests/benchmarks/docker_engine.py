@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ class Docker:
     socket: pathlib.Path
     pid: int
     work: pathlib.Path
+    run_folder: pathlib.Path
 
     def run(self, count: int) -> float:
         """Start containers by ``docker run -d``, eight at a time; seconds until the last one runs."""
@@ -55,10 +57,9 @@ class Docker:
         self._compose(file, "down", "-t", "0")
         return seconds[0], seconds[1]
 
-    def shim_memory(self) -> float:
-        """Give the resident memory a container costs beside its own program: its containerd-shim's, in MB."""
-        sizes = [workload.resident(pid) for pid in workload.processes("containerd-shim")]
-        return sum(sizes) / len(sizes) / 1e6 if sizes else 0.0
+    def monitors(self) -> list[int]:
+        """Give the pids of what a container costs beside its own program: its containerd-shim."""
+        return workload.processes("containerd-shim", self.run_folder)
 
     def _docker(self, *words: str) -> str:
         return subprocess.run(
@@ -76,14 +77,15 @@ def running(work: pathlib.Path) -> Iterator[Docker]:
     work.mkdir(parents=True)
     socket = work / "docker.sock"
     log = (work / "dockerd.log").open("wb")
-    command = ["dockerd", "--data-root", str(work / "data"), "--exec-root", str(work / "exec")]
+    run_folder = workload.volatile() / f"{work.parent.name}-docker"
+    command = ["dockerd", "--data-root", str(work / "data"), "--exec-root", str(run_folder)]
     command += ["--pidfile", str(work / "pid"), "-H", f"unix://{socket}", "--storage-driver", "overlay2"]
     daemon = subprocess.Popen(
         ["unshare", "--net", "--mount", "sh", "-c", 'ip link set lo up; exec "$@"', "dockerd", *command],
         stdout=log,
         stderr=log,
     )
-    docker = Docker(socket, daemon.pid, work)
+    docker = Docker(socket, daemon.pid, work, run_folder)
     try:
         _await(docker, daemon, work / "dockerd.log")
         archive = images.docker_archive(work)
@@ -96,6 +98,7 @@ def running(work: pathlib.Path) -> Iterator[Docker]:
         daemon.terminate()
         daemon.wait(_PATIENCE)
         log.close()
+        shutil.rmtree(run_folder, ignore_errors=True)
 
 
 def _await(docker: Docker, daemon: "subprocess.Popen[bytes]", log: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +28,7 @@ class Agent:
     root: pathlib.Path
     pid: int
     port: int
-    archive: pathlib.Path
+    run: pathlib.Path
     records: sqlite3.Connection
     """Kept open: opening it at each look would take CPU from what is measured."""
 
@@ -41,14 +42,18 @@ class Agent:
         """Count the containers that run, by the engine's own records."""
         return self._count('SELECT count(*) FROM containers WHERE body LIKE \'%"phase":"running"%\'')
 
-    def containers(self) -> int:
-        """Count all containers."""
-        return self._count("SELECT count(*) FROM containers")
+    def images(self) -> int:
+        """Count the images."""
+        return self._count("SELECT count(*) FROM images")
+
+    def monitors(self) -> list[int]:
+        """Give the pids of the containers' monitors."""
+        return workload.processes("conmon", self.run)
 
     def up(self, count: int) -> float:
         """Drop so many containers and give the seconds until all of them run."""
         begun = time.perf_counter()
-        self.drop("bench.yaml", workload.manifests(count, self.archive))
+        self.drop("bench.yaml", workload.manifests(count))
         wait(lambda: self.running() == count, f"{count} running containers")
         return time.perf_counter() - begun
 
@@ -74,11 +79,11 @@ class Side:
     def turn(self) -> Iterator[Agent]:
         """Start an agent that has the image, and remove it with all that it made."""
         home = self.work / "trimtab"
+        run = workload.volatile() / self.work.name
         shutil.rmtree(home, ignore_errors=True)
         (home / "source").mkdir(parents=True)
-        archive = images.oci_archive(self.work)
-        port = 19469
-        flags = ["--root", str(home / "root"), "--run-dir", str(home / "run")]
+        port = _free_port()
+        flags = ["--root", str(home / "root"), "--run-dir", str(run)]
         command = [sys.executable, "-m", "agent", *flags]
         with (home / "agent.log").open("wb") as log:
             process = subprocess.Popen(
@@ -88,14 +93,21 @@ class Side:
         try:
             wait(lambda: records.exists() and records.stat().st_size > 0, "the agent")
             with contextlib.closing(sqlite3.connect(f"file:{records}?mode=ro", uri=True)) as connection:
-                agent = Agent(home / "source", home / "root", process.pid, port, archive, connection)
-                wait(lambda: agent.containers() == 0, "the agent")
-                agent.up(1)
+                agent = Agent(home / "source", home / "root", process.pid, port, run, connection)
+                agent.drop("image.yaml", workload.image(images.oci_archive(self.work)))
+                wait(lambda: agent.images() == 1, "the image")
                 yield agent
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(_PATIENCE)
             subprocess.run([*command, "delete", str(home / "source")], check=True, capture_output=True)
+            shutil.rmtree(run)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:

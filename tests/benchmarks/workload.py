@@ -6,14 +6,18 @@ COMMAND = ("/bin/sleep", "100000")
 WORDS = ", ".join(f'"{word}"' for word in COMMAND)
 
 
-def manifests(count: int, archive: pathlib.Path, *, prefix: str = "c") -> str:
-    """Give the manifests: an image, a network, and so many containers."""
-    documents = [
-        f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: bench}}\nspec: {{archive: {{path: {archive}}}}}\n",
-        "apiVersion: trimtab.dev/v1\nkind: Network\nmetadata: {name: bench}\nspec: {driver: bridge}\n",
-    ]
+def image(archive: pathlib.Path) -> str:
+    """Give the image's manifest."""
+    return (
+        f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: bench}}\nspec: {{archive: {{path: {archive}}}}}\n"
+    )
+
+
+def manifests(count: int) -> str:
+    """Give the manifests of a network and so many containers."""
+    documents = ["apiVersion: trimtab.dev/v1\nkind: Network\nmetadata: {name: bench}\nspec: {driver: bridge}\n"]
     documents += [
-        f"apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {{name: {prefix}{number}}}\n"
+        f"apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {{name: c{number}}}\n"
         f"spec:\n  image: {{name: bench}}\n  command: [{WORDS}]\n  networks: [bench]\n"
         "  stop: {gracePeriod: 0s}\n"
         for number in range(count)
@@ -29,24 +33,37 @@ def compose(count: int, image: str) -> str:
     return f'version: "3"\nservices:\n{services}networks:\n  bench: {{}}\n'
 
 
-def processes(name: str) -> list[int]:
-    """Give the pids of all processes whose command's name begins so."""
+def volatile() -> pathlib.Path:
+    """Give where both sides keep their run directories: in memory, as /run is on every host with systemd."""
+    return pathlib.Path("/dev/shm")
+
+
+def processes(name: str, folder: pathlib.Path) -> list[int]:
+    """Give the pids of all processes of a name that were told something below a folder: those of one side."""
     found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if path.read_text().strip().startswith(name[:15]):
-                found.append(int(path.parent.name))
+            named = (path / "comm").read_text().strip().startswith(name[:15])
+            if named and str(folder) in (path / "cmdline").read_bytes().decode(errors="replace"):
+                found.append(int(path.name))
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
 
 
-def resident(pid: int) -> int:
-    """Give a process's resident memory in bytes."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def resident(pid: int) -> float:
+    """Give a process's resident memory in MiB."""
+    return _memory(pid, "Rss:")
+
+
+def proportional(pid: int) -> float:
+    """Give a process's memory in MiB, pages that it shares with others divided among them."""
+    return _memory(pid, "Pss:")
+
+
+def _memory(pid: int, field: str) -> float:
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def cpu_seconds(pid: int) -> float:
