@@ -12,7 +12,8 @@ help: ## Show what there is
 
 run: build/quickstart-image.tar ## Install what is missing and run the agent on manifests/quickstart
 	@echo "==> Running the agent on $(QUICKSTART); Ctrl-C ends it"
-	@$(AS_ROOT) $(TRIMTAB) $(STATE) run $(QUICKSTART) || [ $$? = 130 ]
+	@trap : INT; $(AS_ROOT) $(TRIMTAB) $(STATE) run $(QUICKSTART); code=$$?; \
+	case $$code in 0|130) echo "==> Here, that is: make down" ;; *) exit $$code ;; esac
 
 down: ## Remove what `make run` has started
 	@$(AS_ROOT) $(TRIMTAB) $(STATE) delete $(QUICKSTART)

@@ -42,7 +42,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 if [ "$(cat .venv/.trimtab-installed 2>/dev/null)" != "$wanted" ]; then
     echo "==> Installing Python packages into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extra"
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable ".$extra"
     echo "$wanted" >.venv/.trimtab-installed
 else
     echo "==> Python packages: all there"

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 
 from agent.converge import wish as wishes
-from agent.model import container, state
+from agent.model import container, health, state
 from agent.model.conditions import ConditionStatus
 from agent.model.key import Kind, ObjectKey, ownership_of
 from agent.plan import actions, plan
@@ -133,14 +133,17 @@ class Judge:
         if declared.startup is None and declared.readiness is None and declared.liveness is None:
             return Verdict(TRUE, FALSE, FALSE, "Running", "running", age)
         seen = self._health.get(found.id)
-        if seen is not None and not seen.alive:
-            return Verdict(FALSE, TRUE, FALSE, "Unhealthy", seen.message, f"{age}, unhealthy")
-        if seen is None or not seen.started:
-            message = seen.message if seen is not None and seen.message else "its probes have not succeeded yet"
-            return Verdict(FALSE, TRUE, FALSE, "Starting", message, f"{age}, starting")
-        if not seen.ready:
-            return Verdict(FALSE, FALSE, FALSE, "Unready", seen.message, f"{age}, not ready")
-        return Verdict(TRUE, FALSE, FALSE, "Healthy", "running, and its probes succeed", f"{age}, healthy")
+        said = seen.message if seen is not None else ""
+        match seen.health if seen is not None else health.Health.STARTING:
+            case health.Health.UNHEALTHY:
+                return Verdict(FALSE, TRUE, FALSE, "Unhealthy", said, f"{age}, unhealthy")
+            case health.Health.STARTING:
+                message = said or "its probes have not succeeded yet"
+                return Verdict(FALSE, TRUE, FALSE, "Starting", message, f"{age}, starting")
+            case health.Health.UNREADY:
+                return Verdict(FALSE, FALSE, FALSE, "Unready", said, f"{age}, not ready")
+            case health.Health.HEALTHY:
+                return Verdict(TRUE, FALSE, FALSE, "Healthy", "running, and its probes succeed", f"{age}, healthy")
 
 
 def duration(seconds: float) -> str:

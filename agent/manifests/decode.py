@@ -105,7 +105,7 @@ class _Budget:
         if self.left < 0:
             raise _Bad(_place(node), "aliases make this file too large", "write it out, or split it")
         if depth > _DEEPEST:
-            raise _Bad(_place(node), f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
+            raise _too_deep(_place(node))
 
 
 def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
@@ -140,13 +140,22 @@ def _refuse_depth(text: str) -> None:
     if deepest <= _DEEPEST and not _DEEP_BLOCK.search(text):
         return
     depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _DEEPEST:
-            raise _Bad(_marked(event.start_mark), f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _DEEPEST:
+                raise _too_deep(_marked(event.start_mark))
+    except yaml.MarkedYAMLError as error:
+        if "nesting" in str(error.problem):  # libyaml has a limit of its own, and looks far ahead
+            raise _too_deep(_marked(error.problem_mark)) from None
+        raise
+
+
+def _too_deep(place: Place) -> _Bad:
+    return _Bad(place, f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
 
 
 def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:

@@ -1,6 +1,7 @@
 """Probes, and what they have found out."""
 
 import dataclasses
+import enum
 from typing import Literal
 
 
@@ -55,6 +56,17 @@ class HealthConfig:
     liveness: Probe | None
 
 
+class Health(enum.StrEnum):
+    """What all probes of a container come to; a metric's label."""
+
+    HEALTHY = "healthy"
+    STARTING = "starting"
+    """Its probes have neither succeeded nor said anything against it yet."""
+    UNREADY = "unready"
+    UNHEALTHY = "unhealthy"
+    """A liveness or startup probe has failed for good: it is to be restarted."""
+
+
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
 class ObservedHealth:
     """What the probes say of one run of one container."""
@@ -70,3 +82,12 @@ class ObservedHealth:
     """The last failing probe's own words; empty when all is well."""
     failed_at: float | None
     """When ``alive`` became false."""
+
+    @property
+    def health(self) -> Health:
+        """Sum it up."""
+        if not self.alive:
+            return Health.UNHEALTHY
+        if not self.started or not (self.ready or self.message):
+            return Health.STARTING
+        return Health.HEALTHY if self.ready else Health.UNREADY

@@ -122,7 +122,7 @@ class Prober:
         _, before = self._runs[subject.container_id]
         after = before.after(kind, success=not message, message=message, now=self._clock.now())
         self._runs[subject.container_id] = (subject, after)
-        if (before.started, before.ready, before.alive) != (after.started, after.ready, after.alive):
+        if _told(before) != _told(after):
             self._start(subject)
             self._on_change()
 
@@ -154,6 +154,11 @@ class Prober:
 
 
 _NO_PROBES = healths.HealthConfig(None, None, None)
+
+
+def _told(run: thresholds.Run) -> tuple[bool, ...]:
+    """Give what an object's conditions depend on: that it fails is told at once, how each time is not."""
+    return run.started, run.ready, run.alive, bool(run.message)
 
 
 def _address(one: container.ObservedContainer) -> str:

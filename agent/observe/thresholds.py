@@ -14,10 +14,12 @@ class Count:
 
     successes: int = 0
     failures: int = 0
+    message: str = ""
+    """What the last result said, if it was a failure."""
 
-    def after(self, success: bool) -> "Count":  # noqa: FBT001 - the one thing there is to say
-        """Count one more result."""
-        return Count(self.successes + 1, 0) if success else Count(0, self.failures + 1)
+    def after(self, failure: str | None) -> "Count":
+        """Count one more result: a failure's words, or ``None``."""
+        return Count(self.successes + 1, 0) if failure is None else Count(0, self.failures + 1, failure)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,13 +30,18 @@ class Run:
     started: bool
     ready: bool
     failed_at: float | None = None
-    message: str = ""
     counts: tuple[tuple[str, Count], ...] = ()
 
     @property
     def alive(self) -> bool:
         """False for good once a startup or liveness probe has failed often enough: only a new run mends that."""
         return self.failed_at is None
+
+    @property
+    def message(self) -> str:
+        """The words of a probe that fails now; empty where none does. What a restart follows from comes first."""
+        said = {kind: count.message for kind, count in self.counts if count.failures}
+        return next((f"{kind}: {said[kind]}" for kind in ("startup", "liveness", "readiness") if kind in said), "")
 
     def active(self) -> tuple[Kind, ...]:
         """Give the probes that run now: the startup probe alone until it has succeeded."""
@@ -48,9 +55,8 @@ class Run:
         probe = probe_of(self.config, kind)
         if probe is None or kind not in self.active():
             return self
-        count = dict(self.counts).get(kind, Count()).after(success)
-        counts = tuple(sorted({**dict(self.counts), kind: count}.items()))
-        taken = dataclasses.replace(self, counts=counts, message="" if success else f"{kind}: {message}")
+        count = dict(self.counts).get(kind, Count()).after(None if success else message)
+        taken = dataclasses.replace(self, counts=tuple(sorted({**dict(self.counts), kind: count}.items())))
         if count.successes >= probe.success_threshold:
             return _succeeded(taken, kind)
         if count.failures >= probe.failure_threshold:

@@ -97,8 +97,8 @@ class Narrator:
                     )
                 self._failing = str(signal.error)
             case signals.RevisionApplied(revision, duration):
-                seconds = None if duration is None else round(duration, 3)
-                self._log.info("everything is as declared", revision=revision, seconds=seconds)
+                took = {} if duration is None else {"seconds": round(duration, 3)}
+                self._log.info("everything is as declared", revision=revision, **took)
 
     def _take_statuses(self, statuses: tuple[conditions.ObjectStatus, ...]) -> None:
         """Tell once when an object waits or is not well, and when it is again."""

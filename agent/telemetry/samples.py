@@ -16,7 +16,6 @@ Usage = Mapping[str, api.ContainerStats]
 """What each running container uses, by id."""
 
 _STATES = ("missing", *(state.value for state in container.ContainerState))
-_HEALTH = ("healthy", "starting", "unready", "unhealthy")
 
 
 def everything(known: tally.Tally, usage: Usage, runtime: str, now: float) -> Iterator[Sample]:
@@ -77,21 +76,11 @@ def _containers(known: tally.Tally) -> Iterator[Sample]:
         if found.started_at is not None:
             yield "trimtab_container_start_time_seconds", (name,), found.started_at
         if found.state is container.ContainerState.RUNNING:
-            now = _health_of(probed.get(found.id))
-            for value in _HEALTH:
-                yield "trimtab_container_health", (name, value), float(value == now)
+            now = probed[found.id].health if found.id in probed else health.Health.HEALTHY
+            for value in health.Health:
+                yield "trimtab_container_health", (name, value.value), float(value is now)
     for name, code in known.exit_codes.items():
         yield "trimtab_container_last_exit_code", (name,), code
-
-
-def _health_of(seen: health.ObservedHealth | None) -> str:
-    if seen is None:
-        return "healthy"
-    if not seen.alive:
-        return "unhealthy"
-    if not seen.started:
-        return "starting"
-    return "healthy" if seen.ready else "unready"
 
 
 def _loop(known: tally.Tally, now: float) -> Iterator[Sample]:

@@ -61,7 +61,11 @@ def test_report__running_without_probes__is_ready() -> None:
     [
         ((), "False/True/False Starting: running 50s, starting"),
         ((probed(started=False, ready=False, alive=True),), "False/True/False Starting: running 50s, starting"),
-        ((probed(started=True, ready=False, alive=True),), "False/False/False Unready: running 50s, not ready"),
+        ((probed(started=True, ready=False, alive=True),), "False/True/False Starting: running 50s, starting"),
+        (
+            (probed(started=True, ready=False, alive=True, message="readiness: refused"),),
+            "False/False/False Unready: running 50s, not ready",
+        ),
         ((probed(started=True, ready=True, alive=True),), "True/False/False Healthy: running 50s, healthy"),
     ],
 )

@@ -89,7 +89,8 @@ async def test_scrape__container_runs__tells_its_state_and_conditions(known: con
     [
         (health.ObservedHealth("id-web", True, True, True, "", None), "healthy"),
         (health.ObservedHealth("id-web", False, False, True, "", None), "starting"),
-        (health.ObservedHealth("id-web", True, False, True, "", None), "unready"),
+        (health.ObservedHealth("id-web", True, False, True, "", None), "starting"),
+        (health.ObservedHealth("id-web", True, False, True, "readiness: refused", None), "unready"),
         (health.ObservedHealth("id-web", True, False, False, "", 1.0), "unhealthy"),
     ],
 )
