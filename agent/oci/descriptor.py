@@ -5,6 +5,9 @@ import dataclasses
 from agent.oci import digest, document
 from agent.oci import platform as platforms
 
+_LARGEST = 1 << 50
+"""Bytes, a pebibyte: what sums up to less than 64 bits, however many there are, and is more than any disk."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Descriptor:
@@ -34,10 +37,17 @@ def read(node: document.Node) -> Descriptor:
     return Descriptor(
         media_type=node.text("mediaType", default=""),
         digest=text,
-        size=node.number("size"),
+        size=_size(node),
         platform=_platform(node),
         annotations=node.mapping("annotations"),
     )
+
+
+def _size(node: document.Node) -> int:
+    size = node.number("size")
+    if size > _LARGEST:
+        raise document.Malformed(f"{node.place}.size is more than {_LARGEST}")
+    return size
 
 
 def _platform(node: document.Node) -> platforms.Platform | None:

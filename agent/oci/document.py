@@ -2,9 +2,14 @@
 
 import dataclasses
 import json
+import re
+from typing import TypeGuard
 
 _LARGEST = 4 * 1024 * 1024
 """Bytes: what registries accept as a manifest (distribution specification, "Pushing Manifests")."""
+
+_UNSOUND = re.compile("[\0\ud800-\udfff]")
+"""What no path, argument or variable can have, and what cannot be written anywhere as UTF-8."""
 
 
 class Malformed(ValueError):
@@ -23,7 +28,7 @@ class Node:
         value = self.members.get(name)
         if value is None and default is not None:
             return default
-        if not isinstance(value, str):
+        if not _is_text(value):
             raise Malformed(f"{self.place}.{name} must be a string")
         return value
 
@@ -45,16 +50,25 @@ class Node:
     def texts(self, name: str) -> tuple[str, ...]:
         """Give a list of strings; one that is absent or null is empty."""
         items = self._list(name)
-        if not all(isinstance(item, str) for item in items):
+        found = tuple(item for item in items if _is_text(item))
+        if len(found) != len(items):
             raise Malformed(f"{self.place}.{name} must be a list of strings")
-        return tuple(str(item) for item in items)
+        return found
 
     def mapping(self, name: str) -> tuple[tuple[str, str], ...]:
         """Give an object of strings as sorted pairs; one that is absent or null is empty."""
         members = self.child(name).members
-        if not all(isinstance(value, str) for value in members.values()):
+        found = [(key, value) for key, value in members.items() if _is_text(key) and _is_text(value)]
+        if len(found) != len(members):
             raise Malformed(f"{self.place}.{name} must map strings to strings")
-        return tuple(sorted((key, str(value)) for key, value in members.items()))
+        return tuple(sorted(found))
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Give the sorted names of an object's members; one that is absent or null has none."""
+        members = self.child(name).members
+        if not all(map(_is_text, members)):
+            raise Malformed(f"{self.place}.{name} must have sound names")
+        return tuple(sorted(members))
 
     def _list(self, name: str) -> list[object]:
         value = self.members.get(name)
@@ -70,7 +84,7 @@ def parse(data: bytes, place: str) -> Node:
     if len(data) > _LARGEST:
         raise Malformed(f"{place} is larger than {_LARGEST} bytes")
     try:
-        return node(place, json.loads(data))
+        return node(place, json.loads(data.decode()))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"{place} is not a JSON object: {error}") from error
 
@@ -80,3 +94,7 @@ def node(place: str, value: object) -> Node:
     if not isinstance(value, dict):
         raise Malformed(f"{place} must be an object")
     return Node(place, value)
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and not _UNSOUND.search(value)

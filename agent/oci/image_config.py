@@ -45,7 +45,7 @@ def parse(data: bytes) -> ImageConfig:
         user=run.text("User", default=""),
         stop_signal=run.text("StopSignal", default=""),
         labels=run.mapping("Labels"),
-        volumes=tuple(sorted(run.child("Volumes").members)),
+        volumes=run.names("Volumes"),
         diff_ids=diff_ids,
     )
 

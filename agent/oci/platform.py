@@ -13,8 +13,14 @@ _MACHINES = {
     "ppc64le": ("ppc64le", ""),
     "s390x": ("s390x", ""),
 }
-_COMPATIBLE = {("arm64", "v8"): ("", "v8"), ("arm", "v7"): ("v7", "v6", "v5", ""), ("arm", "v6"): ("v6", "v5", "")}
-"""Variants that a machine can run, the best first."""
+_COMPATIBLE = {
+    ("arm64", ""): ("", "v8"),
+    ("arm64", "v8"): ("", "v8"),
+    ("arm", ""): ("v7", "", "v6", "v5"),
+    ("arm", "v7"): ("v7", "v6", "v5", ""),
+    ("arm", "v6"): ("v6", "v5", ""),
+}
+"""Variants that a machine can run, the best first. Without one, ``arm64`` means v8 and ``arm`` v7, as everywhere."""
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)

@@ -4,6 +4,7 @@ The grammar is that of the distribution project's ``reference`` package, with Do
 """
 
 import dataclasses
+import ipaddress
 import re
 
 from agent.oci import digest
@@ -11,7 +12,9 @@ from agent.oci import digest
 DEFAULT_REGISTRY = "docker.io"
 _OFFICIAL = "library/"
 _LONGEST_NAME = 255
-_REGISTRY = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[([0-9a-fA-F:.]+)\])(?::([0-9]{{1,5}}))?")
+_LARGEST_PORT = 65535
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
@@ -48,7 +51,7 @@ def parse(text: str) -> Reference:
         raise InvalidReference(f"{text[:200]!r} ends with @: a digest is missing")
     name, tag = _split_tag(name)
     registry, repository = _split_registry(name)
-    if not _REGISTRY.fullmatch(registry):
+    if not _is_registry(registry):
         raise InvalidReference(f"{registry[:100]!r} is no name of a registry")
     if not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST_NAME:
         raise InvalidReference(
@@ -59,6 +62,18 @@ def parse(text: str) -> Reference:
     if tag is None and not pinned:
         tag = "latest"
     return Reference(registry, repository, tag, pinned or None)
+
+
+def _is_registry(text: str) -> bool:
+    """Tell whether a text is a host, by name or address, and perhaps a port: something that can be asked at all."""
+    match = _REGISTRY.fullmatch(text)
+    if match is None or len(text) > _LONGEST_NAME or int(match[2] or 0) > _LARGEST_PORT:
+        return False
+    try:
+        ipaddress.IPv6Address(match[1] or "::")
+    except ipaddress.AddressValueError:
+        return False
+    return True
 
 
 def _split_tag(name: str) -> tuple[str, str | None]:

@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s",]+))')
 _HUB_KEY = "https://index.docker.io/v1/"
 """What ``docker login`` calls Docker Hub, for reasons of history."""
 
@@ -16,8 +16,12 @@ _HUB_KEY = "https://index.docker.io/v1/"
 class Credentials:
     """A name and a password. Its text never shows them."""
 
-    user: str
+    user: str = dataclasses.field(repr=False)
     password: str = dataclasses.field(repr=False)
+
+    def basic(self) -> str:
+        """Give them as ``Authorization`` has them (RFC 7617, in UTF-8)."""
+        return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,11 +55,13 @@ def find(registry: str, path: pathlib.Path) -> Credentials | None:
 
 
 def challenge(header: str) -> Challenge | None:
-    """Read a ``WWW-Authenticate`` header; ``None`` for a scheme that nobody knows."""
-    scheme, _, rest = header.partition(" ")
-    parts = dict(_CHALLENGE.findall(rest))
+    """Read a ``WWW-Authenticate`` header, of several challenges in one the first; ``None`` for an unknown scheme."""
+    scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() not in {"basic", "bearer"}:
         return None
+    parts: dict[str, str] = {}
+    for name, quoted, plain in _PARAMETER.findall(rest):
+        parts.setdefault(name.lower(), quoted or plain)
     return Challenge(scheme.lower(), parts.get("realm", ""), parts.get("service", ""), parts.get("scope", ""))
 
 
@@ -64,4 +70,4 @@ def _decode(encoded: str) -> Credentials | None:
         user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except ValueError:
         return None
-    return Credentials(user, password) if colon else None
+    return Credentials(user, password.strip("\0")) if colon else None
