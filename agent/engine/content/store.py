@@ -11,7 +11,9 @@ import hashlib
 import os
 import pathlib
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator
+from typing import IO
 
 from agent.engine import errors, layout
 from agent.kit import atomicfile, canonical, failpoint
@@ -20,6 +22,8 @@ from agent.oci import descriptor, digest
 _INGEST = failpoint.register("content.ingest")
 _COMMIT = failpoint.register("content.commit")
 
+_SMALL = 4 * 1024 * 1024
+"""Bytes: what registries accept as a manifest."""
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -51,11 +55,15 @@ class ContentStore:
         return self.path(wanted).exists()
 
     def read(self, wanted: str) -> bytes:
-        """Read a small blob whole. Raises ``errors.NotFound``."""
+        """Read a small blob whole: a manifest or config. Raises ``errors.NotFound``, ``errors.Refused``."""
         try:
-            return self.path(wanted).read_bytes()
+            with self.path(wanted).open("rb") as file:
+                data = file.read(_SMALL + 1)
         except FileNotFoundError as error:
             raise errors.NotFound(f"content {wanted} is not in the store", reason="ContentMissing") from error
+        if len(data) > _SMALL:
+            raise errors.Refused(f"{wanted} is too large for what it should be", reason="ImageRefused")
+        return data
 
     @contextlib.contextmanager
     def ingest(self, expected: descriptor.Descriptor) -> Iterator["Ingest"]:
@@ -66,18 +74,24 @@ class ContentStore:
         temporary = self._ingest / secrets.token_hex(8)
         target = self.path(expected.digest)
         try:
-            with _full_disk_told(), temporary.open("xb") as file:
-                writer = Ingest(file.fileno(), expected)
-                yield writer
-                _INGEST.hit()
-                writer.verify()
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(target)
-            atomicfile.sync_directory(target.parent)
+            with _full_disk_told():
+                with temporary.open("xb") as file:
+                    writer = Ingest(file.fileno(), expected)
+                    yield writer
+                    _INGEST.hit()
+                    writer.verify()
+                    os.fsync(file.fileno())
+                temporary.rename(target)
+                atomicfile.sync_directory(target.parent)
             _COMMIT.hit()
         finally:
             temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[IO[bytes]]:
+        """Give a file without a name on the store's disk. Raises ``errors.Unavailable`` (``DiskFull``)."""
+        with _full_disk_told(), tempfile.TemporaryFile(dir=self._ingest) as file:
+            yield file
 
     def put(self, media_type: str, data: bytes) -> descriptor.Descriptor:
         """Keep bytes that we have, under their own digest."""

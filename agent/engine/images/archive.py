@@ -5,23 +5,25 @@ verified on its way into the store.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import io
+import os
 import pathlib
 import posixpath
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from typing import IO, Protocol
 
 from agent.engine import errors
 from agent.engine.content import store
-from agent.engine.layers import streams
+from agent.engine.layers import entries, streams
 from agent.kit import canonical
 from agent.oci import descriptor, digest, document, manifest, mediatypes
 
 _CHUNK = 1024 * 1024
 _LARGEST_DOCUMENT = 4 * 1024 * 1024
+_MOST_LAYERS = 500
+_MOST_FILES = 50_000
 
 
 class Files(Protocol):
@@ -40,16 +42,18 @@ def read(path: pathlib.Path, content: store.ContentStore) -> bytes:
     Raises ``errors.NotFound`` where there is no archive, ``errors.Refused`` where it is none or is hostile.
     """
     try:
-        with _opened(path) as files:
+        with _opened(path, content) as files:
             if files.has("oci-layout"):
                 return _oci(files, content)
             if files.has("manifest.json"):
                 return _docker(files, content)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.NotFound(
             f"there is no archive at {path}", hint="build or copy it there", reason="ArchiveNotFound"
         ) from error
-    except (tarfile.TarError, document.Malformed, EOFError, OSError) as error:
+    except OSError as error:
+        raise errors.Unavailable(f"{path} cannot be read: {error.strerror}", reason="HostFailure") from error
+    except (entries.Unsound, document.Malformed) as error:
         raise errors.Refused(f"{path} is no sound image archive: {error}", reason="ArchiveDamaged") from error
     raise errors.Refused(
         f"{path} is neither an OCI layout nor a docker-archive", hint="see skopeo copy", reason="ArchiveDamaged"
@@ -64,23 +68,28 @@ def _oci(files: Files, content: store.ContentStore) -> bytes:
             hint="skopeo copy writes one",
             reason="ArchiveDamaged",
         )
-    return _copy_tree(files, content, index.manifests[0])
+    return _copy_image(files, content, index.manifests[0])
 
 
-def _copy_tree(files: Files, content: store.ContentStore, top: descriptor.Descriptor) -> bytes:
-    """Copy a manifest or index with all that it names and the archive has; the other platforms' may be missing."""
+def _copy_image(files: Files, content: store.ContentStore, top: descriptor.Descriptor) -> bytes:
+    """Copy an image, or an index with all images that the archive has; other platforms' may be missing."""
     data = _copy(files, content, top)
     parsed = manifest.parse(data, top.media_type)
-    if isinstance(parsed, manifest.Index):
-        present = [child for child in parsed.manifests if files.has(_blob(child))]
-        for child in present:
-            if child.media_type in mediatypes.INDEXES:
-                raise errors.Refused("the archive nests an index in an index", reason="ArchiveDamaged")
-            _copy_tree(files, content, child)
-    else:
-        for blob in (parsed.config, *parsed.layers):
-            _copy(files, content, blob, small=blob is parsed.config)
+    if isinstance(parsed, manifest.Manifest):
+        _copy_blobs(files, content, parsed)
+        return data
+    for child in {child.digest: child for child in parsed.manifests if files.has(_blob(child))}.values():
+        inner = manifest.parse(_copy(files, content, child), child.media_type)
+        if not isinstance(inner, manifest.Manifest):
+            raise errors.Refused("the archive nests an index in an index", reason="ArchiveDamaged")
+        _copy_blobs(files, content, inner)
     return data
+
+
+def _copy_blobs(files: Files, content: store.ContentStore, image: manifest.Manifest) -> None:
+    _copy(files, content, image.config)
+    for layer in image.layers:
+        _copy(files, content, layer, small=False)
 
 
 def _copy(files: Files, content: store.ContentStore, blob: descriptor.Descriptor, *, small: bool = True) -> bytes:
@@ -108,7 +117,10 @@ def _docker(files: Files, content: store.ContentStore) -> bytes:
             f"the archive has {len(images)} images, and must have one", hint="save one image", reason="ArchiveDamaged"
         )
     config = content.put(mediatypes.CONFIG, _document(files, images[0].text("Config")))
-    layers = [_docker_layer(files, content, name) for name in images[0].texts("Layers")]
+    names = images[0].texts("Layers")
+    if len(names) > _MOST_LAYERS:
+        raise errors.Refused(f"the archive's image has more than {_MOST_LAYERS} layers", reason="ArchiveDamaged")
+    layers = [_docker_layer(files, content, name) for name in names]
     told = {
         "schemaVersion": 2,
         "mediaType": mediatypes.MANIFEST,
@@ -142,25 +154,26 @@ def _document(files: Files, name: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path) -> Iterator[Files]:
+def _opened(path: pathlib.Path, content: store.ContentStore) -> Iterator[Files]:
     if path.is_dir():
         yield _Folder(path)
         return
-    with path.open("rb") as file, _seekable(file) as plain, tarfile.open(fileobj=plain, mode="r:") as archive:
-        yield _Tar(archive)
+    if path.exists() and not path.is_file():
+        raise errors.Refused(f"{path} is neither a file nor a directory", reason="ArchiveDamaged")
+    with path.open("rb") as file, _seekable(file, content) as plain:
+        yield _Tar(plain)
 
 
 @contextlib.contextmanager
-def _seekable(file: IO[bytes]) -> Iterator[IO[bytes]]:
+def _seekable(file: IO[bytes], content: store.ContentStore) -> Iterator[IO[bytes]]:
     """Give a file as it is, or unpacked into an unnamed one where it is compressed: members are read out of order."""
     plain = streams.decompressed(file)
     if plain is file:
         yield file
         return
-    limits = streams.Limits()
-    bounded = streams.Bounded(plain, file.seek(0, io.SEEK_END), limits)
-    file.seek(0)
-    with tempfile.TemporaryFile() as unpacked:
+    size = os.fstat(file.fileno()).st_size
+    bounded = streams.Bounded(plain, size, streams.Limits())
+    with content.scratch() as unpacked:
         while chunk := bounded.read(_CHUNK):
             unpacked.write(chunk)
         unpacked.seek(0)
@@ -175,33 +188,83 @@ class _Folder:
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        path = (self._path / name).resolve()
-        if not path.is_relative_to(self._path) or not path.is_file():
-            raise errors.Refused(f"the layout has no file {name[:100]!r}", reason="ArchiveDamaged")
+        path = self._find(name)
+        if path is None:
+            raise _no_file(name)
         with path.open("rb") as file:
             yield file
 
     def has(self, name: str) -> bool:
-        return (self._path / name).is_file()
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> pathlib.Path | None:
+        try:
+            path = (self._path / name).resolve()
+            return path if path.is_relative_to(self._path) and path.is_file() else None
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, no file name at all, a loop of links
+            return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Member:
+    """Where a file of an archive is."""
+
+    at: int
+    size: int
+    link: str
+    """Empty for a file."""
 
 
 class _Tar:
     """A tar archive; links in ``docker save``'s older form are resolved by name, inside of it."""
 
-    def __init__(self, archive: tarfile.TarFile) -> None:
-        self._archive = archive
-        self._members = {member.name.removeprefix("./"): member for member in archive}
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._members: dict[str, _Member] = {}
+        self._end = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        for count, entry in enumerate(entries.Entries(file, self._skip)):
+            if count >= _MOST_FILES:
+                raise entries.Unsound(f"it has more than {_MOST_FILES} files")
+            if entry.kind in {entries.Kind.FILE, entries.Kind.SYMLINK}:
+                link = entry.link if entry.kind is entries.Kind.SYMLINK else ""
+                self._members[entry.name.removeprefix("./")] = _Member(file.tell(), entry.size, link)
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
         member = self._members.get(name)
-        if member is not None and member.issym():
-            member = self._members.get(posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname)))
-        file = self._archive.extractfile(member) if member is not None and member.isfile() else None
-        if file is None:
-            raise errors.Refused(f"the archive has no file {name[:100]!r}", reason="ArchiveDamaged")
-        with file:
-            yield file
+        if member is not None and member.link:
+            member = self._members.get(posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link)))
+        if member is None or member.link:
+            raise _no_file(name)
+        self._file.seek(member.at)
+        yield io.BufferedReader(_Section(self._file, member.size), _CHUNK)
 
     def has(self, name: str) -> bool:
         return name in self._members
+
+    def _skip(self, size: int) -> None:
+        if self._file.tell() + size > self._end:
+            raise entries.Unsound("it ends in the middle of a file")
+        self._file.seek(size, io.SEEK_CUR)
+
+
+class _Section(io.RawIOBase):
+    """So many bytes of a file from where it stands, while nobody else reads it."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        chunk = self._file.read(min(len(buffer), self._left))
+        buffer[: len(chunk)] = chunk
+        self._left -= len(chunk)
+        return len(chunk)
+
+
+def _no_file(name: str) -> errors.Refused:
+    return errors.Refused(f"the archive has no file {name[:100]!r}", reason="ArchiveDamaged")

@@ -16,7 +16,7 @@ from agent.engine import errors, records
 from agent.engine.content import store
 from agent.engine.images import archive
 from agent.engine.registry import client
-from agent.engine.snapshots import snapshots
+from agent.engine.snapshots import overlay, snapshots
 from agent.kit import failpoint, locks
 from agent.oci import descriptor, document, image_config, manifest, mediatypes, platform, reference
 
@@ -94,9 +94,10 @@ class Images:
             raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
         config = image_config.parse(self._content.read(row["config"]))
         found = [self._layers.find(chain_id) for chain_id in image_config.chain_ids(config.diff_ids)]
-        lower = tuple(path for path in reversed(found) if path is not None)
-        if len(lower) != len(found):
+        stack = [path for path in reversed(found) if path is not None]
+        if len(stack) != len(found):
             raise errors.NotFound(f"image {name} lacks an unpacked layer", reason="ImageNotFound")
+        lower = tuple(overlay.visible(stack))
         return StoredImage(name, row["config"], config, lower, _labels(row), row["size"])
 
     async def pull(self, name: str, wanted: str, labels: Labels, report: Report) -> StoredImage:

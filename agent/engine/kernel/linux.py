@@ -1,6 +1,7 @@
 """The kernel itself, by libc."""
 
 import ctypes
+import errno
 import os
 import pathlib
 import re
@@ -9,6 +10,8 @@ _OPENAT2 = 437
 """The system call's number, the same on every architecture (since Linux 5.6)."""
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
+_RACES = 1000
+"""Times that a path with ``..`` is tried: any rename on the host meanwhile makes the kernel say EAGAIN."""
 _OCTAL = re.compile(r"\\(\d{3})")
 
 
@@ -38,7 +41,12 @@ class LinuxKernel:
         """Open beneath a directory, never out of it."""
         how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
         encoded = os.fsencode(path)
-        descriptor = self._libc.syscall(_OPENAT2, root, encoded, ctypes.byref(how), ctypes.sizeof(how))
+        if b"\0" in encoded:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        for _ in range(_RACES):
+            descriptor = self._libc.syscall(_OPENAT2, root, encoded, ctypes.byref(how), ctypes.sizeof(how))
+            if descriptor >= 0 or ctypes.get_errno() != errno.EAGAIN:
+                break
         return self._check(descriptor, path)
 
     def unshare(self, flags: int) -> None:

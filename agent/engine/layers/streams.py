@@ -4,15 +4,20 @@ import dataclasses
 import hashlib
 import io
 import pathlib
+import zlib
 from typing import IO, Protocol
 
 import zstandard
-from isal import igzip
+from isal import igzip, igzip_lib
 
 from agent.engine import errors
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_DAMAGED: tuple[type[Exception], ...] = (
+    *(EOFError, ValueError, zlib.error, igzip.BadGzipFile, zstandard.ZstdError),
+    igzip_lib.IsalError,  # type: ignore[assignment] # its stub takes the class for an instance
+)
 _RATIO_FROM = 64 * 1024 * 1024
 """Unpacked bytes from which the ratio is looked at: small layers of zeros are common and harmless."""
 
@@ -45,12 +50,19 @@ class Bounded:
         self._limits = limits
         self._hash = hashlib.sha256()
         self._count = 0
+        self._given_up = False
+
+    def give_up(self) -> None:
+        """Let the next read fail: for a reader in another thread, whose work nobody waits for any more."""
+        self._given_up = True
 
     def read(self, size: int, /) -> bytes:
-        """Give the next bytes. Raises ``errors.Refused`` (``LayerTooLarge``, ``LayerDamaged``)."""
+        """Give the next bytes. Raises ``errors.Refused`` (``LayerTooLarge``, ``LayerDamaged``), ``OSError``."""
+        if self._given_up:
+            raise errors.Unavailable("a layer was given up while it was unpacked")
         try:
             chunk = self._source.read(size)
-        except (OSError, EOFError, zstandard.ZstdError, igzip.BadGzipFile, ValueError) as error:
+        except _DAMAGED as error:
             raise errors.Refused(f"a layer cannot be decompressed: {error}", reason="LayerDamaged") from error
         self._hash.update(chunk)
         self._count += len(chunk)

@@ -1,11 +1,25 @@
 """Overlay mounts: an image's layers below, a container's own changes above."""
 
+import contextlib
 import mmap
+import os
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.engine import errors
 from agent.engine.kernel import api
+
+_OPAQUE = "trusted.overlay.opaque"
+
+
+def visible(lower: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
+    """Leave out the layers (topmost first) below one that hides all: at a layer's top overlayfs misses the mark."""
+    for path in lower:
+        yield path
+        with contextlib.suppress(OSError):  # there is no mark
+            if os.getxattr(path, _OPAQUE) == b"y":
+                return
 
 
 def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
@@ -16,8 +30,9 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
     """
     for folder in (own / "upper", own / "work", target):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    options = f"lowerdir={':'.join(str(path) for path in lower)},upperdir={own}/upper,workdir={own}/work"
-    if len(options) >= mmap.PAGESIZE:
+    layers = ":".join(_escaped(path) for path in lower)
+    options = f"lowerdir={layers},upperdir={_escaped(own / 'upper')},workdir={_escaped(own / 'work')}"
+    if len(options.encode()) >= mmap.PAGESIZE:
         raise errors.Refused(
             f"an image of {len(lower)} layers does not fit into one overlay mount",
             hint="flatten the image, or use a shorter --root",
@@ -29,6 +44,10 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
         raise errors.Unavailable(
             f"the root file system cannot be mounted: {error.strerror}", hint="trimtab doctor", reason="MountFailed"
         ) from error
+
+
+def _escaped(path: pathlib.Path) -> str:
+    return re.sub(r"([\\:,])", r"\\\1", str(path))
 
 
 def unmount(kernel: api.Kernel, target: pathlib.Path) -> None:

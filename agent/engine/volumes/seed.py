@@ -3,11 +3,10 @@
 import os
 import pathlib
 import secrets
-import shutil
 
 from agent.engine import errors
 from agent.engine.kernel import api as kernel_api
-from agent.kit import failpoint, processes
+from agent.kit import failpoint, processes, trees
 
 _SEED = failpoint.register("volumes.seed")
 
@@ -17,9 +16,18 @@ async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, vol
 
     The copy is made beside the volume and takes its place by one rename, so that a volume is empty or complete. The
     path is resolved as the container will see it: a link in an image never leads out of it.
+
+    Raises ``errors.NotFound`` where the volume's directory is not there, ``errors.Unavailable`` where copying fails.
     """
-    if os.listdir(volume):  # noqa: PTH208 - one call, and no generator left open
-        return
+    try:
+        if os.listdir(volume):  # noqa: PTH208 - one call, and no generator left open
+            return
+    except FileNotFoundError as error:
+        raise errors.NotFound(
+            f"the data of volume {volume.parent.name} is gone from {volume}",
+            hint="put it back, or remove the volume",
+            reason="VolumeNotFound",
+        ) from error
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         source = kernel.open_in_root(root, inside.lstrip("/") or ".", os.O_RDONLY | os.O_DIRECTORY)
@@ -36,7 +44,7 @@ async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, vol
 def discard_unfinished(volume: pathlib.Path) -> None:
     """Take away copies that a crash cut short."""
     for left_over in volume.parent.glob("seed-*"):
-        shutil.rmtree(left_over)
+        trees.remove(left_over)
 
 
 async def _copy(source: int, volume: pathlib.Path) -> None:
@@ -50,5 +58,4 @@ async def _copy(source: int, volume: pathlib.Path) -> None:
         _SEED.hit()
         copy.rename(volume)
     finally:
-        if copy.exists():
-            shutil.rmtree(copy)
+        trees.remove(copy)

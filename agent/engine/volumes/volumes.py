@@ -3,11 +3,10 @@
 import dataclasses
 import json
 import pathlib
-import shutil
 
 from agent.engine import errors, layout, records
 from agent.engine.volumes import seed
-from agent.kit import failpoint
+from agent.kit import failpoint, trees
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS volumes (
@@ -83,8 +82,7 @@ class Volumes:
 
     def _finish_removal(self, name: str) -> None:
         if self._database.first("SELECT 1 FROM volumes WHERE name = ? AND removing", (name,)):
-            if (self._root / name).exists():
-                shutil.rmtree(self._root / name)
+            trees.remove(self._root / name)
             self._database.execute("DELETE FROM volumes WHERE name = ?", (name,))
 
     def _data(self, name: str) -> pathlib.Path:

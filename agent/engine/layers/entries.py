@@ -1,0 +1,241 @@
+"""The entries of a tar stream, read strictly: ustar, pax and GNU's long names; nothing guessed, all of it bounded.
+
+The standard library's reader is made for friends: it takes a damaged header for the archive's end, remembers all
+entries, believes any length of an extended header, and reads some of them in quadratic time.
+"""
+
+import dataclasses
+import enum
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+
+from agent.engine.layers import streams
+
+_BLOCK = 512
+_CHUNK = 1024 * 1024
+_LARGEST_EXTENSION = 1024 * 1024
+"""Bytes of a pax header or long name, as Go's reader has it, with which registries' images are made."""
+_MOST_EXTENSIONS = 16
+"""Before one entry; honest archives have three at most."""
+_LARGEST_ID = 2**32 - 2
+_TIME = re.compile(rb"(-?)([0-9]{1,18})(?:\.([0-9]{0,18}))?")
+_LATEST = 2**62
+"""Nanoseconds: the year 2116."""
+_XATTR = b"SCHILY.xattr."
+_SPARSE = b"GNU.sparse."
+
+
+class Unsound(Exception):
+    """An archive that is damaged, or has what no image needs."""
+
+
+class Kind(enum.Enum):
+    """What an entry is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    HARDLINK = "hardlink"
+    FIFO = "fifo"
+    CHARACTER = "character"
+    BLOCK = "block"
+
+
+_KINDS = {
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.CONTTYPE: Kind.FILE,
+    tarfile.DIRTYPE: Kind.DIRECTORY,
+    tarfile.SYMTYPE: Kind.SYMLINK,
+    tarfile.LNKTYPE: Kind.HARDLINK,
+    tarfile.FIFOTYPE: Kind.FIFO,
+    tarfile.CHRTYPE: Kind.CHARACTER,
+    tarfile.BLKTYPE: Kind.BLOCK,
+}
+_PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_EXTENSIONS = (*_PAX, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry, as the archive tells it: its names may point anywhere."""
+
+    name: str
+    kind: Kind
+    link: str
+    """What a link points to."""
+    size: int
+    """Bytes that follow; 0 for everything but files."""
+    mode: int
+    uid: int
+    gid: int
+    time: int
+    """Of modification, in nanoseconds."""
+    device: tuple[int, int]
+    xattrs: tuple[tuple[str, bytes], ...]
+
+
+@dataclasses.dataclass(slots=True)
+class _Told:
+    """What extended headers say of the entry behind them."""
+
+    count: int = 0
+    name: bytes = b""
+    link: bytes = b""
+    records: dict[bytes, bytes] = dataclasses.field(default_factory=dict)
+
+
+class Entries:
+    """All entries, once; an entry's content is read before the next one is asked for, or passed over."""
+
+    def __init__(self, source: streams.Reader, skip: Callable[[int], object] | None = None) -> None:
+        """Read from ``source``; ``skip`` passes over bytes where that can be done without reading them."""
+        self._source = source
+        self._skip = skip
+        self._left = 0
+        self._padding = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Give the entries. Raises ``Unsound``."""
+        told = _Told()
+        while (block := self._header()) is not None:
+            header = _parsed(block)
+            if header.type in _EXTENSIONS:
+                self._extend(told, header)
+                continue
+            entry = _entry(header, told)
+            told = _Told()
+            self._left, self._padding = entry.size, -entry.size % _BLOCK
+            yield entry
+            self._pass(self._left)
+            self._pass(self._padding)
+        if told.count:
+            raise Unsound("it ends with an extended header that belongs to nothing")
+
+    def content(self) -> Iterator[bytes]:
+        """Give the current entry's bytes. Raises ``Unsound`` where the archive ends before them."""
+        while self._left:
+            chunk = self._some(self._left)
+            self._left -= len(chunk)
+            yield chunk
+
+    def _header(self) -> bytes | None:
+        """Give the next header, or ``None`` at the end: two blocks of zeros, or where there is nothing more."""
+        block = self._block()
+        if block.count(0) < _BLOCK:
+            return block or None
+        if self._block().count(0) not in {0, _BLOCK}:
+            raise Unsound("something follows its end")
+        return None
+
+    def _block(self) -> bytes:
+        block = b""
+        while len(block) < _BLOCK and (chunk := self._source.read(_BLOCK - len(block))):
+            block += chunk
+        if 0 < len(block) < _BLOCK:
+            raise Unsound("it ends in the middle of a header")
+        return block
+
+    def _extend(self, told: _Told, header: tarfile.TarInfo) -> None:
+        told.count += 1
+        if told.count > _MOST_EXTENSIONS or not 0 <= header.size <= _LARGEST_EXTENSION:
+            raise Unsound("an extended header is too large, or there are too many")
+        data = bytearray()
+        while len(data) < header.size:
+            data += self._some(header.size - len(data))
+        self._pass(-header.size % _BLOCK)
+        if header.type in _PAX:
+            told.records.update(_records(bytes(data)))
+        elif header.type == tarfile.GNUTYPE_LONGNAME:
+            told.name = bytes(data).partition(b"\0")[0]
+        elif header.type == tarfile.GNUTYPE_LONGLINK:
+            told.link = bytes(data).partition(b"\0")[0]
+        else:  # a global header: commit ids and the like; other engines pass it over as well
+            told.count -= 1
+
+    def _some(self, size: int) -> bytes:
+        chunk = self._source.read(min(size, _CHUNK))
+        if not chunk:
+            raise Unsound("it ends in the middle of an entry")
+        return chunk
+
+    def _pass(self, size: int) -> None:
+        if self._skip is not None and size:
+            self._skip(size)
+            return
+        while size:
+            size -= len(self._some(size))
+
+
+def _parsed(block: bytes) -> tarfile.TarInfo:
+    try:
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError) as error:
+        raise Unsound(f"a header is damaged: {error}") from error
+
+
+def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Split a pax header: ``length key=value`` and a newline, the length including itself."""
+    at = 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 8)
+        length = data[at:space] if space > at else b""
+        end = at + int(length) if length.isdigit() else 0
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if not equals or end > len(data) or data[end - 1 : end] != b"\n":
+            raise Unsound("a pax header is damaged")
+        yield key, value
+        at = end
+
+
+def _entry(header: tarfile.TarInfo, told: _Told) -> Entry:
+    records = told.records
+    if header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith(_SPARSE) for key in records):
+        raise Unsound("it has a sparse file, which image layers must not have")
+    if header.type not in _KINDS:
+        raise Unsound(f"it has an entry of unknown type {header.type!r}")
+    kind = _KINDS[header.type]
+    size = _number(records, b"size", header.size, 2**62)
+    device = (header.devmajor, header.devminor) if kind in {Kind.CHARACTER, Kind.BLOCK} else (0, 0)
+    if not (0 <= device[0] < 2**12 and 0 <= device[1] < 2**20):
+        raise Unsound("a device has a number that no device has")
+    return Entry(
+        name=_text(records.get(b"path") or told.name) or header.name,
+        kind=kind,
+        link=_text(records.get(b"linkpath") or told.link) or header.linkname,
+        size=size if kind is Kind.FILE else 0,
+        mode=header.mode & 0o7777,
+        uid=_number(records, b"uid", header.uid, _LARGEST_ID),
+        gid=_number(records, b"gid", header.gid, _LARGEST_ID),
+        time=min(max(_time(records.get(b"mtime"), header.mtime), 0), _LATEST),
+        device=device,
+        xattrs=tuple((_text(key[len(_XATTR) :]), value) for key, value in records.items() if key.startswith(_XATTR)),
+    )
+
+
+def _text(name: bytes) -> str:
+    if b"\0" in name:
+        raise Unsound("a name has a NUL byte")
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _number(records: dict[bytes, bytes], key: bytes, told: int, most: int) -> int:
+    text = records.get(key)
+    if text:
+        if not text.isdigit() or len(text) > len(str(most)):
+            raise Unsound(f"{key.decode()} is no number in range")
+        told = int(text)
+    if not 0 <= told <= most:
+        raise Unsound(f"{key.decode()} is no number in range")
+    return told
+
+
+def _time(text: bytes | None, told: float) -> int:
+    if not text:
+        return int(told) * 10**9
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise Unsound("mtime is no time")
+    nanoseconds = int(match[2]) * 10**9 + int((match[3] or b"")[:9].ljust(9, b"0"))
+    return -nanoseconds if match[1] else nanoseconds

@@ -1,0 +1,128 @@
+"""Image archives of every form that people have, loaded for real; and those that lie, refused with nothing left."""
+
+import gzip
+import json
+import pathlib
+import subprocess
+from collections.abc import AsyncIterator
+
+import pytest
+import zstandard
+
+from agent.oci import mediatypes
+from tests import archives
+
+pytestmark = pytest.mark.root
+
+LAYER = archives.tar(archives.folder("d"), archives.file("d/f", b"first"))
+SECOND = archives.tar(archives.file("g", b"second"))
+NAME = "localhost/test:latest"
+
+
+@pytest.fixture
+async def room(tmp_path: pathlib.Path) -> AsyncIterator[archives.Store]:
+    async with archives.opened(tmp_path) as opened:
+        yield opened
+
+
+def _skopeo(*words: object) -> str:
+    command = ["skopeo", "--insecure-policy", *map(str, words)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+async def _contents(room: archives.Store, path: pathlib.Path) -> dict[str, bytes]:
+    """Load an archive and give the files of its layers, by layer from the lowest."""
+    stored = await room.load(path)
+    found = {
+        str(file.relative_to(lower)): file.read_bytes()
+        for lower in reversed(stored.lower_dirs)
+        for file in sorted(lower.rglob("*"))
+        if file.is_file()
+    }
+    assert room.half_made() == []
+    return found
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "zstd"])
+@pytest.mark.parametrize("form", ["archive", "directory", "gzip", "zstd"])
+async def test_load__oci_layout_in_each_form__is_ready(room, tmp_path, kind: str, form: str) -> None:
+    layout = archives.image(LAYER, SECOND, kind=kind)
+    path = tmp_path / "image"
+    match form:
+        case "archive":
+            path.write_bytes(layout.archive())
+        case "directory":
+            layout.directory(path)
+        case "gzip":
+            path.write_bytes(gzip.compress(layout.archive()))
+        case "zstd":
+            path.write_bytes(zstandard.compress(layout.archive()))
+    assert await _contents(room, path) == {"d/f": b"first", "g": b"second"}
+    assert [record.reference for record in room.images.list()] == [NAME]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_load__docker_archive_made_by_skopeo__is_the_same_image(room, tmp_path, compressed: bool) -> None:
+    source = tmp_path / "oci.tar"
+    source.write_bytes(archives.image(LAYER, SECOND, kind="gzip").archive())
+    made = tmp_path / "docker.tar"
+    _skopeo("copy", "--quiet", f"oci-archive:{source}", f"docker-archive:{made}:test:latest")
+    if compressed:
+        made.write_bytes(gzip.compress(made.read_bytes()))
+    assert await _contents(room, made) == {"d/f": b"first", "g": b"second"}
+    from_docker = room.images.get(NAME)
+    await room.load(source)
+    assert room.images.get(NAME).config == from_docker.config
+
+
+async def test_load__old_docker_archive_with_linked_layers__is_ready(room, tmp_path) -> None:
+    files = archives.docker(LAYER, SECOND, LAYER, names=["a/layer.tar", "b/layer.tar", "c/layer.tar"])
+    del files["c/layer.tar"]
+    extra = [
+        archives.folder("c"),
+        archives.symlink("c/layer.tar", "../a/layer.tar"),
+        archives.file("c/VERSION", b"1.0"),
+    ]
+    path = archives.written(tmp_path / "image.tar", files, *extra)
+    assert await _contents(room, path) == {"d/f": b"first", "g": b"second"}
+
+
+async def test_load__names_that_begin_with_a_dot__are_the_same_names(room, tmp_path) -> None:
+    files = {f"./{name}": data for name, data in archives.image(LAYER).files.items()}
+    assert await _contents(room, archives.written(tmp_path / "image.tar", files)) == {"d/f": b"first"}
+
+
+async def test_load__index_of_platforms__takes_ours_and_needs_no_other(room, tmp_path) -> None:
+    layout = archives.Layout()
+    ours = json.loads(archives.config(LAYER))
+    here = {"os": ours["os"], "architecture": ours["architecture"]}
+    mine = layout.image(
+        layout.blob(archives.config(LAYER), mediatypes.CONFIG), [layout.blob(LAYER, mediatypes.LAYER)], platform=here
+    )
+    absent = {**mine, "digest": archives.digest(b"elsewhere"), "platform": {"os": "linux", "architecture": "pdp11"}}
+    layout.index(layout.document({"schemaVersion": 2, "manifests": [absent, mine]}, mediatypes.INDEX))
+    (tmp_path / "image.tar").write_bytes(layout.archive())
+    assert await _contents(room, tmp_path / "image.tar") == {"d/f": b"first"}
+
+
+@pytest.mark.engine
+async def test_store__with_images__is_a_layout_that_skopeo_reads(room, tmp_path) -> None:
+    (tmp_path / "image.tar").write_bytes(archives.image(LAYER, SECOND, kind="gzip").archive())
+    await room.load(tmp_path / "image.tar")
+    told = json.loads(_skopeo("inspect", f"oci:{room.where.content}:{NAME}"))
+    assert (told["Os"], len(told["Layers"])) == ("linux", 2)
+    _skopeo("copy", "--quiet", f"oci:{room.where.content}:{NAME}", f"dir:{tmp_path}/copied")
+    packed = archives.packed(LAYER, "gzip")[0]
+    assert (tmp_path / "copied" / archives.digest(packed)[7:]).read_bytes() == packed
+
+
+async def test_load__again_under_the_same_name__replaces_and_the_old_content_is_collected(room, tmp_path) -> None:
+    for layer in (LAYER, SECOND):
+        (tmp_path / "image.tar").write_bytes(archives.image(layer).archive())
+        await room.load(tmp_path / "image.tar")
+    room.images.collect(frozenset())
+    assert room.images.leftovers(frozenset()) == ()
+    assert len(room.content.digests()) == 3
+    room.images.remove(NAME, frozenset())
+    assert (room.content.digests(), list(room.where.snapshots.iterdir())) == (frozenset(), [])
