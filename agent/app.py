@@ -28,7 +28,7 @@ class Sight:
     """What a plan depends on beside the declaration, all of it: so a plan can be made again elsewhere."""
 
     owner: str
-    in_place: frozenset[str]
+    in_place: frozenset[policy.InPlace]
     observed: state.ObservedState
 
 

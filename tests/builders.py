@@ -150,7 +150,7 @@ def remembered(wanted: state.Config, **fields: Any) -> ledger.LedgerEntry:
 
 def rules(**fields: Any) -> policy.PlanPolicy:
     """Give a policy for a runtime that can change all in place that any can."""
-    return policy.PlanPolicy(OWNER, **{"in_place": frozenset({"resources", "labels", "networks"}), **fields})
+    return policy.PlanPolicy(OWNER, **{"in_place": frozenset(policy.InPlace), **fields})
 
 
 _Image = image.ObservedImage

@@ -1,6 +1,7 @@
 """What a plan may do, and what it must leave alone for now."""
 
 import dataclasses
+import enum
 
 from agent.model.key import ObjectKey
 
@@ -19,6 +20,18 @@ class Hold:
     """The hold is void once the object's desired config has another hash; ``None``: it holds whatever is desired."""
 
 
+class InPlace(enum.StrEnum):
+    """A change that some runtimes can make on a container that exists, and others cannot."""
+
+    LABELS = "labels"
+    RESOURCES = "resources"
+    MEMORY_LIFTED = "memory_lifted"
+    """Taking a memory limit away altogether, beside changing it."""
+    NETWORKS = "networks"
+    FIRST_NETWORK = "first_network"
+    """Attaching to the first network, and leaving the last one, beside moving between networks."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlanPolicy:
     """The values that a plan depends on beside the two states."""
@@ -27,6 +40,6 @@ class PlanPolicy:
     """This instance: only objects with this owner are ours."""
     prune: bool = True
     holds: tuple[Hold, ...] = ()
-    in_place: frozenset[str] = frozenset()
-    """Names of ``ContainerConfig`` fields that the runtime can change on an existing container; what the diff table
-    calls in place but is not in here is replaced."""
+    in_place: frozenset[InPlace] = frozenset()
+    """What the runtime can change on an existing container; what the diff table calls in place but is not in here is
+    replaced."""

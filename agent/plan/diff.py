@@ -6,10 +6,9 @@ configs; a hash only tells whether it was us who brought an object about.
 
 import dataclasses
 import enum
-from collections.abc import Iterable
 
-from agent.model import container, network
-from agent.model.key import Pairs
+from agent.model import container, network, policy, volume
+from agent.plan import wording
 
 
 class Change(enum.StrEnum):
@@ -46,7 +45,7 @@ CONTAINER: dict[str, Change] = {
 NETWORK: dict[str, Change] = {
     "name": Change.NONE,
     "driver": Change.REPLACE,
-    "labels": Change.NONE,
+    "labels": Change.IN_PLACE,
     "subnets": Change.REPLACE,
     "internal": Change.REPLACE,
     "dns": Change.REPLACE,
@@ -65,17 +64,17 @@ class Difference:
     """One field that is other than declared."""
 
     field: str
-    before: str
-    after: str
+    sentence: str
+    """``image: a -> b``; of what may be secret only that it differs."""
     change: Change
 
     def __str__(self) -> str:
-        """Give ``field: before -> after``."""
-        return f"{self.field}: {self.before} -> {self.after}"
+        """Say it."""
+        return self.sentence
 
 
 def of_container(
-    wanted: container.ContainerConfig, found: container.ContainerConfig, in_place: frozenset[str]
+    wanted: container.ContainerConfig, found: container.ContainerConfig, in_place: frozenset[policy.InPlace]
 ) -> tuple[Difference, ...]:
     """Compare two containers; what the runtime cannot change in place is replaced."""
     if wanted == found:
@@ -84,21 +83,45 @@ def of_container(
     for field, change in CONTAINER.items():
         before, after = getattr(found, field), getattr(wanted, field)
         if change is not Change.NONE and before != after:
-            able = change if change is Change.REPLACE or field in in_place else Change.REPLACE
-            differences.append(Difference(field, *_told(before, after), able))
+            able = change if change is Change.IN_PLACE and _needed(wanted, found, field) <= in_place else Change.REPLACE
+            differences.append(Difference(field, wording.change(field, before, after), able))
     return tuple(differences)
+
+
+def _needed(
+    wanted: container.ContainerConfig, found: container.ContainerConfig, field: str
+) -> frozenset[policy.InPlace]:
+    """Say what a runtime must be able to do to change a field in place."""
+    needed = {policy.InPlace(field)}
+    if field == "resources" and found.resources.memory is not None and wanted.resources.memory is None:
+        needed.add(policy.InPlace.MEMORY_LIFTED)
+    if field == "networks" and not (found.networks and wanted.networks):
+        needed.add(policy.InPlace.FIRST_NETWORK)
+    return frozenset(needed)
 
 
 def of_network(wanted: network.NetworkConfig, found: network.NetworkConfig) -> tuple[Difference, ...]:
     """Compare two networks; what was left to the runtime to choose is never a difference."""
-    differences = []
-    for field, change in NETWORK.items():
-        before, after = getattr(found, field), getattr(wanted, field)
-        if field == "subnets":
-            before, after = _chosen(wanted.subnets, found.subnets), tuple(sorted(wanted.subnets, key=str))
-        if change is not Change.NONE and before != after:
-            differences.append(Difference(field, *_told(before, after), change))
-    return tuple(differences)
+    subnets = _chosen(wanted.subnets, found.subnets)
+    asked = dataclasses.replace(wanted, subnets=tuple(sorted(wanted.subnets, key=str)))
+    return _of(asked, dataclasses.replace(found, subnets=subnets), NETWORK)
+
+
+def of_volume(wanted: volume.VolumeConfig, found: volume.VolumeConfig) -> tuple[Difference, ...]:
+    """Compare two volumes."""
+    return _of(wanted, found, VOLUME)
+
+
+def _of(wanted: object, found: object, table: dict[str, Change]) -> tuple[Difference, ...]:
+    differing = [
+        (field, change)
+        for field, change in table.items()
+        if change is not Change.NONE and getattr(found, field) != getattr(wanted, field)
+    ]
+    return tuple(
+        Difference(field, wording.change(field, getattr(found, field), getattr(wanted, field)), change)
+        for field, change in differing
+    )
 
 
 def _chosen(wanted: tuple[network.Subnet, ...], found: tuple[network.Subnet, ...]) -> tuple[network.Subnet, ...]:
@@ -108,48 +131,3 @@ def _chosen(wanted: tuple[network.Subnet, ...], found: tuple[network.Subnet, ...
     open_gateways = {one.subnet for one in wanted if one.gateway is None}
     asked = (dataclasses.replace(one, gateway=None) if one.subnet in open_gateways else one for one in found)
     return tuple(sorted(asked, key=str))
-
-
-def _told(before: object, after: object) -> tuple[str, str]:
-    """Show two values: of long ones only what differs. Environment values are never shown: they may be secrets."""
-    if isinstance(before, tuple) and isinstance(after, tuple) and _are_pairs(before) and _are_pairs(after):
-        return _names(before, after), _names(after, before)
-    if dataclasses.is_dataclass(before) and type(before) is type(after):
-        changed = [field.name for field in dataclasses.fields(before)]
-        changed = [name for name in changed if getattr(before, name) != getattr(after, name)]
-        return _members(before, changed), _members(after, changed)
-    return shown(before), shown(after)
-
-
-def _are_pairs(value: tuple[object, ...]) -> bool:
-    return all(isinstance(item, tuple) and len(item) == 2 for item in value)  # noqa: PLR2004
-
-
-def _names(these: Pairs, others: Pairs) -> str:
-    differing = [name for name, value in these if (name, value) not in others]
-    return f"({', '.join(differing)})" if differing else "-"
-
-
-def _members(value: object, names: Iterable[str]) -> str:
-    return ", ".join(f"{name}={shown(getattr(value, name))}" for name in names)
-
-
-def shown(value: object) -> str:
-    """Show a value in a plan."""
-    if value is None or value in ("", ()):
-        return "-"
-    if isinstance(value, tuple):
-        return " ".join(shown(item) for item in value)
-    if isinstance(value, enum.Enum):
-        return str(value.value)
-    if dataclasses.is_dataclass(value) and type(value).__str__ is object.__str__:
-        return _short(value)
-    return str(value)
-
-
-def _short(value: object) -> str:
-    """Show a small dataclass by its values, defaults left out."""
-    fields = dataclasses.fields(value)  # type: ignore[arg-type]
-    values = [(field, getattr(value, field.name)) for field in fields]
-    told = [shown(item) for field, item in values if item not in (field.default, None, (), False)]
-    return ":".join(told)

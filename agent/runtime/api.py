@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
-from agent.model import container, image, network, volume
+from agent.model import container, image, network, policy, volume
 from agent.model.key import Pairs
 from agent.runtime import events
 
@@ -27,9 +27,8 @@ class Features:
 
     name: str
     """``native``, ``memory``, ``docker`` …"""
-    in_place: frozenset[str]
-    """``ContainerConfig`` fields that ``update``, ``connect`` and ``disconnect`` can change on an existing
-    container."""
+    in_place: frozenset[policy.InPlace]
+    """What ``update``, ``connect`` and ``disconnect`` can change on an existing container; plans replace the rest."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,7 +180,10 @@ class Containers(Protocol):
         """Give it another name. Raises ``AlreadyExists``."""
 
     async def update(self, ref: str, change: ContainerChange) -> None:
-        """Change resources or labels without a restart; takes effect at once on a running one."""
+        """Change resources or labels without a restart; takes effect at once on a running one.
+
+        Raises ``InvalidArgument`` for what is not in ``Features.in_place``.
+        """
 
     async def connect(self, ref: str, attachment: container.NetworkAttachment) -> None:
         """Attach it to one more network (or change that attachment), at once where it runs."""
@@ -206,7 +208,10 @@ class Networks(Protocol):
         """Give all networks, sorted by name."""
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
-        """Make a network, or repair one that is not ``healthy``. Raises ``Conflict`` for a taken subnet."""
+        """Make a network; where it exists, repair it if it is not ``healthy`` and take over the new labels.
+
+        Raises ``Conflict`` for a taken subnet.
+        """
 
     async def remove(self, name: str) -> None:
         """Remove it. Raises ``InUse`` while running containers are attached."""

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from agent.model import container, image, network, volume
+from agent.model import container, image, network, policy, volume
+from agent.model.key import pairs
 from agent.runtime import errors
 from tests import builders
 
@@ -50,6 +51,20 @@ async def test_network__created_twice__stays_as_it_is(harness) -> None:
     assert await harness.runtime.networks.list() == before
 
 
+async def test_network__created_again_with_other_labels__takes_them_over_and_changes_nothing_else(harness) -> None:
+    old = builders.network_config(labels=(("app", "old"), ("x", "y")))
+    new = builders.network_config(labels=(("app", "new"),))
+    await harness.runtime.networks.create(old, builders.labels_for(old))
+    identity = await harness.running(harness.config(networks=ATTACHED))
+    (before,) = await harness.runtime.networks.list()
+    await harness.runtime.networks.create(new, builders.labels_for(new))
+    (found,) = await harness.runtime.networks.list()
+    assert found.config == dataclasses.replace(before.config, labels=(("app", "new"),))
+    assert found.labels == pairs((("app", "new"), *builders.labels_for(new)))
+    assert (found.id, found.healthy) == (before.id, True)
+    assert [name for name, _ in (await harness.seen(identity)).addresses] == ["shop"]
+
+
 async def test_network__subnet_taken__conflict(harness) -> None:
     await harness.runtime.networks.create(SHOP, ())
     (found,) = await harness.runtime.networks.list()
@@ -80,11 +95,10 @@ async def test_container__in_a_network__has_an_address_while_it_runs(harness) ->
     assert (await harness.seen(identity)).addresses == ()
 
 
-async def test_container__in_an_unknown_network__not_found_and_nothing_started(harness) -> None:
-    identity = await harness.made(harness.config(networks=ATTACHED))
-    with pytest.raises(errors.NotFound):
-        await harness.runtime.containers.start(identity)
-    assert (await harness.seen(identity)).state is container.ContainerState.CREATED
+async def test_container__in_an_unknown_network__not_found_and_nothing_runs(harness) -> None:
+    with pytest.raises(errors.NotFound):  # some runtimes find out when it is made, some when it starts
+        await harness.running(harness.config(networks=ATTACHED))
+    assert {one.state for one in await harness.runtime.containers.list()} <= {container.ContainerState.CREATED}
 
 
 async def test_container__fixed_address__has_it_and_nobody_else_gets_it(harness) -> None:
@@ -111,12 +125,27 @@ async def test_container__host_port_of_another_one__conflict(harness) -> None:
 
 async def test_connect_and_disconnect__running__changes_its_networks(harness) -> None:
     await harness.runtime.networks.create(SHOP, ())
-    identity = await harness.running(harness.config())
+    await harness.runtime.networks.create(builders.network_config("back"), ())
+    back = container.NetworkAttachment("back")
+    identity = await harness.running(harness.config(networks=(back,)))
     attachment = container.NetworkAttachment("shop", ("www",))
     await harness.runtime.containers.connect(identity, attachment)
     found = await harness.seen(identity)
+    assert found.config.networks == (back, attachment)
+    assert [name for name, _ in found.addresses] == ["back", "shop"]
+    await harness.runtime.containers.disconnect(identity, "back")
+    found = await harness.seen(identity)
     assert found.config.networks == (attachment,)
     assert [name for name, _ in found.addresses] == ["shop"]
+
+
+async def test_connect__the_first_network__and_leave_the_last_one(harness) -> None:
+    if not harness.can(policy.InPlace.FIRST_NETWORK):
+        return
+    await harness.runtime.networks.create(SHOP, ())
+    identity = await harness.running(harness.config())
+    await harness.runtime.containers.connect(identity, ATTACHED[0])
+    assert (await harness.seen(identity)).config.networks == ATTACHED
     await harness.runtime.containers.disconnect(identity, "shop")
     found = await harness.seen(identity)
     assert (found.config.networks, found.addresses) == ((), ())

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 
 from agent.drivers.memory import containers, stores, world
 from agent.kit import clock
+from agent.model import policy
 from agent.runtime import api
-
-IN_PLACE = frozenset({"resources", "labels", "networks"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class MemoryRuntime:
 def runtime_in(around: world.World) -> MemoryRuntime:
     """Give a runtime in a world that one has made, to be able to trouble it."""
     return MemoryRuntime(
-        features=api.Features("memory", IN_PLACE),
+        features=api.Features("memory", frozenset(policy.InPlace)),
         images=stores.Images(around),
         containers=containers.Containers(around),
         networks=stores.Networks(around),

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from agent.drivers.native import containers, events, failures, stores
 from agent.engine import engine as engines
 from agent.engine import layout
+from agent.model import policy
 from agent.runtime import api
-
-IN_PLACE = frozenset({"resources", "labels", "networks"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ async def open_runtime(
             engine = await stack.enter_async_context(opening)
         stack.callback(broadcast.close)
         yield NativeRuntime(
-            features=api.Features("native", IN_PLACE),
+            features=api.Features("native", frozenset(policy.InPlace)),
             images=stores.Images(engine),
             containers=containers.Containers(engine),
             networks=stores.Networks(engine),

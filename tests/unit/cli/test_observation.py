@@ -8,7 +8,7 @@ import pytest
 from agent import app, errors
 from agent.cli import observation
 from agent.kit import canonical
-from agent.model import image, key, network, state, volume
+from agent.model import image, key, network, policy, state, volume
 
 OURS = key.ownership_labels(key.Ownership("abcde", key.ObjectKey(key.Kind.IMAGE, "x"), "hash"))
 THEIRS = key.ownership_labels(key.Ownership("other", key.ObjectKey(key.Kind.IMAGE, "x"), "hash"))
@@ -17,7 +17,7 @@ NETWORK = network.NetworkConfig("net", network.NetworkDriver.BRIDGE, (), SUBNETS
 VOLUME = volume.VolumeConfig("data", volume.VolumeDriver.LOCAL, (), volume.DeletionPolicy.RETAIN)
 SIGHT = app.Sight(
     owner="abcde",
-    in_place=frozenset({"labels", "resources"}),
+    in_place=frozenset({policy.InPlace.LABELS, policy.InPlace.RESOURCES}),
     observed=state.ObservedState(
         observed_at=1000.0,
         images=(
@@ -40,6 +40,31 @@ def test_load__another_version__is_refused(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "observed.json"
     path.write_text(json.dumps(observation.document(SIGHT) | {"version": 2}))
     with pytest.raises(errors.TrimtabError, match="its version is not 1"):
+        observation.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"owner": None}, "owner: None is not str"),
+        ({"in_place": ["wings"]}, "in_place[0]: 'wings' is not InPlace"),
+        ({"observed": {}}, "observed: the field 'observed_at' is missing"),
+    ],
+)
+def test_load__no_observation__is_told_with_path_place_and_way_out(
+    tmp_path: pathlib.Path, change: dict[str, object], said: str
+) -> None:
+    path = tmp_path / "observed.json"
+    path.write_text(json.dumps({**json.loads(canonical.dumps(observation.document(SIGHT))), **change}))
+    with pytest.raises(errors.TrimtabError) as caught:
+        observation.load(path)
+    assert str(caught.value) == f"{path} is not an observation: {said} (trimtab observe --json > FILE makes one)"
+
+
+def test_load__nothing_but_a_version__says_what_is_missing(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "observed.json"
+    path.write_text('{"version": 1}')
+    with pytest.raises(errors.TrimtabError, match="is not an observation: the field 'owner' is missing"):
         observation.load(path)
 
 

@@ -1,0 +1,145 @@
+"""What an engine cannot keep of an object, kept beside it in one small file. It is memory, never intent.
+
+Losing it is safe by construction: an image without a note is somebody else's and is never removed; a volume without one
+has the deletion policy Retain; a container that was adopted without labels is foreign again, and is left alone.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+
+from agent.kit import atomicfile, canonical
+from agent.model import container
+from agent.model.key import Pairs
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ContainerNote:
+    """Of a container, by its id."""
+
+    stop_requested: bool = False
+    """The run that ended last was ended by a request to stop it."""
+    aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(network, aliases) as given by ``connect``: engines mix them with names of their own."""
+    adopted: container.ContainerConfig | None = None
+    """What it is declared as, where it was made by somebody else; its variables' values are the engine's to tell."""
+    labels: Pairs = ()
+    """Whose it is, where it was adopted: engines cannot label what exists."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Notes:
+    """All that is noted."""
+
+    containers: tuple[tuple[str, ContainerNote], ...] = ()
+    images: tuple[tuple[str, Pairs], ...] = ()
+    """(reference, labels)."""
+    volumes: tuple[tuple[str, Pairs], ...] = ()
+    """(the engine's name, labels)."""
+    networks: tuple[tuple[str, Pairs], ...] = ()
+    """(the engine's id, labels) of those that were given others after they were made."""
+    names: tuple[tuple[str, str, str], ...] = ()
+    """(kind, declared name, the engine's name) where the two differ."""
+
+
+class Book:
+    """The notes in RAM, written through to their file."""
+
+    def __init__(self, path: pathlib.Path, *, read_only: bool = False) -> None:
+        """Read what is there; a file that cannot be understood is as good as none."""
+        self._path = path
+        self._read_only = read_only
+        try:
+            found = canonical.restore(Notes, json.loads(path.read_bytes()))
+        except (OSError, ValueError):
+            found = Notes()
+        self._containers = dict(found.containers)
+        self._images = dict(found.images)
+        self._volumes = dict(found.volumes)
+        self._networks = dict(found.networks)
+        self._names = {(kind, declared): engine for kind, declared, engine in found.names}
+
+    def container(self, container_id: str) -> ContainerNote:
+        """Give what is noted of a container."""
+        return self._containers.get(container_id, _NOTHING)
+
+    def note_container(self, container_id: str, note: ContainerNote) -> None:
+        """Note something of a container."""
+        if self.container(container_id) != note:
+            self._containers[container_id] = note
+            self._write()
+
+    def images(self) -> Mapping[str, Pairs]:
+        """Give the labels of images by reference."""
+        return self._images
+
+    def note_image(self, reference: str, labels: Pairs) -> None:
+        """Note whose an image is."""
+        if self._images.get(reference) != labels:
+            self._images[reference] = labels
+            self._write()
+
+    def volume(self, name: str) -> Pairs | None:
+        """Give the labels of a volume; ``None`` where nothing is noted."""
+        return self._volumes.get(name)
+
+    def note_volume(self, name: str, labels: Pairs) -> None:
+        """Note a volume's labels."""
+        if self._volumes.get(name) != labels:
+            self._volumes[name] = labels
+            self._write()
+
+    def network(self, network_id: str) -> Pairs:
+        """Give the labels of a network; empty where nothing is noted."""
+        return self._networks.get(network_id, ())
+
+    def note_network(self, network_id: str, labels: Pairs) -> None:
+        """Note a network's labels."""
+        if self._networks.get(network_id) != labels:
+            self._networks[network_id] = labels
+            self._write()
+
+    def engine_name(self, kind: str, declared: str) -> str:
+        """Give the engine's name of an object."""
+        return self._names.get((kind, declared), declared)
+
+    def declared_name(self, kind: str, engine: str) -> str:
+        """Give the declared name of an object of the engine."""
+        return next((name for (of, name), known in self._names.items() if of == kind and known == engine), engine)
+
+    def note_name(self, kind: str, declared: str, engine: str) -> None:
+        """Note that an object has another name in the engine than in its manifest."""
+        if declared != engine:
+            self._names[kind, declared] = engine
+            self._write()
+
+    def forget(self, kind: str, identity: str) -> None:
+        """Drop what is noted of an object that is gone; ``identity`` is what it is noted by."""
+        tables: Mapping[str, dict[str, object]] = {
+            "container": self._containers,  # type: ignore[dict-item] # all are emptied alike
+            "image": self._images,  # type: ignore[dict-item]
+            "volume": self._volumes,  # type: ignore[dict-item]
+            "network": self._networks,  # type: ignore[dict-item]
+        }
+        known = tables[kind].pop(identity, None)
+        named = [key for key, engine in self._names.items() if key[0] == kind and engine == identity]
+        for key in named:
+            del self._names[key]
+        if known is not None or named:
+            self._write()
+
+    def _write(self) -> None:
+        if self._read_only:
+            return
+        notes = Notes(
+            containers=tuple(sorted(self._containers.items(), key=lambda item: item[0])),
+            images=tuple(sorted(self._images.items())),
+            volumes=tuple(sorted(self._volumes.items())),
+            networks=tuple(sorted(self._networks.items())),
+            names=tuple(sorted((kind, declared, engine) for (kind, declared), engine in self._names.items())),
+        )
+        atomicfile.write(self._path, canonical.dumps(notes))
+
+
+_NOTHING = ContainerNote()

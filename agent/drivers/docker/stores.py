@@ -1,0 +1,102 @@
+"""The roles of networks and volumes over an engine."""
+
+import dataclasses
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from agent.drivers.docker import connection, names, translate
+from agent.model import network, volume
+from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
+from agent.runtime import errors
+
+_DRIVER = "bridge"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Networks:
+    """``runtime.api.Networks`` over the Engine API."""
+
+    engine: connection.Connection
+    names: names.Names
+
+    async def list(self) -> tuple[network.ObservedNetwork, ...]:
+        """Give all bridge networks that are objects, sorted by name: not those that are part of the engine."""
+        found = [one for one in await self._all() if one["Name"] not in names.BUILT_IN and one["Driver"] == _DRIVER]
+        told = (translate.observed_network(one, self.names.book.network(one["Id"]), self.names) for one in found)
+        return tuple(sorted(told, key=lambda one: one.name))
+
+    async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
+        """Make it, or note the new labels of one that is there: it is whole, as far as an engine tells."""
+        there = await self._all()
+        present = next((one for one in there if one["Name"] == self.names.network(config.name)), None)
+        if present is not None:
+            self.names.book.note_network(present["Id"], pairs((*config.labels, *labels)))
+            return
+        self._check_free(config, there)
+        body = translate.network_body(config, labels, self.names)
+        await self.engine.ask("networks/create", f"network {config.name}", method="POST", body=body)
+
+    async def remove(self, name: str) -> None:
+        """Remove it."""
+        what, engine_name = f"network {name}", self.names.network(name)
+        found = await self.engine.ask(f"networks/{engine_name}", what)
+        for identity, running in await self._attached(engine_name):
+            if running:
+                raise errors.InUse(f"{what} is used by container {identity[:12]}", hint="stop it first")
+            body = {"Container": identity, "Force": True}
+            await self.engine.ask(f"networks/{engine_name}/disconnect", what, method="POST", body=body)
+        await self.engine.ask(f"networks/{engine_name}", what, method="DELETE")
+        self.names.book.forget("network", found["Id"])
+        self.names.book.forget("network", engine_name)
+
+    async def _all(self) -> Sequence[dict[str, Any]]:
+        found: Sequence[dict[str, Any]] = await self.engine.ask("networks", "networks")
+        return found
+
+    async def _attached(self, engine_name: str) -> Iterable[tuple[str, bool]]:
+        listed = await self.engine.ask("containers/json", "containers", params={"all": "true"})
+        return [(one["Id"], one["State"] == "running") for one in listed if engine_name in translate.endpoints_of(one)]
+
+    def _check_free(self, config: network.NetworkConfig, there: Iterable[dict[str, Any]]) -> None:
+        """Refuse a subnet that another network has: engines say so each in its own words."""
+        for other in there:
+            for taken in translate.subnets_of(other):
+                for wanted in config.subnets:
+                    if ipaddress.IPv4Network(wanted.subnet).overlaps(ipaddress.IPv4Network(taken.subnet)):
+                        raise errors.Conflict(
+                            f"subnet {wanted.subnet} overlaps {taken.subnet} of network {other['Name']}",
+                            hint="choose another subnet",
+                            reason="SubnetInUse",
+                        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Volumes:
+    """``runtime.api.Volumes`` over the Engine API."""
+
+    engine: connection.Connection
+    names: names.Names
+
+    async def list(self) -> tuple[volume.ObservedVolume, ...]:
+        """Give all volumes, sorted by name."""
+        found = (await self.engine.ask("volumes", "volumes")).get("Volumes") or ()
+        told = (translate.observed_volume(one, self.names.book.volume(one["Name"]), self.names) for one in found)
+        return tuple(sorted(told, key=lambda one: one.name))
+
+    async def create(self, config: volume.VolumeConfig, labels: Pairs) -> None:
+        """Make it, or note the new labels and deletion policy of one that is there."""
+        body = translate.volume_body(config, labels, self.names)
+        await self.engine.ask("volumes/create", f"volume {config.name}", method="POST", body=body)
+        policy = (DELETION_POLICY_LABEL, config.deletion_policy.value)
+        self.names.book.note_volume(self.names.volume(config.name), pairs((*config.labels, *labels, policy)))
+
+    async def remove(self, name: str) -> None:
+        """Remove it and its data."""
+        engine_name = self.names.volume(name)
+        await self.engine.ask(f"volumes/{engine_name}", f"volume {name}")
+        try:
+            await self.engine.ask(f"volumes/{engine_name}", f"volume {name}", method="DELETE")
+        except errors.Conflict as error:
+            raise errors.InUse(error.message, hint="remove the container first") from error
+        self.names.book.forget(Kind.VOLUME.value.lower(), engine_name)
