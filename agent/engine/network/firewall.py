@@ -5,14 +5,16 @@ Docker's for example, are never touched.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import json
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from agent.engine import errors
 from agent.engine.containers import spec as containers
-from agent.engine.network import spec
+from agent.engine.network import netfilter, spec
 from agent.kit import failpoint, processes
 
 _APPLY = failpoint.register("network.firewall")
@@ -46,6 +48,8 @@ class Firewall:
         self._lock = asyncio.Lock()
         self._asked = 0
         self._applied = 0
+        self._forwardings: frozenset[Forwarding] = frozenset()
+        """Those whose flows are known to be in order."""
 
     async def apply(self) -> None:
         """Make the table agree with the records as they are now. Raises ``errors.Unavailable`` where nft refuses."""
@@ -55,7 +59,11 @@ class Firewall:
             if self._applied >= mine:
                 return
             upto = self._asked
-            await _nft(ruleset(self._table, self._picture()))
+            picture = self._picture()
+            before = self._forwardings if self.present() else frozenset()
+            await _nft(ruleset(self._table, picture))
+            self._forwardings = frozenset(picture.forwardings)
+            await asyncio.to_thread(_forget, self._forwardings - before, before - self._forwardings)
             self._applied = upto
         _APPLY.hit()
 
@@ -64,10 +72,31 @@ class Firewall:
         async with self._lock:
             await _nft([{"add": _in(self._table, "table")}, {"delete": _in(self._table, "table")}])
 
-    async def present(self) -> bool:
+    def present(self) -> bool:
         """Tell whether the table is there."""
-        completed = await processes.run([_program(), "-j", "list", "table", "inet", self._table])
-        return completed.returncode == 0
+        return netfilter.table_there(self._table)
+
+
+def _forget(begun: Iterable[Forwarding], ended: Iterable[Forwarding]) -> None:
+    """Forget the UDP flows that go on as the rules of before had it."""
+    for one in (one for one in begun if one.port.protocol == "udp"):
+        for flow in netfilter.flows(one.port.host):
+            if flow.answerer != one.address and _meant(flow.destination, one.port.address):
+                netfilter.forget(flow)
+    for one in (one for one in ended if one.port.protocol == "udp"):
+        for flow in netfilter.flows(one.port.host):
+            if flow.answerer == one.address and flow.destination != one.address:
+                netfilter.forget(flow)
+
+
+def _meant(destination: str, published: str) -> bool:
+    """Tell whether a port that is published on an address answers for a destination."""
+    if published != _EVERYWHERE:
+        return destination == published
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((destination, 0))  # only the host's own addresses can be bound
+        return True
+    return False
 
 
 def ruleset(table: str, picture: Picture) -> list[Json]:
@@ -103,7 +132,7 @@ def _guard(bridges: list[str]) -> Iterator[_Rule]:
 
 def _publish(picture: Picture) -> Iterator[_Rule]:
     for one in picture.forwardings:
-        everywhere = one.port.address == "0.0.0.0"  # noqa: S104 - what it is compared with
+        everywhere = one.port.address == _EVERYWHERE
         where = _match(_LOCAL, "local") if everywhere else _match(_ip("daddr"), one.port.address)
         what = _match({"payload": {"protocol": one.port.protocol, "field": "dport"}}, one.port.host)
         target = {"dnat": {"family": "ip", "addr": one.address, "port": one.port.container}}
@@ -159,6 +188,7 @@ def _prefix(subnet: str) -> Json:
     return {"prefix": {"addr": address, "len": int(length)}}
 
 
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - what it is compared with
 _LOCAL = {"fib": {"result": "type", "flags": ["daddr"]}}
 _LOOPBACK = {"prefix": {"addr": "127.0.0.0", "len": 8}}
 _TRANSLATED = _match({"ct": {"key": "status"}}, "dnat", "in")

@@ -6,16 +6,21 @@ from collections.abc import Collection, Iterable
 from agent.engine import errors
 from agent.engine.network import spec
 
-POOL = ipaddress.IPv4Network("10.89.0.0/16")
-_CHOSEN_PREFIX = 24
-_POOLS = 160
-"""Second octets that are tried, from the pool's on."""
+_POOL = int(ipaddress.IPv4Address("10.89.0.0"))
+_POOL_SIZE = 160 << 8
+"""Subnets to choose from: up to 10.248.255.0/24."""
 
 
-def complete(subnets: tuple[spec.Subnet, ...], taken: Collection[ipaddress.IPv4Network]) -> tuple[spec.Subnet, ...]:
-    """Fill in what was left open: a free subnet, gateways. Raises ``errors.Conflict`` for one that is taken."""
+def complete(
+    subnets: tuple[spec.Subnet, ...], taken: Collection[ipaddress.IPv4Network], instance: int
+) -> tuple[spec.Subnet, ...]:
+    """Fill in what was left open: a free subnet, gateways. Raises ``errors.Conflict`` for one that is taken.
+
+    Each instance begins elsewhere in the pool: two that choose at once, or while a bridge of the other one is missing,
+    do not see each other's choice.
+    """
     if not subnets:
-        return (_with_gateway(spec.Subnet(str(_free(taken)))),)
+        return (_with_gateway(spec.Subnet(str(_free(taken, instance)))),)
     for subnet in subnets:
         wanted = ipaddress.IPv4Network(subnet.subnet)
         other = next((one for one in taken if one.overlaps(wanted)), None)
@@ -39,10 +44,9 @@ def address(subnets: Iterable[spec.Subnet], taken: Collection[str], wanted: str 
     used = reserved | {int(ipaddress.IPv4Address(one)) for one in taken}
     if wanted is not None:
         return _fixed(wanted, subnets, used)
-    start = int(ipaddress.IPv4Address(last)) if last else 0
-    for network in ranges:
-        low, high = _usable(network)
-        for number in (*range(max(low, start + 1), high + 1), *range(low, min(start, high) + 1)):
+    spans = [_usable(network) for network in ranges]
+    for low, high in (*_behind(last, spans), *spans):
+        for number in range(low, high + 1):
             if number not in used:
                 return str(ipaddress.IPv4Address(number))
     raise errors.Unavailable("the network has no free address", hint="use a larger subnet", reason="AddressesExhausted")
@@ -67,18 +71,27 @@ def gateway(subnets: Iterable[spec.Subnet], ipv4: str) -> str:
 
 
 def _fixed(wanted: str, subnets: Iterable[spec.Subnet], used: Collection[int]) -> str:
-    number = ipaddress.IPv4Address(wanted)
-    if not any(number in ipaddress.IPv4Network(subnet.subnet) for subnet in subnets):
-        raise errors.Refused(f"address {wanted} is not in the network's subnets", reason="AddressOutside")
-    if int(number) in used:
+    number = int(ipaddress.IPv4Address(wanted))
+    spans = [_usable(ipaddress.IPv4Network(subnet.subnet)) for subnet in subnets]
+    if not any(low <= number <= high for low, high in spans):
+        raise errors.Refused(f"address {wanted} is none of the network's subnets' to give", reason="AddressOutside")
+    if number in used:
         raise errors.Conflict(f"address {wanted} is taken", hint="choose another one, or none", reason="AddressInUse")
     return wanted
 
 
-def _free(taken: Collection[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
-    first = int(POOL.network_address)
-    for number in range(_POOLS << 8):
-        candidate = ipaddress.IPv4Network((first + (number << 8), _CHOSEN_PREFIX))
+def _behind(last: str | None, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Give what follows an address; nothing where it is in no span."""
+    number = int(ipaddress.IPv4Address(last)) if last else -1
+    for position, (low, high) in enumerate(spans):
+        if low <= number <= high:
+            return [(number + 1, high), *spans[position + 1 :]]
+    return []
+
+
+def _free(taken: Collection[ipaddress.IPv4Network], instance: int) -> ipaddress.IPv4Network:
+    for number in range(_POOL_SIZE):
+        candidate = ipaddress.IPv4Network((_POOL + ((instance + number) % _POOL_SIZE << 8), 24))
         if not any(candidate.overlaps(one) for one in taken):
             return candidate
     raise errors.Unavailable(

@@ -19,6 +19,8 @@ _NAMESPACE = failpoint.register("network.namespace")
 _LOOPBACK_INDEX = 1
 """``lo`` is the first link of every namespace."""
 _ROUTES = pathlib.Path("/proc/net/route")
+_NETWORK_PREFIX = 8
+"""Shorter ones lead out, whole or in halves (0.0.0.0/1 and 128.0.0.0/1: how VPNs overrule a default route)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ def add_cable(kernel: api.Kernel, path: pathlib.Path, cable: Cable) -> None:
         _connect(host, inside, namespace, cable)
 
 
+def route_by(kernel: api.Kernel, path: pathlib.Path, gateway: str) -> None:
+    """Let a namespace's default route lead to a gateway; one that has just ended with its container needs none."""
+    with contextlib.suppress(FileNotFoundError), namespaces.entered(kernel, path) as (_, inside):
+        inside.perform([netlink.default_route(gateway)])
+
+
 def unplug(kernel: api.Kernel, path: pathlib.Path, veths: Sequence[str]) -> None:
     """Take cables and namespace away. The cables go first and at once: a namespace dies when the kernel gets to it."""
     delete(veths)
@@ -94,7 +102,7 @@ def plug_into(bridge: str, veths: Sequence[str]) -> None:
         for veth in veths:
             index = index_of(veth)
             if index is not None:
-                host.perform([netlink.set_master(index, require(bridge))])
+                host.perform([netlink.set_master(index, require(bridge)), netlink.hairpin(veth)])
 
 
 def names(prefixes: tuple[str, ...]) -> list[str]:
@@ -122,30 +130,42 @@ def require(name: str) -> int:
 
 
 def host_networks() -> list[ipaddress.IPv4Network]:
-    """Give the networks that this host has routes to, the default route apart."""
+    """Give the networks that this host has routes to, the ways out apart."""
+    return [network for _, network in routes(_ROUTES.read_text()) if network.prefixlen >= _NETWORK_PREFIX]
+
+
+def whole(record: spec.NetworkRecord) -> bool:
+    """Tell whether a bridge is there, up, and has its addresses: only then the kernel has routes to its subnets."""
+    there = routes(_ROUTES.read_text())
+    return all((record.bridge, ipaddress.IPv4Network(one.subnet)) in there for one in record.spec.subnets)
+
+
+def routes(text: str) -> list[tuple[str, ipaddress.IPv4Network]]:
+    """Read /proc/net/route: (link, destination)."""
     found = []
-    for line in _ROUTES.read_text().splitlines()[1:]:
+    for line in text.splitlines()[1:]:
         fields = line.split()
         destination, mask = (ipaddress.IPv4Address(struct.pack("=I", int(fields[index], 16))) for index in (1, 7))
-        if int(mask):
-            found.append(ipaddress.IPv4Network(f"{destination}/{mask}", strict=False))
+        found.append((fields[0], ipaddress.IPv4Network(f"{destination}/{mask}", strict=False)))
     return found
 
 
 def _connect(host: netlink.Netlink, inside: netlink.Netlink, namespace: int, cable: Cable) -> None:
     options = (ipam.hardware_address(cable.address), cable.mtu)
+    pair = netlink.veth(cable.veth, require(cable.bridge), cable.interface, namespace, options)
     try:
-        host.perform([netlink.veth(cable.veth, require(cable.bridge), cable.interface, namespace, options)])
+        host.perform([pair])
     except OSError as error:
         if error.errno != errno.EEXIST:
             raise
         delete([cable.veth])  # what a crash has left of this very cable
-        host.perform([netlink.veth(cable.veth, require(cable.bridge), cable.interface, namespace, options)])
+        host.perform([pair])
     index = inside.links()[cable.interface]
     messages = [netlink.address(index, cable.address, cable.prefix), netlink.link_up(index)]
     if cable.gateway is not None:
         messages.append(netlink.default_route(cable.gateway))
     with contextlib.ExitStack() as undo:
         undo.callback(delete, [cable.veth])
+        host.perform([netlink.hairpin(cable.veth)])
         inside.perform(messages)
         undo.pop_all()

@@ -28,8 +28,17 @@ class Threads:
         self._pool = concurrent.futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="network")
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run blocking work on one of them."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        """Run blocking work on one of them; who is cancelled meanwhile is so when it has ended, and can undo it."""
+        working = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            while not working.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([working])
+            if not working.cancelled():
+                working.exception()  # nobody is there any more to be told
+            raise
 
     def close(self) -> None:
         """Let them end."""

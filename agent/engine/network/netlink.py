@@ -1,4 +1,4 @@
-"""Links, addresses and routes by rtnetlink(7): pyroute2 puts the messages together, one socket sends them in one batch.
+"""Netlink, links, addresses and routes: pyroute2 puts the messages together, one socket sends them in one batch.
 
 A socket belongs to the namespace that it was opened in. So a container's is opened by the thread that has just made its
 namespace, which costs microseconds; pyroute2's own ``IPRoute(netns=...)`` costs 14 ms.
@@ -18,11 +18,15 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _NEWROUTE = 20, 24
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_REQUEST, _ACK, DUMP = 0x1, 0x4, 0x300
 _CREATE, _EXCLUSIVE, _REPLACE = 0x400, 0x200, 0x100
 _UP = 1
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_KIND = 0x3FFF
+"""An attribute's kind without its two flags."""
+_LINK_SIZE, _IFNAME = 16, 3
 _BUFFER = 1024 * 1024
 _UNIVERSE, _STATIC, _UNICAST, _MAIN = 0, 4, 1, 254
 
@@ -33,9 +37,9 @@ Message: TypeAlias = Any
 class Netlink:
     """A socket in one namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         """Open it in the calling thread's network namespace."""
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._socket.bind((0, 0))
         self._sequence = 0
@@ -51,10 +55,7 @@ class Netlink:
         waiting = set()
         batch = bytearray()
         for message in messages:
-            self._sequence += 1
-            message["header"]["sequence_number"] = self._sequence
-            message.encode()
-            batch += message.data
+            batch += self._encoded(message)
             waiting.add(self._sequence)
         self._socket.send(batch)
         failure = 0
@@ -64,21 +65,31 @@ class Netlink:
                     waiting.discard(sequence)
                     failure = failure or -struct.unpack_from("=i", body)[0]
         if failure:
-            raise OSError(failure, os.strerror(failure), "rtnetlink")
+            raise OSError(failure, os.strerror(failure), "netlink")
 
     def links(self) -> dict[str, int]:
         """Give the names and indexes of all links."""
-        message = _link(_GETLINK, _DUMP)
+        found = self.dump(_link(_GETLINK, DUMP))
+        return {_name_of(body): struct.unpack_from("=i", body, 4)[0] for body in found}
+
+    def dump(self, message: Message) -> list[bytes]:
+        """Ask for a list and give its messages, without their headers. Raises ``OSError``."""
+        self._socket.send(self._encoded(message))
+        found: list[bytes] = []
+        while True:
+            for kind, _, body in _split(self._socket.recv(_BUFFER)):
+                if kind == _DONE:
+                    return found
+                if kind == _ERROR:
+                    failure = -struct.unpack_from("=i", body)[0]
+                    raise OSError(failure, os.strerror(failure), "netlink")
+                found.append(body)
+
+    def _encoded(self, message: Message) -> bytes:
         self._sequence += 1
         message["header"]["sequence_number"] = self._sequence
         message.encode()
-        self._socket.send(message.data)
-        found: dict[str, int] = {}
-        while True:
-            for kind, _, body in _split(self._socket.recv(_BUFFER)):
-                if kind in {_DONE, _ERROR}:
-                    return found
-                found[_name_of(body)] = struct.unpack_from("=i", body, 4)[0]
+        return bytes(message.data)
 
 
 def bridge(name: str, mtu: int | None) -> Message:
@@ -122,6 +133,17 @@ def set_master(index: int, bridge_index: int) -> Message:
     return message
 
 
+def hairpin(name: str) -> Message:
+    """Let a bridge send back on a link what came by it: a container that asks for its own published port.
+
+    Only needed where netfilter sees bridged packets (``bridge-nf-call-iptables``, as Docker and Kubernetes have it on):
+    it translates them before the bridge has chosen a port for them.
+    """
+    port = {"attrs": [("IFLA_BRPORT_MODE", 1)]}
+    information = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port)]
+    return _link(_NEWLINK, 0, [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": information})])
+
+
 def delete_link(index: int) -> Message:
     """Remove a link."""
     message = _link(_DELLINK, 0)
@@ -132,7 +154,7 @@ def delete_link(index: int) -> Message:
 def address(index: int, ipv4: str, prefix: int) -> Message:
     """Give a link an address; one that it has already is no failure."""
     message = ifaddrmsg()
-    _head(message, _NEWADDR, _CREATE | _REPLACE)
+    head(message, _NEWADDR, _CREATE | _REPLACE)
     message["family"], message["prefixlen"], message["index"] = socket.AF_INET, prefix, index
     message["attrs"] = [("IFA_LOCAL", ipv4), ("IFA_ADDRESS", ipv4)]
     return message
@@ -141,7 +163,7 @@ def address(index: int, ipv4: str, prefix: int) -> Message:
 def default_route(gateway: str) -> Message:
     """Send everything else to a gateway."""
     message = rtmsg()
-    _head(message, _NEWROUTE, _CREATE | _REPLACE)
+    head(message, _NEWROUTE, _CREATE | _REPLACE)
     message["family"], message["table"], message["proto"] = socket.AF_INET, _MAIN, _STATIC
     message["type"], message["scope"] = _UNICAST, _UNIVERSE
     message["attrs"] = [("RTA_GATEWAY", gateway)]
@@ -160,16 +182,17 @@ def absent_is_fine() -> Iterator[None]:
 
 def _link(kind: int, flags: int, attributes: Sequence[tuple[str, Any]] = (), *, up: bool = False) -> Message:
     message = ifinfmsg()
-    _head(message, kind, flags)
+    head(message, kind, flags)
     if up:
         message["flags"] = message["change"] = _UP
     message["attrs"] = list(attributes)
     return message
 
 
-def _head(message: Message, kind: int, flags: int) -> None:
+def head(message: Message, kind: int, flags: int) -> None:
+    """Fill in a message's header: a request that is acknowledged, or answered by a list."""
     message["header"]["type"] = kind
-    message["header"]["flags"] = _REQUEST | flags | (0 if flags & _DUMP == _DUMP else _ACK)
+    message["header"]["flags"] = _REQUEST | flags | (0 if flags & DUMP == DUMP else _ACK)
 
 
 def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -183,12 +206,15 @@ def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
+def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
+    """Split attributes, by their kinds: what pyroute2 decodes completely, and so much slower."""
+    found = {}
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        found[kind & _KIND] = data[offset + _ATTRIBUTE.size : offset + length]
+        offset += max((length + 3) & ~3, _ATTRIBUTE.size)
+    return found
+
+
 def _name_of(body: bytes) -> str:
-    """Find IFLA_IFNAME among a link's attributes; the other fifty are not worth decoding."""
-    offset = 16
-    while offset + 4 <= len(body):
-        length, kind = struct.unpack_from("=HH", body, offset)
-        if kind == 3:  # noqa: PLR2004 - IFLA_IFNAME
-            return body[offset + 4 : offset + length].rstrip(b"\0").decode(errors="replace")
-        offset += max((length + 3) & ~3, 4)
-    return ""
+    return attributes(body, _LINK_SIZE)[_IFNAME].rstrip(b"\0").decode(errors="replace")

@@ -1,10 +1,11 @@
 """The instance's networks: made and removed, attached and detached, and the host made to agree after anything."""
 
+import contextlib
 import dataclasses
 import hashlib
 import ipaddress
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Self
 
 from agent.engine import errors, layout, records
@@ -47,12 +48,22 @@ class Networks:
         return self._table.networks()
 
     def healthy(self, record: spec.NetworkRecord) -> bool:
-        """Tell whether a network's bridge is there."""
-        return links.index_of(record.bridge) is not None
+        """Tell whether all is there that a network needs: its bridge, the firewall, the DNS server."""
+        served = not record.spec.dns or self._dns.serves(record.name)
+        return served and links.whole(record) and self._firewall.present()
 
     async def create(self, wanted: spec.NetworkSpec) -> spec.NetworkRecord:
-        """Make a network, or mend one that is there. Raises ``errors.Conflict`` (``SubnetInUse``)."""
-        record = self._table.find(wanted.name) or self._table.put_network(self._completed(wanted))
+        """Make a network, or mend one that is there and give it its labels.
+
+        Raises ``errors.Conflict`` (``SubnetInUse``).
+        """
+        present = self._table.find(wanted.name)
+        if present is None:
+            record = self._table.put_network(self._completed(wanted))
+        elif present.spec.labels != wanted.labels:
+            record = self._table.put_network(dataclasses.replace(present.spec, labels=wanted.labels))
+        else:
+            record = present
         _CREATE.hit()
         await self._ensure(record)
         await self._publish()
@@ -78,7 +89,8 @@ class Networks:
         endpoints = [self._lease(request.container_id, request.name, one) for one in request.attachments]
         _LEASE.hit()
         path = self.namespace(request.container_id)
-        cables = [self._cable(endpoint, routed=number == 0) for number, endpoint in enumerate(endpoints)]
+        way_out = self._way_out(endpoints)
+        cables = [self._cable(endpoint, routed=endpoint == way_out) for endpoint in endpoints]
         await self._threads.run(lambda: links.plug_in(self._kernel, path, cables))
         _ATTACH.hit()
         if request.ports:
@@ -104,9 +116,9 @@ class Networks:
 
     async def connect(self, container_id: str, name: str, attachment: containers.Attachment) -> str:
         """Connect a running container to one more network and give its address there."""
-        first = not self._table.of_container(container_id)
         endpoint = self._lease(container_id, name, attachment)
-        cable, path = self._cable(endpoint, routed=first), self.namespace(container_id)
+        routed = endpoint == self._way_out(self._table.of_container(container_id))
+        cable, path = self._cable(endpoint, routed=routed), self.namespace(container_id)
         try:
             await self._threads.run(lambda: links.add_cable(self._kernel, path, cable))
         except BaseException:
@@ -117,11 +129,19 @@ class Networks:
 
     async def disconnect(self, container_id: str, network: str) -> None:
         """Disconnect a running container from a network; one that is not connected is no failure."""
-        found = [one for one in self._table.of_container(container_id) if one.network == network]
+        held = self._table.of_container(container_id)
+        found = [one for one in held if one.network == network]
         if not found:
             return
         veths = [self._veth(one) for one in found]
-        await self._threads.run(lambda: links.delete(veths))
+        way_out = self._way_out([one for one in held if one.network != network])
+
+        def unplug() -> None:
+            links.delete(veths)
+            if way_out is not None:
+                links.route_by(self._kernel, self.namespace(container_id), self._gateway(way_out))
+
+        await self._threads.run(unplug)
         self._table.delete_endpoint(container_id, network)
         await self._publish()
 
@@ -140,15 +160,17 @@ class Networks:
         for record in self._table.networks():
             await self._ensure(record)
         for publication in self._table.publications():
-            self._claims.claim(publication.container_id, publication.ports)
-        await self._publish()
+            with contextlib.suppress(errors.Conflict):  # taken while no agent ran: what runs keeps it, by the firewall
+                self._claims.claim(publication.container_id, publication.ports)
+        with contextlib.suppress(errors.Unavailable):  # no network is healthy then: mending it will say why
+            await self._publish()
 
     async def leftovers(self, live: Collection[str]) -> tuple[str, ...]:
         """Name what is on the host and belongs to nothing. For the leak check."""
         links_left = [f"link {name}" for name in await self._threads.run(self._present) if name not in self._expected()]
         leases = [f"lease of {container_id}" for container_id in self._table.containers() - set(live)]
         spaces = [f"network namespace {container_id}" for container_id in self._namespaces() - set(live)]
-        table_left = not self._table.networks() and await self._firewall.present()
+        table_left = not self._table.networks() and self._firewall.present()
         server_left = not self._table.networks() and self._dns.pid() is not None
         others = ["nft table"] * table_left + ["aardvark-dns"] * server_left
         return (*links_left, *leases, *spaces, *others)
@@ -159,12 +181,13 @@ class Networks:
 
     def _completed(self, wanted: spec.NetworkSpec) -> spec.NetworkSpec:
         own = [ipaddress.IPv4Network(one.subnet) for record in self._table.networks() for one in record.spec.subnets]
-        subnets = ipam.complete(wanted.subnets, [*links.host_networks(), *own])
+        taken = [*links.host_networks(), *own]
+        subnets = ipam.complete(wanted.subnets, taken, int(self._where.instance, 16))
         return dataclasses.replace(wanted, subnets=subnets)
 
     async def _ensure(self, record: spec.NetworkRecord) -> None:
         veths = [self._veth(endpoint) for endpoint in self._table.of_network(record.name)]
-        mended = not self.healthy(record)
+        mended = not links.whole(record)
 
         def ensure() -> None:
             links.ensure_bridge(record)
@@ -187,11 +210,10 @@ class Networks:
         return self._table.delete_publication(container_id)
 
     async def _publish(self) -> None:
-        if not self._table.networks():
+        if self._table.networks():
+            await self._firewall.apply()
+        else:
             await self._firewall.remove()
-            await self._dns.stop()
-            return
-        await self._firewall.apply()
         await self._dns.apply()
 
     def _lease(self, container_id: str, name: str, attachment: containers.Attachment) -> spec.Endpoint:
@@ -208,40 +230,42 @@ class Networks:
 
     def _cable(self, endpoint: spec.Endpoint, *, routed: bool) -> links.Cable:
         record = self._table.network(endpoint.network)
-        gateway = ipam.gateway(record.spec.subnets, endpoint.address)
         return links.Cable(
             veth=self._veth(endpoint),
             bridge=record.bridge,
             interface=endpoint.interface,
             address=endpoint.address,
             prefix=ipam.prefix(record.spec.subnets, endpoint.address),
-            gateway=gateway if routed and not record.spec.internal else None,
+            gateway=self._gateway(endpoint) if routed else None,
             mtu=record.spec.mtu,
         )
+
+    def _way_out(self, endpoints: Iterable[spec.Endpoint]) -> spec.Endpoint | None:
+        """Give where a container's default route leads, and where its published ports are: none if all are internal."""
+        return next((one for one in endpoints if not self._table.network(one.network).spec.internal), None)
+
+    def _gateway(self, endpoint: spec.Endpoint) -> str:
+        return ipam.gateway(self._table.network(endpoint.network).spec.subnets, endpoint.address)
 
     def _veth(self, endpoint: spec.Endpoint) -> str:
         mark = hashlib.sha256(f"{endpoint.container_id}/{endpoint.network}".encode()).hexdigest()
         return f"v{self._where.instance}{mark[:8]}"
 
     def _check_reachable(self, endpoints: Collection[spec.Endpoint]) -> None:
-        if not any(not self._table.network(one.network).spec.internal for one in endpoints):
+        if self._way_out(endpoints) is None:
             raise errors.Refused(
                 "ports can only be published by a container in a network that is not internal", reason="PortUnreachable"
             )
 
     def _nameservers(self, endpoints: Collection[spec.Endpoint]) -> tuple[str, ...]:
-        found = [(self._table.network(one.network).spec, one) for one in endpoints]
-        return tuple(ipam.gateway(network.subnets, one.address) for network, one in found if network.dns)
+        return tuple(self._gateway(one) for one in endpoints if self._table.network(one.network).spec.dns)
 
     def _picture(self) -> firewall.Picture:
         forwardings = []
         for publication in self._table.publications():
-            reachable = [
-                one
-                for one in self._table.of_container(publication.container_id)
-                if not self._table.network(one.network).spec.internal
-            ]
-            forwardings += [firewall.Forwarding(port, reachable[0].address) for port in publication.ports if reachable]
+            way_in = self._way_out(self._table.of_container(publication.container_id))
+            if way_in is not None:
+                forwardings += [firewall.Forwarding(port, way_in.address) for port in publication.ports]
         return firewall.Picture(self._table.networks(), tuple(forwardings))
 
     def _dns_files(self) -> dict[str, str]:

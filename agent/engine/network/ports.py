@@ -1,4 +1,8 @@
-"""Claims on host ports: a bound socket each, so that a port in use is an error and no silent theft by the firewall."""
+"""Claims on host ports: a bound socket each, so that a port in use is an error and no silent theft by the firewall.
+
+Nobody is answered by a claim: until the firewall rewrites connections, and where somebody took its table away, they are
+refused as they are where nothing listens.
+"""
 
 import contextlib
 import errno
@@ -49,12 +53,14 @@ def _bind(port: spec.Port) -> socket.socket:
     claimed = socket.socket(socket.AF_INET, _KINDS[port.protocol] | socket.SOCK_CLOEXEC)
     try:
         if port.protocol == "tcp":
-            # A port whose last connection lingers in TIME_WAIT is free. Two sockets may share it then as long as
-            # neither listens: so this one does. Nobody ever reaches it: the firewall rewrites connections before.
+            # A port whose last connection lingers in TIME_WAIT is free. Whoever says so may share the port with
+            # others who say so as long as none listens: listening finds out whether there is one.
             claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         claimed.bind((port.address, port.host))
         if port.protocol == "tcp":
             claimed.listen(1)
+            claimed.shutdown(socket.SHUT_RD)  # listens no more, and stays bound
+            claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # so that nobody else can listen
     except OSError as error:
         claimed.close()
         raise _failure(port, error) from error
@@ -70,6 +76,11 @@ def _failure(port: spec.Port, error: OSError) -> errors.Conflict:
     return errors.Conflict(
         f"port {place} is in use{owner(port)}", hint="stop that program or publish another port", reason="PortInUse"
     )
+
+
+def check(port: spec.Port) -> None:
+    """Find out whether a port is free, and hold nothing. Raises ``errors.Conflict``."""
+    _bind(port).close()
 
 
 def owner(port: spec.Port) -> str:

@@ -98,14 +98,16 @@ class Table:
     def of_container(self, container_id: str) -> tuple[spec.Endpoint, ...]:
         """Give a container's endpoints, in the order of its interfaces."""
         own = (one for one in self._endpoints.values() if one.container_id == container_id)
-        return tuple(sorted(own, key=lambda one: one.interface))
+        return tuple(sorted(own, key=lambda one: (len(one.interface), one.interface)))  # eth10 comes after eth9
 
     def put_endpoint(self, endpoint: spec.Endpoint) -> None:
         """Lease an address. Raises ``errors.Conflict`` where another container has it."""
         try:
             with self._database.transaction():
                 self._database.execute(
-                    "INSERT OR REPLACE INTO endpoints (container_id, network, address, body) VALUES (?, ?, ?, ?)",
+                    "INSERT INTO endpoints (container_id, network, address, body) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (container_id, network)"
+                    " DO UPDATE SET address = excluded.address, body = excluded.body",
                     (endpoint.container_id, endpoint.network, endpoint.address, canonical.dumps(endpoint).decode()),
                 )
                 self._database.execute(
