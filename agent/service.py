@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from agent.converge import loop
-from agent.kit import sdnotify, tasks
+from agent.kit import escapes, sdnotify, tasks
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _READY_POLL = 0.05
@@ -16,8 +16,9 @@ _READY_POLL = 0.05
 
 
 async def until_stopped(going: loop.Loop) -> str:
-    """Run the loop until SIGINT or SIGTERM, and give the signal's name. SIGUSR1 tells what is going on, on stderr.
+    """Run the loop until SIGINT or SIGTERM, and give the signal's name.
 
+    SIGUSR1 tells what is going on, in plain lines on stderr: whoever sends it wants to read it, whatever is logged how.
     A second signal does not wait for anything any more.
     """
     stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -46,12 +47,17 @@ def _handling_signals(stopped: asyncio.Future[str], going: loop.Loop) -> Iterato
 
     for number in _STOPPING:
         running.add_signal_handler(number, stop, number)
-    running.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(going.describe() + "\n"))
+    running.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(_lines(going.describe())))
     try:
         yield
     finally:
         for number in (*_STOPPING, signal.SIGUSR1):
             running.remove_signal_handler(number)
+
+
+def _lines(text: str) -> str:
+    """Give lines for whoever sent the signal: names in them, of tasks and objects, may come from strangers."""
+    return "".join(f"{escapes.printable(line)}\n" for line in text.split("\n"))
 
 
 async def _tell_systemd(going: loop.Loop) -> None:

@@ -1,5 +1,9 @@
 """The command's table, and the one place that turns errors into exit codes."""
 
+import itertools
+import os
+import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -52,8 +56,9 @@ def version() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command as a shell does, and give its exit code. Expected errors are told without a traceback."""
-    command = typer.main.get_command(build())
+    terminal.take_any_text()
     try:
+        command = typer.main.get_command(build())
         code = command.main(arguments, prog_name="trimtab", standalone_mode=False)
         terminal.flush()
     except typer.TyperException as error:
@@ -67,22 +72,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ending.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return exits.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last place: whatever it is, people are told what to do with it
+        return _broken(error, arguments)
     return code if isinstance(code, int) else exits.DONE
 
 
 def _failed(error: errors.TrimtabError) -> int:
     from agent.cli import problems
     from agent.converge import intake
+    from agent.manifests import explain as explaining
 
     if isinstance(error, intake.BadManifests):
         problems.show(error.reading.problems, error.reading.contents)
     terminal.failure(error)
+    return exits.USED_WRONGLY if isinstance(error, explaining.UnknownField) else exits.FAILED
+
+
+def _broken(error: Exception, arguments: Sequence[str] | None) -> int:
+    """Tell an error that nobody expected: in a line for people, with its traceback for those who mend it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, errors.TrimtabError):
+        return _failed(error)
+    debugging = _is_debugging(sys.argv[1:] if arguments is None else arguments)
+    again = (
+        "report it with the lines below" if debugging else "run it again with TRIMTAB_LOG_LEVEL=debug, and report it"
+    )
+    message = f"this is a bug in trimtab: {type(error).__name__}: {error}"
+    terminal.failure(errors.TrimtabError(message, hint=again))
+    if debugging:
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            terminal.note(terminal.printable(line))
     return exits.FAILED
+
+
+def _is_debugging(arguments: Sequence[str]) -> bool:
+    """Tell whether debugging is asked for; by the plain words, since settings may be what broke."""
+    flag = "--log-level"
+    said = {f"{first} {second}" for first, second in itertools.pairwise(arguments)} | set(arguments)
+    return os.environ.get("TRIMTAB_LOG_LEVEL") == "debug" or bool(said & {f"{flag} debug", f"{flag}=debug"})
 
 
 def _used_wrongly(message: str) -> int:
     if message:  # without one, the help has been printed in its place
-        terminal.failure(errors.TrimtabError(message, hint="trimtab COMMAND --help"))
+        terminal.failure(errors.TrimtabError(" ".join(message.split()), hint="trimtab COMMAND --help"))
     return exits.USED_WRONGLY
 
 

@@ -23,8 +23,9 @@ def load(path: pathlib.Path) -> app.Sight:
     except OSError as error:
         raise errors.TrimtabError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
     except (ValueError, RecursionError) as error:
+        said = str(error).removeprefix("Sight.").removeprefix("Sight: ")
         raise errors.TrimtabError(
-            f"{path} is not an observation: {error}", hint="trimtab observe --json > FILE makes one"
+            f"{path} is not an observation: {said}", hint="trimtab observe --json > FILE makes one"
         ) from error
 
 

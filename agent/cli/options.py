@@ -36,7 +36,10 @@ FLAGS: dict[str, Any] = {
     "root": typer.Option("--root", metavar="DIR", help="State that survives a reboot.", rich_help_panel=PANEL),
     "run_dir": typer.Option("--run-dir", metavar="DIR", help="State of this boot.", rich_help_panel=PANEL),
     "runtime": typer.Option(
-        "--runtime", metavar="native|memory", help="Our own engine, or a simulation.", rich_help_panel=PANEL
+        "--runtime",
+        metavar="native|docker|podman|memory",
+        help="Our own engine, another one, or a simulation.",
+        rich_help_panel=PANEL,
     ),
     "listen": typer.Option(
         "--listen", metavar="HOST:PORT|off", help="Where /metrics is served.", rich_help_panel=PANEL

@@ -34,12 +34,14 @@ def plan(
 ) -> None:
     """Print what would change, and why. Exits with 2 where changes are pending, with 0 where there is nothing to do."""
     from agent import app
-    from agent.cli import observation
+    from agent.cli import convergence, observation
     from agent.plan import render
 
     desired = asyncio.run(app.read(chosen, source)).checked()
     sight = asyncio.run(app.observe(chosen)) if observed is None else observation.load(observed)
     computed = app.plan_for(desired, sight)
+    if not any(True for _ in desired):
+        convergence.nothing_declared(anything=bool(computed.buckets))
     if output is options.Output.JSON:
         terminal.result_json(render.document(computed))
     else:

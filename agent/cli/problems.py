@@ -13,7 +13,8 @@ _WIDTH = 160
 def show(problems: Sequence[problem.Problem], contents: Mapping[str, bytes]) -> None:
     """Print problems to stderr. ``contents`` maps the paths of problems to the files' bytes."""
     for found in problems:
-        place = terminal.style(f"{found.path}:{found.line}:{found.column}:", "bold", sys.stderr)
+        where = terminal.printable(f"{found.path}:{found.line}:{found.column}:")
+        place = terminal.style(where, "bold", sys.stderr)
         terminal.note(f"{place} {terminal.style('error:', 'red', sys.stderr)} {terminal.printable(found.message)}")
         for line in excerpt(contents.get(found.path, b""), found.line, found.column):
             terminal.note(terminal.style(line, "dim", sys.stderr))

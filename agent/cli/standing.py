@@ -1,19 +1,21 @@
 """What the agent wrote down of every object and of its source, as a document and as a table."""
 
-import re
+import shutil
 import sys
+import textwrap
 import time
+from collections.abc import Iterator
 
 from agent.cli import terminal
-from agent.converge import journal, report
+from agent.converge import journal, report, verdicts
 from agent.model import conditions
 
-_AGE_IN_DETAIL = re.compile(r"^running \w+")
-"""How long it ran when that was written down, which is not now."""
+_HEADINGS = ("OBJECT", "READY", "STATUS", "RESTARTS", "AGE")
+_INDENT = "    "
 
 
-def document(book: journal.Journal) -> dict[str, object]:
-    """Give it for programs."""
+def document(book: journal.Journal, agent: int | None) -> dict[str, object]:
+    """Give it for programs. ``agent``: the process that is at work on this instance, if any."""
     good = book.good()
     revisions = book.history.revisions(1)
     return {
@@ -21,11 +23,13 @@ def document(book: journal.Journal) -> dict[str, object]:
         "source": None if good is None else good.source,
         "readAt": None if good is None else good.at,
         "appliedAt": revisions[0].applied_at if revisions else None,
+        "agent": agent,
         "problems": revisions[0].problems if revisions else (),
         "objects": [
             {
                 "object": str(one.key),
                 "detail": one.detail,
+                "until": one.until,
                 "restarts": _restarts(book, one),
                 "conditions": one.conditions,
             }
@@ -34,38 +38,77 @@ def document(book: journal.Journal) -> dict[str, object]:
     }
 
 
-def show(book: journal.Journal) -> None:
+def show(book: journal.Journal, agent: int | None) -> None:
     """Print it for people."""
-    _print_source(book)
-    terminal.table(("OBJECT", "READY", "STATUS", "RESTARTS", "AGE"), _rows(book, time.time()))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for line in lines(book, agent, time.time(), width):
+        terminal.result(line)
 
 
-def _print_source(book: journal.Journal) -> None:
+def lines(book: journal.Journal, agent: int | None, now: float, width: int = 0) -> Iterator[str]:
+    """Give the lines: every object, and below each that is not ready, why. ``width``: columns to wrap at; 0: none."""
+    yield from _source(book, now)
+    statuses = book.statuses()
+    if not statuses:
+        good = book.good()
+        declared = good is not None and any(True for _ in good.desired)
+        yield "nothing has been looked at yet" if declared else "nothing is declared"
+        return
+    rows = [_HEADINGS, *(_row(book, one, agent, now) for one in statuses)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)]
+    for number, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
+        line = "  ".join((*cells, row[-1])).rstrip()
+        yield terminal.style(line, "bold", sys.stdout) if number == 0 else line
+        if number:
+            yield from _why(statuses[number - 1], width)
+    if agent is None and any(one.until is not None for one in statuses):
+        yield "no agent is at work here: what is not ready is tried again by the next run or apply"
+
+
+def _source(book: journal.Journal, now: float) -> Iterator[str]:
     good = book.good()
     if good is not None:
-        age = terminal.age(time.time() - good.at)
-        terminal.result(f"source {good.source}, revision {good.desired.revision}, read {age} ago")
+        declares = "" if any(True for _ in good.desired) else ", nothing of it is declared any more"
+        age = terminal.age(now - good.at)
+        yield terminal.printable(f"source {good.source}, revision {good.desired.revision}, read {age} ago{declares}")
     for problem in (revision.problems for revision in book.history.revisions(1)):
         for line in problem:
-            terminal.result(terminal.style(terminal.printable(f"problem {line}"), "red", sys.stdout))
+            yield terminal.style(terminal.printable(f"problem {line}"), "red", sys.stdout)
 
 
-def _rows(book: journal.Journal, now: float) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for one in book.statuses():
-        ready = report.condition(one, conditions.ConditionType.READY)
-        detail = _AGE_IN_DETAIL.sub("running", one.detail) or ready.message
-        restarts = _restarts(book, one)
-        rows.append(
-            (
-                str(one.key),
-                ready.status.value,
-                detail,
-                str(restarts) if restarts else "",
-                terminal.age(now - ready.since),
+def _row(book: journal.Journal, one: conditions.ObjectStatus, agent: int | None, now: float) -> tuple[str, ...]:
+    ready = report.condition(one, conditions.ConditionType.READY)
+    stalled = report.condition(one, conditions.ConditionType.STALLED).status is conditions.ConditionStatus.TRUE
+    told = (one.detail or ready.reason, "stalled" if stalled else "", _next(one, ready.reason, agent, now))
+    restarts = _restarts(book, one)
+    cells = (
+        *(str(one.key), ready.status.value, ", ".join(filter(None, told))),
+        *(str(restarts) if restarts else "", terminal.age(now - ready.since)),
+    )
+    return tuple(terminal.printable(cell) for cell in cells)
+
+
+def _next(one: conditions.ObjectStatus, reason: str, agent: int | None, now: float) -> str:
+    """Say when it is tried again, as it is now; nothing where nobody is there to do it."""
+    if one.until is None or agent is None:
+        return ""
+    what = "next start" if reason == verdicts.BACK_OFF else "next try"
+    return f"{what} in {terminal.age(one.until - now)}" if one.until > now else f"{what} now"
+
+
+def _why(one: conditions.ObjectStatus, width: int) -> Iterator[str]:
+    """Say why an object is not ready, indented below its row."""
+    ready = report.condition(one, conditions.ConditionType.READY)
+    if ready.status is conditions.ConditionStatus.TRUE:
+        return
+    for line in map(terminal.printable, f"{ready.reason}: {ready.message}".splitlines()):
+        if width:
+            yield from textwrap.wrap(
+                line, max(width, 20), initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
             )
-        )
-    return rows
+        else:
+            yield _INDENT + line
 
 
 def _restarts(book: journal.Journal, status: conditions.ObjectStatus) -> int:

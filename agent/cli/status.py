@@ -9,9 +9,12 @@ def status(chosen: settings.Settings, output: options.OutputOption = options.Out
     """Print every object with its condition, and the revision; beside a running agent and without one."""
     from agent.cli import standing
     from agent.converge import journal
+    from agent.engine import layout
+    from agent.kit import locks
 
     with journal.Journal(chosen.journal) as book:
+        agent = locks.FileLock(layout.Layout(chosen.root, chosen.run).lock).holder()
         if output is options.Output.JSON:
-            terminal.result_json(standing.document(book))
+            terminal.result_json(standing.document(book, agent))
         else:
-            standing.show(book)
+            standing.show(book, agent)

@@ -3,6 +3,7 @@
 Plain ``print`` where nothing is coloured: rich is imported by the commands that draw with it.
 """
 
+import io
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ import typer
 
 from agent import errors
 from agent.cli import exits
-from agent.kit import canonical
+from agent.kit import canonical, escapes
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -23,6 +24,13 @@ def result(text: str, *, at_once: bool = False) -> None:
     write(text + "\n")
     if at_once:
         flush()
+
+
+def take_any_text() -> None:
+    """Let text that the terminal's encoding does not know (names that are not UTF-8) be written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def write(text: str) -> None:
@@ -54,7 +62,7 @@ def note(text: str) -> None:
 
 def result_line(value: object) -> None:
     """Print a value as JSON on one line: for streams."""
-    result(canonical.dumps(value).decode(), at_once=True)
+    result(_harmless(canonical.dumps(value).decode()), at_once=True)
 
 
 def result_yaml(value: object) -> None:
@@ -66,14 +74,23 @@ def result_yaml(value: object) -> None:
 
 def result_json(value: object) -> None:
     """Print a value as JSON: indented and with sorted keys, so that two outputs can be compared."""
-    result(json.dumps(canonical.plain(value), indent=2, sort_keys=True, ensure_ascii=False))
+    result(_harmless(json.dumps(canonical.plain(value), indent=2, sort_keys=True, ensure_ascii=False)))
+
+
+def _harmless(document: str) -> str:
+    """Escape in JSON what a terminal would obey, and what is no text; both stand in strings only."""
+    if document.replace("\n", "").isprintable():
+        return document
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in document
+    )
 
 
 def failure(error: errors.TrimtabError) -> None:
     """Tell an expected error, and the way out on a line of its own."""
-    note(f"{style('error:', 'red', sys.stderr)} {error.message}")
+    note(f"{style('error:', 'red', sys.stderr)} {printable(error.message)}")
     if error.hint:
-        note(f"{style(' hint:', 'cyan', sys.stderr)} {error.hint}")
+        note(f"{style(' hint:', 'cyan', sys.stderr)} {printable(error.hint)}")
 
 
 def is_coloured(stream: TextIO) -> bool:
@@ -90,8 +107,8 @@ def style(text: str, name: str, stream: TextIO) -> str:
 
 
 def printable(text: str) -> str:
-    """Give text without what a terminal would obey: names and messages may come from hostile manifests."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+    """Give text on one line, without what a terminal would obey: names and messages may come from strangers."""
+    return escapes.printable(text)
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

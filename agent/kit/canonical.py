@@ -99,10 +99,16 @@ def _restore_dataclass(kind: type, value: Any, place: str) -> Any:  # noqa: ANN4
     hints = _hints(kind)
     if unknown := sorted(set(map(str, value)) - set(hints)):
         raise ValueError(f"{place}: there is no field {unknown[0]!r}")
+    if missing := [field.name for field in dataclasses.fields(kind) if field.name not in value and _is_required(field)]:
+        raise ValueError(f"{place}: the field {missing[0]!r} is missing")
     try:
         return kind(**{name: _restore(hints[name], item, f"{place}.{name}") for name, item in value.items()})
     except TypeError as error:
         raise ValueError(f"{place}: {error}") from error
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 @functools.cache

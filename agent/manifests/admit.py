@@ -4,8 +4,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 
 from agent.kit import graph
-from agent.manifests import lower, problem, registry
-from agent.manifests.v1 import container, image, network
+from agent.manifests import lower, problem, registry, wording
+from agent.manifests.v1 import container, forms, image, network
 from agent.model.key import Kind, ObjectKey
 from agent.oci import reference
 
@@ -36,6 +36,8 @@ def _one(manifest: registry.Manifest, by_key: Manifests) -> Iterator[problem.Pro
     if isinstance(manifest.object, container.Container):
         yield from _references(manifest, manifest.object.spec, by_key)
         yield from _container(manifest, manifest.object.spec)
+        yield from _reached(manifest, manifest.object.spec, by_key)
+        yield from _completed(manifest, manifest.object.spec, by_key)
     if isinstance(manifest.object, image.Image) and manifest.object.spec.pull is not None:
         yield from _reference(manifest, manifest.object.spec.pull.reference, "spec", "pull", "reference")
 
@@ -60,7 +62,8 @@ def _references(
     for key, place in wanted:
         if key not in by_key and key != lower.DEFAULT_NETWORK:
             known = [other.name for other in by_key if other.kind is key.kind]
-            hint = registry.close(key.name, known, "declared are") if known else f"declare a {key.kind.value}"
+            article = "an" if key.kind is Kind.IMAGE else "a"
+            hint = wording.close(key.name, known, "declared are") if known else f"declare {article} {key.kind.value}"
             yield manifest.document.problem(f"{key} is not declared", hint, *place)
 
 
@@ -75,7 +78,7 @@ def _container(manifest: registry.Manifest, spec: container.ContainerSpec) -> It
     document = manifest.document
     paths: dict[str, int] = {}
     for number, mount in enumerate(spec.mounts):
-        path = mount.path.rstrip("/") or "/"
+        path = forms.normal_path(mount.path)
         if path in paths:
             hint = f"spec.mounts[{paths[path]}] is there already"
             yield document.problem(f"two mounts at {path}", hint, "spec", "mounts", number, "path")
@@ -86,28 +89,56 @@ def _container(manifest: registry.Manifest, spec: container.ContainerSpec) -> It
         if name in names:
             yield document.problem(f"network {name} is named twice", "remove one", "spec", "networks", number)
         names[name] = number
-    for number, port in enumerate(spec.ports):
-        yield from _port(manifest, port, number)
-    if spec.ports and spec.networks in ("none", "host"):
-        hint = "leave them out: with host, the program's own ports are the host's"
-        yield document.problem(f"ports cannot be published with network {spec.networks}", hint, "spec", "ports")
+
+
+def _reached(
+    manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests
+) -> Iterator[problem.Problem]:
+    """Find ports and probes that need a network which the container does not have."""
+    if spec.networks == "host":
+        if spec.ports:
+            hint = "leave them out: the program's own ports are the host's"
+            yield manifest.document.problem("ports cannot be published with network host", hint, "spec", "ports")
+        return
+    without = spec.networks in ("none", [])
+    if spec.ports and without:
+        message = "ports cannot be published without a network"
+        yield manifest.document.problem(message, "leave them out, or give it a network", "spec", "ports")
+    elif spec.ports and all(_is_internal(name, by_key) for name in _networks(spec)):
+        message = "ports can only be published by a container in a network that is not internal"
+        yield manifest.document.problem(message, "add another network, as bridge", "spec", "ports")
     for probe in ("startup", "readiness", "liveness"):
         check = getattr(spec.health, probe)
-        if check is not None and check.exec is None and spec.networks == "none":
+        if check is not None and check.exec is None and without:
             hint = "use exec, or give it a network"
-            yield document.problem(f"a {probe} probe by network needs one", hint, "spec", "health", probe)
+            yield manifest.document.problem(f"a {probe} probe by network needs one", hint, "spec", "health", probe)
 
 
-def _port(manifest: registry.Manifest, port: str | container.PortSpec, number: int) -> Iterator[problem.Problem]:
-    try:
-        mapping = lower.port(port)
-        ipaddress.IPv4Address(mapping.address)
-    except ValueError as error:
-        hint = "write 127.0.0.1:8080:80"
-        yield manifest.document.problem(f"no published port: {error}", hint, "spec", "ports", number)
-        return
-    if not all(0 < one < 65536 for one in (mapping.host_port, mapping.container_port)):  # noqa: PLR2004
-        yield manifest.document.problem("a port is not between 1 and 65535", "", "spec", "ports", number)
+def _networks(spec: container.ContainerSpec) -> list[str]:
+    entries = spec.networks if isinstance(spec.networks, list) else [spec.networks]
+    return [entry if isinstance(entry, str) else entry.name for entry in entries]
+
+
+def _is_internal(name: str, by_key: Manifests) -> bool:
+    manifest = by_key.get(ObjectKey(Kind.NETWORK, name))
+    return manifest is not None and isinstance(manifest.object, network.Network) and manifest.object.spec.internal
+
+
+def _completed(
+    manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests
+) -> Iterator[problem.Problem]:
+    """Find waiting for the end of what is started again whenever it ends."""
+    for number, dependency in enumerate(spec.depends_on):
+        other = by_key.get(ObjectKey(Kind.CONTAINER, dependency.container))
+        if dependency.condition != "Completed" or other is None or not isinstance(other.object, container.Container):
+            continue
+        policy = other.object.spec.restart.policy
+        if policy in ("Always", "UnlessStopped"):
+            yield manifest.document.problem(
+                f"{other.key} never completes: its restart.policy is {policy}",
+                f"set restart.policy of {other.key} to OnFailure or Never",
+                *("spec", "dependsOn", number, "condition"),
+            )
 
 
 def _cycles(by_key: Manifests) -> Iterator[problem.Problem]:
@@ -131,10 +162,7 @@ def _ports(by_key: Manifests) -> Iterator[problem.Problem]:
         if not isinstance(manifest.object, container.Container):
             continue
         for number, port in enumerate(manifest.object.spec.ports):
-            try:
-                mapping = lower.port(port)
-            except ValueError:
-                continue
+            mapping = lower.port(port)
             others = claims.setdefault((mapping.host_port, mapping.protocol.value), [])
             for address, other in others:
                 if container.EVERYWHERE in (address, mapping.address) or address == mapping.address:
@@ -151,7 +179,7 @@ def _subnets(by_key: Manifests) -> Iterator[problem.Problem]:
         if not isinstance(manifest.object, network.Network):
             continue
         for number, entry in enumerate(manifest.object.spec.subnets):
-            subnet = ipaddress.IPv4Network(entry if isinstance(entry, str) else entry.subnet)
+            subnet = ipaddress.IPv4Network(lower.subnet(entry).subnet)
             for other, owner in seen:
                 if subnet.overlaps(other):
                     hint = f"{owner.key} has {other} in {owner.document.path}: choose another range"
@@ -161,7 +189,7 @@ def _subnets(by_key: Manifests) -> Iterator[problem.Problem]:
 
 
 def _addresses(by_key: Manifests) -> Iterator[problem.Problem]:
-    """Find fixed addresses that are no addresses, outside of their network, the gateway's, or claimed twice."""
+    """Find fixed addresses outside of their network, the gateway's, or claimed twice."""
     claimed: dict[tuple[str, str], registry.Manifest] = {}
     for _, manifest in sorted(by_key.items()):
         if not isinstance(manifest.object, container.Container) or not isinstance(manifest.object.spec.networks, list):
@@ -170,30 +198,31 @@ def _addresses(by_key: Manifests) -> Iterator[problem.Problem]:
             if isinstance(entry, str) or entry.ipv4 is None:
                 continue
             place = ("spec", "networks", number, "ipv4")
-            wrong = _address_problem(entry.ipv4, by_key.get(ObjectKey(Kind.NETWORK, entry.name)))
+            wrong, hint = _address_problem(entry, by_key)
             other = claimed.setdefault((entry.name, entry.ipv4), manifest)
             if wrong:
-                yield manifest.document.problem(f"address {entry.ipv4[:50]} {wrong}", "choose another one", *place)
+                yield manifest.document.problem(f"address {entry.ipv4} {wrong}", hint, *place)
             elif other is not manifest:
                 hint = f"{other.key} claims it in {other.document.path}"
                 yield manifest.document.problem(f"address {entry.ipv4} is claimed twice", hint, *place)
 
 
-def _address_problem(text: str, manifest: registry.Manifest | None) -> str:
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError:
-        return "is no IPv4 address"
+def _address_problem(wanted: container.NetworkRef, by_key: Manifests) -> tuple[str, str]:
+    """Say what is wrong with a fixed address, and the way out; nothing where nothing is."""
+    key, address = ObjectKey(Kind.NETWORK, wanted.name), ipaddress.IPv4Address(wanted.ipv4 or "")
+    manifest = by_key.get(key)
     if manifest is None or not isinstance(manifest.object, network.Network):
-        return ""
+        if key == lower.DEFAULT_NETWORK:
+            return f"needs a network with subnets, and {key} is not declared", "declare one, and name it here"
+        return "", ""
     subnets = [lower.subnet(entry) for entry in manifest.object.spec.subnets]
     if not subnets:
-        return f"needs a network with subnets, and {manifest.key} has none"
+        return f"needs a network with subnets, and {key} has none", f"give {key} subnets"
     inside = [one for one in subnets if address in ipaddress.IPv4Network(one.subnet)]
     if not inside:
-        return f"is not in {manifest.key}'s subnets"
+        return f"is not in {key}'s subnets", f"choose one in {', '.join(one.subnet for one in subnets)}"
     range_ = ipaddress.IPv4Network(inside[0].subnet)
-    gateway = inside[0].gateway or str(range_.network_address + 1)
-    if address in (range_.network_address, range_.broadcast_address) or text == gateway:
-        return f"is the network's own or the gateway's in {manifest.key}"
-    return ""
+    gateway = range_.network_address + 1 if inside[0].gateway is None else ipaddress.IPv4Address(inside[0].gateway)
+    if address in (range_.network_address, range_.broadcast_address, gateway):
+        return f"is the network's own or the gateway's in {key}", "choose another one"
+    return "", ""

@@ -31,6 +31,30 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 Place = tuple[int, int]
 
 
+class WrittenInteger(int):
+    """A whole number that Python would write in another way (``0x1F``), known as it was written."""
+
+    written: str
+
+    def __str__(self) -> str:
+        """Give the text of the file."""
+        return self.written
+
+    __repr__ = __str__
+
+
+class WrittenNumber(float):
+    """A number that Python would write in another way (``1.10``, ``1e3``): likewise."""
+
+    written: str
+
+    def __str__(self) -> str:
+        """Give the text of the file."""
+        return self.written
+
+    __repr__ = __str__
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Document:
     """One YAML document."""
@@ -163,10 +187,10 @@ def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
         return None
     budget.spend(node, depth)
     if node.tag not in _TAGS:
-        name = node.tag.removeprefix(_TAG)
-        if name == "merge":
+        if node.tag == _TAG + "merge":
             raise _Bad(_place(node), "merge keys (<<) are not supported", "write the fields out")
-        raise _Bad(_place(node), f"the tag !{name} is not supported", "leave it out: nothing in a manifest needs a tag")
+        hint = "quote it where it is meant as a text, as a password may be; leave it out otherwise"
+        raise _Bad(_place(node), "what begins with ! is a tag, and none is supported", hint)
     if isinstance(node, yaml.MappingNode):
         return dict(_members(node, budget, depth))
     if isinstance(node, yaml.SequenceNode):
@@ -195,10 +219,28 @@ def _scalar(node: yaml.Node) -> Value:
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
-        return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+        return _integer(text)
     if _NUMBER.fullmatch(text):
-        return float(text)
+        return _number(text)
     return text
+
+
+def _integer(text: str) -> int:
+    value = int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+    if str(value) == text:
+        return value
+    kept = WrittenInteger(value)
+    kept.written = text
+    return kept
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if str(value) == text:
+        return value
+    kept = WrittenNumber(value)
+    kept.written = text
+    return kept
 
 
 def _child(node: yaml.Node, key: str | int) -> yaml.Node | None:
@@ -233,6 +275,9 @@ def _place_of(data: bytes, offset: int) -> Place:
 def _syntax(path: str, error: yaml.MarkedYAMLError) -> problem.Problem:
     mark = error.problem_mark or error.context_mark
     message = " ".join(filter(None, (error.context, error.problem)))
+    if "undefined alias" in message:  # whose name may be half of a password
+        hint = "what begins with * is an alias: quote it where it is meant as a text"
+        return problem.Problem(path, *_marked(mark), "this is not YAML: found undefined alias", hint)
     tab = "\\t" in message
     hint = "indent with spaces, not tabs" if tab else "check indentation, colons and quotes here and in the line above"
     line, column = _marked(mark)

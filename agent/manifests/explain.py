@@ -10,8 +10,8 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from agent import errors
-from agent.manifests import registry
-from agent.manifests.v1 import base
+from agent.manifests import registry, wording
+from agent.manifests.v1 import forms
 
 _INDENT = "  "
 
@@ -47,7 +47,7 @@ def look_up(path: str) -> Explanation:
     kind, *names = path.removesuffix(".").split(".")
     models = {name.lower(): model for name, model in registry.MODELS.items()}
     if kind.lower() not in models:
-        raise UnknownField(f"there is no kind {kind!r}", hint=registry.close(kind, models))
+        raise UnknownField(f"there is no kind {kind!r}", hint=wording.close(kind, models))
     model: type[pydantic.BaseModel] = models[kind.lower()]
     told = Explanation(kind.lower(), model.__name__, _first_line(model), "", _members([model]))
     inside: list[type[pydantic.BaseModel]] = [model]
@@ -55,9 +55,9 @@ def look_up(path: str) -> Explanation:
         known = {alias: field for one in inside for alias, field in _fields(one)}
         so_far = ".".join([kind.lower(), *names[:number]])
         if name not in known:
-            raise UnknownField(f"{so_far} has no field {name!r}", hint=registry.close(name, known, "its fields are"))
+            raise UnknownField(f"{so_far} has no field {name!r}", hint=wording.close(name, known, "its fields are"))
         field = known[name]
-        inside = list(dict.fromkeys(registry.models_in(field.annotation)))
+        inside = list(dict.fromkeys(wording.models_in(field.annotation)))
         told = Explanation(f"{so_far}.{name}", _of(field), field.description or "", _default(field), _members(inside))
     return told
 
@@ -81,7 +81,7 @@ def paths() -> tuple[str, ...]:
     def walk(model: type[pydantic.BaseModel], prefix: str) -> None:
         found.append(prefix)
         for alias, field in _fields(model):
-            inner = list(dict.fromkeys(registry.models_in(field.annotation)))
+            inner = list(dict.fromkeys(wording.models_in(field.annotation)))
             for one in inner:
                 walk(one, f"{prefix}.{alias}")
             if not inner:
@@ -116,7 +116,14 @@ def _default(field: FieldInfo) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_READERS = {base.seconds: "duration", base.size: "quantity", base.millis: "cores"}
+_READERS = {
+    forms.seconds: "duration",
+    forms.size: "quantity",
+    forms.some: "quantity",
+    forms.memory: "quantity",
+    forms.millis: "cores",
+    forms.written: "string | number | boolean",
+}
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", object: "any", type(None): "null"}
 
 

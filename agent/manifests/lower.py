@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 
 from agent.manifests import registry
 from agent.manifests.v1 import container as v1_container
+from agent.manifests.v1 import forms
 from agent.manifests.v1 import image as v1_image
 from agent.manifests.v1 import network as v1_network
 from agent.manifests.v1 import volume as v1_volume
 from agent.model import container, health, image, network, state, volume
 from agent.model.key import Kind, ObjectKey, pairs
-from agent.oci import reference
+from agent.oci import capabilities, reference
 
 DEFAULT_NETWORK = ObjectKey(Kind.NETWORK, "bridge")
 """The network of containers that name none; it is there when somebody uses it."""
@@ -56,7 +57,7 @@ def archive_path(manifest: registry.Manifest) -> str | None:
 
 
 def port(written: str | v1_container.PortSpec) -> container.PortMapping:
-    """Read a published port, long or short. Raises ``ValueError``."""
+    """Read a published port, long or short."""
     if isinstance(written, v1_container.PortSpec):
         protocol = container.TransportProtocol(written.protocol)
         return container.PortMapping(written.host, written.container, protocol, written.address)
@@ -69,8 +70,8 @@ def port(written: str | v1_container.PortSpec) -> container.PortMapping:
 def subnet(written: str | v1_network.SubnetSpec) -> network.Subnet:
     """Read a subnet, long or short."""
     if isinstance(written, str):
-        return network.Subnet(v1_network.ipv4_network(written), None, None)
-    return network.Subnet(v1_network.ipv4_network(written.subnet), written.gateway, written.range)
+        return network.Subnet(written, None, None)
+    return network.Subnet(written.subnet, written.gateway, written.range)
 
 
 _PULLED = image.PullSource(image.PullPolicy.IF_NOT_PRESENT, "")
@@ -94,7 +95,7 @@ def _container(written: v1_container.Container, images: Mapping[str, image.Image
         labels=pairs(written.metadata.labels),
         command=None if spec.command is None else tuple(spec.command),
         args=None if spec.args is None else tuple(spec.args),
-        env=pairs({name: _text(value) for name, value in spec.env.items()}),
+        env=pairs({name: str(value) for name, value in spec.env.items()}),
         working_dir=spec.working_dir,
         hostname=spec.hostname or written.metadata.name,
         ports=tuple(sorted(port(one) for one in spec.ports)),
@@ -132,11 +133,12 @@ def _attachments(written: str | list[str | v1_container.NetworkRef]) -> tuple[co
 
 
 def _mount(written: v1_container.MountSpec) -> container.Mount:
+    path = forms.normal_path(written.path)
     if written.volume is not None:
-        return container.VolumeMount(written.volume, written.path, written.read_only)
+        return container.VolumeMount(written.volume, path, written.read_only)
     if written.bind is not None:
-        return container.BindMount(written.bind, written.path, written.read_only)
-    return container.TmpfsMount(written.path, written.tmpfs, written.read_only)
+        return container.BindMount(written.bind, path, written.read_only)
+    return container.TmpfsMount(path, written.tmpfs, written.read_only)
 
 
 def _restart(written: v1_container.RestartSpec) -> container.RestartConfig:
@@ -179,7 +181,7 @@ def _security(written: v1_container.SecuritySpec) -> container.Security:
 
 
 def _capabilities(written: list[str]) -> tuple[str, ...]:
-    return tuple(sorted({name.upper().removeprefix("CAP_") for name in written}))
+    return tuple(sorted({capabilities.named(name) for name in written}))
 
 
 def _image(written: v1_image.Image, directory: str, stamps: Mapping[str, str]) -> image.ImageConfig:
@@ -212,11 +214,6 @@ def _volume(written: v1_volume.Volume) -> volume.VolumeConfig:
         labels=pairs(written.metadata.labels),
         deletion_policy=volume.DeletionPolicy(written.spec.deletion_policy),
     )
-
-
-def _text(value: object) -> str:
-    """Say a value as the environment has it: ``true`` as YAML writes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _absolute(path: str, directory: str) -> str:

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from agent.manifests import admit, decode, problem, registry
+from agent.manifests import able, admit, decode, problem, registry
 from agent.manifests import lower as lowering
-from agent.model import state
+from agent.model import abilities, state
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Parsed:
     """Absolute paths of image archives, whose stamps ``lower`` wants to know."""
 
 
-def parse(files: Sequence[ManifestFile]) -> Parsed:
-    """Read files; every mistake in them is told, not only the first."""
+def parse(files: Sequence[ManifestFile], lacking: abilities.Lacking = abilities.EVERYTHING) -> Parsed:
+    """Read files; every mistake in them is told, not only the first. What the runtime lacks is one too."""
     manifests: list[registry.Manifest] = []
     problems: list[problem.Problem] = []
     for file in sorted(files, key=lambda one: one.path):
@@ -42,7 +42,7 @@ def parse(files: Sequence[ManifestFile]) -> Parsed:
             if manifest is not None:
                 manifests.append(manifest)
     if not problems:
-        problems = admit.admit(manifests)
+        problems = [*admit.admit(manifests), *able.refused(manifests, lacking)]
     archives = {path for manifest in manifests if (path := lowering.archive_path(manifest)) is not None}
     return Parsed(tuple(manifests), tuple(sorted(problems)), tuple(sorted(archives)))
 

@@ -79,13 +79,16 @@ def _structural(node: Json) -> Json:
     """Give the structural schema that an API server takes: no unions; what has several forms is passed through."""
     if "not" in node:
         return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
-    if "anyOf" in node:
-        forms = [form for form in node["anyOf"] if form.get("type") != "null" and "not" not in form]
+    unions = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+    if unions:
+        forms = [form for form in unions if form.get("type") != "null" and "not" not in form]
         if len(forms) == 1:
             return _structural({**forms[0], **{key: node[key] for key in ("description",) if key in node}})
         if {form.get("type") for form in forms} == {"string", "integer"}:
             return {"description": node.get("description", ""), "x-kubernetes-int-or-string": True}
         return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
+    if len(node.get("patternProperties", ())) == 1:  # an API server would drop whatever it knows nothing of
+        node = {**node, "additionalProperties": next(iter(node["patternProperties"].values()))}
     told = {key: value for key, value in node.items() if key in _KEPT and not (key == "default" and value is None)}
     if "const" in node:
         told["enum"] = [node["const"]]

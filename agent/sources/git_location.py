@@ -17,6 +17,7 @@ _MINIMUM_INTERVAL = 1.0
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _SCP = re.compile(r"(?P<host>[\w.-]+@[\w.-]+|[\w.-]+):(?P<path>[^/\\:][^:]*)")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/@+-]*")
+_EXAMPLES = "write git+https://HOST/PATH, git+ssh://USER@HOST/PATH or git+/PATH"
 _FORM = "the form is git+URL[?interval=60s][#REF[:SUBPATH]]"
 
 
@@ -71,10 +72,13 @@ def _url(text: str) -> tuple[str, str]:
         parts = urllib.parse.urlsplit(text)
         port = f":{parts.port}" if parts.port else ""
     except ValueError as error:
-        raise api.BadSource(f"this is not a URL of a git repository: {error}", hint=_FORM) from error
+        # What Python says of it may have the password in it.
+        raise api.BadSource("the URL of the git repository has no sound host and port", hint=_FORM) from error
+    if not parts.scheme:
+        raise api.BadSource("git+ is followed by neither a URL nor an absolute path", hint=_EXAMPLES)
     if parts.scheme not in PROTOCOLS:
         raise api.BadSource(
-            f"a git repository cannot be reached by {parts.scheme or 'nothing'!r}: only by {', '.join(PROTOCOLS)}",
+            f"a git repository cannot be reached by {parts.scheme!r}: only by {', '.join(PROTOCOLS)}",
             hint=_FORM,
         )
     if any(ord(letter) <= ord(" ") for letter in text) or not (parts.netloc or parts.scheme == "file"):

@@ -1,4 +1,9 @@
-"""Whatever bytes a source holds, parsing ends, raises nothing, and gives every problem a place."""
+"""Whatever bytes a source holds, parsing ends, raises nothing, and gives every problem a place.
+
+No value that may be a secret stands in a problem, and a variable is the text that was written.
+"""
+
+import json
 
 import hypothesis
 from hypothesis import strategies as st
@@ -55,3 +60,49 @@ def test_sound_manifest_with_accidents__parses_or_is_told(edits: list[tuple[int,
 @hypothesis.given(start=st.integers(0, len(SOUND)), length=st.integers(0, 60))
 def test_sound_manifest_with_a_hole__parses_or_is_told(start: int, length: int) -> None:
     check(SOUND[:start] + SOUND[start + length :])
+
+
+SECRET = "s3cr3t"
+SECRETS = st.recursive(
+    st.sampled_from([SECRET, f"{SECRET}\0", f"{SECRET}\n", f"A={SECRET}", None, 1, True]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["A", "secret", "key", f"A={SECRET}", SECRET]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@hypothesis.given(
+    env=SECRETS,
+    headers=SECRETS,
+    words=st.tuples(SECRETS, SECRETS, SECRETS),
+    around=st.sampled_from(["mapping", "list"]),
+)
+def test_values_that_may_be_secrets__stand_in_no_problem(
+    env: object, headers: object, words: tuple[object, object, object], around: str
+) -> None:
+    command, args, probe = words
+    health = {"liveness": {"http": {"port": 1, "headers": headers}}, "startup": {"exec": probe}}
+    spec = {"image": "x", "env": env, "command": command, "args": args, "health": health}
+    document = {
+        "apiVersion": "trimtab.dev/v1",
+        "kind": "Container",
+        "metadata": {"name": "web"},
+        "spec": spec if around == "mapping" else [spec],
+    }
+    parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/", json.dumps(document).encode())])
+    told = [str(one).replace(f"env.{SECRET} ", "").replace(f"headers.{SECRET} ", "") for one in parsed.problems]
+    assert [line for line in told if SECRET in line] == [], "a name may be told, and nothing else"
+
+
+NUMBERS = st.from_regex(
+    r"[-+]?([0-9]{1,20}|[0-9]{0,6}\.[0-9]{1,6}|0x[0-9a-fA-F]{1,6}|0o[0-7]{1,6})([eE][-+]?[0-9]{1,2})?", fullmatch=True
+)
+
+
+@hypothesis.given(text=NUMBERS | st.sampled_from(["true", "false", "no", "1.10", "1e3", ".5", "5."]))
+def test_number_as_a_variable__is_the_text_that_was_written(text: str) -> None:
+    data = SOUND.replace(b'"1"', text.encode())
+    lowered = pipeline.lower(pipeline.parse([pipeline.ManifestFile("a.yaml", "/", data)]), "r", {})
+    assert lowered.containers[0].env == (("A", text),)

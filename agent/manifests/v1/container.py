@@ -5,13 +5,12 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from agent.manifests.v1 import base
-from agent.manifests.v1.base import AbsolutePath, Bytes, Cores, Duration, Model, Name, Port
+from agent.manifests.v1 import base, forms
+from agent.manifests.v1 import container_forms as texts
+from agent.manifests.v1.base import Model
+from agent.manifests.v1.forms import AbsolutePath, Address, Bytes, Cores, Duration, Name, Port
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is published, is meant for everybody unless an address is given
-PORT_PATTERN = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}:)?[0-9]{1,5}:[0-9]{1,5}(/(tcp|udp))?$"
-Words = list[Annotated[str, pydantic.StringConstraints(pattern=r"^[^\x00]*$")]]
-EnvironmentName = Annotated[str, pydantic.StringConstraints(pattern=r"^[^=\x00]+$")]
 
 
 class ImageName(Model):
@@ -23,10 +22,20 @@ class ImageName(Model):
 class EnvironmentSource(Model):
     """A value from somewhere else."""
 
-    secret: Annotated[object, base.NotBuilt("a value from a Secret")] = Field(
+    secret: Annotated[object, base.NotBuilt("there are no Secrets: write the value out")] = Field(
         default=None, description="Not built yet: refused."
     )
     key: str = Field(default="", description="Which of the Secret's values.")
+
+    @pydantic.model_validator(mode="after")
+    def _no_source(self) -> "EnvironmentSource":
+        raise forms.Wrong("must be a text, number or true/false")
+
+
+EnvironmentValue = Annotated[
+    Annotated[texts.EnvironmentText, base.TEXT] | Annotated[EnvironmentSource, base.MAPPING],
+    base.by_shape("must be a text, number or true/false", scalars=True),
+]
 
 
 class PortSpec(Model):
@@ -34,8 +43,8 @@ class PortSpec(Model):
 
     host: Port = Field(description="The host's port.")
     container: Port = Field(description="The container's port.")
-    protocol: Literal["tcp", "udp"] = Field(default="tcp", description="The transport protocol.")
-    address: str = Field(default=EVERYWHERE, description="The host's IPv4 address; 0.0.0.0 is all of them.")
+    protocol: texts.Protocol = Field(default="tcp", description="The transport protocol.")
+    address: Address = Field(default=EVERYWHERE, description="The host's IPv4 address; 0.0.0.0 is all of them.")
 
 
 class NetworkRef(Model):
@@ -43,7 +52,13 @@ class NetworkRef(Model):
 
     name: Name = Field(description="The name of a Network in the same source.")
     aliases: list[Name] = Field(default_factory=list, description="More names that DNS answers in this network.")
-    ipv4: str | None = Field(default=None, description="A fixed address; without it one is chosen.")
+    ipv4: Address | None = Field(default=None, description="A fixed address; without it one is chosen.")
+
+
+NetworkEntry = Annotated[
+    Annotated[Name, base.TEXT] | Annotated[NetworkRef, base.MAPPING],
+    base.by_shape("must be a network's name, or {name: NETWORK, ipv4: ADDRESS}"),
+]
 
 
 class MountSpec(Model):
@@ -51,30 +66,38 @@ class MountSpec(Model):
 
     volume: Name | None = Field(default=None, description="The name of a Volume in the same source.")
     bind: AbsolutePath | None = Field(default=None, description="An absolute path of the host; it has to exist.")
-    tmpfs: Bytes | None = Field(default=None, description="Memory, of at most this size; empty at each start.")
-    secret: Annotated[object, base.NotBuilt("mounting a Secret")] = Field(
+    tmpfs: forms.SomeBytes | None = Field(
+        default=None, description="Memory, of at most this size; empty at each start."
+    )
+    secret: Annotated[object, base.NotBuilt("there are no Secrets: use a bind mount")] = Field(
         default=None, description="Not built yet: refused."
     )
-    path: AbsolutePath = Field(description="Where it is in the container: an absolute path.")
+    path: texts.MountPath = Field(description="Where it is in the container: an absolute path.")
     read_only: bool = Field(default=False, description="Whether the container may only read it.")
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> "MountSpec":
         if sum(source is not None for source in (self.volume, self.bind, self.tmpfs)) != 1:
-            raise ValueError("must have exactly one of volume, bind and tmpfs")
+            raise forms.Wrong("must have exactly one of volume, bind and tmpfs")
         return self
 
 
 class BackoffSpec(Model):
     """How long a failing container waits: nothing, initial, twice that, and so on up to max."""
 
-    initial: Duration = Field(
+    initial: texts.Wait = Field(
         default="1s", description="The wait after the second failure in a row.", validate_default=True
     )
     max: Duration = Field(default="5m", description="The longest wait.", validate_default=True)
     reset: Duration = Field(
         default="10m", description="A run of this length ends the row of failures.", validate_default=True
     )
+
+    @pydantic.model_validator(mode="after")
+    def _grows(self) -> "BackoffSpec":
+        if self.max < self.initial:
+            raise forms.Wrong(f"must not be shorter than initial, which is {self.initial:g}s", at="max")
+        return self
 
 
 class RestartSpec(Model):
@@ -90,9 +113,9 @@ class HttpGet(Model):
     """A GET request; 200 to 399 is success."""
 
     port: Port = Field(description="The container's port.")
-    path: str = Field(default="/", pattern=r"^/[^\s]*$", description="Path and query.")
+    path: texts.HttpPath = Field(default="/", description="Path and query.")
     scheme: Literal["http", "https"] = Field(default="http", description="https does not verify the certificate.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Request headers.")
+    headers: dict[texts.HeaderName, texts.HeaderValue] = Field(default_factory=dict, description="Request headers.")
 
 
 class TcpConnect(Model):
@@ -104,21 +127,21 @@ class TcpConnect(Model):
 class ProbeSpec(Model):
     """One check: exactly one of exec, http and tcp, and its rhythm."""
 
-    exec: Words | None = Field(default=None, min_length=1, description="A command in the container; 0 is success.")
+    exec: texts.Words | None = Field(
+        default=None, min_length=1, description="A command in the container; 0 is success."
+    )
     http: HttpGet | None = Field(default=None, description="A GET request to the container's address.")
     tcp: TcpConnect | None = Field(default=None, description="A connection to the container's address.")
     initial_delay: Duration = Field(default="0s", description="The wait before the first check.", validate_default=True)
-    period: Duration = Field(default="10s", description="The time between checks.", validate_default=True)
-    timeout: Duration = Field(default="1s", description="When a check counts as failed.", validate_default=True)
+    period: texts.Wait = Field(default="10s", description="The time between checks.", validate_default=True)
+    timeout: texts.Wait = Field(default="1s", description="When a check counts as failed.", validate_default=True)
     success_threshold: int = Field(default=1, ge=1, le=1000, description="Successes in a row that count as success.")
     failure_threshold: int = Field(default=3, ge=1, le=1000, description="Failures in a row that count as failure.")
 
     @pydantic.model_validator(mode="after")
     def _one_check(self) -> "ProbeSpec":
         if sum(check is not None for check in (self.exec, self.http, self.tcp)) != 1:
-            raise ValueError("must have exactly one of exec, http and tcp")
-        if self.period <= 0 or self.timeout <= 0:
-            raise ValueError("must have a period and a timeout longer than nothing")
+            raise forms.Wrong("must have exactly one of exec, http and tcp")
         return self
 
 
@@ -138,22 +161,30 @@ class ResourcesSpec(Model):
     """Limits; what is not given is not limited."""
 
     cpus: Cores | None = Field(default=None, description="Cores, as 0.5 or 500m.")
-    memory: Bytes | None = Field(default=None, ge=6 * 1024 * 1024, description="Memory with swap; 6Mi at least.")
+    memory: forms.Memory | None = Field(default=None, description="Memory with swap; 6Mi at least.")
     memory_reservation: Bytes | None = Field(default=None, description="Memory that is kept when it gets scarce.")
     pids: int | None = Field(default=None, ge=1, le=4_194_304, description="Processes and threads.")
+
+    @pydantic.model_validator(mode="after")
+    def _reserved_is_allowed(self) -> "ResourcesSpec":
+        if self.memory is not None and self.memory_reservation is not None and self.memory_reservation > self.memory:
+            raise forms.Wrong("must not be more than memory", at="memoryReservation")
+        return self
 
 
 class CapabilitiesSpec(Model):
     """Changes to the default capabilities, by name without CAP_."""
 
-    add: list[str] = Field(default_factory=list, description="Capabilities to add; ALL is every one.")
-    drop: list[str] = Field(default_factory=list, description="Capabilities to take away; ALL is every one.")
+    add: list[texts.Capability] = Field(default_factory=list, description="Capabilities to add; ALL is every one.")
+    drop: list[texts.Capability] = Field(
+        default_factory=list, description="Capabilities to take away; ALL is every one."
+    )
 
 
 class SecuritySpec(Model):
     """What the container may do."""
 
-    user: str = Field(default="", description="user[:group], by name or number; without it, the image's.")
+    user: texts.User = Field(default="", description="user[:group], by name or number; without it, the image's.")
     capabilities: CapabilitiesSpec = Field(default_factory=CapabilitiesSpec, description="Changes to the default ones.")
     read_only_rootfs: bool = Field(default=False, description="Whether only mounts can be written to.")
     no_new_privileges: bool = Field(default=True, description="Whether set-uid programs gain nothing.")
@@ -165,7 +196,9 @@ class SecuritySpec(Model):
 class StopSpec(Model):
     """How the container is asked to end."""
 
-    signal: str = Field(default="", description="The signal, as SIGQUIT; without it, the image's, or SIGTERM.")
+    signal: texts.Signal = Field(
+        default="", description="The signal, as SIGQUIT or 3; without it, the image's, or SIGTERM."
+    )
     grace_period: Duration = Field(
         default="10s", description="How long it may take before it is killed.", validate_default=True
     )
@@ -178,17 +211,21 @@ class UpdateSpec(Model):
         default="Recreate", description="Recreate stops the old one first. StartFirst is not built yet: refused."
     )
     auto_rollback: bool = Field(default=False, description="Not built yet: true is refused.")
-    progress_deadline: Annotated[object, base.NotBuilt("progressDeadline")] = Field(
-        default=None, description="Not built yet: refused."
-    )
+    progress_deadline: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
 
-    @pydantic.model_validator(mode="after")
-    def _built(self) -> "UpdateSpec":
-        if self.strategy == "StartFirst":
-            raise ValueError("must be Recreate: StartFirst is not built yet")
-        if self.auto_rollback:
-            raise ValueError("must not have autoRollback: it is not built yet")
-        return self
+    @pydantic.field_validator("strategy")
+    @classmethod
+    def _built(cls, value: str) -> str:
+        if value == "StartFirst":
+            raise forms.Wrong("must be Recreate: StartFirst is not built yet")
+        return value
+
+    @pydantic.field_validator("auto_rollback")
+    @classmethod
+    def _no_rollback(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic's protocol
+        if value:
+            raise forms.Wrong("must be false: rolling back is not built yet")
+        return value
 
 
 class DependencySpec(Model):
@@ -203,20 +240,25 @@ class DependencySpec(Model):
 class ContainerSpec(Model):
     """What runs, and how."""
 
-    image: str | ImageName = Field(description="A reference, as nginx:1.27, or the name of an Image manifest.")
-    command: Words | None = Field(default=None, description="Replaces the image's ENTRYPOINT, and drops its CMD.")
-    args: Words | None = Field(default=None, description="Replaces the image's CMD.")
-    env: dict[EnvironmentName, str | int | float | bool | EnvironmentSource] = Field(
-        default_factory=dict, description="Environment variables."
+    image: Annotated[
+        Annotated[str, base.TEXT] | Annotated[ImageName, base.MAPPING],
+        base.by_shape("must be a reference like nginx:1.27, or {name: IMAGE}"),
+    ] = Field(description="A reference, as nginx:1.27, or the name of an Image manifest.")
+    command: texts.Words | None = Field(default=None, description="Replaces the image's ENTRYPOINT, and drops its CMD.")
+    args: texts.Words | None = Field(default=None, description="Replaces the image's CMD.")
+    env: dict[texts.EnvironmentName, EnvironmentValue] = Field(
+        default_factory=dict,
+        description="Environment variables; numbers, true and false are taken as they are written.",
     )
-    working_dir: str = Field(default="", pattern=r"^(/[^\x00]*)?$", description="Without it, the image's.")
-    hostname: str = Field(
-        default="", pattern=r"^([a-zA-Z0-9]([-a-zA-Z0-9.]{0,61}[a-zA-Z0-9])?)?$", description="Without it, the name."
-    )
-    ports: list[PortSpec | Annotated[str, pydantic.StringConstraints(pattern=PORT_PATTERN)]] = Field(
-        default_factory=list, description="Published ports, also in short: 127.0.0.1:8080:80/tcp."
-    )
-    networks: Literal["bridge", "host", "none"] | list[Name | NetworkRef] = Field(
+    working_dir: texts.WorkingDirectory = Field(default="", description="Without it, the image's.")
+    hostname: texts.HostName = Field(default="", description="Without it, the name.")
+    ports: list[
+        Annotated[Annotated[texts.ShortPort, base.TEXT] | Annotated[PortSpec, base.MAPPING], base.by_shape(texts.PORT)]
+    ] = Field(default_factory=list, description="Published ports, also in short: 127.0.0.1:8080:80/tcp.")
+    networks: Annotated[
+        Annotated[texts.NetworkWord, base.TEXT] | Annotated[list[NetworkEntry], base.LIST],
+        base.by_shape("must be bridge, host, none, or a list of networks"),
+    ] = Field(
         default="bridge", description="Its networks; bridge: the default one, host: the host's, none: only loopback."
     )
     mounts: list[MountSpec] = Field(default_factory=list, description="Volumes, paths of the host, memory.")

@@ -6,45 +6,65 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from agent.manifests.v1 import base
+from agent.manifests.v1 import base, forms
 from agent.manifests.v1.base import Model
+
+_UNUSABLE = tuple(
+    (ipaddress.IPv4Network(text), what)
+    for text, what in (
+        ("0.0.0.0/8", "is no network's"),
+        ("127.0.0.0/8", "is the loopback's"),
+        ("169.254.0.0/16", "is for link-local addresses"),
+        ("224.0.0.0/4", "is for multicast"),
+        ("240.0.0.0/4", "is reserved"),
+    )
+)
+"""Ranges in which no container can have an address (RFC 6890)."""
 
 
 def ipv4_network(value: str) -> str:
-    """Check an IPv4 network. Raises ``ValueError``."""
+    """Check an IPv4 network that containers are to be in. Raises ``forms.Wrong``."""
     try:
         network = ipaddress.ip_network(value)
     except ValueError as error:
-        raise ValueError(f"must be an IPv4 network like 10.90.0.0/24: {error}") from error
-    if network.version != 4:  # noqa: PLR2004
-        raise ValueError("must be an IPv4 network: IPv6 is not built yet")
+        raise forms.Wrong(f"must be an IPv4 network like 10.90.0.0/24: {error}") from error
+    if not isinstance(network, ipaddress.IPv4Network):
+        raise forms.Wrong("must be an IPv4 network: IPv6 is not built yet")
     if network.prefixlen > 30:  # noqa: PLR2004
-        raise ValueError("must have room for a gateway and a container: /30 or larger")
+        raise forms.Wrong("must have room for a gateway and a container: /30 or larger")
+    for unusable, what in _UNUSABLE:
+        if network.overlaps(unusable):
+            raise forms.Wrong(f"must be addresses that containers can have: {unusable} {what}", hint=_PRIVATE)
     return str(network)
+
+
+_PRIVATE = "choose from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+Ipv4Network = Annotated[str, pydantic.AfterValidator(ipv4_network)]
 
 
 class SubnetSpec(Model):
     """An address range."""
 
-    subnet: str = Field(description="The range, as 10.90.0.0/24.")
-    gateway: str | None = Field(default=None, description="The host's address in it; without it, the first one.")
-    range: str | None = Field(default=None, description="The part that addresses are given out from; without it, all.")
+    subnet: Ipv4Network = Field(description="The range, as 10.90.0.0/24.")
+    gateway: forms.Address | None = Field(
+        default=None, description="The host's address in it; without it, the first one."
+    )
+    range: Ipv4Network | None = Field(
+        default=None, description="The part that addresses are given out from; without it, all."
+    )
 
     @pydantic.model_validator(mode="after")
     def _inside(self) -> "SubnetSpec":
-        subnet = ipaddress.IPv4Network(ipv4_network(self.subnet))
-        if self.gateway is not None and _address(self.gateway) not in subnet:
-            raise ValueError(f"must have a gateway inside of {subnet}")
-        if self.range is not None and not ipaddress.IPv4Network(ipv4_network(self.range)).subnet_of(subnet):
-            raise ValueError(f"must have a range inside of {subnet}")
+        subnet = ipaddress.IPv4Network(self.subnet)
+        if self.gateway is not None:
+            gateway = ipaddress.IPv4Address(self.gateway)
+            if gateway not in subnet:
+                raise forms.Wrong(f"must be inside of {subnet}", at="gateway")
+            if gateway in (subnet.network_address, subnet.broadcast_address):
+                raise forms.Wrong(f"must not be the network's or the broadcast address of {subnet}", at="gateway")
+        if self.range is not None and not ipaddress.IPv4Network(self.range).subnet_of(subnet):
+            raise forms.Wrong(f"must be inside of {subnet}", at="range")
         return self
-
-
-def _address(value: str) -> ipaddress.IPv4Address:
-    try:
-        return ipaddress.IPv4Address(value)
-    except ValueError as error:
-        raise ValueError(f"must have an IPv4 address as gateway: {error}") from error
 
 
 class NetworkSpec(Model):
@@ -53,37 +73,30 @@ class NetworkSpec(Model):
     driver: Literal["bridge", "macvlan", "ipvlan", "vxlan"] = Field(
         default="bridge", description="How it is made. Only bridge is built: the others are refused."
     )
-    subnets: list[str | SubnetSpec] = Field(
-        default_factory=list, description="Its IPv4 ranges; without any, a free one is chosen."
-    )
+    subnets: list[
+        Annotated[
+            Annotated[Ipv4Network, base.TEXT] | Annotated[SubnetSpec, base.MAPPING],
+            base.by_shape("must be a range like 10.90.0.0/24 or {subnet: 10.90.0.0/24, gateway: 10.90.0.1}"),
+        ]
+    ] = Field(default_factory=list, description="Its IPv4 ranges; without any, a free one is chosen.")
     internal: bool = Field(default=False, description="Whether it has no way out of the host.")
     ipv6: bool = Field(default=False, description="Not built yet: true is refused.")
     dns: bool = Field(default=True, description="Whether containers resolve each other by name.")
     mtu: int | None = Field(default=None, ge=68, le=65535, description="Largest packet; without it, the kernel's.")
-    options: Annotated[object, base.NotBuilt("options of a network")] = Field(
-        default=None, description="Not built yet: refused."
-    )
+    options: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
 
     @pydantic.field_validator("driver")
     @classmethod
     def _built(cls, value: str) -> str:
         if value != "bridge":
-            raise ValueError(f"must be bridge: {value} is not built yet")
+            raise forms.Wrong(f"must be bridge: {value} is not built yet")
         return value
 
     @pydantic.field_validator("ipv6")
     @classmethod
     def _no_ipv6(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic's protocol
         if value:
-            raise ValueError("must be false: IPv6 is not built yet")
-        return value
-
-    @pydantic.field_validator("subnets")
-    @classmethod
-    def _networks(cls, value: list[str | SubnetSpec]) -> list[str | SubnetSpec]:
-        for entry in value:
-            if isinstance(entry, str):
-                ipv4_network(entry)
+            raise forms.Wrong("must be false: IPv6 is not built yet")
         return value
 
 

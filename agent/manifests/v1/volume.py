@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from agent.manifests.v1 import base
+from agent.manifests.v1 import base, forms
 from agent.manifests.v1.base import Model
 
 
@@ -16,21 +16,15 @@ class VolumeSpec(Model):
     deletion_policy: Literal["Retain", "Delete"] = Field(
         default="Retain", description="What becomes of the data when the manifest leaves the source."
     )
-    options: Annotated[object, base.NotBuilt("options of a volume")] = Field(
-        default=None, description="Not built yet: refused."
-    )
-    size: Annotated[object, base.NotBuilt("a volume's size")] = Field(
-        default=None, description="Not built yet: refused."
-    )
-    seed: Annotated[object, base.NotBuilt("a volume's seed")] = Field(
-        default=None, description="Not built yet: refused."
-    )
+    options: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
+    size: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
+    seed: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
 
     @pydantic.field_validator("driver")
     @classmethod
     def _built(cls, value: str) -> str:
         if value != "local":
-            raise ValueError(f"must be local: {value[:50]} is not built yet")
+            raise forms.Wrong(f"must be local: {value[:50]} is not built yet")
         return value
 
 

@@ -32,6 +32,11 @@ def test_show__hostile_text__is_made_harmless(capsys: pytest.CaptureFixture[str]
     assert "\\x1b[2J" in told
 
 
+def test_show__a_hostile_file_name__is_made_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    problems.show([problem.Problem("m/\x1b[2J\nfake.yaml", 1, 2, "it is broken", "mend\rit")], {})
+    assert capsys.readouterr().err == "m/\\x1b[2J\\nfake.yaml:1:2: error: it is broken\nhint: mend\\rit\n"
+
+
 def test_excerpt__a_long_line__is_shown_around_the_column() -> None:
     data = b"a" * 5000 + b"X" + b"b" * 5000
     shown, caret = problems.excerpt(data, 1, 5001)

@@ -1,6 +1,7 @@
 """What goes to the terminal."""
 
 import io
+import json
 import sys
 
 import pytest
@@ -44,7 +45,12 @@ def test_failure__with_a_hint__is_two_lines_on_stderr(capsys: pytest.CaptureFixt
 
 
 def test_printable__what_a_terminal_would_obey__is_shown_and_not_sent() -> None:
-    assert terminal.printable("a\x1b[31m\r\nb\u202e") == "a\\x1b[31m\\x0d\nb\\x202e"
+    assert terminal.printable("a\x1b[31m\r\nb\u202e\udcff") == "a\\x1b[31m\\r\\nb\\u202e\\udcff"
+
+
+def test_failure__with_words_of_strangers__is_one_harmless_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.failure(errors.TrimtabError("remote: \x1b]0;x\x07\nerror: fake", hint="see \x9b2J"))
+    assert capsys.readouterr().err == "error: remote: \\x1b]0;x\\x07\\nerror: fake\n hint: see \\x9b2J\n"
 
 
 def test_table__columns_are_aligned_and_the_last_is_not_padded(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +61,14 @@ def test_table__columns_are_aligned_and_the_last_is_not_padded(capsys: pytest.Ca
 def test_result_json__is_sorted_and_readable(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.result_json({"b": (1, 2), "a": "ü"})
     assert capsys.readouterr().out == '{\n  "a": "ü",\n  "b": [\n    1,\n    2\n  ]\n}\n'
+
+
+def test_result_json__what_a_terminal_would_obey__is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"a": "\x1b\x9b2J\u202e\udcff\U000e0001ü"}
+    terminal.result_json(value)
+    printed = capsys.readouterr().out
+    assert printed == '{\n  "a": "\\u001b\\u009b2J\\u202e\\udcff\\udb40\\udc01ü"\n}\n'
+    assert json.loads(printed) == value
 
 
 @pytest.mark.parametrize(

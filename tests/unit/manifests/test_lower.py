@@ -156,7 +156,18 @@ def test_network_and_volume__mean_what_they_say() -> None:
 
 def test_yaml__words_and_numbers_are_what_people_meant() -> None:
     web = one("{image: x, env: {A: no, B: 010, C: 12:30, D: 0x1F, E: 1e3, F: '1', G: 0o17}}")
-    assert dict(web.env) == {"A": "no", "B": "010", "C": "12:30", "D": "31", "E": "1000.0", "F": "1", "G": "15"}
+    assert dict(web.env) == {"A": "no", "B": "010", "C": "12:30", "D": "0x1F", "E": "1e3", "F": "1", "G": "0o17"}
+
+
+def test_mount__its_path__is_known_in_its_shortest_spelling() -> None:
+    mounts = one("{image: x, mounts: [{tmpfs: 1Mi, path: //a/./b//}]}").mounts
+    assert mounts == (container.TmpfsMount("/a/b", 1024**2),)
+
+
+def test_number__wanted_as_a_number__may_be_written_in_any_way() -> None:
+    web = one("{image: x, ports: [{host: 0x50, container: +80}], resources: {cpus: .5, memory: 0x1000000}}")
+    assert ([str(port) for port in web.ports], web.resources.cpu_millis) == (["0.0.0.0:80:80/tcp"], 500)
+    assert web.resources.memory == 16 * 1024**2
 
 
 def test_order_of_files_and_documents__does_not_matter() -> None:
@@ -210,4 +221,13 @@ def test_schemas__are_json_schema_and_structural_definitions() -> None:
             structural = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
             assert structural["properties"]["spec"]["type"] == "object"
             assert "anyOf" not in text
+            assert "oneOf" not in text
             assert "$ref" not in text
+
+
+def test_definitions__mappings_of_names__keep_what_is_in_them() -> None:
+    definition = yaml.safe_load(schema.files()["container.crd.yaml"])
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert spec["env"]["additionalProperties"]["x-kubernetes-preserve-unknown-fields"] is True
+    http = spec["health"]["properties"]["liveness"]["properties"]["http"]["properties"]
+    assert http["headers"]["additionalProperties"]["type"] == "string"

@@ -62,6 +62,22 @@ def test_parse__what_must_not_be_or_cannot_be__is_refused(text: str) -> None:
         git_location.parse(text)
 
 
+@pytest.mark.parametrize("text", ["git+", "git+relative/path"])
+def test_parse__neither_url_nor_path__says_what_to_write(text: str) -> None:
+    with pytest.raises(api.BadSource) as caught:
+        git_location.parse(text)
+    assert str(caught.value) == (
+        "git+ is followed by neither a URL nor an absolute path "
+        "(write git+https://HOST/PATH, git+ssh://USER@HOST/PATH or git+/PATH)"
+    )
+
+
+def test_parse__a_url_without_host__does_not_tell_the_password() -> None:
+    with pytest.raises(api.BadSource, match="has no sound host and port") as caught:
+        git_location.parse("git+https://me:s3cret/fleet")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_location__printed__never_shows_credentials() -> None:
     location = git_location.parse("git+https://me:s3cret@example.org/fleet#main:sub")
     assert str(location) == "git+https://example.org/fleet#main:sub"

@@ -1,0 +1,84 @@
+"""What ``apply`` and ``delete`` say at their end."""
+
+import json
+
+import pytest
+import typer
+
+from agent.cli import convergence, options
+from agent.converge import once, settling, signals
+from agent.model import conditions, state
+from agent.model.conditions import ConditionStatus, ConditionType
+from tests import builders
+
+KEY = state.key_of(builders.config("web"))
+STATUS = conditions.ObjectStatus(
+    KEY,
+    "hash",
+    tuple(conditions.Condition(type, ConditionStatus.FALSE, "BackOff", "exited with 3", 1.0) for type in ConditionType),
+    "exited (3)",
+    8.0,
+)
+LEFT = (settling.Unfinished(KEY, "BackOff", "exited with 3; failure 2 in a row"),)
+
+
+def ended(converged: once.Converged, output: options.Output = options.Output.TEXT) -> int:
+    """Let it come to its end; gives the exit code."""
+
+    async def work(_: signals.Sink) -> once.Converged:
+        return converged
+
+    with pytest.raises(typer.Exit) as caught:
+        convergence.converge(work, output, "applied")
+    return caught.value.exit_code
+
+
+def test_apply__all_is_up__says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(once.Converged(once.Outcome.APPLIED, "r1", (), (), timed_out=False)) == 0
+    assert capsys.readouterr() == ("applied\n", "")
+
+
+def test_apply__something_is_not_up__says_which_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(once.Converged(once.Outcome.FAILED, "r1", (STATUS,), LEFT, timed_out=False)) == 1
+    assert capsys.readouterr() == (
+        "not applied: 1 of 1 objects are not as they should be\n",
+        "Container/web: BackOff: exited with 3; failure 2 in a row\n",
+    )
+
+
+def test_apply__for_programs__is_spelled_as_plan_and_status_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(once.Converged(once.Outcome.PARTIAL, "r1", (STATUS,), LEFT, timed_out=True), options.Output.JSON) == 1
+    said = {"status": "False", "reason": "BackOff", "message": "exited with 3", "since": 1.0}
+    assert json.loads(capsys.readouterr().out) == {
+        "outcome": "partial",
+        "revision": "r1",
+        "timedOut": True,
+        "unfinished": [
+            {"object": "Container/web", "reason": "BackOff", "message": "exited with 3; failure 2 in a row"}
+        ],
+        "objects": [
+            {
+                "object": "Container/web",
+                "detail": "exited (3)",
+                "until": 8.0,
+                "conditions": [{"type": type, **said} for type in ("Ready", "Reconciling", "Stalled")],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("output", options.Output)
+def test_apply__source_is_empty__says_what_that_means(
+    capsys: pytest.CaptureFixture[str], output: options.Output
+) -> None:
+    kept = once.Converged(once.Outcome.APPLIED, "r1", (STATUS,), (), timed_out=False, declares_nothing=True)
+    assert ended(kept, output) == 0
+    assert capsys.readouterr().err == (
+        "SOURCE declares nothing; what runs is left as it is."
+        " To remove it: trimtab delete, with the manifests that declared it\n"
+    )
+
+
+def test_apply__source_is_empty_and_so_is_the_host__says_no_more_than_that(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(once.Converged(once.Outcome.APPLIED, "r1", (), (), timed_out=False, declares_nothing=True)) == 0
+    assert capsys.readouterr() == ("applied\n", "SOURCE declares nothing\n")
