@@ -11,12 +11,15 @@ from agent import errors, service, settings
 from agent.converge import intake, journal, loop, once, reconcile, signals
 from agent.engine import layout
 from agent.kit import clock, lean, locks
-from agent.model import ledger, policy, state
+from agent.model import abilities, ledger, policy, state
 from agent.observe import snapshot
 from agent.plan import plan, planner
 from agent.runtime import api as runtime_api
 from agent.sources import api as sources_api
 from agent.sources import directory, locate
+
+ENGINES = frozenset({"docker", "podman"})
+"""Runtimes that are somebody else's program, driven by its API."""
 
 
 class RootUnusable(errors.TrimtabError):
@@ -47,11 +50,21 @@ async def open_runtime(chosen: settings.Settings, *, exclusive: bool) -> AsyncIt
             with _locked(chosen) if exclusive else contextlib.nullcontext():
                 async with memory.open_runtime() as runtime:
                     yield runtime
+        case "docker" | "podman":
+            from agent.drivers.docker import driver as docker
+            from agent.drivers.docker import endpoint
+
+            notes = chosen.root / f"{chosen.runtime}.json"
+            instance = docker.Instance(owner(chosen), notes, read_only=not exclusive)
+            where = endpoint.find(chosen.runtime, os.environ)
+            with _locked(chosen) if exclusive else contextlib.nullcontext():
+                async with docker.open_runtime(where, instance) as engine:
+                    yield engine
         case _:
             from agent.drivers.native import driver as native
 
-            async with native.open_runtime(chosen.root, chosen.run, exclusive=exclusive) as engine:
-                yield engine
+            async with native.open_runtime(chosen.root, chosen.run, exclusive=exclusive) as ours:
+                yield ours
 
 
 @contextlib.asynccontextmanager
@@ -76,7 +89,17 @@ def owner(chosen: settings.Settings) -> str:
 async def read(chosen: settings.Settings, text: str) -> intake.Reading:
     """Read a SOURCE once. Raises ``SourceUnavailable``; problems in it are part of the answer."""
     async with open_source(chosen, text) as source:
-        return intake.understand(await source.snapshot())
+        return intake.understand(await source.snapshot(), lacking(chosen))
+
+
+def lacking(chosen: settings.Settings) -> abilities.Lacking:
+    """Say what the chosen runtime cannot do, without asking it. Raises ``BadEndpoint``."""
+    if chosen.runtime not in ENGINES:
+        return abilities.EVERYTHING
+    from agent.drivers.docker import abilities as docker
+    from agent.drivers.docker import endpoint
+
+    return docker.lacking(chosen.runtime, local=endpoint.is_local(chosen.runtime, os.environ))
 
 
 async def observe(chosen: settings.Settings) -> Sight:
@@ -97,6 +120,8 @@ async def open_parts(chosen: settings.Settings, sink: signals.Sink) -> AsyncIter
     """Open all that is needed to change an instance. Raises the runtime's errors and ``JournalUnavailable``."""
     async with open_runtime(chosen, exclusive=True) as runtime:
         with journal.Journal(chosen.journal, lambda message: sink(signals.JournalFailed(message))) as book:
+            if chosen.runtime == "memory":  # its objects ended with it: nobody has removed them
+                book.forget([entry.key for entry in book.ledger()])
             yield reconcile.Parts(
                 runtime=runtime,
                 book=book,
@@ -177,6 +202,8 @@ def _prepare(root: pathlib.Path) -> None:
 
 
 def _ledger(chosen: settings.Settings) -> tuple[ledger.LedgerEntry, ...]:
+    if chosen.runtime == "memory":
+        return ()
     try:
         with journal.Journal(chosen.journal) as book:
             return book.ledger()

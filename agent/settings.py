@@ -66,14 +66,6 @@ def _listen(text: str) -> Listen | None:
     return Listen(host, int(port))
 
 
-def _runtime(text: str) -> str:
-    if text in {"docker", "podman"}:
-        raise ValueError(
-            f"driving a {text.capitalize()} engine is not built yet; native needs no engine, memory is a simulation"
-        )
-    return _one_of("native", "memory")(text)
-
-
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -140,8 +132,9 @@ class Settings:
     run_dir: Annotated[pathlib.Path | None, _optional_path] = None
     """State of this boot. Unset: ``/run/trimtab``, and a directory of its own for an instance with another root, since
     two instances that share one would take each other's containers for left-overs."""
-    runtime: Annotated[str, _runtime] = "native"
-    """``native``: our own engine. ``memory``: a simulation in RAM, for trying things out."""
+    runtime: Annotated[str, _one_of("native", "docker", "podman", "memory")] = "native"
+    """``native``: our own engine. ``docker``, ``podman``: an engine that is there, found as its own command line finds
+    it (``DOCKER_HOST``, contexts, ``CONTAINER_HOST``). ``memory``: a simulation in RAM, for trying things out."""
     listen: Annotated[Listen | None, _listen] = Listen("127.0.0.1", 9469)
     """Where ``/metrics``, ``/healthz`` and ``/readyz`` are; loopback, as they tell what runs here. ``off``: nowhere."""
     log: LogSettings = LogSettings()

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
-from agent.model import container, image, network, policy, volume
+from agent.model import abilities, container, image, network, policy, volume
 from agent.model.key import Pairs
 from agent.runtime import events
 
@@ -29,6 +29,8 @@ class Features:
     """``native``, ``memory``, ``docker`` …"""
     in_place: frozenset[policy.InPlace]
     """What ``update``, ``connect`` and ``disconnect`` can change on an existing container; plans replace the rest."""
+    lacking: abilities.Lacking = abilities.EVERYTHING
+    """What manifests may ask for and it cannot do: refused at validation."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

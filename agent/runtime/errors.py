@@ -43,12 +43,12 @@ class InUse(RuntimeFailure):
 
 
 class Unavailable(RuntimeFailure):
-    """It did not work now and may work later: a registry or an engine that does not answer, a full disk."""
+    """It did not work now and may work later: a registry that does not answer, a full disk, a missing bind source."""
 
     reason = "Unavailable"
 
 
 class InvalidArgument(RuntimeFailure):
-    """It can never work as asked: no such program in the image, a bind source that is missing, a refused signature."""
+    """It can never work as asked: no such program in the image, a refused signature."""
 
     reason = "InvalidArgument"

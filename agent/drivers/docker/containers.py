@@ -11,7 +11,7 @@ from agent.drivers.docker import connection, execs, inspections, logs, names, no
 from agent.engine import errors as engine_errors
 from agent.kit import tasks
 from agent.model import container, policy
-from agent.model.key import Pairs
+from agent.model.key import Kind, Pairs
 from agent.runtime import api, errors
 
 _AFTER_KILL = 30.0
@@ -100,8 +100,8 @@ class Containers:
             if (found.get("State") or {}).get("Running"):  # engines differ in how long they ask first
                 await self._signalled(identity, f"container {ref}", "SIGKILL")
             await self._delete(identity, f"container {ref}", volumes=ours)
-        self.book.forget("container", identity)
-        self.book.forget("container", str(found["Name"]).removeprefix("/"))
+        self.book.forget(Kind.CONTAINER, identity)
+        self.book.forget(Kind.CONTAINER, str(found["Name"]).removeprefix("/"))
 
     async def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
@@ -129,7 +129,7 @@ class Containers:
         found = await self.known.inspect(ref)
         identity, what = str(found["Id"]), f"container {ref}"
         with self._changing(identity):
-            if self.names.network(attachment.network) in translate.endpoints_of(found):
+            if self.names.network(attachment.network) in translate.endpoints_of(found, self.names):
                 await self._disconnect(identity, what, self.names.network(attachment.network))
             elif _NONE in ((found.get("NetworkSettings") or {}).get("Networks") or {}):
                 await self._disconnect(identity, what, _NONE)
@@ -140,7 +140,7 @@ class Containers:
         """Detach it from a network; one that is not attached is left alone."""
         found = await self.known.inspect(ref)
         engine_name = self.names.network(network_name)
-        if engine_name in translate.endpoints_of(found):
+        if engine_name in translate.endpoints_of(found, self.names):
             with self._changing(str(found["Id"])):
                 await self._disconnect(str(found["Id"]), f"container {ref}", engine_name)
 

@@ -5,7 +5,18 @@ import dataclasses
 import pathlib
 from collections.abc import AsyncIterator
 
-from agent.drivers.docker import connection, containers, endpoint, events, images, inspections, names, notes, stores
+from agent.drivers.docker import (
+    abilities,
+    connection,
+    containers,
+    endpoint,
+    events,
+    images,
+    inspections,
+    names,
+    notes,
+    stores,
+)
 from agent.kit import clock
 from agent.model import policy
 from agent.runtime import api
@@ -40,7 +51,7 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
         version = await engine.version()
         table = names.Names(notes.Book(instance.notes, read_only=instance.read_only), instance.owner)
         known = inspections.Inspections(engine, table)
-        able = features(version)
+        able = features(version, local=where.local)
         yield DockerRuntime(
             features=able,
             images=images.Images(engine, table),
@@ -52,10 +63,11 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
         )
 
 
-def features(version: connection.Json) -> api.Features:
+def features(version: connection.Json, *, local: bool) -> api.Features:
     """Say what an engine can do, by what it says of itself."""
     podman = any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ())
-    if podman:
-        return api.Features("podman", frozenset({policy.InPlace.NETWORKS}))
-    able = {policy.InPlace.NETWORKS, policy.InPlace.FIRST_NETWORK, policy.InPlace.RESOURCES}
-    return api.Features("docker", frozenset(able))
+    name = "podman" if podman else "docker"
+    able = {policy.InPlace.NETWORKS}
+    if not podman:
+        able |= {policy.InPlace.FIRST_NETWORK, policy.InPlace.RESOURCES}
+    return api.Features(name, frozenset(able), abilities.lacking(name, local=local))

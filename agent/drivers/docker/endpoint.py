@@ -61,6 +61,17 @@ def find(flavour: str, environment: Mapping[str, str]) -> Endpoint:
     return _checked(Endpoint(flavour, _socket(DOCKER_SOCKETS, "systemctl start docker")))
 
 
+def is_local(flavour: str, environment: Mapping[str, str]) -> bool:
+    """Tell whether the engine is on this host, also where it does not run now. Raises ``BadEndpoint``."""
+    chosen = environment.get("CONTAINER_HOST" if flavour == "podman" else "DOCKER_HOST")
+    if chosen or environment.get("DOCKER_CONTEXT"):
+        return find(flavour, environment).local
+    try:
+        return find(flavour, environment).local
+    except BadEndpoint:
+        return True
+
+
 def _checked(found: Endpoint) -> Endpoint:
     scheme = urllib.parse.urlsplit(found.url).scheme
     if scheme not in _SCHEMES:

@@ -17,7 +17,7 @@ from agent.engine import errors as engine_errors
 from agent.engine.images import docker_archive
 from agent.engine.registry import credentials
 from agent.model import image
-from agent.model.key import Pairs
+from agent.model.key import Kind, Pairs
 from agent.oci import reference
 from agent.runtime import api, errors
 
@@ -61,7 +61,7 @@ class Images:
         if users:
             raise errors.InUse(f"{what} is used by {', '.join(users)}", hint="remove the container first")
         await self.engine.ask(f"images/{name}", what, method="DELETE")
-        self.names.book.forget("image", name)
+        self.names.book.forget(Kind.IMAGE, name)
 
     async def _pull(self, name: str, platform: str, progress: api.ProgressSink) -> None:
         source = reference.parse(name)

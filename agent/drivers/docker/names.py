@@ -12,6 +12,12 @@ from agent.model.key import Kind
 _RESERVED = frozenset({"bridge", "host", "none", "default", "podman", "ingress", "docker_gwbridge"})
 BUILT_IN = frozenset({"bridge", "host", "none", "podman", "ingress", "docker_gwbridge"})
 """Networks that are part of an engine, and no object of anybody's."""
+_PODMAN_DEFAULT = "podman"
+
+
+def usual(engine: str) -> str:
+    """Give a network's name as lists have it: Podman calls its default one otherwise when it tells of a container."""
+    return "bridge" if engine == _PODMAN_DEFAULT else engine
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,31 +29,37 @@ class Names:
 
     def network(self, declared: str) -> str:
         """Give the engine's name of a network."""
-        if declared in _RESERVED:
-            return f"{self._prefix}{declared}"
-        return self.book.engine_name(Kind.NETWORK.value, declared)
+        known = self.book.engine_name(Kind.NETWORK, declared)
+        return f"{self._prefix}{declared}" if known == declared and declared in _RESERVED else known
+
+    def is_built_in(self, engine: str) -> bool:
+        """Tell whether a network is the engine's own and was not adopted: no object of anybody's."""
+        return engine in BUILT_IN and self.declared_network(engine) == engine and not self._is_adopted(engine)
+
+    def _is_adopted(self, engine: str) -> bool:
+        return self.book.is_noted_name(Kind.NETWORK, engine)
 
     def declared_network(self, engine: str) -> str:
         """Give a network's name in manifests."""
         if engine.startswith(self._prefix) and engine.removeprefix(self._prefix) in _RESERVED:
             return engine.removeprefix(self._prefix)
-        return self.book.declared_name(Kind.NETWORK.value, engine)
+        return self.book.declared_name(Kind.NETWORK, engine)
 
     def volume(self, declared: str) -> str:
         """Give the engine's name of a volume."""
-        return self.book.engine_name(Kind.VOLUME.value, declared)
+        return self.book.engine_name(Kind.VOLUME, declared)
 
     def declared_volume(self, engine: str) -> str:
         """Give a volume's name in manifests."""
-        return self.book.declared_name(Kind.VOLUME.value, engine)
+        return self.book.declared_name(Kind.VOLUME, engine)
 
     def container(self, declared: str) -> str:
         """Give the engine's name of a container."""
-        return self.book.engine_name(Kind.CONTAINER.value, declared)
+        return self.book.engine_name(Kind.CONTAINER, declared)
 
     def declared_container(self, engine: str) -> str:
         """Give a container's name in manifests."""
-        return self.book.declared_name(Kind.CONTAINER.value, engine)
+        return self.book.declared_name(Kind.CONTAINER, engine)
 
     @property
     def _prefix(self) -> str:

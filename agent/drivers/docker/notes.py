@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from agent.kit import atomicfile, canonical
 from agent.model import container
-from agent.model.key import Pairs
+from agent.model.key import Kind, Pairs
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Notes:
     """(the engine's name, labels)."""
     networks: tuple[tuple[str, Pairs], ...] = ()
     """(the engine's id, labels) of those that were given others after they were made."""
-    names: tuple[tuple[str, str, str], ...] = ()
-    """(kind, declared name, the engine's name) where the two differ."""
+    names: tuple[tuple[Kind, str, str], ...] = ()
+    """(kind, declared name, the engine's name) of what was adopted, and is called otherwise or is the engine's own."""
 
 
 class Book:
@@ -100,33 +100,43 @@ class Book:
             self._networks[network_id] = labels
             self._write()
 
-    def engine_name(self, kind: str, declared: str) -> str:
+    def engine_name(self, kind: Kind, declared: str) -> str:
         """Give the engine's name of an object."""
         return self._names.get((kind, declared), declared)
 
-    def declared_name(self, kind: str, engine: str) -> str:
+    def declared_name(self, kind: Kind, engine: str) -> str:
         """Give the declared name of an object of the engine."""
         return next((name for (of, name), known in self._names.items() if of == kind and known == engine), engine)
 
-    def note_name(self, kind: str, declared: str, engine: str) -> None:
+    def declared_names(self, kind: Kind) -> frozenset[str]:
+        """Give the declared names that stand for others in the engine."""
+        return frozenset(declared for of, declared in self._names if of == kind)
+
+    def note_name(self, kind: Kind, declared: str, engine: str) -> None:
         """Note that an object has another name in the engine than in its manifest."""
-        if declared != engine:
+        if self._names.get((kind, declared)) != engine:
             self._names[kind, declared] = engine
             self._write()
 
-    def forget(self, kind: str, identity: str) -> None:
-        """Drop what is noted of an object that is gone; ``identity`` is what it is noted by."""
-        tables: Mapping[str, dict[str, object]] = {
-            "container": self._containers,  # type: ignore[dict-item] # all are emptied alike
-            "image": self._images,  # type: ignore[dict-item]
-            "volume": self._volumes,  # type: ignore[dict-item]
-            "network": self._networks,  # type: ignore[dict-item]
-        }
-        known = tables[kind].pop(identity, None)
+    def is_noted_name(self, kind: Kind, engine: str) -> bool:
+        """Tell whether an engine's name stands for a declared one, even if it is the same."""
+        return any(of == kind and known == engine for (of, _), known in self._names.items())
+
+    def forget(self, kind: Kind, identity: str) -> None:
+        """Drop what is noted of an object that is gone; ``identity`` is what it is noted by, or the engine's name."""
+        match kind:
+            case Kind.CONTAINER:
+                known = self._containers.pop(identity, None) is not None
+            case Kind.IMAGE:
+                known = self._images.pop(identity, None) is not None
+            case Kind.VOLUME:
+                known = self._volumes.pop(identity, None) is not None
+            case Kind.NETWORK:
+                known = self._networks.pop(identity, None) is not None
         named = [key for key, engine in self._names.items() if key[0] == kind and engine == identity]
         for key in named:
             del self._names[key]
-        if known is not None or named:
+        if known or named:
             self._write()
 
     def _write(self) -> None:

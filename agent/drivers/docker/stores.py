@@ -2,7 +2,7 @@
 
 import dataclasses
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.drivers.docker import connection, names, translate
@@ -22,9 +22,12 @@ class Networks:
 
     async def list(self) -> tuple[network.ObservedNetwork, ...]:
         """Give all bridge networks that are objects, sorted by name: not those that are part of the engine."""
-        found = [one for one in await self._all() if one["Name"] not in names.BUILT_IN and one["Driver"] == _DRIVER]
+        found = [one for one in await self._all() if self._is_object(one)]
         told = (translate.observed_network(one, self.names.book.network(one["Id"]), self.names) for one in found)
         return tuple(sorted(told, key=lambda one: one.name))
+
+    def _is_object(self, one: Mapping[str, Any]) -> bool:
+        return one["Driver"] == _DRIVER and not self.names.is_built_in(one["Name"])
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
         """Make it, or note the new labels of one that is there: it is whole, as far as an engine tells."""
@@ -41,14 +44,20 @@ class Networks:
         """Remove it."""
         what, engine_name = f"network {name}", self.names.network(name)
         found = await self.engine.ask(f"networks/{engine_name}", what)
+        if engine_name in names.BUILT_IN:  # adopted, and the engine's own all the same: it is let go of
+            self._forget(found["Id"], engine_name)
+            return
         for identity, running in await self._attached(engine_name):
             if running:
                 raise errors.InUse(f"{what} is used by container {identity[:12]}", hint="stop it first")
             body = {"Container": identity, "Force": True}
             await self.engine.ask(f"networks/{engine_name}/disconnect", what, method="POST", body=body)
         await self.engine.ask(f"networks/{engine_name}", what, method="DELETE")
-        self.names.book.forget("network", found["Id"])
-        self.names.book.forget("network", engine_name)
+        self._forget(found["Id"], engine_name)
+
+    def _forget(self, identity: str, engine_name: str) -> None:
+        self.names.book.forget(Kind.NETWORK, identity)
+        self.names.book.forget(Kind.NETWORK, engine_name)
 
     async def _all(self) -> Sequence[dict[str, Any]]:
         found: Sequence[dict[str, Any]] = await self.engine.ask("networks", "networks")
@@ -56,7 +65,11 @@ class Networks:
 
     async def _attached(self, engine_name: str) -> Iterable[tuple[str, bool]]:
         listed = await self.engine.ask("containers/json", "containers", params={"all": "true"})
-        return [(one["Id"], one["State"] == "running") for one in listed if engine_name in translate.endpoints_of(one)]
+        return [
+            (one["Id"], one["State"] == "running")
+            for one in listed
+            if engine_name in translate.endpoints_of(one, self.names)
+        ]
 
     def _check_free(self, config: network.NetworkConfig, there: Iterable[dict[str, Any]]) -> None:
         """Refuse a subnet that another network has: engines say so each in its own words."""
@@ -99,4 +112,4 @@ class Volumes:
             await self.engine.ask(f"volumes/{engine_name}", f"volume {name}", method="DELETE")
         except errors.Conflict as error:
             raise errors.InUse(error.message, hint="remove the container first") from error
-        self.names.book.forget(Kind.VOLUME.value.lower(), engine_name)
+        self.names.book.forget(Kind.VOLUME, engine_name)

@@ -46,7 +46,8 @@ def observed_stranger(summary: Mapping[str, Any], names: tables.Names) -> contai
         name=name,
         image=_reference(str(summary.get("Image", ""))),
         networks=tuple(
-            container.NetworkAttachment(names.declared_network(one)) for one in sorted(translate.endpoints_of(summary))
+            container.NetworkAttachment(names.declared_network(one))
+            for one in sorted(translate.endpoints_of(summary, names))
         ),
         mounts=tuple(
             container.VolumeMount(

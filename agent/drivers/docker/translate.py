@@ -178,14 +178,13 @@ def observed_container(
     seen = _STATES.get(str(state.get("Status")), container.ContainerState.EXITED)
     running, ended = seen is container.ContainerState.RUNNING, seen is container.ContainerState.EXITED
     labels = dict((found.get("Config") or {}).get("Labels") or {})
-    places = endpoints_of(found)
+    places = endpoints_of(found, names)
     return container.ObservedContainer(
         id=str(found["Id"]),
         name=names.declared_container(str(found["Name"]).removeprefix("/")),
         config=dataclasses.replace(
             config,
             env=_environment(config, found),
-            labels=user_labels(labels),
             resources=resources_of(found.get("HostConfig") or {}),
             networks=_attachments(config, found, note, names),
         ),
@@ -207,15 +206,11 @@ def observed_container(
     )
 
 
-def user_labels(labels: Mapping[str, str]) -> Pairs:
-    """Give the labels that people have declared."""
-    return without_ownership(pairs(labels))
-
-
-def endpoints_of(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def endpoints_of(found: Mapping[str, Any], names: tables.Names) -> dict[str, Mapping[str, Any]]:
     """Give a container's places in networks that are objects; by the engine's name."""
     there = (found.get("NetworkSettings") or {}).get("Networks") or {}
-    return {name: place or {} for name, place in there.items() if name not in tables.BUILT_IN}
+    usual = {tables.usual(name): place or {} for name, place in there.items()}
+    return {name: place for name, place in usual.items() if not names.is_built_in(name)}
 
 
 def _environment(config: container.ContainerConfig, found: Mapping[str, Any]) -> Pairs:
@@ -231,7 +226,7 @@ def _attachments(
     asked = {one.network: one for one in config.networks}
     noted = dict(note.aliases)
     told = []
-    for engine_name, place in endpoints_of(found).items():
+    for engine_name, place in endpoints_of(found, names).items():
         name = names.declared_network(engine_name)
         before = asked.get(name)
         given = noted.get(name, before.aliases if before is not None else ())

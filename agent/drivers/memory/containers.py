@@ -58,8 +58,7 @@ class Containers:
 
     async def start(self, ref: str) -> None:
         """Start it."""
-        found = self.world.find(ref)
-        await self.world.enter("containers.start", found.name)
+        found = await self._entered("start", ref)
         if found.state is container.ContainerState.RUNNING:
             return
         self._claim_ports(found)
@@ -84,15 +83,13 @@ class Containers:
     async def stop(self, ref: str, stop: container.StopConfig) -> None:
         """Stop it; everything here obeys at once."""
         del stop
-        found = self.world.find(ref)
-        await self.world.enter("containers.stop", found.name)
+        found = await self._entered("stop", ref)
         if found.state is container.ContainerState.RUNNING:
             self.world.end(found.id, 143, stop_requested=True)
 
     async def kill(self, ref: str, signal: str) -> None:
         """Send a signal; the two that mean an end end it."""
-        found = self._running(ref)
-        await self.world.enter("containers.kill", found.name)
+        found = self._running((await self._entered("kill", self._running(ref).id)).id)
         ends = {"SIGKILL": 137, "SIGTERM": 143, "KILL": 137, "TERM": 143}
         if signal in ends:
             self.world.end(found.id, ends[signal])
@@ -107,16 +104,14 @@ class Containers:
 
     async def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
-        found = self.world.find(ref)
-        await self.world.enter("containers.rename", found.name)
+        found = await self._entered("rename", ref)
         if any(one.name == name and one.id != found.id for one in self.world.containers.values()):
             raise errors.AlreadyExists(f"a container {name} is there already", reason="NameTaken")
         self._put(dataclasses.replace(found, name=name), events.EventAction.CHANGED)
 
     async def update(self, ref: str, change: api.ContainerChange) -> None:
         """Change it in place."""
-        found = self.world.find(ref)
-        await self.world.enter("containers.update", found.name)
+        found = await self._entered("update", ref)
         config, labels = found.config, found.labels
         if change.resources is not None:
             config = dataclasses.replace(config, resources=change.resources)
@@ -127,8 +122,7 @@ class Containers:
 
     async def connect(self, ref: str, attachment: container.NetworkAttachment) -> None:
         """Attach it to a network."""
-        found = self.world.find(ref)
-        await self.world.enter("containers.connect", found.name)
+        found = await self._entered("connect", ref)
         left = self._without(found, attachment.network)
         networks = tuple(sorted((*left.config.networks, attachment)))
         addresses = left.addresses
@@ -139,15 +133,13 @@ class Containers:
 
     async def disconnect(self, ref: str, network_name: str) -> None:
         """Detach it from a network."""
-        found = self.world.find(ref)
-        await self.world.enter("containers.disconnect", found.name)
+        found = await self._entered("disconnect", ref)
         self._put(self._without(found, network_name), events.EventAction.CHANGED)
 
     @contextlib.asynccontextmanager
     async def exec(self, ref: str, request: api.ExecRequest) -> AsyncIterator[api.ExecSession]:
         """Run a command in it."""
-        found = self._running(ref)
-        await self.world.enter("containers.exec", found.name)
+        self._running((await self._entered("exec", self._running(ref).id)).id)
         yield ExecSession(self.world, request)
 
     async def logs(self, ref: str, request: api.LogRequest) -> AsyncIterator[api.LogLine]:
@@ -182,6 +174,12 @@ class Containers:
             for one in self.world.containers.values()
             if one.state is container.ContainerState.RUNNING
         }
+
+    async def _entered(self, call: str, ref: str) -> container.ObservedContainer:
+        """Pass a call on and give the container as it is then: much may happen to it while a call is delayed."""
+        found = self.world.find(ref)
+        await self.world.enter(f"containers.{call}", found.name)
+        return self.world.find(found.id)
 
     def _running(self, ref: str) -> container.ObservedContainer:
         found = self.world.find(ref)

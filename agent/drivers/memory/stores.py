@@ -55,11 +55,14 @@ class Networks:
         return tuple(sorted(self.world.networks.values(), key=lambda one: one.name))
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
-        """Make it, or mend it."""
+        """Make it, or mend it and take over its labels."""
         await self.world.enter("networks.create", config.name)
         present = self.world.networks.get(config.name)
         if present is not None:
-            self.world.networks[config.name] = dataclasses.replace(present, healthy=True)
+            labelled = dataclasses.replace(present.config, labels=config.labels)
+            self.world.networks[config.name] = dataclasses.replace(
+                present, config=labelled, labels=pairs((*config.labels, *labels)), healthy=True
+            )
             return
         complete = dataclasses.replace(config, subnets=self._subnets(config))
         made = network.ObservedNetwork(

@@ -83,7 +83,10 @@ class Containers:
         if record.phase is not table.Phase.RUNNING:
             raise errors.Conflict(f"container {record.name} does not run", reason="NotRunning")
         spec = execs.ExecSpec(**{field.name: getattr(request, field.name) for field in dataclasses.fields(request)})
-        async with execs.session(self.engine.runtime, record.id, spec) as session:
+        async with contextlib.AsyncExitStack() as stack:
+            with failures.translated():
+                rooms = execs.Rooms(self.engine.where, self.engine.recovery.kernel, self.engine.runtime)
+                session = await stack.enter_async_context(execs.session(rooms, record, spec))
             yield ExecSession(session)
 
     async def logs(self, ref: str, request: api.LogRequest) -> AsyncIterator[api.LogLine]:
@@ -93,7 +96,8 @@ class Containers:
         path = self.engine.where.log(record.id)
 
         def running() -> bool:
-            return self._now(self.engine.containers.get(record.id)).phase is table.Phase.RUNNING
+            there = record.id in self.engine.table.ids()
+            return there and self._now(self.engine.containers.get(record.id)).phase is table.Phase.RUNNING
 
         async for entry in logs.read(path, logs.Query(request.follow, request.tail, request.since), running):
             yield api.LogLine(entry.time, entry.stream, entry.text)

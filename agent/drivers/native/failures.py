@@ -1,6 +1,7 @@
 """The engine's errors in the runtime's vocabulary, at the one border between them."""
 
 import contextlib
+import errno
 from collections.abc import Iterator
 
 from agent.engine import errors as engine_errors
@@ -28,4 +29,5 @@ def translated() -> Iterator[None]:
     except (processes.ProcessFailed, processes.ProcessTimeout) as error:
         raise errors.Unavailable(error.message, hint=error.hint, reason="ProgramFailed") from error
     except OSError as error:
-        raise errors.Unavailable(f"the host refused: {error}", reason="HostFailure") from error
+        reason = "DiskFull" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "HostFailure"
+        raise errors.Unavailable(f"the host refused: {error}", reason=reason) from error

@@ -63,7 +63,7 @@ class Networks:
         return tuple(translate.observed_network(record, healthy=networks.healthy(record)) for record in networks.list())
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
-        """Make it, or mend it."""
+        """Make it, or mend it and give it its new labels."""
         with failures.translated():
             await self.engine.networks.create(translate.network_spec(config, labels))
 

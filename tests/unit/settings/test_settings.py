@@ -90,9 +90,7 @@ def test_load__relative_paths__start_at_the_working_directory(
         ("source: {quiet: 0s}", "longer than nothing"),
         ("converge: {parallel: 0}", "whole number from 1 on"),
         ("converge: {parallel: many}", "whole number from 1 on"),
-        ("runtime: docker", "driving a Docker engine is not built yet"),
-        ("runtime: podman", "driving a Podman engine is not built yet"),
-        ("runtime: other", "choose native or memory"),
+        ("runtime: other", "choose native or docker or podman or memory"),
         ("a: \0", "this is not YAML"),
     ],
 )

@@ -1,0 +1,41 @@
+"""``adopt``: what an engine runs already, under manifests."""
+
+import asyncio
+import pathlib
+import shlex
+from typing import Annotated
+
+import typer
+
+from agent import settings
+from agent.cli import exits, options, terminal
+
+
+@options.with_settings()
+def adopt(
+    chosen: settings.Settings,
+    directory: Annotated[pathlib.Path, typer.Argument(metavar="DIRECTORY", help="Where the manifests are written.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these containers.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and note nothing; say what would be done.")] = False,
+    output: options.OutputOption = options.Output.TEXT,
+) -> None:
+    """Take over containers that Docker or Podman runs: their manifests are written, and they themselves stay untouched.
+
+    Applied, the manifests plan nothing. Containers with settings that no manifest can say yet are left alone.
+    """
+    from agent import adoption
+
+    done = asyncio.run(adoption.adopt(chosen, directory, tuple(names or ()), dry_run=dry_run))
+    if output is options.Output.JSON:
+        terminal.result_json(done)
+    else:
+        for path in done.files:
+            terminal.result(terminal.printable(path))
+        for left in done.left:
+            terminal.note(terminal.printable(f"left alone: {left.name}: {'; '.join(left.reasons)}"))
+        verb = "would be adopted" if dry_run else "adopted"
+        terminal.note(f"{len(done.containers)} {verb}, {len(done.left)} left alone")
+        if done.containers and not dry_run:
+            terminal.note(f"from now on: trimtab --runtime {chosen.runtime} run {shlex.quote(str(directory))}")
+    if not done.containers:
+        raise typer.Exit(exits.FAILED)
