@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Self
 
@@ -36,6 +37,8 @@ class Subject:
     started_at: float
     address: str
     config: healths.HealthConfig
+    number: int = dataclasses.field(compare=False)
+    """Tells its tasks from those of another one of the same run, which may still be ending."""
 
 
 class Prober:
@@ -55,6 +58,7 @@ class Prober:
         self._on_result = on_result
         self._crew = tasks.Crew(self._broken)
         self._runs: dict[str, tuple[Subject, thresholds.Run]] = {}
+        self._numbers = itertools.count()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,7 +76,9 @@ class Prober:
         """Begin with what runs and is not probed yet, end with what does not run any more."""
         configs = {config.name: config.health for config in desired}
         subjects = {
-            one.id: Subject(one.name, one.id, one.started_at or 0.0, _address(one), configs[one.name])
+            one.id: Subject(
+                one.name, one.id, one.started_at or 0.0, _address(one), configs[one.name], next(self._numbers)
+            )
             for one in observed
             if one.state is container.ContainerState.RUNNING and one.name in configs
         }
@@ -105,11 +111,12 @@ class Prober:
         probe = thresholds.probe_of(subject.config, kind)
         if probe is None:
             return
-        await asyncio.sleep(probe.initial_delay)
-        while self._runs.get(subject.container_id, (None, None))[0] == subject:
+        age = max(0.0, self._clock.now() - subject.started_at)  # an agent that comes later need not wait again
+        await asyncio.sleep(max(0.0, probe.initial_delay - age))
+        while self._is_tracked(subject):
             begun = self._clock.monotonic()
             message = await self._check(subject, probe)
-            if self._runs.get(subject.container_id, (None, None))[0] != subject:
+            if not self._is_tracked(subject):
                 return
             took = self._clock.monotonic() - begun
             self._on_result(ProbeResult(subject.name, kind, not message, message, took))
@@ -117,6 +124,9 @@ class Prober:
             if kind not in self._runs[subject.container_id][1].active():
                 return
             await asyncio.sleep(max(probe.period - took, 0.0))
+
+    def _is_tracked(self, subject: Subject) -> bool:
+        return self._runs.get(subject.container_id, (None, None))[0] is subject
 
     def _take(self, subject: Subject, kind: thresholds.Kind, message: str) -> None:
         _, before = self._runs[subject.container_id]
@@ -167,4 +177,4 @@ def _address(one: container.ObservedContainer) -> str:
 
 
 def _task(subject: Subject, kind: str) -> str:
-    return f"{kind} probe of {subject.container_id} since {subject.started_at}"
+    return f"{kind} probe {subject.number} of {subject.container_id}"

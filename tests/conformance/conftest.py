@@ -44,7 +44,7 @@ class Harness:
 
     @property
     def tells_oom(self) -> bool:
-        """Tell whether an end for want of memory is known as one: Podman 4.3 looks for conmon's mark in another place."""
+        """Tell whether an end for want of memory is known as one: Podman 4.3 looks elsewhere for conmon's mark."""
         return self.name != "podman"
 
     def can(self, change: policy.InPlace) -> bool:

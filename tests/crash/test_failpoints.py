@@ -2,11 +2,11 @@
 
 import importlib
 import pathlib
-import socket
 
 import pytest
 
 from agent.kit import failpoint
+from tests import instances, registry
 
 for _name in ("agent.app", "agent.drivers.native.driver", "agent.converge.loop", "agent.converge.once"):
     importlib.import_module(_name)
@@ -46,6 +46,13 @@ spec:
   resources: {{memory: {memory}}}
   stop: {{gracePeriod: 0s}}
 """
+OF_PULLS = ("content.ingest", "content.commit", "layers.unpack", "snapshots.commit", "images.record")
+PULLED = """
+apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {{name: web}}
+spec: {{image: "{reference}", networks: none, stop: {{gracePeriod: 0s}}}}
+"""
 SERVE = "[/bin/httpd, -f, -p, '80', -h, /www]"
 SERVE_LOUDLY = "[/bin/httpd, -f, -v, -p, '80', -h, /www]"
 
@@ -60,19 +67,14 @@ def stages(archive: pathlib.Path, port: int) -> list[tuple[str, str]]:
     return [("apply", first), ("apply", changed), ("apply", left), ("apply", replaced), ("delete", replaced)]
 
 
-def free_port() -> int:
-    """Give a port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.root
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", failpoint.registered())
-def test_killed_at__converges_and_leaves_nothing(name: str, instance, busybox_archive: pathlib.Path) -> None:
+def test_killed_at__converges_and_leaves_nothing(
+    name: str, instance: instances.Instance, busybox_archive: pathlib.Path
+) -> None:
     killed = False
-    for command, manifests in stages(busybox_archive, free_port()):
+    for command, manifests in stages(busybox_archive, instances.free_port()):
         instance.declare(manifests)
         if not killed:
             completed = instance.run(command, failpoints=f"{name}=kill")
@@ -86,4 +88,23 @@ def test_killed_at__converges_and_leaves_nothing(name: str, instance, busybox_ar
             again = instance.run("plan")
             assert again.returncode == CONVERGED, again.stdout + again.stderr
     assert killed, f"nothing of what was done passes {name}"
+    assert instance.left_on_the_host() == []
+
+
+@pytest.mark.root
+@pytest.mark.engine
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "point", ["content.ingest", "content.commit", "layers.unpack", "snapshots.commit", "images.record"]
+)
+def test_killed_while_pulling__begins_again_and_leaves_nothing(
+    point: str, instance: instances.Instance, busybox_archive: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with registry.running(tmp_path / "registry") as address:
+        registry.push(busybox_archive, f"{address}/app:1")
+        instance.declare(PULLED.format(reference=f"{address}/app:1"))
+        assert instance.run("apply", failpoints=f"{point}=kill").returncode == KILLED
+        assert instance.run("apply").returncode == CONVERGED
+        assert instance.run("plan").returncode == CONVERGED
+        assert instance.run("delete").returncode == CONVERGED
     assert instance.left_on_the_host() == []

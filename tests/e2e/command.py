@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import pathlib
 import re
@@ -15,7 +14,8 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
+from tests import instances
+
 PATIENCE = 15.0
 """Seconds that anything may take."""
 
@@ -103,6 +103,11 @@ class Trimtab:
     home: pathlib.Path
     environment: Mapping[str, str]
 
+    @property
+    def instance(self) -> instances.Instance:
+        """The same, seen from outside."""
+        return instances.Instance(self.home)
+
     def command(self, *arguments: object) -> list[str]:
         """Give the argument list."""
         return [sys.executable, "-m", "agent", *(str(argument) for argument in arguments)]
@@ -115,7 +120,7 @@ class Trimtab:
             capture_output=True,
             text=True,
             env=self.environment,
-            cwd=REPOSITORY,
+            cwd=instances.REPOSITORY,
             timeout=60,
             check=False,
         )
@@ -152,30 +157,10 @@ class Trimtab:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 env={**self.environment, **(environment or {})},
-                cwd=REPOSITORY,
+                cwd=instances.REPOSITORY,
             )
         agent = Agent(process, log)
         try:
             yield agent
         finally:
             agent.stop()
-
-
-def left_overs(home: pathlib.Path) -> list[str]:
-    """Find what an instance has on the host beside its files: mounts, processes, links, firewall tables, cgroups."""
-    instance = hashlib.sha256(str(home / "root").encode()).hexdigest()[:5]
-    found = [f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if str(home) in line]
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(home) in words:
-                found.append(f"process {process.name}: {words}")
-    found += [f"link {path.name}" for path in pathlib.Path("/sys/class/net").iterdir() if instance in path.name]
-    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
-    found += [f"firewall {line}" for line in tables.splitlines() if instance in line]
-    found += [f"cgroup {path}" for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/trimtab-{instance}/*/")]
-    return found
-
-
-def _lines(path: str) -> list[str]:
-    return pathlib.Path(path).read_text().splitlines()

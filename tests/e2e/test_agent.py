@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from tests import instances
 from tests.e2e import command
 
 EXTRA = """
@@ -250,7 +251,7 @@ def test_exec__a_terminal_is_asked_for_and_there_is_none__is_refused(trimtab: co
 def test_run__by_somebody_who_may_not__says_what_to_do(
     trimtab: command.Trimtab, runtime: str, arguments: list[str]
 ) -> None:
-    source = [] if arguments[0] in {"observe", "status", "logs"} else [command.REPOSITORY / "tests/e2e/testdata/shop"]
+    source = [] if arguments[0] in {"observe", "status", "logs"} else [instances.REPOSITORY / "tests/e2e/testdata/shop"]
     completed = subprocess.run(
         [*("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"), *trimtab.command(*arguments, *source)],
         env={
@@ -259,7 +260,7 @@ def test_run__by_somebody_who_may_not__says_what_to_do(
             "TRIMTAB_ROOT": "/root/trimtab-e2e",
             "TRIMTAB_CONFIG": "/dev/null",
         },
-        cwd=command.REPOSITORY,
+        cwd=instances.REPOSITORY,
         capture_output=True,
         text=True,
         timeout=30,

@@ -8,24 +8,19 @@ import pty
 import re
 import select
 import signal
-import socket
 import subprocess
 import termios
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests import instances
 from tests.e2e import command
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _write(native: command.Trimtab, image: pathlib.Path, **containers: str) -> pathlib.Path:
@@ -57,7 +52,7 @@ def _serves(port: int) -> bool:
 def test_apply__quickstart_like__serves_plans_nothing_more_and_is_deleted(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    port = _free_port()
+    port = instances.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
     assert native("plan", folder).returncode == 2
     applied = native("apply", folder)
@@ -68,14 +63,14 @@ def test_apply__quickstart_like__serves_plans_nothing_more_and_is_deleted(
     assert re.search(r"Container +web +ours +running", native("observe").stdout)
     deleted = native("delete", folder)
     assert (deleted.returncode, deleted.stdout) == (0, "deleted\n")
-    assert command.left_overs(native.home) == []
+    assert native.instance.left_on_the_host() == []
     assert not _serves(port)
 
 
 def test_run__change_kill_and_stop__the_container_follows_the_file_and_outlives_the_agent(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    port = _free_port()
+    port = instances.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
     with native.running(folder) as agent:
         agent.is_ready()
@@ -222,3 +217,43 @@ def test_doctor__this_machine__has_what_is_needed(native: command.Trimtab) -> No
     assert completed.returncode == 0, completed.stdout
     checks = native.output("doctor")
     assert {"root", "kernel", "cgroups", "conmon", "nft"} <= {check["name"] for check in checks}
+
+
+def test_run__the_agent_is_killed__the_next_one_finds_what_runs_and_leaves_it_alone(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    port = instances.free_port()
+    folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]', idle="command: [sleep, '600']")
+    with native.running(folder) as agent:
+        agent.is_ready()
+        before = _containers(native)
+        agent.stop(signal.SIGKILL)
+    assert _serves(port)
+    os.kill(before["idle"]["pid"], signal.SIGKILL)
+    with native.running(folder) as agent:
+        agent.is_ready()
+        agent.shows('trimtab_container_restarts_total{name="idle",reason="exit"}', 1.0)
+        after = _containers(native)
+        assert after["web"] == before["web"], "what ran on is watched on"
+        assert after["idle"]["id"] == before["idle"]["id"]
+        assert after["idle"]["pid"] != before["idle"]["pid"], "what ended meanwhile is noticed"
+        assert agent.metric("trimtab_internal_errors_total") == 0
+        os.kill(before["web"]["pid"], signal.SIGKILL)
+        agent.shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
+        command.eventually(lambda: _serves(port), "the page is served by the second run")
+
+
+def test_run_once__natively__comes_back_and_leaves_everything_running(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    port = instances.free_port()
+    folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
+    completed = native("run", "--once", folder)
+    assert (completed.returncode, completed.stdout) == (0, "applied\n"), completed.stderr
+    command.eventually(lambda: _serves(port), "the page is served")
+    again = native("run", "--once", folder)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "applied\n", "")
+
+
+def _containers(native: command.Trimtab) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in native.output("observe")["observed"]["containers"]}

@@ -5,6 +5,7 @@ import mmap
 import os
 import pathlib
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from agent.engine import errors
@@ -28,7 +29,11 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
     Raises ``errors.Refused`` where the layers are too many for one mount, ``errors.Unavailable`` where the kernel
     refuses.
     """
-    for folder in (own / "upper", own / "work", target):
+    upper = own / "upper"
+    if not upper.exists():
+        upper.mkdir(mode=0o755, parents=True)
+        _take_after(upper, lower)
+    for folder in (own / "work", target):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     layers = ":".join(_escaped(path) for path in lower)
     options = f"lowerdir={layers},upperdir={_escaped(own / 'upper')},workdir={_escaped(own / 'work')}"
@@ -44,6 +49,16 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
         raise errors.Unavailable(
             f"the root file system cannot be mounted: {error.strerror}", hint="trimtab doctor", reason="MountFailed"
         ) from error
+
+
+def _take_after(upper: pathlib.Path, lower: Sequence[pathlib.Path]) -> None:
+    """Give ``/`` the owner and the mode that the image says: those of the uppermost directory are what counts."""
+    mode, owner, group = 0o755, 0, 0
+    with contextlib.suppress(IndexError, FileNotFoundError):  # what is missing, the mount tells
+        found = lower[0].stat()
+        mode, owner, group = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
+    os.chown(upper, owner, group)
+    upper.chmod(mode)
 
 
 def _escaped(path: pathlib.Path) -> str:

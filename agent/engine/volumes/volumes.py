@@ -57,7 +57,10 @@ class Volumes:
     def create(self, name: str, labels: Labels, now: float) -> VolumeRecord:
         """Make an empty volume, or give an existing one new labels; its data stays."""
         self._finish_removal(name)
-        self._data(name).mkdir(mode=0o755, parents=True, exist_ok=True)
+        data = self._data(name)
+        if not data.exists():
+            data.mkdir(parents=True)
+            data.chmod(0o755)  # whatever the umask is: programs of any user are to reach what is theirs in it
         _CREATE.hit()
         self._database.execute(
             "INSERT INTO volumes (name, labels, created_at) VALUES (?, ?, ?)"

@@ -1,0 +1,103 @@
+"""A full disk: what does not fit says so, what runs goes on, and once there is room nobody has to do anything.
+
+The root of each of these instances is a small file system of its own.
+"""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from ops import quickstart_image as images
+from tests.e2e import bad_day, command
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+
+IMAGE = """apiVersion: trimtab.dev/v1
+kind: Image
+metadata: {{name: large}}
+spec: {{archive: {{path: {path}}}}}
+"""
+
+
+@contextlib.contextmanager
+def _root_of(native: command.Trimtab, size: str) -> Iterator[pathlib.Path]:
+    """Give the instance a root of so many bytes; what it made is deleted before that is taken away."""
+    root = native.home / "root"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "trimtab-test", root], check=True)
+    try:
+        yield root
+    finally:
+        deleted = native("delete", native.home / "manifests")
+        subprocess.run(["umount", root], check=True)
+        assert deleted.returncode == 0, deleted.stderr
+
+
+@contextlib.contextmanager
+def _not_a_byte_left(root: pathlib.Path) -> Iterator[None]:
+    filler = root / "filler"
+    with filler.open("wb") as file:
+        free = os.statvfs(root)
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_bsize)
+    assert os.statvfs(root).f_bavail == 0
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.fixture
+def large_image(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """The quickstart's image with 16 MiB more in it."""
+    monkeypatch.setattr(images, "ACCOUNTS", {**images.ACCOUNTS, "etc/ballast": bytes(range(256)) * 65536})
+    images.main(tmp_path / "large.tar")
+    return tmp_path / "large.tar"
+
+
+def test_image__does_not_fit__says_so_and_is_loaded_when_there_is_room(
+    native: command.Trimtab, quickstart_image: pathlib.Path, large_image: pathlib.Path
+) -> None:
+    (native.home / "manifests" / "large.yaml").write_text(IMAGE.format(path=large_image))
+    with (
+        _root_of(native, "16m") as root,
+        bad_day.begun(native, quickstart_image, bad_day.SLEEP, of="{name: large}") as day,
+    ):
+        assert "No space left on device" in day.suffers("DiskFull", "Image/large")
+        assert "Image/large is not there: DiskFull" in day.suffers("WaitingForDependency")
+        subprocess.run(["mount", "-o", "remount,size=96m", root], check=True)
+        day.recovers("Image/large")
+
+
+def test_container__ends_while_not_a_byte_is_left__is_noticed_and_comes_back(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    with _root_of(native, "32m") as root, bad_day.begun(native, quickstart_image, bad_day.SLEEP) as day:
+        day.recovers()
+        before = day.pid("bad")
+        with _not_a_byte_left(root):
+            os.kill(before, signal.SIGKILL)
+            day.agent.shows('trimtab_object_condition{kind="Container",name="bad",status="False",type="Ready"}', 1.0)
+            assert (day.agent.metric("trimtab_journal_errors_total") or 0.0) > 0
+            assert day.agent.get("/healthz") == (200, "ok\n")
+        day.recovers()
+        assert day.pid("bad") != before
+
+
+def test_container__changed_while_not_a_byte_is_left__is_told_why_not_and_changed_later(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    with _root_of(native, "32m") as root, bad_day.begun(native, quickstart_image, bad_day.SLEEP) as day:
+        day.recovers()
+        before = day.pid("bad")
+        with _not_a_byte_left(root):
+            day.declare(f"{bad_day.SLEEP}, env: {{CHANGED: 'yes'}}")
+            reason = 'trimtab_object_ready_reason{kind="Container",name="bad",reason="DiskFull"}'
+            day.agent.shows(reason, 1.0)
+            assert pathlib.Path(f"/proc/{before}").exists(), "the old one runs until there is a new one"
+        day.recovers()
+        assert native("exec", "bad", "sh", "-c", "echo $CHANGED").stdout == "yes\n"
