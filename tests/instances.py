@@ -7,7 +7,6 @@ import pathlib
 import select
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,8 +27,6 @@ _OF_ROOT = frozenset(
 """What an instance that has nothing has in its root."""
 _OF_RUN = frozenset({"bundles", "dns", "epoch", "netns", "oci-runtime", "runtime"})
 """And in its run directory."""
-_ports = iter(range(20000 + os.getpid() % 10000, 32768))
-"""Each is given once, so that two tests, or two containers of one, do not get the same."""
 _DEATH = 10.0
 """Seconds that killed processes may take to be gone."""
 
@@ -148,15 +145,6 @@ class Instance:
             cgroup.rmdir()
         shutil.rmtree(self.where.run)
         assert (self.mounts(), self.links(), self.tables(), self.cgroups(), self.processes()) == ([], [], [], [], {})
-
-
-def free_port() -> int:
-    """Give a port that nobody has, from below those that the kernel gives to whoever asks for any."""
-    for port in _ports:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("all ports are taken")
 
 
 def environment(failpoints: str = "") -> dict[str, str]:

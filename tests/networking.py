@@ -173,16 +173,6 @@ def made_in(namespace: pathlib.Path, kind: int) -> socket.socket:
     return made
 
 
-def free_port() -> int:
-    """Give a port of this host that nobody has, neither for TCP nor for UDP."""
-    while True:
-        with socket.socket(type=TCP) as stream, socket.socket(type=UDP) as datagrams:
-            stream.bind(("", 0))
-            with contextlib.suppress(OSError):
-                datagrams.bind(("", stream.getsockname()[1]))
-                return int(stream.getsockname()[1])
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Neighbour:
     """A machine next to the host, on a cable of their own."""

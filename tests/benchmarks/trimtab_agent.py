@@ -5,7 +5,6 @@ import dataclasses
 import pathlib
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 
+from tests import hostports
 from tests.benchmarks import images, workload
 
 _PATIENCE = 120.0
@@ -82,7 +82,7 @@ class Side:
         run = workload.volatile() / self.work.name
         shutil.rmtree(home, ignore_errors=True)
         (home / "source").mkdir(parents=True)
-        port = _free_port()
+        port = hostports.free_port()
         flags = ["--root", str(home / "root"), "--run-dir", str(run)]
         command = [sys.executable, "-m", "agent", *flags]
         with (home / "agent.log").open("wb") as log:
@@ -102,12 +102,6 @@ class Side:
             process.wait(_PATIENCE)
             subprocess.run([*command, "delete", str(home / "source")], check=True, capture_output=True)
             shutil.rmtree(run)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from agent.kit import failpoint
-from tests import instances, registry
+from tests import hostports, instances, registry
 
 for _name in ("agent.app", "agent.drivers.native.driver", "agent.converge.loop", "agent.converge.once"):
     importlib.import_module(_name)
@@ -74,7 +74,7 @@ def test_killed_at__converges_and_leaves_nothing(
     name: str, instance: instances.Instance, busybox_archive: pathlib.Path
 ) -> None:
     killed = False
-    for command, manifests in stages(busybox_archive, instances.free_port()):
+    for command, manifests in stages(busybox_archive, hostports.free_port()):
         instance.declare(manifests)
         if not killed:
             completed = instance.run(command, failpoints=f"{name}=kill")

@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from tests import instances, registry
+from tests import hostports, registry
 from tests.e2e import bad_day, command
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
 def test_pull__no_registry_then_no_image__is_told_each_time_and_pulled_when_it_is_there(
     native: command.Trimtab, quickstart_image: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    port = instances.free_port()
+    port = hostports.free_port()
     reference = f"127.0.0.1:{port}/late:1"
     with bad_day.begun(native, quickstart_image, bad_day.SLEEP, of=reference) as day:
         assert "cannot be reached" in day.suffers("ImagePullFailed", f"Image/{reference}")

@@ -12,7 +12,7 @@ import pytest
 
 from agent.engine.cgroups import hierarchy
 from agent.engine.shim import probing
-from tests import instances
+from tests import hostports
 from tests.e2e import bad_day, command
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
@@ -99,7 +99,7 @@ def test_ports__the_firewall_table_is_deleted__are_published_again(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
     """As ``nft flush ruleset`` does, which is what reloading Debian's own nftables.service begins with."""
-    port = instances.free_port()
+    port = hostports.free_port()
     spec = f"command: [httpd, -f, -p, '80', -h, /www], ports: ['127.0.0.1:{port}:80']"
     with bad_day.begun(native, quickstart_image, spec) as day:
         day.recovers()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests import instances
+from tests import hostports
 from tests.e2e import command
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
@@ -52,7 +52,7 @@ def _serves(port: int) -> bool:
 def test_apply__quickstart_like__serves_plans_nothing_more_and_is_deleted(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    port = instances.free_port()
+    port = hostports.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
     assert native("plan", folder).returncode == 2
     applied = native("apply", folder)
@@ -70,7 +70,7 @@ def test_apply__quickstart_like__serves_plans_nothing_more_and_is_deleted(
 def test_run__change_kill_and_stop__the_container_follows_the_file_and_outlives_the_agent(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    port = instances.free_port()
+    port = hostports.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
     with native.running(folder) as agent:
         agent.is_ready()
@@ -222,7 +222,7 @@ def test_doctor__this_machine__has_what_is_needed(native: command.Trimtab) -> No
 def test_run__the_agent_is_killed__the_next_one_finds_what_runs_and_leaves_it_alone(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    port = instances.free_port()
+    port = hostports.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]', idle="command: [sleep, '600']")
     with native.running(folder) as agent:
         agent.is_ready()
@@ -246,7 +246,7 @@ def test_run__the_agent_is_killed__the_next_one_finds_what_runs_and_leaves_it_al
 def test_run_once__natively__comes_back_and_leaves_everything_running(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    port = instances.free_port()
+    port = hostports.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
     completed = native("run", "--once", folder)
     assert (completed.returncode, completed.stdout) == (0, "applied\n"), completed.stderr

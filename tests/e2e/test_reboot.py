@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from tests import instances
+from tests import hostports
 from tests.e2e import command
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
@@ -78,7 +78,7 @@ def _are_ready(agent: command.Agent) -> None:
 def test_reboot__everything_declared__runs_again_on_its_data_and_is_counted_once(
     native: command.Trimtab, quickstart_image: pathlib.Path, end: signal.Signals
 ) -> None:
-    port, folder = instances.free_port(), native.home / "manifests"
+    port, folder = hostports.free_port(), native.home / "manifests"
     (folder / "all.yaml").write_text(MANIFESTS.format(image=quickstart_image, port=port, job=json.dumps(JOB)))
     with native.running(folder) as agent:
         agent.is_ready()
@@ -107,7 +107,7 @@ def test_reboot__nobody_has_begun_yet__what_ran_is_seen_as_ended(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
     folder = native.home / "manifests"
-    text = MANIFESTS.format(image=quickstart_image, port=instances.free_port(), job=json.dumps(JOB))
+    text = MANIFESTS.format(image=quickstart_image, port=hostports.free_port(), job=json.dumps(JOB))
     (folder / "all.yaml").write_text(text)
     assert native("apply", folder).returncode == 0
     native.instance.reboot()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ops import quickstart_image as images
-from tests import instances
+from tests import hostports, instances
 from tests.e2e import changing_world, command
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
@@ -49,7 +49,7 @@ def test_soak__two_hundred_random_changes__each_is_brought_about_and_nothing_is_
     """``SOAK_SEED=2`` before the command tries another row of changes."""
     seed = int(os.environ.get("SOAK_SEED", "1"))
     folder = native.home / "manifests"
-    world = changing_world.World(folder, archives, [instances.free_port() for _ in range(5)], seed)
+    world = changing_world.World(folder, archives, [hostports.free_port() for _ in range(5)], seed)
     with native.running(folder, environment={"TRIMTAB_CONVERGE_RELIST": "1s"}) as agent:
         agent.is_ready()
         soak = Soak(native, agent, world, random.Random(seed))  # noqa: S311 - a row that can be repeated

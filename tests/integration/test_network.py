@@ -14,7 +14,7 @@ from agent.engine import recover
 from agent.kit import processes, tasks
 from agent.model import container, network
 from agent.runtime import errors
-from tests import networking
+from tests import hostports, networking
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
 HTTPD = ("/bin/httpd", "-f", "-p", "80", "-h", "/www")
@@ -253,7 +253,7 @@ async def test_restore__after_a_crash__removes_strangers_and_keeps_what_runs(
 async def test_opening__a_published_port_was_taken_meanwhile__goes_on_with_what_runs(
     busybox_archive: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     published = (container.PortMapping(port, networking.PORT, container.TransportProtocol.TCP, "127.0.0.1"),)
     try:
         async with networking.opened(busybox_archive, tmp_path, keep=True) as bench:

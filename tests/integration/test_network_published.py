@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent.model import container
-from tests import networking
+from tests import hostports, networking
 from tests.networking import HOST, TCP, UDP
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
@@ -33,7 +33,7 @@ async def gateway_of(bench: networking.Bench, name: str) -> str:
 
 @KINDS
 async def test_port__published_everywhere__answers_on_every_address_of_the_host(bench, kind: int) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.start("web", "shop", ports=published(port))
     gateway = await gateway_of(bench, "shop")
@@ -53,7 +53,7 @@ async def test_port__published_everywhere__answers_on_every_address_of_the_host(
 
 @KINDS
 async def test_port__published_everywhere__answers_a_machine_next_to_the_host_and_sees_it(bench, kind: int) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.start("web", "shop", ports=published(port))
     with networking.neighbour() as outside:
@@ -63,7 +63,7 @@ async def test_port__published_everywhere__answers_a_machine_next_to_the_host_an
 
 @KINDS
 async def test_port__published_everywhere__answers_other_containers_and_itself(bench, kind: int) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.add_network("back")
     await bench.start("web", "shop", ports=published(port))
@@ -80,7 +80,7 @@ async def test_port__published_everywhere__answers_other_containers_and_itself(b
 
 @KINDS
 async def test_port__published_on_loopback__answers_there_and_nowhere_else(bench, kind: int) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.start("web", "shop", ports=published(port, "127.0.0.1"))
     await bench.start("friend", "shop")
@@ -100,7 +100,7 @@ async def test_port__published_on_loopback__answers_there_and_nowhere_else(bench
 
 @KINDS
 async def test_port__published_on_one_address__answers_there_and_nowhere_else(bench, kind: int) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     with networking.neighbour() as outside:
         await bench.start("web", "shop", ports=published(port, outside.host))
@@ -115,7 +115,7 @@ async def test_port__published_on_one_address__answers_there_and_nowhere_else(be
 
 
 async def test_port__of_a_container_whose_first_network_is_internal__leads_to_the_other_one(bench) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("back", internal=True)
     await bench.add_network("shop")
     await bench.start("web", "back", "shop", ports=published(port))
@@ -125,7 +125,7 @@ async def test_port__of_a_container_whose_first_network_is_internal__leads_to_th
 
 
 async def test_port__its_network_is_disconnected__leads_to_the_next_one(bench) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("back")
     await bench.add_network("shop")
     await bench.start("web", "back", "shop", ports=published(port))
@@ -136,7 +136,7 @@ async def test_port__its_network_is_disconnected__leads_to_the_next_one(bench) -
 
 
 async def test_port__its_container_is_stopped__is_refused_and_free_again(bench) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.start("web", "shop", ports=published(port))
     await bench.runtime.containers.stop("web", container.StopConfig("SIGKILL", 5.0))
@@ -168,7 +168,7 @@ async def test_container__asked_by_its_own_address_from_outside__does_not_answer
 @KINDS
 async def test_container__that_routes_loopback_to_the_host__does_not_reach_its_services(bench, kind: int) -> None:
     """What ``route_localnet``, which ports published on 127.0.0.1 need, would open to one with CAP_NET_ADMIN."""
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.start("web", "shop")
     namespace = bench.namespace("web")
@@ -184,7 +184,7 @@ async def test_container__that_routes_loopback_to_the_host__does_not_reach_its_s
 
 
 async def test_udp_flow__that_never_pauses__finds_the_container_that_replaced_the_former_one(bench) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.start("old", "shop", ports=published(port))
     with networking.neighbour() as outside, networking.made_in(outside.namespace, UDP) as client:
@@ -199,7 +199,7 @@ async def test_udp_flow__that_never_pauses__finds_the_container_that_replaced_th
 
 
 async def test_udp_flow__that_began_before_the_port_was_published__finds_the_container(bench) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     with networking.neighbour() as outside, networking.made_in(outside.namespace, UDP) as client:
         async with networking.telling(HOST, outside.host, port):
@@ -210,7 +210,7 @@ async def test_udp_flow__that_began_before_the_port_was_published__finds_the_con
 
 
 async def test_udp_flow__through_the_host_to_another_machines_port__is_left_alone(bench) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     await bench.add_network("shop")
     await bench.start("client", "shop")
     with networking.neighbour() as outside, networking.made_in(bench.namespace("client"), UDP) as client:

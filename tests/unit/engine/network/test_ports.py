@@ -11,7 +11,7 @@ import pytest
 from agent.engine import errors
 from agent.engine.containers import spec
 from agent.engine.network import ports
-from tests import networking
+from tests import hostports
 
 HERE = "127.0.0.1"
 
@@ -42,7 +42,7 @@ def refused(claims: ports.Claims, *wanted: spec.Port) -> errors.Conflict:
 
 
 def test_claim__made__nobody_else_can_have_the_port_until_it_is_given_back(claims: ports.Claims) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     claims.claim("web", [tcp(port), udp(port)])
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(type=kind) as other, pytest.raises(OSError, match="in use") as caught:
@@ -56,7 +56,7 @@ def test_claim__made__nobody_else_can_have_the_port_until_it_is_given_back(claim
 
 @pytest.mark.parametrize("address", [HERE, "0.0.0.0"])
 def test_claim__made__keeps_servers_out_that_would_share_the_port(claims: ports.Claims, address: str) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     claims.claim("web", [tcp(port)])
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,14 +66,14 @@ def test_claim__made__keeps_servers_out_that_would_share_the_port(claims: ports.
 
 
 def test_claim__made__a_connection_is_refused_and_not_left_waiting(claims: ports.Claims) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     claims.claim("web", [tcp(port)])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((HERE, port), timeout=5)
 
 
 def test_claim__of_another_container__conflict(claims: ports.Claims) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     claims.claim("web", [tcp(port), udp(port)])
     for wanted in (tcp(port), udp(port), tcp(port, "0.0.0.0"), udp(port, "0.0.0.0")):
         assert refused(claims, wanted).reason == "PortInUse"
@@ -81,7 +81,7 @@ def test_claim__of_another_container__conflict(claims: ports.Claims) -> None:
 
 
 def test_claim__of_the_same_container__is_made_anew(claims: ports.Claims) -> None:
-    port = networking.free_port()
+    port = hostports.free_port()
     claims.claim("web", [tcp(port)])
     claims.claim("web", [tcp(port), udp(port)])
     claims.release("web")
@@ -90,7 +90,7 @@ def test_claim__of_the_same_container__is_made_anew(claims: ports.Claims) -> Non
 
 
 def test_claim__one_port_is_taken__none_is_held(claims: ports.Claims) -> None:
-    free, taken = networking.free_port(), networking.free_port()
+    free, taken = hostports.free_port(), hostports.free_port()
     with socket.create_server((HERE, taken)):
         assert refused(claims, tcp(free), tcp(taken)).reason == "PortInUse"
     with socket.create_server((HERE, free)) as other:
@@ -144,13 +144,13 @@ def test_claim__last_connection_lingers_in_time_wait__is_had(claims: ports.Claim
 
 
 def test_claim__address_that_the_host_has_not__says_so(claims: ports.Claims) -> None:
-    error = refused(claims, tcp(networking.free_port(), "192.0.2.1"))
+    error = refused(claims, tcp(hostports.free_port(), "192.0.2.1"))
     assert error.message == "this host has no address 192.0.2.1"
 
 
 def test_close__gives_everything_back(claims: ports.Claims) -> None:
     before = descriptors()
-    held = [networking.free_port() for _ in range(3)]
+    held = [hostports.free_port() for _ in range(3)]
     for port in held:
         claims.claim(f"c{port}", [tcp(port), udp(port)])
     assert len(descriptors() - before) == 6

@@ -1,0 +1,171 @@
+"""Ends, starts and removals that something comes between: nothing hangs, nothing is left, the next call is whole."""
+
+import asyncio
+import pathlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agent.engine import recover
+from agent.kit import failpoint
+from agent.model import container
+from agent.runtime import errors
+from tests import builders
+from tests.integration import native
+
+pytestmark = pytest.mark.root
+
+CREATED, RUNNING, EXITED = (
+    container.ContainerState.CREATED,
+    container.ContainerState.RUNNING,
+    container.ContainerState.EXITED,
+)
+NOW = container.StopConfig("SIGKILL", 15.0)
+
+
+@pytest.fixture
+async def host(tmp_path: pathlib.Path) -> AsyncIterator[native.Host]:
+    """Give a native runtime."""
+    async with native.opened(tmp_path) as opened:
+        yield opened
+
+
+def writable(host: native.Host, on: bool) -> None:
+    """Let the records be written, or refused as a full disk refuses them."""
+    host.runtime.engine.table._database.execute(f"PRAGMA query_only = {'OFF' if on else 'ON'}")
+
+
+async def left(host: native.Host) -> list[str]:
+    """Give what no record accounts for; the instance's own cgroup stays while it has any container."""
+    own = host.runtime.engine.where.cgroup
+    return [one for one in await recover.leftovers(host.runtime.engine.recovery) if not one.endswith(f"/{own}")]
+
+
+async def made(host: native.Host) -> str:
+    """Make a container that is not started."""
+    config = builders.config(image=native.REFERENCE, command=("/bin/sh", "-c", "sleep 1000"))
+    return await host.runtime.containers.create(config, config.name, ())
+
+
+async def test_end__records_cannot_be_written__is_seen_and_nothing_is_taken_away_before_they_can(host) -> None:
+    identity = await host.started("exit 7")
+    writable(host, on=False)
+    try:
+        assert (await host.ended(identity)).code == 7
+        assert (host.runtime.engine.where.bundles / identity).exists()
+    finally:
+        writable(host, on=True)
+    await host.runtime.containers.start(identity)
+    assert (await host.ended(identity)).code == 7
+
+
+async def test_start__cannot_be_recorded__leaves_nothing_running(host) -> None:
+    identity = await made(host)
+    failpoint.arm("containers.started", "error")
+    with pytest.raises(failpoint.FailpointError):
+        await host.runtime.containers.start(identity)
+    assert (await host.seen(identity)).state is CREATED
+    assert await left(host) == []
+    await host.runtime.containers.start(identity)
+    assert (await host.seen(identity)).state is RUNNING
+
+
+@pytest.mark.parametrize("point", ["network", "snapshot", "conmon", "start"])
+async def test_start__fails_anywhere__is_undone_and_works_the_next_time(host, point: str) -> None:
+    identity = await made(host)
+    failpoint.arm(f"containers.launch.{point}", "error")
+    with pytest.raises(failpoint.FailpointError):
+        await host.runtime.containers.start(identity)
+    assert (await host.seen(identity)).state is CREATED
+    assert await left(host) == []
+    await host.runtime.containers.start(identity)
+    assert (await host.seen(identity)).state is RUNNING
+
+
+async def test_start__fails_and_cannot_be_undone__says_why_it_failed_and_is_cleaned_before_the_next(host) -> None:
+    identity = await made(host)
+    failpoint.arm("containers.launch.conmon", "error")
+    failpoint.arm("containers.clean.mounts", "error")
+    with pytest.raises(failpoint.FailpointError, match=r"containers\.launch\.conmon"):
+        await host.runtime.containers.start(identity)
+    assert host.runtime.engine.recovery.cleaner.unfinished == {identity}
+    await host.runtime.containers.start(identity)
+    assert (await host.seen(identity)).state is RUNNING
+    assert host.runtime.engine.recovery.cleaner.unfinished == set()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_start__cancelled_anywhere_and_again_while_it_is_undone__the_next_one_works(host, times: int) -> None:
+    identity = await made(host)
+    for delay in (0.0, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(host.runtime.containers.start(identity))
+            await asyncio.sleep(delay)
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(0)
+        assert (await host.seen(identity)).state in {CREATED, EXITED, RUNNING}
+        await host.runtime.containers.start(identity)
+        assert (await host.seen(identity)).state is RUNNING
+        await host.runtime.containers.stop(identity, NOW)
+    await host.runtime.containers.remove(identity)
+    assert await left(host) == []
+
+
+@pytest.mark.parametrize("part", ["runtime", "mounts", "network"])
+async def test_remove__end_could_not_be_cleaned__is_done_first(host, part: str) -> None:
+    identity = await host.started("sleep 1000")
+    failpoint.arm(f"containers.clean.{part}", "error")
+    await host.runtime.containers.stop(identity, NOW)
+    assert host.runtime.engine.recovery.cleaner.unfinished == {identity}
+    await host.runtime.containers.remove(identity)
+    assert await left(host) == []
+
+
+async def test_remove__left_overs_stay__says_so_and_forgets_nothing(host) -> None:
+    identity = await host.started("sleep 1000")
+    failpoint.arm("containers.clean.mounts", "error")
+    await host.runtime.containers.stop(identity, NOW)
+    failpoint.arm("containers.clean.mounts", "error")
+    with pytest.raises(errors.Unavailable, match=r"cannot be taken away: injected failure") as caught:
+        await host.runtime.containers.remove(identity)
+    assert caught.value.reason == "CleanupFailed"
+    assert (await host.seen(identity)).state is EXITED
+
+
+async def test_connect__fails_halfway__is_seen_as_not_connected(host) -> None:
+    shop = builders.network_config(subnets=(builders.network.Subnet("10.231.7.0/24", None, None),))
+    await host.runtime.networks.create(shop, ())
+    try:
+        own = container.NetworkAttachment("shop", (), "10.231.7.5")
+        await host.started("sleep 1000", name="first", networks=(own,))
+        attached = container.NetworkAttachment("shop", (), "10.231.7.6")
+        identity = await host.started("sleep 1000", networks=(attached,))
+        with pytest.raises(errors.Conflict):
+            await host.runtime.containers.connect(identity, own)
+        found = await host.seen(identity)
+        assert (found.config.networks, found.addresses) == ((), ())
+        await host.runtime.containers.connect(identity, attached)
+        assert (await host.seen(identity)).addresses == (("shop", "10.231.7.6"),)
+    finally:
+        for one in await host.runtime.containers.list():
+            await host.runtime.containers.remove(one.id)
+        await host.runtime.networks.remove("shop")
+
+
+async def test_calls_on_one_container__all_at_once__are_made_one_after_the_other(host) -> None:
+    identity = await host.started("sleep 1000")
+    containers = host.runtime.containers
+    async with asyncio.timeout(15):
+        done = await asyncio.gather(
+            containers.stop(identity, NOW),
+            containers.start(identity),
+            containers.rename(identity, "shop"),
+            containers.remove(identity),
+            containers.start(identity),
+            return_exceptions=True,
+        )
+    assert done[:4] == [None, None, None, None]
+    assert isinstance(done[4], errors.NotFound)
+    assert await containers.list() == ()
