@@ -9,10 +9,16 @@ import pytest
 
 from agent.converge import intake, journal, loop, signals
 from agent.kit import tasks
+from agent.model import abilities
 from agent.sources import api
 from tests.unit.converge import conftest
 
 MANIFEST = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: %s}\nspec: {image: app:1, networks: none}\n"
+
+
+def around(stage: conftest.Stage, script: conftest.Script) -> intake.Surroundings:
+    parts = stage.parts
+    return intake.Surroundings(script, parts.book, parts.sink, parts.time, abilities.EVERYTHING)
 
 
 @contextlib.asynccontextmanager
@@ -59,8 +65,8 @@ async def test_loop__manifest_becomes_bad__last_good_one_stands_and_is_kept(
         stage.world.end("web", 1)
         await until(lambda: stage.states() == {"web": "running"})
         (rejected,) = stage.of(signals.SourceRejected)
-        assert str(rejected.problems[0]).startswith("web.yaml:4:7: ")
-        assert going.ready().startswith("web.yaml:4:7: ")
+        assert str(rejected.problems[0]).startswith("web.yaml:4:8: ")
+        assert going.ready().startswith("web.yaml:4:8: ")
         script.write("web.yaml", MANIFEST % "web")
         await until(lambda: not going.ready())
     applied = {one.revision: one for one in stage.parts.book.history.revisions()}
@@ -171,7 +177,7 @@ async def test_intake__archive_is_rewritten__is_another_desired_state(
         "app.yaml",
         f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: app}}\nspec: {{archive: {{path: {archive}}}}}\n",
     )
-    around = intake.Surroundings(script, stage.parts.book, stage.parts.sink, stage.parts.time)
+    around = around(stage, script)
     taken = intake.Intake(around, lambda: changes.append(1))
     await taken.read()
     first = taken.standing
@@ -192,12 +198,13 @@ async def test_intake__archive_is_rewritten__is_another_desired_state(
 async def test_intake__file_breaks_our_own_parser__is_told_and_changes_nothing(
     stage: conftest.Stage, script: conftest.Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: api.SourceSnapshot) -> intake.Reading:
+    def broken(*_: object) -> intake.Reading:
         raise RecursionError("too deep")
 
     monkeypatch.setattr(intake, "understand", broken)
     taken = intake.Intake(
-        intake.Surroundings(script, stage.parts.book, stage.parts.sink, stage.parts.time), lambda: None
+        around(stage, script),
+        lambda: None,
     )
     await taken.read()
     assert [type(one.error).__name__ for one in stage.of(signals.TaskFailed)] == ["RecursionError"]
