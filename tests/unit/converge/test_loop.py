@@ -177,8 +177,8 @@ async def test_intake__archive_is_rewritten__is_another_desired_state(
         "app.yaml",
         f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: app}}\nspec: {{archive: {{path: {archive}}}}}\n",
     )
-    around = around(stage, script)
-    taken = intake.Intake(around, lambda: changes.append(1))
+    surroundings = around(stage, script)
+    taken = intake.Intake(surroundings, lambda: changes.append(1))
     await taken.read()
     first = taken.standing
     await taken.read()
