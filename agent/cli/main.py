@@ -11,7 +11,7 @@ import typer
 
 import agent
 from agent import errors, settings
-from agent.cli import apply, containers, doctor, exits, explain, options, plan, run, source, status, terminal
+from agent.cli import adopt, apply, containers, doctor, exits, explain, options, plan, run, source, status, terminal
 from agent.sources import api
 
 _HELP = "Write down what a host should run; trimtab makes it so and keeps it so."
@@ -22,6 +22,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("plan", plan.plan),
     ("validate", source.validate),
     ("render", source.render),
+    ("adopt", adopt.adopt),
     ("status", status.status),
     ("observe", plan.observe),
     ("explain", explain.explain),

@@ -113,8 +113,9 @@ class Cycle:
         self._ours = {key: at for key, at in self._ours.items() if at + ECHO > ended}
         self.progress.failures, self.progress.last = 0, made
         now = self._parts.time.now()
-        if made.plan.wake_at is not None:
-            self.triggers.pull(signals.Trigger.TIMER, within=max(0.0, made.plan.wake_at - now))
+        for moment in (made.plan.wake_at, made.changes_at):
+            if moment is not None:
+                self.triggers.pull(signals.Trigger.TIMER, within=max(0.0, moment - now))
         self._parts.sink(
             signals.PassFinished(
                 triggers=names,

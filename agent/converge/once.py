@@ -3,21 +3,14 @@
 import asyncio
 import dataclasses
 import enum
-from collections.abc import Iterator
 
-from agent.converge import cycle, history, intake, journal, reconcile
+from agent.converge import cycle, history, intake, journal, reconcile, settling, signals
 from agent.converge import wish as wishes
-from agent.model import conditions, container, state
-from agent.model.key import Kind, ObjectKey
+from agent.model import conditions, state
 from agent.sources import api
 
 DEADLINE = 600.0
 """Seconds after which an apply comes back with what it has got."""
-ATTEMPTS = 2
-"""Failures in a row after which an object is given up: once more, since many a conflict is over a moment later."""
-
-_GIVEN_UP = frozenset({"BackOff", "Stopped", "Foreign"})
-"""Reasons for which nobody waits who wants to come back."""
 
 
 class Outcome(enum.StrEnum):
@@ -36,26 +29,29 @@ class Converged:
     revision: str
     statuses: tuple[conditions.ObjectStatus, ...]
     """Of every object within reach, sorted by key; empty where the runtime could not be observed."""
-    unfinished: tuple[ObjectKey, ...]
+    unfinished: tuple[settling.Unfinished, ...]
     """Objects that are not as wished, sorted."""
     timed_out: bool
+    declares_nothing: bool = False
+    """The source is empty: what runs was left as it is."""
 
 
 async def apply(parts: reconcile.Parts, source: api.Source, deadline: float = DEADLINE) -> Converged:
-    """Bring about what a source declares now.
+    """Bring about what a source declares now, and wait until all that it has started is up or is known not to be.
 
     Raises ``SourceUnavailable``, and ``intake.BadManifests`` for one with problems: then nothing is changed.
     """
-    reading = await asyncio.to_thread(intake.understand, await source.snapshot())
+    reading = await asyncio.to_thread(intake.understand, await source.snapshot(), parts.runtime.features.lacking)
     desired = reading.checked()
     now = parts.time.now()
-    if any(True for _ in desired):
+    empty = not any(True for _ in desired)
+    if not empty:
         parts.book.accept(journal.Good(desired, source.name, now))
     parts.book.history.record_revision(history.Revision(desired.revision, source.name, now, (), None))
     converged = await converge_once(parts, wishes.Wish.everything(desired), deadline)
     if converged.outcome is Outcome.APPLIED:
         reconcile.note_applied(parts, desired.revision, now)
-    return converged
+    return dataclasses.replace(converged, declares_nothing=empty)
 
 
 async def delete(parts: reconcile.Parts, declared: state.DesiredState, deadline: float = DEADLINE) -> Converged:
@@ -71,10 +67,11 @@ async def delete(parts: reconcile.Parts, declared: state.DesiredState, deadline:
 async def converge_once(parts: reconcile.Parts, wish: wishes.Wish, deadline: float) -> Converged:
     """Make passes until nothing is left to do, or only what has failed, or so many seconds are over."""
     made: reconcile.Pass | None = None
+    course: settling.Course | None = None
     timed_out = False
     until = asyncio.get_running_loop().time() + deadline
     async with cycle.Cycle(parts, lambda: wish) as going:
-        while not timed_out and (made is None or not settled(made)):
+        while not timed_out and (made is None or course is None or not settling.settled(made, course)):
             try:
                 # Around each turn anew: a task group that fails inside leaves its task's count of cancellations raised
                 # (Python 3.11), and a timeout that was entered before takes that for a cancellation from outside.
@@ -82,58 +79,19 @@ async def converge_once(parts: reconcile.Parts, wish: wishes.Wish, deadline: flo
                     made = await going.turn() or made
             except TimeoutError:
                 timed_out = True
-    if made is None:
+            if made is not None:
+                course = settling.Course.begin(made) if course is None else course.after(made)
+                moment = settling.look_again(made, course)
+                if moment is not None:
+                    going.triggers.pull(signals.Trigger.TIMER, within=max(0.0, moment - parts.time.now()))
+    if made is None or course is None:
         return Converged(Outcome.FAILED, wish.desired.revision, (), (), timed_out)
-    unfinished = tuple(sorted(_unfinished(made)))
+    unfinished = settling.unfinished(made, course)
     return Converged(_outcome(made, unfinished), wish.desired.revision, made.statuses, unfinished, timed_out)
 
 
-def settled(made: reconcile.Pass) -> bool:
-    """Tell whether waiting longer would change nothing: no work left, and all that waits, waits in vain. Pure."""
-    if made.busy or made.plan.steps:
-        return False
-    blocked = {one.key: one.reason for one in made.plan.blocked}
-    hopeless = {key for key, reason in blocked.items() if reason in _GIVEN_UP}
-    hopeless |= {key for key, one in made.failing.items() if one.stalled or one.attempts >= ATTEMPTS}
-    hopeless |= set(_at_rest(made)) - blocked.keys()
-    waiting = blocked.keys() - hopeless
-    while lost := {key for key in waiting if hopeless & set(_needs(made.wish.desired, key))}:
-        hopeless |= lost
-        waiting -= lost
-    return not waiting
-
-
-def _at_rest(made: reconcile.Pass) -> Iterator[ObjectKey]:
-    """Give declared containers that do not run and are not going to."""
-    running = {one.config.name for one in made.observed.containers if one.state is container.ContainerState.RUNNING}
-    for config in made.wish.desired.containers:
-        if config.name not in running:
-            yield state.key_of(config)
-
-
-def _needs(desired: state.DesiredState, key: ObjectKey) -> Iterator[ObjectKey]:
-    """Give what a container stands on or waits for."""
-    for config in desired.containers:
-        if key == state.key_of(config):
-            yield from (state.key_of(one) for one in desired.images if one.reference == config.image)
-            yield from (ObjectKey(Kind.NETWORK, one.network) for one in config.networks)
-            yield from (ObjectKey(Kind.CONTAINER, one.container) for one in config.depends_on)
-            yield from (ObjectKey(Kind.VOLUME, one.volume) for one in config.mounts if one.type == "volume")
-
-
-def _unfinished(made: reconcile.Pass) -> Iterator[ObjectKey]:
-    """Give what is under way, failing or waiting; not what people have stopped on purpose."""
-    blocked = {one.key for one in made.plan.blocked}
-    for status in made.statuses:
-        answers = {one.type: one.status for one in status.conditions}
-        moving = answers[conditions.ConditionType.RECONCILING] is conditions.ConditionStatus.TRUE
-        stalled = answers[conditions.ConditionType.STALLED] is conditions.ConditionStatus.TRUE
-        if status.key in made.busy or (status.key in blocked and (moving or stalled)):
-            yield status.key
-
-
-def _outcome(made: reconcile.Pass, unfinished: tuple[ObjectKey, ...]) -> Outcome:
+def _outcome(made: reconcile.Pass, unfinished: tuple[settling.Unfinished, ...]) -> Outcome:
     if not unfinished:
         return Outcome.APPLIED
     objects = made.wish.hashes.keys() or made.wish.reach or ()
-    return Outcome.PARTIAL if set(objects) - set(unfinished) else Outcome.FAILED
+    return Outcome.PARTIAL if set(objects) - {one.key for one in unfinished} else Outcome.FAILED

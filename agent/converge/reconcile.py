@@ -45,6 +45,8 @@ class Pass:
     """Objects that are being worked on."""
     failing: Mapping[ObjectKey, failures.Failure]
     """Objects whose last action failed."""
+    changes_at: float | None
+    """When what is said of an object changes by itself."""
 
     @property
     def converged(self) -> bool:
@@ -90,7 +92,8 @@ class Reconciler:
         blocked = frozenset(one.key for one in computed.blocked)
         self._failures.settle(wish, self._executor.busy, blocked)
         facts = verdicts.Facts(wish, observed, computed, self._executor.current, self._failures.stalled)
-        return Pass(wish, observed, computed, self._report(facts), self._executor.busy, self._failures.known)
+        said, changes_at = self._report(facts), verdicts.changes_at(facts)
+        return Pass(wish, observed, computed, said, self._executor.busy, self._failures.known, changes_at)
 
     def _outdated(self, wish: wishes.Wish) -> frozenset[ObjectKey]:
         """Give busy objects whose declaration has changed since their plan was made."""

@@ -53,4 +53,6 @@ def _status(
         known = old.get(type)
         since = known.since if known is not None and known.status is status else facts.observed.observed_at
         found.append(conditions.Condition(type, status, verdict.reason, verdict.message, since))
-    return conditions.ObjectStatus(key, facts.wish.hashes.get(key, ""), tuple(sorted(found)), verdict.detail)
+    return conditions.ObjectStatus(
+        key, facts.wish.hashes.get(key, ""), tuple(sorted(found)), verdict.detail, verdict.until
+    )

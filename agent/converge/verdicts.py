@@ -4,8 +4,7 @@ The first that applies counts: an action under way, a failure, something to wait
 """
 
 import dataclasses
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from agent.converge import wish as wishes
 from agent.model import container, health, state
@@ -16,6 +15,10 @@ from agent.plan import actions, plan
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 IN_PROGRESS = "InProgress"
 """The reason of holds on objects that are being worked on."""
+BACK_OFF = "BackOff"
+"""The reason of a container that is started again later."""
+STEADY = 1.0
+"""Seconds that a run without probes to speak for it has to last before it counts as up where there is doubt."""
 _WORDS: dict[type[actions.Action], str] = {
     actions.EnsureImage: "fetching",
     actions.RemoveImage: "removing",
@@ -36,6 +39,8 @@ _HARMLESS = (actions.UpdateContainer, actions.ConnectContainer, actions.Disconne
 """What a container goes on running through."""
 _LASTING = frozenset({"Foreign", "Stopped"})
 """Reasons that no amount of waiting changes."""
+_PLAIN = frozenset({BACK_OFF, "Stopped"})
+"""Reasons that are plain from how the container looks."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Verdict:
     reason: str
     message: str
     detail: str
+    until: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Judge:
         self._now = facts.observed.observed_at
         self._blocked = {one.key: one for one in facts.plan.blocked}
         self._health = {one.container_id: one for one in facts.observed.health}
+        self._streaks = {one.key: one.streak for one in facts.observed.ledger}
         self._declared = {one.name: one for one in facts.wish.desired.containers}
         self._containers: dict[str, container.ObservedContainer] = {}
         for one in facts.observed.containers:
@@ -105,14 +112,8 @@ class Judge:
         hopeless = (blocked.reason in _LASTING and not stopped_by_people) or self._facts.failing.get(blocked.key, False)
         stalled = TRUE if hopeless else FALSE
         reconciling = FALSE if hopeless or stopped_by_people else TRUE
-        detail = ", ".join(filter(None, (_looks(found), self._until(blocked))))
-        return Verdict(FALSE, reconciling, stalled, blocked.reason, blocked.message, detail)
-
-    def _until(self, blocked: plan.Blocked) -> str:
-        if blocked.until is None:
-            return "" if blocked.reason == "Stopped" else blocked.reason
-        what = "next start" if blocked.reason == "BackOff" else f"{blocked.reason}, next try"
-        return f"{what} in {duration(blocked.until - self._now)}"
+        detail = ", ".join(filter(None, (_looks(found), "" if blocked.reason in _PLAIN else blocked.reason)))
+        return Verdict(FALSE, reconciling, stalled, blocked.reason, blocked.message, detail, blocked.until)
 
     def _kept(self, key: ObjectKey) -> Verdict:
         if key.kind is Kind.VOLUME and self._facts.wish.prune:
@@ -127,31 +128,59 @@ class Judge:
             return Verdict(TRUE, FALSE, FALSE, "Completed", "ran to its end", "completed")
         return Verdict(FALSE, FALSE, FALSE, "NotRunning", _looks(found), _looks(found))
 
+    def steady_moments(self) -> Iterator[float]:
+        """Give the moments at which runs that follow a failure will have lasted long enough."""
+        for found in self._containers.values():
+            moment = self.steady_at(found)
+            if moment is not None:
+                yield moment
+
+    def steady_at(self, found: container.ObservedContainer) -> float | None:
+        """Give when a run that follows a failure counts as up; ``None`` where it does, or where its probes decide."""
+        running = found.state is container.ContainerState.RUNNING and found.started_at is not None
+        probed = is_vouched_for(self._declared.get(found.name, found.config).health)
+        if not running or probed or not self._streak(found) or not is_young(found, self._now):
+            return None
+        return (found.started_at or 0.0) + STEADY
+
+    def _streak(self, found: container.ObservedContainer) -> int:
+        return self._streaks.get(ObjectKey(Kind.CONTAINER, found.name), 0)
+
     def _running(self, found: container.ObservedContainer) -> Verdict:
-        age = f"running {duration(self._now - (found.started_at or self._now))}"
         declared = self._declared.get(found.name, found.config).health
+        if self.steady_at(found) is not None:
+            message = f"runs again after failure {self._streak(found)} in a row, for less than {STEADY:g} s so far"
+            return Verdict(FALSE, TRUE, FALSE, "Restarted", message, "running, restarted")
         if declared.startup is None and declared.readiness is None and declared.liveness is None:
-            return Verdict(TRUE, FALSE, FALSE, "Running", "running", age)
+            return Verdict(TRUE, FALSE, FALSE, "Running", "running", "running")
         seen = self._health.get(found.id)
         said = seen.message if seen is not None else ""
         match seen.health if seen is not None else health.Health.STARTING:
             case health.Health.UNHEALTHY:
-                return Verdict(FALSE, TRUE, FALSE, "Unhealthy", said, f"{age}, unhealthy")
+                return Verdict(FALSE, TRUE, FALSE, "Unhealthy", said, "running, unhealthy")
             case health.Health.STARTING:
                 message = said or "its probes have not succeeded yet"
-                return Verdict(FALSE, TRUE, FALSE, "Starting", message, f"{age}, starting")
+                return Verdict(FALSE, TRUE, FALSE, "Starting", message, "running, starting")
             case health.Health.UNREADY:
-                return Verdict(FALSE, FALSE, FALSE, "Unready", said, f"{age}, not ready")
+                return Verdict(FALSE, FALSE, FALSE, "Unready", said, "running, not ready")
             case health.Health.HEALTHY:
-                return Verdict(TRUE, FALSE, FALSE, "Healthy", "running, and its probes succeed", f"{age}, healthy")
+                return Verdict(TRUE, FALSE, FALSE, "Healthy", "running, and its probes succeed", "running, healthy")
 
 
-def duration(seconds: float) -> str:
-    """Give a duration as kubectl does: ``45s``, ``3m``, ``5h``, ``12d``."""
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{max(0, math.ceil(seconds))}s"
+def changes_at(facts: Facts) -> float | None:
+    """Tell when what is said of an object changes by itself, with nothing having happened."""
+    judge = Judge(facts)
+    return min(judge.steady_moments(), default=None)
+
+
+def is_young(found: container.ObservedContainer, now: float) -> bool:
+    """Tell whether a run began just now. One whose clock is far from ours cannot be judged, and is not."""
+    return found.started_at is not None and abs(now - found.started_at) < STEADY
+
+
+def is_vouched_for(config: health.HealthConfig) -> bool:
+    """Tell whether probes say when a container is up; a liveness probe alone only says when it no longer is."""
+    return config.startup is not None or config.readiness is not None
 
 
 def _looks(found: container.ObservedContainer | None) -> str:

@@ -46,4 +46,6 @@ class ObjectStatus:
     conditions: tuple[Condition, ...]
     """One of each type, sorted by type."""
     detail: str
-    """One line for people: ``running 3m, healthy``, ``exited (1), next start in 8s``."""
+    """A few words for people: ``running, healthy``, ``exited (1)``. Nothing in it goes out of date by itself."""
+    until: float | None = None
+    """When it is tried again by itself: the end of a back-off or of a hold."""

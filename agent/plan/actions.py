@@ -59,7 +59,7 @@ class RemoveImage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CreateNetwork:
-    """Make a network, or mend one whose device is gone."""
+    """Make a network, mend one whose device is gone, or give an existing one its new labels."""
 
     key: ObjectKey
     cause: Cause

@@ -13,6 +13,8 @@ from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, diff, draft, gates, match, plan, restarts, stores
 
 Observed = container.ObservedContainer
+_FORCES = "(forces replacement)"
+"""Marks what cannot be changed in place, among all that changes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class Subject:
         for gate in (creation, starting):
             if gate.closed:
                 gates.block(self.sketch, self.key, gate)
+                self._stay(current)
                 return
         self.writer.progress.stops.add(self.wanted.name)
         ready = next((one for one in self.extras if not self._replacing(one)), None)
@@ -188,8 +191,8 @@ class Subject:
                 message = f"exited with {current.exit_code}, and its policy is {self.wanted.restart.policy.value}"
                 self.sketch.block(plan.Blocked(self.key, "Stopped", message))
             return
-        if self.world.applied_before(self.wanted) and not current.stop_requested:
-            self.sketch.drift[self.key] = restart.cause.message
+        if self.world.applied_before(self.wanted) and restarts.killed_behind_our_back(current):
+            self.sketch.drift[self.key] = f"killed behind our back: {restart.cause.message}"
         if not self._due(restart):
             return
         ours = self.memory is not None and self.memory.restarting
@@ -280,6 +283,16 @@ class Subject:
                 steps.append(self.sketch.add(action, [*after, *steps, ready]))
         return steps
 
+    def _stay(self, current: Observed) -> None:
+        """Let one whose replacement waits go on: it leaves networks that are made anew, and comes back."""
+        for present in current.config.networks:
+            if present.network in self.writer.ground.remade:
+                why = actions.Cause(actions.Reason.CHANGED, f"network {present.network} is made anew")
+                left = self.sketch.add(actions.DisconnectContainer(self.key, why, current.id, present.network))
+                self.writer.released(dataclasses.replace(current, config=_only(current.config, present)), left)
+                ready = self.writer.ground.ready[ObjectKey(Kind.NETWORK, present.network)]
+                self.sketch.add(actions.ConnectContainer(self.key, why, current.id, present), [left, ready])
+
     def _remove_extras(self, kept: Observed | None) -> list[int]:
         cause = actions.Cause(actions.Reason.INTERRUPTED, "left by an interrupted replacement")
         return [self.writer.remove(one, cause) for one in self.extras if one is not kept]
@@ -289,20 +302,18 @@ class Subject:
 
     def _replacing(self, found: Observed) -> actions.Cause | None:
         """Tell what forces a replacement, if anything."""
-        forcing = [
-            one
-            for one in diff.of_container(self.wanted, found.config, self.world.policy.in_place)
-            if one.change is diff.Change.REPLACE
-        ]
-        if forcing:
-            return self._cause_of_change(tuple(forcing))
+        differences = diff.of_container(self.wanted, found.config, self.world.policy.in_place)
+        if any(one.change is diff.Change.REPLACE for one in differences):
+            return self._cause_of_change(differences)
         image = self.world.images.get(self.wanted.image)
         if self.wanted.image in self.writer.ground.changing:
-            return actions.Cause(actions.Reason.IMAGE_CHANGED, f"image {self.wanted.image} is fetched anew", ("image",))
-        if image is not None and image.id != found.image_id:
+            message = f"image {self.wanted.image} is fetched anew"
+        elif image is not None and image.id != found.image_id:
             message = f"image {self.wanted.image} is another one now"
-            return actions.Cause(actions.Reason.IMAGE_CHANGED, message, ("image",))
-        return None
+        else:
+            return None
+        told = "; ".join((f"{message} {_FORCES}", *(str(one) for one in differences)))
+        return actions.Cause(actions.Reason.IMAGE_CHANGED, told, ("image", *(one.field for one in differences)))
 
     def _in_place(self, found: Observed) -> tuple[diff.Difference, ...]:
         return tuple(
@@ -319,7 +330,9 @@ class Subject:
 
     def _cause_of_change(self, differences: tuple[diff.Difference, ...]) -> actions.Cause:
         drifted = self.world.applied_before(self.wanted)
-        message = "; ".join(str(one) for one in differences)
+        message = "; ".join(
+            f"{one} {_FORCES}" if one.change is diff.Change.REPLACE else str(one) for one in differences
+        )
         if drifted:
             self.sketch.drift[self.key] = message
         reason = actions.Reason.DRIFTED if drifted else actions.Reason.CHANGED

@@ -17,6 +17,7 @@ class Draft:
         self.blocked: dict[ObjectKey, plan.Blocked] = {}
         self.buckets: dict[ObjectKey, plan.Bucket] = {}
         self.drift: dict[ObjectKey, str] = {}
+        self.retained: set[ObjectKey] = set()
 
     def add(self, action: actions.Action, after: Iterable[int | None] = ()) -> int:
         """Write a step down and give its number; ``None`` among ``after`` is nothing to wait for."""

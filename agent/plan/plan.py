@@ -59,6 +59,8 @@ class Plan:
     """What was found changed behind our back, with a sentence each."""
     wake_at: float | None
     """When to plan again even if nothing happens: the end of a back-off."""
+    retained: tuple[ObjectKey, ...] = ()
+    """Volumes that are no longer declared and whose data stays."""
 
     @property
     def empty(self) -> bool:

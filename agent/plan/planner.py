@@ -1,25 +1,38 @@
 """The plan, from the two states and the policy. Pure and deterministic: equal inputs give an equal plan."""
 
+import dataclasses
+
 from agent.model import policy, state
-from agent.plan import containers, draft, gates, match, plan, stores
+from agent.plan import containers, draft, gates, match, plan, stores, usage
 
 
 def compute_plan(desired: state.DesiredState, observed: state.ObservedState, rules: policy.PlanPolicy) -> plan.Plan:
     """Say what brings ``observed`` to ``desired``, why, what has to wait, and when to look again.
 
     The time is ``observed.observed_at``. Applied to its end and planned again, the plan is empty, but for what waits.
+    What a container stays in that has to wait stays as well: the plan is made again with a hold on each of it.
     """
     world = match.World(desired, observed, rules)
+    computed = _compute(world)
+    while holds := usage.holds(world, computed.steps):
+        held = dataclasses.replace(world.policy, holds=(*world.policy.holds, *holds))
+        world = dataclasses.replace(world, policy=held)
+        computed = _compute(world)
+    return computed
+
+
+def _compute(world: match.World) -> plan.Plan:
     sketch = draft.Draft()
     ground = stores.write(world, sketch)
     containers.Writer(world, sketch, ground, gates.Progress()).write()
     blocked = tuple(sketch.blocked[key] for key in sorted(sketch.blocked))
     times = [one.until for one in blocked if one.until is not None and one.until > world.now]
     return plan.Plan(
-        revision=desired.revision,
+        revision=world.desired.revision,
         steps=sketch.steps(),
         blocked=blocked,
         buckets=tuple(sorted(sketch.buckets.items())),
         drift=tuple(sorted(sketch.drift.items())),
         wake_at=min(times, default=None),
+        retained=tuple(sorted(sketch.retained)),
     )

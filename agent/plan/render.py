@@ -21,6 +21,10 @@ class Line:
 
 
 _SIGNS = {"create": "+", "change": "~", "replace": "-/+", "remove": "-"}
+_RETAINED = (
+    "it is no longer declared, and its data is kept (deletionPolicy: Retain). To remove it, declare it again with"
+    " deletionPolicy: Delete, apply that, and then take it out"
+)
 _VERBS = {"create": "is created", "change": "is changed", "replace": "is replaced", "remove": "is removed"}
 
 
@@ -38,6 +42,7 @@ def lines(computed: plan.Plan, *, explain: bool = False) -> tuple[Line, ...]:
         told += [Line("detail", f"      because {why}") for why in _causes(by_key[key])]
         if explain:
             told += [Line("detail", f"      {_step(step)}") for step in by_key[key]]
+    told += [Line("detail", f"  = {key} stays: {_RETAINED}") for key in computed.retained]
     told += [Line("wait", f"  … {one.key} waits: {one.message} ({one.reason})") for one in computed.blocked]
     if told:
         told.append(Line("detail", ""))
@@ -73,6 +78,7 @@ def document(computed: plan.Plan) -> dict[str, Any]:
         "buckets": {str(key): bucket.value for key, bucket in computed.buckets},
         "drift": {str(key): message for key, message in computed.drift},
         "wakeAt": canonical.plain(computed.wake_at),
+        "retained": [str(key) for key in computed.retained],
     }
 
 
@@ -85,7 +91,7 @@ def _style(steps: Iterable[plan.Step]) -> str:
         return "replace"
     if removes:
         return "remove"
-    mended = any(action.cause.reason is actions.Reason.CHANGED for action in kinds)
+    mended = any(action.cause.reason is actions.Reason.CHANGED or action.cause.fields for action in kinds)
     return "create" if creates and not mended else "change"
 
 

@@ -6,6 +6,9 @@ from agent.kit import backoff
 from agent.model import container, ledger
 from agent.plan import actions
 
+_KILLED = (128 + 9, 128 + 15)
+"""Exit codes of programs that SIGKILL and SIGTERM have ended."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Restart:
@@ -34,6 +37,16 @@ def of_exited(
     streak = _streak(wanted.backoff, found, memory, found.finished_at)
     due = (found.finished_at or 0.0) + _delay(wanted.backoff, streak)
     return Restart(due, cause, ledger.RestartReason.OOM if oom else ledger.RestartReason.EXIT, streak + 1)
+
+
+def killed_behind_our_back(found: container.ObservedContainer) -> bool:
+    """Tell whether an end was not the program's own doing: nobody saw it, or a signal that was not ours ended it.
+
+    A program that exits by itself, with whatever code, does what it was declared to do; for want of memory, too.
+    """
+    if found.oom_killed or found.stop_requested:
+        return False
+    return found.exit_code is None or found.exit_code in _KILLED
 
 
 def of_unhealthy(

@@ -3,7 +3,7 @@
 import dataclasses
 
 from agent.kit import canonical
-from agent.model import container, image, network, volume
+from agent.model import container, image, network, state, volume
 from agent.model.key import Kind, ObjectKey, ownership_of
 from agent.plan import actions, diff, draft, match, plan
 
@@ -44,7 +44,7 @@ def _image(world: match.World, sketch: draft.Draft, ground: Ground, wanted: imag
     if found is None:
         cause = _missing(world, sketch, key, wanted)
     else:
-        cause = _image_change(world, wanted, found)
+        cause = _image_change(world, sketch, wanted, found)
         sketch.buckets[key] = plan.Bucket.MATCHING if cause is None else plan.Bucket.DRIFTED
     if cause is None or _held(world, sketch, ground, key, wanted, there=found is not None):
         return
@@ -53,15 +53,27 @@ def _image(world: match.World, sketch: draft.Draft, ground: Ground, wanted: imag
         ground.changing.add(wanted.reference)
 
 
-def _image_change(world: match.World, wanted: image.ImageConfig, found: image.ObservedImage) -> actions.Cause | None:
-    """Tell why an image that is there has to be fetched again. Somebody else's satisfies a pull as it is."""
+def _image_change(
+    world: match.World, sketch: draft.Draft, wanted: image.ImageConfig, found: image.ObservedImage
+) -> actions.Cause | None:
+    """Tell why an image that is there has to be fetched again.
+
+    Somebody else's satisfies a pull as it is. An archive's reference is ours by construction: whatever stands there and
+    is not ours was put in its place.
+    """
     ownership = ownership_of(found.labels)
+    archive = isinstance(wanted.source, image.ArchiveSource)
     if ownership is None or ownership.owner != world.policy.owner:
-        return None
+        if not archive:
+            return None
+        message = "it was not loaded by this instance"
+        if world.applied_before(wanted):
+            sketch.drift[ObjectKey(Kind.IMAGE, wanted.name)] = message
+            return actions.Cause(actions.Reason.DRIFTED, message)
+        return actions.Cause(actions.Reason.MISSING, message)
     if ownership.config_hash == canonical.digest(wanted):
         return None
-    what = "archive" if isinstance(wanted.source, image.ArchiveSource) else "source"
-    return actions.Cause(actions.Reason.CHANGED, f"{what} changed", ("source",))
+    return actions.Cause(actions.Reason.CHANGED, f"{'archive' if archive else 'source'} changed", ("source",))
 
 
 def _network(world: match.World, sketch: draft.Draft, ground: Ground, wanted: network.NetworkConfig) -> None:
@@ -88,7 +100,10 @@ def _network(world: match.World, sketch: draft.Draft, ground: Ground, wanted: ne
             actions.CreateNetwork(key, actions.Cause(actions.Reason.DRIFTED, message), wanted)
         )
         return
-    cause = actions.Cause(actions.Reason.CHANGED, _sentence(differences), tuple(one.field for one in differences))
+    cause = _change(world, sketch, wanted, differences)
+    if all(one.change is diff.Change.IN_PLACE for one in differences):
+        ground.ready[key] = sketch.add(actions.CreateNetwork(key, cause, wanted))
+        return
     ground.remade[wanted.name] = sketch.add(actions.RemoveNetwork(key, cause, wanted.name))
     ground.ready[key] = sketch.add(actions.CreateNetwork(key, cause, wanted), [ground.remade[wanted.name]])
 
@@ -106,8 +121,7 @@ def _volume(world: match.World, sketch: draft.Draft, ground: Ground, wanted: vol
         return
     else:
         sketch.buckets[key] = plan.Bucket.DRIFTED
-        fields = tuple(name for name in diff.VOLUME if getattr(found.config, name) != getattr(wanted, name))
-        cause = actions.Cause(actions.Reason.CHANGED, f"{', '.join(fields)} changed", fields)
+        cause = _change(world, sketch, wanted, diff.of_volume(wanted, found.config))
     if not _held(world, sketch, ground, key, wanted, there=found is not None):
         ground.ready[key] = sketch.add(actions.CreateVolume(key, cause, wanted))
 
@@ -133,6 +147,7 @@ def _orphans(world: match.World, sketch: draft.Draft, ground: Ground) -> None:
                 _leave(world, sketch, ground, actions.RemoveVolume(key, cause, name))
             else:
                 sketch.buckets[key] = plan.Bucket.ORPHANED
+                sketch.retained.update({key} if world.policy.prune else ())
 
 
 def _leave(
@@ -164,6 +179,20 @@ def _missing(
     return actions.Cause(actions.Reason.MISSING, "not there yet")
 
 
+def _change(
+    world: match.World,
+    sketch: draft.Draft,
+    wanted: network.NetworkConfig | volume.VolumeConfig,
+    differences: tuple[diff.Difference, ...],
+) -> actions.Cause:
+    message = "; ".join(str(one) for one in differences)
+    drifted = world.applied_before(wanted)
+    if drifted:
+        sketch.drift[state.key_of(wanted)] = message
+    reason = actions.Reason.DRIFTED if drifted else actions.Reason.CHANGED
+    return actions.Cause(reason, message, tuple(one.field for one in differences))
+
+
 def _held(
     world: match.World,
     sketch: draft.Draft,
@@ -187,10 +216,6 @@ def _foreign(sketch: draft.Draft, ground: Ground, key: ObjectKey) -> None:
     message = f"{key.kind.value.lower()} {key.name} is there already and not ours"
     sketch.block(plan.Blocked(key, "Foreign", message))
     ground.missing[key] = "Foreign"
-
-
-def _sentence(differences: tuple[diff.Difference, ...]) -> str:
-    return "; ".join(str(one) for one in differences)
 
 
 def used_by(config: container.ContainerConfig, world: match.World) -> tuple[ObjectKey, ...]:

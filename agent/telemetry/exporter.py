@@ -22,6 +22,7 @@ class Exporter(registry.Collector):
         self._known = known
         self._runtime = runtime
         self._clock = time
+        self._began = time.now()
         self._usage: Mapping[str, api.ContainerStats] = {}
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -40,8 +41,8 @@ class Exporter(registry.Collector):
     def collect(self) -> Iterator[core.Metric]:
         """Give every family that has samples, in the table's order."""
         found: dict[str, list[samples.Sample]] = {}
-        now = self._clock.now()
-        for sample in samples.everything(self._known, self._usage, self._runtime.features.name, now):
+        moments = samples.Moments(self._began, self._clock.now())
+        for sample in samples.everything(self._known, self._usage, self._runtime.features.name, moments):
             found.setdefault(sample[0], []).append(sample)
         for metric in metrics.TABLE:
             if metric.type is metrics.Type.HISTOGRAM:

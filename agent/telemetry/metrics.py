@@ -143,7 +143,8 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_reconcile_last_success_timestamp_seconds",
         Type.GAUGE,
         (),
-        "When the host was last seen to be as declared: nothing to do, nothing under way, nothing waiting.",
+        "When the host was last seen to be as declared: nothing to do, nothing under way, nothing waiting. Until that"
+        " has happened once, when the agent started.",
         _WALK,
     ),
     Metric(
@@ -180,7 +181,9 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_drift_found_total",
         Type.COUNTER,
         ("kind",),
-        "Objects found removed or changed behind the agent's back.",
+        "Objects found removed, changed or killed behind the agent's back. A container that exits by itself, with"
+        " whatever code or for want of memory, is none; one that SIGKILL or SIGTERM has ended, or whose end nobody saw,"
+        " is.",
         _WALK,
     ),
     Metric("trimtab_relist_age_seconds", Type.GAUGE, (), "Since the runtime was last looked at as a whole.", _WALK),

@@ -29,6 +29,8 @@ _DONE: dict[type[actions.Action], str] = {
     actions.ConnectContainer: "connected",
     actions.DisconnectContainer: "disconnected",
 }
+_REMEMBERED = 8
+"""Warnings of one object that are not repeated while it is not well."""
 _TOLD = ("image", "resources", "networks", "ports")
 """Fields whose values may be told."""
 
@@ -39,7 +41,7 @@ class Narrator:
     def __init__(self) -> None:
         """Begin a story."""
         self._log: FilteringBoundLogger = structlog.get_logger()
-        self._said: dict[ObjectKey, tuple[str, str]] = {}
+        self._said: dict[ObjectKey, tuple[tuple[str, str], ...]] = {}
         self._failing = ""
         self._streaming = True
         self._journal = ""
@@ -101,19 +103,23 @@ class Narrator:
                 self._log.info("everything is as declared", revision=revision, **took)
 
     def _take_statuses(self, statuses: tuple[conditions.ObjectStatus, ...]) -> None:
-        """Tell once when an object waits or is not well, and when it is again."""
-        said: dict[ObjectKey, tuple[str, str]] = {}
+        """Tell once when an object waits or is not well, and when it is again.
+
+        What waits for something that crashes in a loop waits now for this and now for that of it: each is told once.
+        """
+        said: dict[ObjectKey, tuple[tuple[str, str], ...]] = {}
         for status in statuses:
             ready = next(one for one in status.conditions if one.type is ConditionType.READY)
-            before = self._said.get(status.key)
-            if ready.status is ConditionStatus.FALSE and ready.reason in _WORTH_TELLING:
-                said[status.key] = (ready.reason, ready.message)
-                if said[status.key] != before:
-                    self._log.warning(f"{status.key.name}: {ready.message}", key=str(status.key), reason=ready.reason)
-            elif ready.status is ConditionStatus.TRUE and before is not None:
-                self._log.info(f"{status.key.name}: {status.detail}", key=str(status.key), reason=ready.reason)
-            elif before is not None and ready.status is not ConditionStatus.TRUE:
-                said[status.key] = before
+            before = self._said.get(status.key, ())
+            if ready.status is ConditionStatus.TRUE:
+                if before:
+                    self._log.info(f"{status.key.name}: {status.detail}", key=str(status.key), reason=ready.reason)
+                continue
+            said[status.key] = before
+            news = (ready.reason, ready.message)
+            if ready.status is ConditionStatus.FALSE and ready.reason in _WORTH_TELLING and news not in before:
+                said[status.key] = (*before, news)[-_REMEMBERED:]
+                self._log.warning(f"{status.key.name}: {ready.message}", key=str(status.key), reason=ready.reason)
         self._said = said
 
     def _take_source(self, signal: signals.SourceRead | signals.SourceRejected | signals.SourceFailed) -> None:

@@ -1,6 +1,7 @@
 """From what is known to numbers under names: pure. Each function gives (metric's name, label values, value)."""
 
 import collections
+import dataclasses
 import platform
 from collections.abc import Iterator, Mapping
 
@@ -18,17 +19,26 @@ Usage = Mapping[str, api.ContainerStats]
 _STATES = ("missing", *(state.value for state in container.ContainerState))
 
 
-def everything(known: tally.Tally, usage: Usage, runtime: str, now: float) -> Iterator[Sample]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moments:
+    """The times that samples refer to."""
+
+    began: float
+    """When the agent did."""
+    now: float
+
+
+def everything(known: tally.Tally, usage: Usage, runtime: str, moments: Moments) -> Iterator[Sample]:
     """Give all samples but those of histograms."""
     yield "trimtab_build_info", (agent.__version__, platform.python_version(), runtime), 1
     yield from _objects(known)
     yield from _containers(known)
-    yield from _loop(known, now)
+    yield from _loop(known, moments)
     yield from _source(known)
     for name, counter in known.counts.items():
         for labels, count in counter.items():
             yield name, labels, count
-    yield from _usage(known, usage, now)
+    yield from _usage(known, usage, moments.now)
 
 
 def _objects(known: tally.Tally) -> Iterator[Sample]:
@@ -83,17 +93,17 @@ def _containers(known: tally.Tally) -> Iterator[Sample]:
         yield "trimtab_container_last_exit_code", (name,), code
 
 
-def _loop(known: tally.Tally, now: float) -> Iterator[Sample]:
+def _loop(known: tally.Tally, moments: Moments) -> Iterator[Sample]:
     yield "trimtab_event_stream_up", (), float(known.streaming)
-    if known.succeeded_at is not None:
-        yield "trimtab_reconcile_last_success_timestamp_seconds", (), known.succeeded_at
+    succeeded = moments.began if known.succeeded_at is None else known.succeeded_at
+    yield "trimtab_reconcile_last_success_timestamp_seconds", (), succeeded
     if known.applied:
         yield "trimtab_revision_info", (known.applied,), 1
     if known.latest is None:
         return
     yield "trimtab_objects_in_flight", (), known.latest.in_flight
     yield "trimtab_plan_steps", (), len(known.latest.plan.steps)
-    yield "trimtab_relist_age_seconds", (), max(0.0, now - known.latest.observed.observed_at)
+    yield "trimtab_relist_age_seconds", (), max(0.0, moments.now - known.latest.observed.observed_at)
     for reason, count in collections.Counter(one.reason for one in known.latest.plan.blocked).items():
         yield "trimtab_plan_blocked_objects", (reason,), count
 

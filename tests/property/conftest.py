@@ -1,4 +1,4 @@
-"""A world in which plans come true: the least that applies a plan's steps to an observed state."""
+"""A world in which plans come true and containers live: the least that applies a plan's steps to an observed state."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.kit import canonical
-from agent.model import container, image, state, volume
+from agent.model import container, health, image, state, volume
 from agent.model.key import Ownership, ownership_labels, pairs
 from agent.plan import actions, plan
 from tests import builders
@@ -17,6 +17,9 @@ RUNNING, CREATED, EXITED = (
     container.ContainerState.EXITED,
 )
 Applier = Callable[[state.ObservedState, plan.Plan, int | None], state.ObservedState]
+Liver = Callable[[state.ObservedState, state.DesiredState, frozenset[str]], state.ObservedState]
+JOBS = (container.RestartPolicy.ON_FAILURE, container.RestartPolicy.NEVER)
+"""Under these a container may run to its end."""
 
 
 class World:
@@ -28,6 +31,7 @@ class World:
         self.images = {one.reference: one for one in found.images}
         self.networks = {one.name: one for one in found.networks}
         self.volumes = {one.name: one for one in found.volumes}
+        self.health = {one.container_id: one for one in found.health}
 
     def apply(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an action
         """Let one action come true, and fail where a runtime would refuse it."""
@@ -39,8 +43,9 @@ class World:
                 del self.images[action.reference]
             case actions.CreateNetwork():
                 made = builders.observed_network(action.config)
-                before = self.networks.get(action.config.name)
-                self.networks[action.config.name] = dataclasses.replace(before, healthy=True) if before else made
+                before = self.networks.get(action.config.name, made)
+                config = dataclasses.replace(before.config, labels=action.config.labels)
+                self.networks[action.config.name] = dataclasses.replace(made, config=config)
             case actions.RemoveNetwork():
                 assert not any(
                     one.network == action.name for c in self.containers.values() for one in c.config.networks
@@ -54,9 +59,11 @@ class World:
             case actions.CreateContainer():
                 self._create(action)
             case actions.StartContainer():
-                self._change(
-                    action.ref, state=RUNNING, started_at=self.found.observed_at, finished_at=None, exit_code=None
-                )
+                found = self._find(action.ref)
+                assert found.state is not RUNNING, "a running container is started"
+                self.health.pop(found.id, None)
+                run = {"state": RUNNING, "started_at": self.found.observed_at, "finished_at": None}
+                self._change(action.ref, **run, exit_code=None, stop_requested=False)
             case actions.StopContainer():
                 self._change(
                     action.ref, state=EXITED, finished_at=self.found.observed_at, exit_code=143, stop_requested=True
@@ -86,7 +93,11 @@ class World:
             images=tuple(sorted(self.images.values(), key=lambda one: one.reference)),
             networks=tuple(sorted(self.networks.values(), key=lambda one: one.name)),
             volumes=tuple(sorted(self.volumes.values(), key=lambda one: one.name)),
+            health=tuple(sorted(one for key, one in self.health.items() if key in self._runs())),
         )
+
+    def _runs(self) -> set[str]:
+        return {one.id for one in self.containers.values() if one.state is RUNNING}
 
     def _ensure(self, config: image.ImageConfig) -> None:
         identity = canonical.digest((config.reference, config.source))
@@ -136,3 +147,33 @@ def applied() -> Applier:
         return world.state()
 
     return apply
+
+
+@pytest.fixture(scope="session")
+def lived() -> Liver:
+    """Let time pass: probes give their answers (those of the sick never succeed), and jobs run to their end."""
+
+    def live(
+        found: state.ObservedState, wanted: state.DesiredState, sick: frozenset[str] = frozenset()
+    ) -> state.ObservedState:
+        configs = {one.name: one for one in wanted.containers}
+        awaited = {
+            one.container
+            for config in wanted.containers
+            for one in config.depends_on
+            if one.condition is container.DependencyCondition.COMPLETED
+        }
+        containers, healths = [], []
+        for one in found.containers:
+            config = configs.get(one.name)
+            running = config is not None and one.state is RUNNING
+            if running and one.name in awaited and config.restart.policy in JOBS and one.name not in sick:
+                containers.append(dataclasses.replace(one, state=EXITED, exit_code=0, finished_at=found.observed_at))
+                continue
+            containers.append(one)
+            if running and config.health.readiness is not None:
+                well = one.name not in sick
+                healths.append(health.ObservedHealth(one.id, True, well, True, "" if well else "no", None))
+        return dataclasses.replace(found, containers=tuple(containers), health=tuple(sorted(healths)))
+
+    return live

@@ -10,100 +10,15 @@ from hypothesis import strategies as st
 
 from agent.model import container, health, ledger, policy, state, volume
 from agent.model.key import Kind, ObjectKey
-from agent.plan import planner, render
+from agent.plan import actions, plan, planner, render
 from tests import builders
+from tests.property import drawn
 
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=150, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
-NAMES = ("a", "b", "c")
-NETWORKS = ("net", "lan")
-VOLUMES = ("data", "logs")
-REFERENCES = (builders.IMAGE, "docker.io/library/app:2")
-POLICIES = st.sampled_from(container.RestartPolicy)
-
-
-@st.composite
-def configs(draw: Any, name: str) -> container.ContainerConfig:
-    """Give some container that depends only on those before it."""
-    earlier = [other for other in NAMES if other < name]
-    conditions = st.sampled_from([container.DependencyCondition.STARTED])
-    return builders.config(
-        name,
-        image=draw(st.sampled_from(REFERENCES)),
-        args=draw(st.sampled_from([None, ("x",), ("y",)])),
-        labels=draw(st.sampled_from([(), (("app", "shop"),)])),
-        resources=container.Resources(draw(st.sampled_from([None, 500])), None, None, None),
-        networks=tuple(
-            container.NetworkAttachment(one) for one in sorted(draw(st.sets(st.sampled_from(NETWORKS), max_size=2)))
-        ),
-        mounts=tuple(
-            container.VolumeMount(one, f"/{one}", read_only=False)
-            for one in sorted(draw(st.sets(st.sampled_from(VOLUMES), max_size=1)))
-        ),
-        depends_on=tuple(
-            container.Dependency(one, draw(conditions))
-            for one in sorted(draw(st.sets(st.sampled_from(earlier), max_size=1)) if earlier else [])
-        ),
-    )
-
-
-@st.composite
-def desired_states(draw: Any) -> state.DesiredState:
-    """Give some desired state in which every reference leads somewhere."""
-    names = sorted(draw(st.sets(st.sampled_from(NAMES))))
-    containers = [draw(configs(name)) for name in names]
-    containers = [
-        dataclasses.replace(one, depends_on=tuple(d for d in one.depends_on if d.container in names))
-        for one in containers
-    ]
-    references = {one.image for one in containers}
-    networks = {one.network for config in containers for one in config.networks} | draw(
-        st.sets(st.sampled_from(NETWORKS))
-    )
-    volumes = {one.volume for config in containers for one in config.mounts} | draw(st.sets(st.sampled_from(VOLUMES)))
-    return state.DesiredState(
-        "r1",
-        containers=tuple(containers),
-        images=tuple(builders.image_config(reference) for reference in sorted(references)),
-        networks=tuple(builders.network_config(name, internal=draw(st.booleans())) for name in sorted(networks)),
-        volumes=tuple(
-            builders.volume_config(name, draw(st.sampled_from(volume.DeletionPolicy))) for name in sorted(volumes)
-        ),
-    )
-
-
-@st.composite
-def disturbed(draw: Any, found: state.ObservedState) -> state.ObservedState:
-    """Let things happen behind our back: ends, removals, broken networks."""
-    containers = []
-    for one in found.containers:
-        fate = draw(st.sampled_from(["keep", "end", "remove", "limits"]))
-        if fate == "end" and one.state is container.ContainerState.RUNNING:
-            code = draw(st.sampled_from([0, 1, 137, None]))
-            containers.append(
-                dataclasses.replace(
-                    one, state=container.ContainerState.EXITED, exit_code=code, finished_at=found.observed_at
-                )
-            )
-        elif fate == "limits":
-            changed = dataclasses.replace(one.config, resources=container.Resources(1, 2, 3, 4))
-            containers.append(dataclasses.replace(one, config=changed))
-        elif fate != "remove":
-            containers.append(one)
-    used = {attached.network for one in containers for attached in one.config.networks}
-    networks = tuple(
-        dataclasses.replace(one, healthy=draw(st.booleans()))
-        for one in found.networks
-        if one.name in used or draw(st.booleans())
-    )
-    return dataclasses.replace(found, containers=tuple(containers), networks=networks)
-
-
-def _only_on(one: container.ContainerConfig, names: list[str]) -> container.ContainerConfig:
-    """Leave out dependencies on what is not declared."""
-    return dataclasses.replace(one, depends_on=tuple(other for other in one.depends_on if other.container in names))
-
+ROUNDS = 8
+"""Three containers that wait for each other in a row are all up, or known to wait, well before."""
 
 EMPTY = state.ObservedState(builders.NOW)
 RULES = builders.rules()
@@ -114,54 +29,146 @@ FOREIGN = (
 )
 
 
-def brought_about(wanted: state.DesiredState, applied: Any) -> state.ObservedState:
-    """Give the world after a state was brought about from nothing."""
-    return applied(EMPTY, planner.compute_plan(wanted, EMPTY, RULES), None)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Life:
+    """Plans that come true, and time that passes between them."""
+
+    applied: Any
+    lived: Any
+
+    def rest(
+        self, wanted: state.DesiredState, found: state.ObservedState, sick: frozenset[str] = frozenset()
+    ) -> tuple[state.ObservedState, plan.Plan]:
+        """Plan, apply and live on until nothing changes any more; gives the world and the last plan, which is empty."""
+        for _ in range(ROUNDS):
+            computed = planner.compute_plan(wanted, found, RULES)
+            after = self.lived(self.applied(found, computed, None), wanted, sick)
+            if computed.empty and after == found:
+                return found, computed
+            found = after
+        pytest.fail(f"never comes to rest: {render.text(computed, explain=True)}")
+
+    def brought_about(self, wanted: state.DesiredState) -> state.ObservedState:
+        """Give the world after a state was brought about from nothing."""
+        return self.rest(wanted, EMPTY)[0]
 
 
-@hypothesis.given(wanted=desired_states())
-def test_from_nothing__one_plan_brings_everything_about(wanted: state.DesiredState, applied: Any) -> None:
-    found = brought_about(wanted, applied)
-    assert {one.name for one in found.containers if one.state is container.ContainerState.RUNNING} == {
-        one.name for one in wanted.containers
-    }
-    assert planner.compute_plan(wanted, found, RULES).empty
+@pytest.fixture(scope="session")
+def life(applied: Any, lived: Any) -> Life:
+    return Life(applied, lived)
 
 
-@hypothesis.given(data=st.data(), before=desired_states(), after=desired_states())
-def test_from_anything__a_plan_applied_and_planned_again_is_empty(
-    data: st.DataObject,
-    before: state.DesiredState,
-    after: state.DesiredState,
-    applied: Any,
+def fulfilled(found: state.ObservedState, wanted: state.DesiredState, dependency: container.Dependency) -> bool:
+    """Tell whether a dependency's condition holds, said once more and otherwise than the planner does."""
+    there = {one.name: one for one in found.containers}
+    other = there.get(dependency.container)
+    if other is None:
+        return False
+    ended_well = other.state is container.ContainerState.EXITED and other.exit_code == 0
+    runs = other.state is container.ContainerState.RUNNING
+    probed = any(one.name == other.name and one.health == drawn.PROBED for one in wanted.containers)
+    ready = not probed or any(one.container_id == other.id and one.ready for one in found.health)
+    return {drawn.STARTED: runs or ended_well, drawn.HEALTHY: runs and ready, drawn.COMPLETED: ended_well}[
+        dependency.condition
+    ]
+
+
+def left_waiting(found: state.ObservedState, wanted: state.DesiredState) -> set[str]:
+    """Give the declared containers that neither run nor have run to their end as they may."""
+    there = {one.name: one for one in found.containers}
+    waiting = set()
+    for config in wanted.containers:
+        one = there.get(config.name)
+        runs = one is not None and one.state is container.ContainerState.RUNNING
+        done = one is not None and one.exit_code == 0 and not one.stop_requested and config.restart.policy in drawn.JOBS
+        if not runs and not done:
+            waiting.add(config.name)
+    return waiting
+
+
+@hypothesis.given(wanted=drawn.desired_states())
+def test_from_nothing__all_is_brought_about(wanted: state.DesiredState, life: Life) -> None:
+    found, last = life.rest(wanted, EMPTY)
+    assert left_waiting(found, wanted) == set()
+    assert {one.name for one in found.containers} == {one.name for one in wanted.containers}
+    assert (last.blocked, last.drift) == ((), ())
+
+
+@hypothesis.given(wanted=drawn.desired_states(), sick=drawn.SICK)
+def test_something_never_becomes_ready__only_what_waits_for_it_waits(
+    wanted: state.DesiredState, sick: frozenset[str], life: Life
 ) -> None:
-    found = data.draw(disturbed(brought_about(before, applied)))
-    done = applied(found, planner.compute_plan(after, found, RULES), None)
-    again = planner.compute_plan(after, done, RULES)
-    assert again.empty, render.text(again, explain=True)
-    assert not again.blocked
+    found, last = life.rest(wanted, EMPTY, sick)
+    blocked = {one.key.name: one.reason for one in last.blocked}
+    assert set(blocked.values()) <= {"WaitingForDependency"}
+    assert left_waiting(found, wanted) == blocked.keys()
+    for config in wanted.containers:
+        open_gate = all(fulfilled(found, wanted, one) for one in config.depends_on)
+        assert open_gate == (config.name not in blocked)
 
 
-@hypothesis.given(data=st.data(), before=desired_states(), after=desired_states())
-def test_interrupted_anywhere__the_next_plan_finishes(
-    data: st.DataObject,
-    before: state.DesiredState,
-    after: state.DesiredState,
-    applied: Any,
+@hypothesis.given(data=st.data(), before=drawn.desired_states(), after=drawn.desired_states(), sick=drawn.SICK)
+def test_containers__never_start_before_what_they_wait_for(
+    data: st.DataObject, before: state.DesiredState, after: state.DesiredState, sick: frozenset[str], life: Life
 ) -> None:
-    found = brought_about(before, applied)
+    found = data.draw(drawn.disturbed(life.brought_about(before)))
+    for _ in range(ROUNDS):
+        computed = planner.compute_plan(after, found, RULES)
+        for step in computed.steps:
+            if isinstance(step.action, actions.StartContainer):
+                then = life.applied(found, computed, step.id)
+                (config,) = (one for one in after.containers if one.name == step.action.key.name)
+                assert all(fulfilled(then, after, one) for one in config.depends_on), render.text(
+                    computed, explain=True
+                )
+        found = life.lived(life.applied(found, computed, None), after, sick)
+
+
+@hypothesis.given(data=st.data(), before=drawn.desired_states(), after=drawn.desired_states())
+def test_from_anything__all_comes_to_rest_and_what_still_waits_has_a_reason(
+    data: st.DataObject, before: state.DesiredState, after: state.DesiredState, life: Life
+) -> None:
+    found, last = life.rest(after, data.draw(drawn.disturbed(life.brought_about(before))))
+    blocked = {one.key.name: one.reason for one in last.blocked}
+    stopped = {name for name, reason in blocked.items() if reason == "Stopped"}
+    for name in stopped:
+        (one,) = (one for one in found.containers if one.name == name)
+        assert one.state is container.ContainerState.EXITED
+        assert one.exit_code != 0 or one.stop_requested
+    for config in after.containers:
+        if blocked.get(config.name) == "WaitingForDependency":
+            assert not all(fulfilled(found, after, one) for one in config.depends_on)
+    assert left_waiting(found, after) <= blocked.keys()
+    assert set(blocked.values()) <= {"Stopped", "WaitingForDependency"}
+    assert bool(blocked) == bool(stopped), "nothing waits but for what somebody or something has stopped"
+
+
+@hypothesis.given(data=st.data(), before=drawn.desired_states(), after=drawn.desired_states(), sick=drawn.SICK)
+def test_from_anything__a_plan_applied_and_planned_again_only_goes_on_with_what_waited(
+    data: st.DataObject, before: state.DesiredState, after: state.DesiredState, sick: frozenset[str], life: Life
+) -> None:
+    found = life.lived(data.draw(drawn.disturbed(life.brought_about(before))), after, sick)
     first = planner.compute_plan(after, found, RULES)
-    stopped = applied(found, first, data.draw(st.integers(0, len(first.steps))))
-    done = applied(stopped, planner.compute_plan(after, stopped, RULES), None)
-    assert planner.compute_plan(after, done, RULES).empty
+    again = planner.compute_plan(after, life.applied(found, first, None), RULES)
+    assert {step.action.key for step in again.steps} <= {one.key for one in first.blocked}, render.text(
+        again, explain=True
+    )
+
+
+@hypothesis.given(data=st.data(), before=drawn.desired_states(), after=drawn.desired_states())
+def test_interrupted_anywhere__the_next_plans_finish(
+    data: st.DataObject, before: state.DesiredState, after: state.DesiredState, life: Life
+) -> None:
+    found = life.brought_about(before)
+    first = planner.compute_plan(after, found, RULES)
+    stopped = life.applied(found, first, data.draw(st.integers(0, len(first.steps))))
+    done, _ = life.rest(after, stopped)
     assert {one.name for one in done.containers} == {one.name for one in after.containers}
 
 
-@hypothesis.given(before=desired_states(), after=desired_states())
-def test_foreign_objects__are_never_touched(
-    before: state.DesiredState, after: state.DesiredState, applied: Any
-) -> None:
-    ours = brought_about(before, applied)
+@hypothesis.given(before=drawn.desired_states(), after=drawn.desired_states())
+def test_foreign_objects__are_never_touched(before: state.DesiredState, after: state.DesiredState, life: Life) -> None:
+    ours = life.brought_about(before)
     foreign_container, foreign_network, foreign_volume = FOREIGN
     found = dataclasses.replace(
         ours,
@@ -169,20 +176,20 @@ def test_foreign_objects__are_never_touched(
         networks=(*ours.networks, foreign_network),
         volumes=(*ours.volumes, foreign_volume),
     )
-    done = applied(found, planner.compute_plan(after, found, RULES), None)
+    done = life.applied(found, planner.compute_plan(after, found, RULES), None)
     assert foreign_container in done.containers
     assert foreign_network in done.networks
     assert foreign_volume in done.volumes
 
 
-@hypothesis.given(before=desired_states(), after=desired_states(), seed=st.integers(0, 1000))
+@hypothesis.given(before=drawn.desired_states(), after=drawn.desired_states(), seed=st.integers(0, 1000))
 def test_order_of_input__never_changes_a_plan(
     before: state.DesiredState,
     after: state.DesiredState,
     seed: int,
-    applied: Any,
+    life: Life,
 ) -> None:
-    found = brought_about(before, applied)
+    found = life.brought_about(before)
     shuffle = random.Random(seed)  # noqa: S311
 
     def mixed(value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -190,35 +197,35 @@ def test_order_of_input__never_changes_a_plan(
 
     lists = ("containers", "images", "networks", "volumes")
     other_wish = dataclasses.replace(after, **{name: mixed(getattr(after, name)) for name in lists})
-    other_world = dataclasses.replace(found, **{name: mixed(getattr(found, name)) for name in lists})
+    other_world = dataclasses.replace(found, **{name: mixed(getattr(found, name)) for name in (*lists, "health")})
     assert planner.compute_plan(other_wish, other_world, RULES) == planner.compute_plan(after, found, RULES)
 
 
-@hypothesis.given(before=desired_states(), after=desired_states())
+@hypothesis.given(before=drawn.desired_states(), after=drawn.desired_states())
 def test_volumes__only_go_where_their_manifest_said_delete_and_left(
     before: state.DesiredState,
     after: state.DesiredState,
-    applied: Any,
+    life: Life,
 ) -> None:
-    found = brought_about(before, applied)
-    done = applied(found, planner.compute_plan(after, found, RULES), None)
+    found = life.brought_about(before)
+    done = life.applied(found, planner.compute_plan(after, found, RULES), None)
     gone = {one.name for one in found.volumes} - {one.name for one in done.volumes}
     allowed = {one.name for one in found.volumes if one.config.deletion_policy is volume.DeletionPolicy.DELETE}
     assert gone <= allowed - {one.name for one in after.volumes}
 
 
-@hypothesis.given(before=desired_states())
-def test_no_pruning__nothing_is_ever_removed(before: state.DesiredState, applied: Any) -> None:
-    found = brought_about(before, applied)
+@hypothesis.given(before=drawn.desired_states())
+def test_no_pruning__nothing_is_ever_removed(before: state.DesiredState, life: Life) -> None:
+    found = life.brought_about(before)
     computed = planner.compute_plan(state.DesiredState("r2"), found, builders.rules(prune=False))
     assert computed.empty
 
 
-@hypothesis.given(before=desired_states(), after=desired_states(), name=st.sampled_from(NAMES))
+@hypothesis.given(before=drawn.desired_states(), after=drawn.desired_states(), name=st.sampled_from(drawn.NAMES))
 def test_held_object__gets_no_step(
-    before: state.DesiredState, after: state.DesiredState, name: str, applied: Any
+    before: state.DesiredState, after: state.DesiredState, name: str, life: Life
 ) -> None:
-    found = brought_about(before, applied)
+    found = life.brought_about(before)
     key = ObjectKey(Kind.CONTAINER, name)
     hold = policy.Hold(key, "InProgress", "busy")
     computed = planner.compute_plan(after, found, builders.rules(holds=(hold,)))
@@ -226,19 +233,21 @@ def test_held_object__gets_no_step(
 
 
 @hypothesis.given(
-    wanted=desired_states(), streaks=st.dictionaries(st.sampled_from(NAMES), st.integers(0, 12)), kind=POLICIES
+    wanted=drawn.desired_states(),
+    streaks=st.dictionaries(st.sampled_from(drawn.NAMES), st.integers(0, 12)),
+    kind=drawn.POLICIES,
 )
 def test_failures__are_started_again_or_waited_for_and_never_forgotten(
     wanted: state.DesiredState,
     streaks: dict[str, int],
     kind: container.RestartPolicy,
-    applied: Any,
+    life: Life,
 ) -> None:
     restart = container.RestartConfig(kind, container.BackoffConfig(1.0, 60.0, 600.0))
     wanted = dataclasses.replace(
         wanted, containers=tuple(dataclasses.replace(one, restart=restart, depends_on=()) for one in wanted.containers)
     )
-    found = brought_about(wanted, applied)
+    found = life.brought_about(wanted)
     ended = tuple(
         dataclasses.replace(one, state=container.ContainerState.EXITED, exit_code=1, finished_at=builders.NOW)
         for one in found.containers

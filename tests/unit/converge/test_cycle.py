@@ -112,6 +112,19 @@ async def test_cycle__failing_again_and_again__backs_off(stage: conftest.Stage, 
     assert gaps == [1, 2, 4, 8, 16]
 
 
+async def test_cycle__starts_again_after_a_failure__is_ready_only_when_it_has_run_for_a_moment(
+    stage: conftest.Stage, until: conftest.Until
+) -> None:
+    async with stage.going(lambda: conftest.declare(builders.config("web"))):
+        await until(lambda: converged(stage))
+        stage.world.end("web", 1)
+        await until(lambda: stage.conditions("Container/web")["Ready"] == ("False", "Restarted"))
+        begun = asyncio.get_running_loop().time()
+        await until(lambda: stage.conditions("Container/web")["Ready"] == ("True", "Running"))
+        assert 0.9 < asyncio.get_running_loop().time() - begun < 1.1
+    assert signals.Trigger.TIMER in stage.of(signals.PassFinished)[-1].triggers
+
+
 async def test_cycle__impossible__stalls_until_its_declaration_changes(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:

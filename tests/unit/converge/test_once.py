@@ -37,9 +37,75 @@ async def test_converge_once__all_goes_well__is_applied(stage: conftest.Stage) -
 @virtual
 async def test_converge_once__nothing_to_do__comes_back_at_once(stage: conftest.Stage) -> None:
     await converge(stage, conftest.declare(DB))
-    before = len(stage.actions())
+    await asyncio.sleep(5)
+    before, begun = len(stage.actions()), asyncio.get_running_loop().time()
     assert (await converge(stage, conftest.declare(DB))).outcome is once.Outcome.APPLIED
+    assert asyncio.get_running_loop().time() - begun < 0.01
     assert len(stage.actions()) == before
+
+
+@virtual
+async def test_converge_once__started__comes_back_when_it_has_run_for_a_moment(stage: conftest.Stage) -> None:
+    begun = asyncio.get_running_loop().time()
+    assert (await converge(stage, conftest.declare(DB))).outcome is once.Outcome.APPLIED
+    assert 1.0 <= asyncio.get_running_loop().time() - begun < 1.1
+
+
+def crashing(stage: conftest.Stage, times: int, after: float, code: int = 3) -> None:
+    """Let ``db`` end by itself so many times, each time so long after its start."""
+    left = [times]
+
+    def sink(signal: signals.Signal) -> None:
+        stage.told.append(signal)
+        started = isinstance(signal, signals.ActionFinished) and type(signal.action).__name__ == "StartContainer"
+        if started and left[0]:
+            left[0] -= 1
+            asyncio.get_running_loop().call_later(after, lambda: stage.world.end("db", code))
+
+    stage.parts = dataclasses.replace(stage.parts, sink=sink)
+
+
+@virtual
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.9])
+async def test_converge_once__ends_soon_after_each_start__is_not_applied_and_says_why(
+    stage: conftest.Stage, after: float
+) -> None:
+    crashing(stage, 100, after)
+    found = await converge(stage, conftest.declare(DB))
+    assert (found.outcome, found.timed_out) == (once.Outcome.PARTIAL, False)
+    assert [(str(one.key), one.reason, one.message) for one in found.unfinished] == [
+        ("Container/db", "BackOff", "exited with 3; failure 2 in a row")
+    ]
+    assert stage.conditions("Container/db")["Ready"] == ("False", "BackOff")
+
+
+@virtual
+async def test_converge_once__fails_once_and_then_runs__is_not_applied_and_says_why(stage: conftest.Stage) -> None:
+    crashing(stage, 1, 0.5)
+    found = await converge(stage, conftest.declare(DB))
+    assert stage.states() == {"db": "running"}
+    assert found.outcome is once.Outcome.PARTIAL
+    assert [(one.reason, one.message) for one in found.unfinished] == [
+        ("Restarted", "exited with 3 meanwhile; it runs again")
+    ]
+    again = await converge(stage, conftest.declare(DB))
+    assert again.outcome is once.Outcome.APPLIED
+
+
+@virtual
+async def test_converge_once__never_becomes_ready__comes_back_when_its_probe_has_had_its_chances(
+    stage: conftest.Stage,
+) -> None:
+    stage.world.program("check", lambda _: (1, b"no database"))
+    probe = health.Probe(health.ExecProbe(("check",)), 0.0, 2.0, 1.0, 1, 5)
+    db = dataclasses.replace(DB, health=health.HealthConfig(None, probe, None))
+    begun = asyncio.get_running_loop().time()
+    found = await converge(stage, conftest.declare(db))
+    assert 10.0 <= asyncio.get_running_loop().time() - begun < 10.5
+    assert (found.outcome, found.timed_out) == (once.Outcome.PARTIAL, False)
+    assert [(one.reason, one.message) for one in found.unfinished] == [
+        ("Unready", "readiness: check exited with 1: no database")
+    ]
 
 
 @virtual
@@ -62,7 +128,7 @@ async def test_converge_once__one_fails_for_good__is_partial_and_waits_for_nobod
     found = await converge(stage, desired)
     assert asyncio.get_running_loop().time() - begun < 5
     assert found.outcome is once.Outcome.PARTIAL
-    assert [str(key) for key in found.unfinished] == ["Container/bad", "Container/web", "Network/shop"]
+    assert [str(one.key) for one in found.unfinished] == ["Container/bad", "Container/web", "Network/shop"]
     assert not found.timed_out
     assert stage.states() == {"db": "running", "web": "created"}
 
@@ -72,7 +138,7 @@ async def test_converge_once__nothing_works__is_failed(stage: conftest.Stage) ->
     stage.world.fail("images.ensure", errors.Unavailable("no route", reason="ImagePullFailed"), times=100)
     found = await converge(stage, conftest.declare(DB))
     assert found.outcome is once.Outcome.FAILED
-    assert [str(key) for key in found.unfinished] == ["Container/db", f"Image/{builders.IMAGE}"]
+    assert [str(one.key) for one in found.unfinished] == ["Container/db", f"Image/{builders.IMAGE}"]
 
 
 @virtual
@@ -103,25 +169,12 @@ async def test_converge_once__dependency_has_failed_for_good__does_not_wait(stag
 
 
 @virtual
-async def test_converge_once__container_crashes_again_and_again__comes_back(stage: conftest.Stage) -> None:
-    def crash(signal: signals.Signal) -> None:
-        stage.told.append(signal)
-        if isinstance(signal, signals.ActionFinished) and type(signal.action).__name__ == "StartContainer":
-            asyncio.get_running_loop().call_soon(lambda: stage.world.end("db", 1))
-
-    stage.parts = dataclasses.replace(stage.parts, sink=crash)
-    found = await converge(stage, conftest.declare(DB))
-    assert not found.timed_out
-    assert [str(key) for key in found.unfinished] == ["Container/db"]
-
-
-@virtual
 async def test_converge_once__takes_too_long__comes_back_with_what_it_has(stage: conftest.Stage) -> None:
     stage.world.delay("containers.start", 1000.0)
     found = await converge(stage, conftest.declare(DB), deadline=30.0)
     assert found.timed_out
     assert found.outcome is once.Outcome.PARTIAL
-    assert [str(key) for key in found.unfinished] == ["Container/db"]
+    assert [str(one.key) for one in found.unfinished] == ["Container/db"]
 
 
 @virtual
@@ -136,6 +189,21 @@ async def test_converge_once__runtime_cannot_be_observed__is_failed(stage: conft
     )
     found = await converge(stage, conftest.declare(DB), deadline=5.0)
     assert (found.outcome, found.timed_out) == (once.Outcome.FAILED, True)
+
+
+@virtual
+async def test_converge_once__ran_long_before_with_a_delayed_probe__does_not_wait_for_the_delay_again(
+    stage: conftest.Stage,
+) -> None:
+    probe = health.Probe(health.ExecProbe(("check",)), 30.0, 10.0, 1.0, 1, 3)
+    db = dataclasses.replace(DB, health=health.HealthConfig(None, probe, None))
+    begun = asyncio.get_running_loop().time()
+    assert (await converge(stage, conftest.declare(db))).outcome is once.Outcome.APPLIED
+    first = asyncio.get_running_loop().time()
+    assert 30.0 <= first - begun < 30.1
+    assert (await converge(stage, conftest.declare(db))).outcome is once.Outcome.APPLIED
+    assert asyncio.get_running_loop().time() - first < 0.1
+    assert stage.conditions("Container/db")["Ready"] == ("True", "Healthy")
 
 
 async def test_apply__good_source__is_remembered_as_the_last_good_one(
@@ -172,6 +240,13 @@ async def test_apply__source_is_empty__removes_nothing(stage: conftest.Stage, sc
     good = stage.parts.book.good()
     assert good is not None
     assert [one.name for one in good.desired.containers] == ["web"]
+
+
+async def test_apply__source_is_empty__says_so(stage: conftest.Stage, script: conftest.Script) -> None:
+    found = await once.apply(stage.parts, script)
+    assert (found.outcome, found.declares_nothing) == (once.Outcome.APPLIED, True)
+    script.write("web.yaml", MANIFEST)
+    assert not (await once.apply(stage.parts, script)).declares_nothing
 
 
 @virtual
@@ -213,4 +288,4 @@ async def test_delete__it_cannot_be_removed__is_told(stage: conftest.Stage) -> N
     stage.world.fail("containers.remove", errors.Unavailable("busy"), times=100)
     found = await once.delete(stage.parts, conftest.declare(DB))
     assert found.outcome is once.Outcome.FAILED
-    assert [str(key) for key in found.unfinished] == ["Container/db", f"Image/{builders.IMAGE}"]
+    assert [str(one.key) for one in found.unfinished] == ["Container/db", f"Image/{builders.IMAGE}"]

@@ -54,7 +54,7 @@ def test_container__image_changed__replaces_and_says_why() -> None:
     )
     assert printed(wanted, found) == (
         "-/+ Container/web is replaced\n"
-        "      because Changed: image: docker.io/library/app:1 -> docker.io/library/app:2\n"
+        "      because Changed: image: docker.io/library/app:1 -> docker.io/library/app:2 (forces replacement)\n"
         "      0: CreateContainer\n"
         "      1: StopContainer after 0\n"
         "      2: RemoveContainer after 1\n"
@@ -73,7 +73,7 @@ def test_container__resources_changed__changes_in_place() -> None:
     new = dataclasses.replace(old, resources=container.Resources(500, 2**20, None, None))
     assert printed(builders.desired(new), builders.world(builders.observed(old))) == (
         "  ~ Container/web is changed\n"
-        "      because Changed: resources: cpu_millis=-, memory=- -> cpu_millis=500, memory=1048576\n"
+        "      because Changed: resources: cpus=-, memory=- -> cpus=0.5, memory=1Mi\n"
         "      0: UpdateContainer\n"
         "\n"
         "Plan: 0 to create, 1 to change, 0 to replace, 0 to remove."
@@ -93,10 +93,10 @@ def test_container__resources_changed__replaces_where_the_runtime_cannot_do_it_i
 
 
 def test_container__environment_changed__names_are_shown_and_values_never() -> None:
-    old = builders.config(env=(("PASSWORD", "old-secret"), ("SAME", "x")))
-    new = dataclasses.replace(old, env=(("PASSWORD", "new-secret"), ("SAME", "x")))
+    old = builders.config(env=(("OLD", "old-secret"), ("PASSWORD", "old-secret"), ("SAME", "x")))
+    new = dataclasses.replace(old, env=(("NEW", "new-secret"), ("PASSWORD", "new-secret"), ("SAME", "x")))
     plan = printed(builders.desired(new), builders.world(builders.observed(old)))
-    assert "because Changed: env: (PASSWORD) -> (PASSWORD)" in plan
+    assert "because Changed: env: + NEW, - OLD, PASSWORD changed (forces replacement)\n" in plan
     assert "secret" not in plan
 
 
@@ -127,23 +127,39 @@ def test_container__changed_behind_our_back__is_drift() -> None:
     there = builders.observed(dataclasses.replace(web, resources=container.Resources(None, 2**30, None, None)))
     found = builders.world(there, ledger=(builders.remembered(web),))
     plan = planner.compute_plan(builders.desired(web), found, builders.rules())
-    assert plan.drift == ((ObjectKey(Kind.CONTAINER, "web"), "resources: memory=1073741824 -> memory=1048576"),)
+    assert plan.drift == ((ObjectKey(Kind.CONTAINER, "web"), "resources: memory=1Gi -> memory=1Mi"),)
 
 
-def test_container__killed_behind_our_back__is_drift_and_started_at_once() -> None:
+@pytest.mark.parametrize(
+    ("code", "told"), [(137, "exited with 137"), (143, "exited with 143"), (None, "exited with an unknown code")]
+)
+def test_container__killed_behind_our_back__is_drift_and_started_at_once(code: int | None, told: str) -> None:
     web = builders.config()
-    found = builders.world(builders.exited(web, 137, at=builders.NOW), ledger=(builders.remembered(web),))
+    found = builders.world(builders.exited(web, code, at=builders.NOW), ledger=(builders.remembered(web),))
     plan = planner.compute_plan(builders.desired(web), found, builders.rules())
-    assert plan.drift == ((ObjectKey(Kind.CONTAINER, "web"), "exited with 137"),)
+    assert plan.drift == ((ObjectKey(Kind.CONTAINER, "web"), f"killed behind our back: {told}"),)
     action = plan.steps[0].action
     assert (type(action).__name__, action.restart, action.streak) == ("StartContainer", ledger.RestartReason.EXIT, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "fields"),
+    [(0, {}), (1, {}), (139, {}), (137, {"oom_killed": True}), (137, {"stop_requested": True})],
+)
+def test_container__ended_by_itself_or_by_us__is_started_and_no_drift(code: int, fields: dict[str, bool]) -> None:
+    web = builders.config()
+    ended = builders.exited(web, code, at=builders.NOW, **fields)
+    found = builders.world(ended, ledger=(builders.remembered(web),))
+    plan = planner.compute_plan(builders.desired(web), found, builders.rules())
+    assert plan.drift == ()
+    assert [type(step.action).__name__ for step in plan.steps] == ["StartContainer"]
 
 
 def test_container__image_moved_to_other_content__replaces() -> None:
     web = builders.config()
     found = builders.world(builders.observed(web), builders.observed_image(identity="sha256:other"))
     plan = printed(builders.desired(web), found)
-    assert "because ImageChanged: image docker.io/library/app:1 is another one now" in plan
+    assert "because ImageChanged: image docker.io/library/app:1 is another one now (forces replacement)\n" in plan
 
 
 def test_container__archive_rewritten__image_is_loaded_and_the_container_replaced_in_one_plan() -> None:

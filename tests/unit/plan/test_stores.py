@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import pytest
+
 from agent.model import container, image, network, policy, volume
 from agent.model.key import Kind, ObjectKey
-from agent.plan import plan, planner
+from agent.plan import plan, planner, render
 from tests import builders
 
 DELETE = volume.DeletionPolicy.DELETE
@@ -87,6 +89,19 @@ def test_volume__left_the_source_with_retain__is_kept() -> None:
     )
     assert computed.empty
     assert (ObjectKey(Kind.VOLUME, "data"), plan.Bucket.ORPHANED) in computed.buckets
+    assert render.document(computed)["retained"] == ["Volume/data"]
+    assert render.text(computed) == (
+        "  = Volume/data stays: it is no longer declared, and its data is kept (deletionPolicy: Retain)."
+        " To remove it, declare it again with deletionPolicy: Delete, apply that, and then take it out\n"
+        "\n"
+        "Nothing to change."
+    )
+
+
+def test_volume__nothing_is_declared_at_all__is_not_said_to_be_retained() -> None:
+    found = builders.world(builders.observed_volume(builders.volume_config()))
+    computed = planner.compute_plan(builders.desired(image=False), found, builders.rules(prune=False))
+    assert (computed.empty, computed.retained) == (True, ())
 
 
 def test_volume__left_the_source_with_delete__is_removed() -> None:
@@ -128,6 +143,55 @@ def test_image__source_changed__is_fetched_again() -> None:
     )
     assert steps(computed) == [("EnsureImage", f"Image/{builders.IMAGE}", "Changed")]
     assert computed.steps[0].action.cause.message == "archive changed"
+
+
+ARCHIVE = image.ImageConfig("app", "localhost/app:latest", image.ArchiveSource("/a.tar", "1"))
+
+
+@pytest.mark.parametrize("owner", ["nobody", "another"])
+def test_image__at_an_archives_reference_is_somebody_elses__is_loaded_again(owner: str) -> None:
+    labels = () if owner == "nobody" else builders.labels_for(ARCHIVE, "another")
+    found = builders.world(image.ObservedImage("sha256:x", ARCHIVE.reference, labels, 1))
+    computed = planner.compute_plan(builders.desired(ARCHIVE, image=False), found, builders.rules())
+    assert steps(computed) == [("EnsureImage", "Image/app", "Missing")]
+    assert computed.steps[0].action.cause.message == "it was not loaded by this instance"
+    assert computed.drift == ()
+
+
+def test_image__an_archives_was_ours_and_is_somebody_elses_now__is_drift_and_its_container_is_replaced() -> None:
+    web = builders.config(image=ARCHIVE.reference)
+    foreign = image.ObservedImage(builders.IMAGE_ID, ARCHIVE.reference, (), 1)
+    found = builders.world(foreign, builders.observed(web), ledger=(builders.remembered(ARCHIVE),))
+    computed = planner.compute_plan(builders.desired(web, ARCHIVE, image=False), found, builders.rules())
+    assert steps(computed)[:2] == [
+        ("EnsureImage", "Image/app", "Drifted"),
+        ("CreateContainer", "Container/web", "ImageChanged"),
+    ]
+    assert computed.drift == ((ObjectKey(Kind.IMAGE, "app"), "it was not loaded by this instance"),)
+
+
+def test_network__other_labels__are_given_in_place_and_nobody_has_to_leave() -> None:
+    old, new = builders.network_config(labels=(("app", "old"),)), builders.network_config(labels=(("app", "new"),))
+    web = builders.config(networks=(container.NetworkAttachment("shop"),))
+    found = builders.world(builders.observed(web), builders.observed_network(old))
+    computed = planner.compute_plan(builders.desired(web, new), found, builders.rules())
+    assert render.text(computed) == (
+        "  ~ Network/shop is changed\n"
+        "      because Changed: labels: app=old -> app=new\n"
+        "\n"
+        "Plan: 0 to create, 1 to change, 0 to replace, 0 to remove."
+    )
+    assert steps(computed) == [("CreateNetwork", "Network/shop", "Changed")]
+
+
+def test_network__labels_changed_behind_our_back__are_drift() -> None:
+    shop = builders.network_config(labels=(("app", "shop"),))
+    there = builders.observed_network(dataclasses.replace(shop, labels=()))
+    found = builders.world(there, ledger=(builders.remembered(shop),))
+    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    assert steps(computed) == [("CreateNetwork", "Network/shop", "Drifted")]
+    assert computed.drift == ((ObjectKey(Kind.NETWORK, "shop"), "labels: - -> app=shop"),)
+    assert render.text(computed).startswith("  ~ Network/shop is changed\n")
 
 
 def test_orphan__held__waits() -> None:

@@ -15,12 +15,16 @@ from agent.telemetry import exporter, tally
 from tests import builders
 
 
+@dataclasses.dataclass(slots=True)
 class Clock:
-    """A clock that stands still."""
+    """A clock that stands still until a test moves it."""
+
+    at: float = builders.NOW + 5.0
+    """A moment after every other one here."""
 
     def now(self) -> float:
-        """Give a moment after every other one here."""
-        return builders.NOW + 5.0
+        """Give it."""
+        return self.at
 
     def monotonic(self) -> float:
         """Give the same."""
@@ -77,6 +81,7 @@ class Known:
     tally: tally.Tally
     usage: Usage
     exporter: exporter.Exporter
+    clock: Clock
 
     async def scrape(self) -> dict[str, float]:
         """Give every sample: its name with its labels sorted -> its value."""
@@ -91,5 +96,6 @@ class Known:
 
 @pytest.fixture
 def known() -> Known:
-    told, usage = tally.Tally(), Usage()
-    return Known(told, usage, exporter.Exporter(told, usage, Clock()))  # type: ignore[arg-type] - no more is asked of it
+    told, usage, clock = tally.Tally(), Usage(), Clock()
+    scrapes = exporter.Exporter(told, usage, clock)  # type: ignore[arg-type] - no more is asked of it
+    return Known(told, usage, scrapes, clock)

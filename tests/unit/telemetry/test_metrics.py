@@ -230,7 +230,18 @@ async def test_scrape__object_waits__tells_for_what(known: conftest.Known) -> No
     known.tally.take(conftest.walked(builders.desired(WEB), observed))
     samples = await known.scrape()
     assert samples['trimtab_plan_blocked_objects{reason="BackOff"}'] == 1
-    assert "trimtab_reconcile_last_success_timestamp_seconds{}" not in samples
+
+
+async def test_scrape__never_converged__last_success_is_when_the_agent_began(known: conftest.Known) -> None:
+    name = "trimtab_reconcile_last_success_timestamp_seconds{}"
+    known.clock.at += 1000.0
+    assert (await known.scrape())[name] == builders.NOW + 5.0
+    observed = builders.world(builders.exited(WEB, 1, at=999.0), ledger=(builders.remembered(WEB, streak=6),))
+    known.tally.take(conftest.walked(builders.desired(WEB), observed))
+    assert (await known.scrape())[name] == builders.NOW + 5.0
+    well = dataclasses.replace(builders.world(builders.observed(WEB)), observed_at=builders.NOW + 900.0)
+    known.tally.take(conftest.walked(builders.desired(WEB), well))
+    assert (await known.scrape())[name] == builders.NOW + 900.0
 
 
 async def test_scrape__source_was_read__tells_what_came_of_it(known: conftest.Known) -> None:

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from agent.converge import signals
 from agent.manifests import problem
-from agent.model import policy, state
+from agent.model import container, health, policy, state
 from agent.observe import probes
 from agent.plan import actions, planner
 from agent.runtime import errors
@@ -93,7 +93,59 @@ def test_narrator__object_waits__is_told_once_and_when_it_is_over() -> None:
     well = conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB)))
     assert lines(waiting, waiting, busy, well, well) == [
         "warning: web: exited with 1; failure 10 in a row",
-        "info: web: running 50s",
+        "info: web: running",
+    ]
+
+
+def waiting_for(db: container.ObservedContainer, streak: int) -> signals.PassFinished:
+    """Let ``web`` wait for a ``db`` that has to be healthy."""
+    probe = health.Probe(health.TcpProbe(80), 0.0, 1.0, 1.0, 1, 3)
+    config = dataclasses.replace(db.config, health=health.HealthConfig(None, probe, None))
+    web = builders.config("web", depends_on=(container.Dependency("db", container.DependencyCondition.HEALTHY),))
+    memory = (builders.remembered(config, streak=streak),)
+    return conftest.walked(builders.desired(web, config), builders.world(db, ledger=memory))
+
+
+def test_narrator__waits_for_what_crashes_in_a_loop__is_told_once_however_often_it_crashes() -> None:
+    db = builders.config("db")
+    story = []
+    for streak in (2, 3, 4, 5):
+        story += [
+            waiting_for(builders.exited(db, 1, at=999.9), streak),
+            waiting_for(builders.exited(db, 1, at=1.0), streak),
+            waiting_for(builders.observed(db), streak),
+        ]
+    told = lines(*story)
+    assert [line for line in told if "web" in line] == [
+        "warning: web: db is not Healthy: BackOff",
+        "warning: web: db is not Healthy yet",
+    ]
+    assert [line for line in told if "web" not in line] == [
+        f"warning: db: exited with 1; failure {number} in a row" for number in (3, 4, 5, 6)
+    ]
+
+
+def test_narrator__waits_again_after_it_was_well__is_told_again() -> None:
+    db = builders.config("db")
+    waiting = waiting_for(builders.exited(db, 1, at=999.9), 2)
+    web = builders.config("web")
+    well = conftest.walked(builders.desired(web), builders.world(builders.observed(web)))
+    told = [line for line in lines(waiting, well, waiting) if "web" in line]
+    line = "warning: web: db is not Healthy: BackOff"
+    assert told == [line, "info: web: running", line]
+
+
+def test_narrator__runs_again_for_a_moment_only__is_not_said_to_be_well() -> None:
+    def at(moment: float, found: container.ObservedContainer) -> signals.PassFinished:
+        observed = builders.world(found, ledger=(builders.remembered(WEB, streak=3),), now=moment)
+        return conftest.walked(builders.desired(WEB), observed)
+
+    ended = builders.exited(WEB, 1, at=999.9)
+    again = builders.observed(WEB, started_at=1010.0)
+    assert lines(at(1000.0, ended), at(1010.1, again)) == ["warning: web: exited with 1; failure 4 in a row"]
+    assert lines(at(1000.0, ended), at(1010.1, again), at(1011.0, again)) == [
+        "warning: web: exited with 1; failure 4 in a row",
+        "info: web: running",
     ]
 
 
