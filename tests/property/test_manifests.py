@@ -4,6 +4,7 @@ No value that may be a secret stands in a problem, and a variable is the text th
 """
 
 import json
+import re
 
 import hypothesis
 from hypothesis import strategies as st
@@ -92,7 +93,7 @@ def test_values_that_may_be_secrets__stand_in_no_problem(
         "spec": spec if around == "mapping" else [spec],
     }
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/", json.dumps(document).encode())])
-    told = [str(one).replace(f"env.{SECRET} ", "").replace(f"headers.{SECRET} ", "") for one in parsed.problems]
+    told = [re.sub(rf"(env|headers)\.{SECRET}(?=[ .])", "", str(one)) for one in parsed.problems]
     assert [line for line in told if SECRET in line] == [], "a name may be told, and nothing else"
 
 
