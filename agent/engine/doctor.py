@@ -1,6 +1,7 @@
 """What this host lacks, found out by trying, and how to mend it."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import platform
@@ -21,7 +22,6 @@ from agent.kit import processes
 _OLDEST = (5, 11)
 _ENOUGH_FILES = 4096
 _ENOUGH_DISK = 2 * 1024**3
-_CONTROLLERS = ("cpu", "memory", "pids")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ async def examine(where: layout.Layout) -> list[Check]:
     """Try everything. Whatever is made for it is gone afterwards."""
     found = [*_basics(), *_kernel(), *_cgroups(), *_programs(), *_limits(where)]
     if os.geteuid() == 0:
-        found += [await _oci_runtime(), await _firewall()]
+        found += [await _oci_runtime(), await _firewall(), await _forwarding()]
     return found
 
 
@@ -80,14 +80,14 @@ def _cgroups() -> Iterator[Check]:
     yield Check(
         "cgroups", bool(host.roots()), required=True, detail=host.mode, fix="mount -t cgroup2 none /sys/fs/cgroup"
     )
-    missing = [name for name in _CONTROLLERS if not _controlled(host, name)]
-    detail = f"without {', '.join(missing)}" if missing else ", ".join(_CONTROLLERS)
+    missing = [name for name in hierarchy.CONTROLLERS if not _controlled(host, name)]
+    detail = f"without {', '.join(missing)}" if missing else ", ".join(hierarchy.CONTROLLERS)
     fix = "boot with cgroup_enable=memory; delegate the controllers to the agent's unit (Delegate=yes)"
     yield Check("controllers", not missing, required=True, detail=detail, fix=fix)
 
 
 def _controlled(host: hierarchy.Hierarchy, name: str) -> bool:
-    if host.v1:
+    if host.legacy:
         return name in dict(host.v1)
     listed = pathlib.Path(host.v2 or "/nowhere", "cgroup.controllers")
     return listed.exists() and name in listed.read_text().split()
@@ -143,6 +143,28 @@ async def _firewall() -> Check:
     completed = await processes.run([str(unshare), "--net", str(nft), script])
     said = completed.stderr.decode(errors="replace").strip()
     return Check("nftables NAT", completed.returncode == 0, required=True, detail=said or "tried and works", fix=fix)
+
+
+async def _forwarding() -> Check:
+    """Find out whether somebody else's firewall, dockerd's most often, drops what containers send: a drop is final."""
+    fix = "iptables -I DOCKER-USER -i 'tt+' -j ACCEPT; iptables -I DOCKER-USER -o 'tt+' -j ACCEPT"
+    nft = processes.which("nft")
+    if nft is None:
+        return Check("forwarding", ok=False, required=False, detail="nft not found", fix="apt-get install nftables")
+    completed = await processes.run([str(nft), "-j", "list", "chains"])
+    dropping = droppers(completed.stdout) if completed.returncode == 0 else []
+    detail = f"dropped by {', '.join(dropping)} unless allowed there" if dropping else "nobody else drops packets"
+    return Check("forwarding", ok=not dropping, required=False, detail=detail, fix=fix)
+
+
+def droppers(chains: bytes) -> list[str]:
+    """Name the chains, in ``nft -j list chains``, that drop forwarded packets by default."""
+    listed = [one["chain"] for one in json.loads(chains).get("nftables", ()) if "chain" in one]
+    return [
+        f"chain {one['name']} of table {one['family']} {one['table']}"
+        for one in listed
+        if one.get("hook") == "forward" and one.get("policy") == "drop" and one["family"] in {"ip", "inet"}
+    ]
 
 
 def _tried(name: str, attempt: Callable[[], None], fix: str, *, required: bool = True) -> Check:

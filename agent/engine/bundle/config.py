@@ -46,7 +46,7 @@ def build(bundle: Bundle) -> dict[str, Any]:
     confined = seccomp.confined(allowed, ahead=bundle.filter_ahead) if bundle.spec.confinement.seccomp else None
     return {
         "ociVersion": "1.0.2",
-        "process": _process(bundle, allowed),
+        "process": process(bundle.spec, bundle.image, bundle.user),
         "root": {"path": bundle.rootfs, "readonly": bundle.spec.confinement.read_only_rootfs},
         "hostname": bundle.spec.hostname,
         "mounts": [*_system_mounts(bundle), *(_mount(one) for one in sorted(bundle.mounts, key=_depth))],
@@ -62,12 +62,12 @@ def build(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def command(process: spec.Process, image: image_config.ImageConfig) -> tuple[str, ...]:
+def command(wanted: spec.Process, image: image_config.ImageConfig) -> tuple[str, ...]:
     """Give what runs: ``command`` replaces the entrypoint and drops the image's arguments, ``args`` replaces those."""
-    if process.command is not None:
-        words = (*process.command, *(process.args or ()))
+    if wanted.command is not None:
+        words = (*wanted.command, *(wanted.args or ()))
     else:
-        words = (*image.entrypoint, *(image.cmd if process.args is None else process.args))
+        words = (*image.entrypoint, *(image.cmd if wanted.args is None else wanted.args))
     if not words:
         raise errors.Refused(
             "neither the manifest nor the image says what to run", hint="give command or args", reason="StartFailed"
@@ -75,26 +75,27 @@ def command(process: spec.Process, image: image_config.ImageConfig) -> tuple[str
     return words
 
 
-def environment(bundle: Bundle) -> list[str]:
-    """Give the environment: Docker's defaults, under the image's, under the manifest's."""
-    defaults = {"PATH": _PATH, "HOSTNAME": bundle.spec.hostname, "HOME": bundle.user.home}
-    image = dict(entry.partition("=")[::2] for entry in bundle.image.env)
-    return [f"{name}={value}" for name, value in {**defaults, **image, **dict(bundle.spec.process.env)}.items()]
-
-
-def _process(bundle: Bundle, allowed: tuple[str, ...]) -> dict[str, Any]:
-    names = [f"CAP_{name}" for name in allowed]
-    sets = ("bounding", "effective", "permitted") if bundle.user.uid == 0 else ("bounding",)
+def process(wanted: spec.ContainerSpec, image: image_config.ImageConfig, user: users.User) -> dict[str, Any]:
+    """Give ``process``: what runs, as whom, where, and what it may do. Raises ``errors.Refused``."""
+    names = [f"CAP_{name}" for name in confinement.capabilities(wanted.confinement)]
+    sets = ("bounding", "effective", "permitted") if user.uid == 0 else ("bounding",)
     return {
         "terminal": False,
-        "user": {"uid": bundle.user.uid, "gid": bundle.user.gid, "additionalGids": list(bundle.user.groups)},
-        "args": list(command(bundle.spec.process, bundle.image)),
-        "env": environment(bundle),
-        "cwd": bundle.spec.process.working_dir or bundle.image.working_dir or "/",
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "args": list(command(wanted.process, image)),
+        "env": [f"{name}={value}" for name, value in environment(wanted, image, user).items()],
+        "cwd": wanted.process.working_dir or image.working_dir or "/",
         "capabilities": dict.fromkeys(sets, names),
-        "noNewPrivileges": bundle.spec.confinement.no_new_privileges,
+        "noNewPrivileges": wanted.confinement.no_new_privileges,
         "oomScoreAdj": 0,
     }
+
+
+def environment(wanted: spec.ContainerSpec, image: image_config.ImageConfig, user: users.User) -> dict[str, str]:
+    """Give the environment: Docker's defaults, under the image's, under the manifest's."""
+    defaults = {"PATH": _PATH, "HOSTNAME": wanted.hostname, "HOME": user.home}
+    images = dict(entry.partition("=")[::2] for entry in image.env)
+    return {**defaults, **images, **dict(wanted.process.env)}
 
 
 def _namespaces(bundle: Bundle) -> list[dict[str, str]]:

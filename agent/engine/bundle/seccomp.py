@@ -1,11 +1,14 @@
 """The distribution's seccomp profile, from the form that Docker and Podman share into the runtime specification's.
 
 A profile's entries are conditional on architectures and on capabilities that the container has: what a container may
-not do by capability, it may not even ask the kernel for.
+not do by capability, it may not even ask the kernel for. Debian's profile is Podman's, which allows everybody what
+engines inside of rootless containers need, new user namespaces above all. Docker's, which is the default we promise,
+wants a capability for it, and so do we.
 """
 
 import base64
 import dataclasses
+import errno
 import functools
 import json
 import pathlib
@@ -31,6 +34,21 @@ _ARCHITECTURES = {
     "s390x": ("s390x", "SCMP_ARCH_S390X"),
 }
 
+_RESERVED = {
+    "SYS_ADMIN": {
+        *("clone", "clone3", "fsconfig", "fsmount", "fsopen", "fspick", "keyctl", "mount", "mount_setattr"),
+        *("move_mount", "open_tree", "pivot_root", "setns", "umount", "umount2", "unshare"),
+    },
+    "SYS_BOOT": {"reboot"},
+    "SYS_NICE": {"get_mempolicy", "mbind", "set_mempolicy"},
+    "SYS_PTRACE": {"pidfd_getfd"},
+    "SYSLOG": {"syslog"},
+}
+"""By capability, what Docker's profile allows nobody else. Threads and processes are ``clone`` without namespaces."""
+_NEW_NAMESPACES = 0x7E020000
+"""The flags of clone(2) that make namespaces."""
+_ALLOW, _REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Confinement:
@@ -50,7 +68,7 @@ def confined(capabilities: tuple[str, ...], *, ahead: bool) -> Confinement:
     data = _compiled(_profile_version(), capabilities, platform.machine()) if ahead else None
     if data is None:
         return Confinement(filter_for(capabilities))
-    return Confinement({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}, {AHEAD: data})
+    return Confinement({"defaultAction": _REFUSE, "syscalls": []}, {AHEAD: data})
 
 
 def filter_for(capabilities: tuple[str, ...]) -> dict[str, Any]:
@@ -103,7 +121,30 @@ def translate(profile: Mapping[str, Any], capabilities: frozenset[str], machine:
     }
     if "defaultErrnoRet" in profile:
         told["defaultErrnoRet"] = profile["defaultErrnoRet"]
-    return told
+    return {**told, "syscalls": _reserved(told, capabilities, machine)}
+
+
+def _reserved(told: Mapping[str, Any], capabilities: frozenset[str], machine: str) -> list[dict[str, Any]]:
+    """Give the entries without what is allowed to everybody and needs a capability by Docker's profile."""
+    withheld = {name for capability, names in _RESERVED.items() if capability not in capabilities for name in names}
+    kept, taken, refused = [], set[str](), set[str]()
+    for entry in told["syscalls"]:
+        names = set(entry["names"])
+        if entry["action"] == _ALLOW and "args" not in entry:
+            taken |= names & withheld
+            entry["names"] = [name for name in entry["names"] if name not in withheld]
+        elif entry["action"] == _REFUSE:
+            refused |= names
+        kept += [entry] if entry["names"] else []
+    if "clone" in taken:
+        flags = {"index": 1 if machine == "s390x" else 0, "value": _NEW_NAMESPACES, "valueTwo": 0}
+        kept.append({"names": ["clone"], "action": _ALLOW, "args": [{**flags, "op": "SCMP_CMP_MASKED_EQ"}]})
+    answers = (({"clone3"}, errno.ENOSYS), (taken - {"clone", "clone3"}, errno.EPERM))  # libc: clone3, or else clone
+    for names, number in answers:
+        left = sorted((names & taken) - refused)
+        if left and (told["defaultAction"], told.get("defaultErrnoRet", errno.EPERM)) != (_REFUSE, number):
+            kept.append({"names": left, "action": _REFUSE, "errnoRet": number})
+    return kept
 
 
 def _holds(condition: Mapping[str, Any], capabilities: frozenset[str], machine: str, *, all_of: bool) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import stat
 
 from agent.engine import errors
 from agent.engine.kernel import api
@@ -71,14 +72,17 @@ def _table(kernel: api.Kernel, rootfs: pathlib.Path, name: str) -> list[list[str
         return []
     finally:
         os.close(root)
-    with os.fdopen(descriptor, "rb") as file:
-        text = file.read(_LARGEST).decode(errors="replace")
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        text = os.pread(descriptor, _LARGEST, 0).decode(errors="replace") if regular else ""
+    finally:
+        os.close(descriptor)
     lines = (line.split(":") for line in text.splitlines() if not line.startswith("#"))
     return [line for line in lines if len(line) >= _FIELDS]
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LARGEST_ID:
+    if not text.isdecimal() or len(text) > len(str(_LARGEST_ID)) or int(text) > _LARGEST_ID:
         raise errors.Refused(f"{text[:20]!r} is no user or group id", hint="0 to 2147483647", reason="StartFailed")
     return int(text)
 

@@ -1,8 +1,14 @@
-"""Where the controllers are mounted. On hybrid hosts v2 is there too, but without controllers: v1 counts then."""
+"""Where the controllers are mounted. On hybrid hosts v2 is there too, but without controllers: v1 counts then.
+
+A hierarchy of v1 that has none of the controllers that limit anything (a VPN's ``net_cls``) makes no hybrid host.
+"""
 
 import dataclasses
 import functools
 import pathlib
+
+CONTROLLERS = ("cpu", "memory", "pids")
+"""Those that limit a container."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,12 +24,17 @@ class Hierarchy:
         """Give ``v1``, ``v2`` or ``hybrid``."""
         if self.v2 is None:
             return "v1"
-        return "hybrid" if self.v1 else "v2"
+        return "hybrid" if self.legacy else "v2"
+
+    @property
+    def legacy(self) -> bool:
+        """Tell whether v1 has the controllers that count."""
+        return any(controller in CONTROLLERS for controller, _ in self.v1)
 
     def directory(self, controller: str, cgroup: str) -> pathlib.Path | None:
         """Give a cgroup's directory for a controller; ``None`` where nothing controls it."""
         mount = dict(self.v1).get(controller)
-        if mount is None and not self.v1:
+        if mount is None and not self.legacy:
             mount = self.v2
         return pathlib.Path(mount, cgroup) if mount else None
 

@@ -23,7 +23,7 @@ _LARGEST = 64
 def found(host: hierarchy.Hierarchy, cgroup: str, wanted: spec.Limits) -> spec.Limits:
     """Give ``wanted`` as it is in force: what the kernel has rounded counts as wanted, what cannot be read too."""
     try:
-        there = _v1(host, cgroup) if host.v1 else _v2(host, cgroup)
+        there = _v1(host, cgroup) if host.legacy else _v2(host, cgroup)
     except (OSError, ValueError):
         return wanted
     if there is None or there == wanted:
@@ -39,11 +39,12 @@ def apply(host: hierarchy.Hierarchy, cgroup: str, wanted: spec.Limits) -> None:
     """Change the limits of a running container. Raises ``OSError``: a limit below what is in use may be refused."""
     cpu, memory, pids = (host.directory(name, cgroup) for name in ("cpu", "memory", "pids"))
     if cpu is not None:
-        _apply_cpu(cpu, wanted.cpu_millis, v1=bool(host.v1))
-    if memory is not None and host.v1:
+        _apply_cpu(cpu, wanted.cpu_millis, v1=host.legacy)
+    if memory is not None and host.legacy:
         _apply_memory_v1(memory, wanted)
     elif memory is not None:
-        _write(memory, "memory.swap.max", "max" if wanted.memory is None else "0")
+        if (memory / "memory.swap.max").exists():  # without swap accounting there is one limit
+            _write(memory, "memory.swap.max", "max" if wanted.memory is None else "0")
         _write(memory, "memory.max", wanted.memory or "max")
         _write(memory, "memory.low", wanted.memory_reservation or "0")
     if pids is not None:

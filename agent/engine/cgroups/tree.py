@@ -10,7 +10,9 @@ from agent.engine.cgroups import hierarchy
 from agent.kit import processes
 
 _AFTER_KILL = 10.0
-"""Seconds that a killed process may take to be gone."""
+"""Seconds that killed processes may take to be gone."""
+_BETWEEN = 0.01
+"""Seconds in which whoever was killed leaves the cgroup."""
 
 
 def below(host: hierarchy.Hierarchy, parent: str) -> list[pathlib.Path]:
@@ -28,13 +30,18 @@ def itself(host: hierarchy.Hierarchy, parent: str) -> list[pathlib.Path]:
 
 
 async def end(host: hierarchy.Hierarchy, cgroup: str) -> None:
-    """Kill what is left in a cgroup, and remove it: an OCI runtime that failed may have left either."""
+    """Kill what is left in a cgroup and below it, and remove it: an OCI runtime that failed may have left either.
+
+    Raises ``TimeoutError`` where it does not die.
+    """
     for directory in itself(host, cgroup):
-        for pid in (directory / "cgroup.procs").read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-                async with asyncio.timeout(_AFTER_KILL):
-                    await processes.wait(int(pid))
+        async with asyncio.timeout(_AFTER_KILL):
+            while left := _processes(directory):  # those that were forked meanwhile have their turn
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        await processes.wait(pid)
+                await asyncio.sleep(_BETWEEN)
         remove(directory)
 
 
@@ -45,6 +52,15 @@ def remove(directory: pathlib.Path) -> None:
             if entry.is_dir():
                 remove(entry)
         directory.rmdir()
+
+
+def _processes(directory: pathlib.Path) -> list[int]:
+    """Give the processes of a cgroup and of those below it; 0 is one of another pid namespace, out of our reach."""
+    found: list[int] = []
+    for file in directory.rglob("cgroup.procs"):
+        with contextlib.suppress(FileNotFoundError):
+            found += [int(word) for word in file.read_text().split()]
+    return [pid for pid in found if pid]
 
 
 def remove_parent(host: hierarchy.Hierarchy, parent: str) -> None:

@@ -45,7 +45,7 @@ def read(host: hierarchy.Hierarchy, cgroup: str, pid: int) -> Usage | None:
     """Read a container's usage; ``None`` where it has just ended."""
     try:
         interfaces = parse_interfaces(pathlib.Path(f"/proc/{pid}/net/dev").read_text())
-        return _v1(host, cgroup, interfaces) if host.v1 else _v2(host, cgroup, interfaces)
+        return _v1(host, cgroup, interfaces) if host.legacy else _v2(host, cgroup, interfaces)
     except (FileNotFoundError, ProcessLookupError, OSError):
         return None
 
@@ -55,7 +55,7 @@ def oom_kills(host: hierarchy.Hierarchy, cgroup: str) -> int:
     directory = host.directory("memory", cgroup)
     if directory is None:
         return 0
-    name = "memory.oom_control" if host.v1 else "memory.events"
+    name = "memory.oom_control" if host.legacy else "memory.events"
     try:
         return _fields(directory / name).get("oom_kill", 0)
     except OSError:

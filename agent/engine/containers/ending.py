@@ -7,16 +7,13 @@ failed, and to finish either after a crash. What outlives a run (writable layer,
 import asyncio
 import contextlib
 import dataclasses
-import os
-import pathlib
 import shutil
-import signal
 
 from agent.engine import layout
 from agent.engine.cgroups import hierarchy, tree
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
-from agent.engine.shim import oci_runtime
+from agent.engine.shim import conmon, oci_runtime
 from agent.engine.snapshots import overlay
 from agent.kit import failpoint
 
@@ -33,9 +30,12 @@ class Cleaner:
     kernel: kernel_api.Kernel
     runtime: oci_runtime.OciRuntime
     networks: networks.Networks
+    unfinished: set[str] = dataclasses.field(default_factory=set)
+    """Containers whose cleaning was begun and has failed or was cancelled: it is due before they start or go."""
 
     async def clean(self, container_id: str) -> None:
         """Take away all that a run of this container may have left; raises the errors of all parts together."""
+        self.unfinished.add(container_id)
         failures: list[Exception] = []
         for part in (self._processes, self._mounts, self._network, self._bundle):
             try:
@@ -44,10 +44,16 @@ class Cleaner:
                 failures.append(error)
         if failures:
             raise ExceptionGroup(f"left-overs of container {container_id}", failures)
+        self.unfinished.discard(container_id)
+
+    async def attempt(self, container_id: str) -> None:
+        """Clean where another failure is the one to tell: what cannot be taken away now stays ``unfinished``."""
+        with contextlib.suppress(Exception):
+            await self.clean(container_id)
 
     async def _processes(self, container_id: str) -> None:
         await self.runtime.delete(container_id)
-        kill_monitor(self.where.bundles / container_id)
+        conmon.end(self.where.bundles / container_id)
         await tree.end(hierarchy.of_host(), f"{self.where.cgroup}/{container_id}")
         _RUNTIME.hit()
 
@@ -63,11 +69,3 @@ class Cleaner:
         bundle = self.where.bundles / container_id
         if bundle.exists():
             await asyncio.to_thread(shutil.rmtree, bundle)
-
-
-def kill_monitor(bundle: pathlib.Path) -> None:
-    """Kill the conmon of a bundle if it still runs; recognised by its command line, since pids are given out again."""
-    with contextlib.suppress(OSError, ValueError):
-        pid = int((bundle / "conmon.pid").read_text())
-        if str(bundle).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-            os.kill(pid, signal.SIGKILL)

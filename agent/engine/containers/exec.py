@@ -1,9 +1,14 @@
-"""One more program in a running container: ``runc exec`` with pipes or a terminal of its own."""
+"""One more program in a running container: the OCI runtime's ``exec`` with pipes or a terminal of its own.
+
+It is told by a whole ``process`` of the runtime specification: its options would leave out what keeps a container from
+new privileges, and know users by number only.
+"""
 
 import asyncio
 import contextlib
 import dataclasses
 import fcntl
+import json
 import os
 import pathlib
 import pty
@@ -13,12 +18,22 @@ import subprocess
 import tempfile
 import termios
 from collections.abc import AsyncIterator
+from typing import Any
 
-from agent.engine import errors
+from agent.engine import errors, layout
+from agent.engine.bundle import config, users
+from agent.engine.containers import table
+from agent.engine.kernel import api as kernel_api
 from agent.engine.shim import oci_runtime
-from agent.kit import processes
+from agent.kit import atomicfile, processes
 
 _CHUNK = 65536
+_TERMINAL = (("TERM", "xterm"),)
+"""What Docker tells a program of its terminal."""
+_REAPING = 5.0
+"""Seconds for the OCI runtime to reap a killed program: without it, a container's first process would have to."""
+_COMPLAINT = 4096
+"""Bytes of the last output that are kept: where the program could not be run, they are the OCI runtime's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +58,7 @@ class Session:
         self._process = process
         self._pid_file = pid_file
         self._streams = streams
+        self._said = b""
         for descriptor in set(streams.values()):
             os.set_blocking(descriptor, False)
 
@@ -80,16 +96,26 @@ class Session:
                 except OSError:  # a terminal's other end is closed: EIO
                     chunk = b""
                 if chunk:
+                    self._said = (self._said + chunk)[-_COMPLAINT:]
                     yield name, chunk
                 else:
                     del open_streams[name]
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell a terminal's new size. The OCI runtime, whose controlling terminal it is not, has to be told to look."""
-        if self._streams.get("stdin") == self._streams.get("stdout"):
-            fcntl.ioctl(self._streams["stdout"], termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            with contextlib.suppress(ProcessLookupError):  # not send_signal: it would reap what ``wait`` waits for
-                os.kill(self._process.pid, signal.SIGWINCH)
+        """Tell a terminal's new size: to ours, at which runc is told to look, and to the program's own for crun."""
+        if self._streams.get("stdin") != self._streams.get("stdout"):
+            return
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self._streams["stdout"], termios.TIOCSWINSZ, size)
+        with contextlib.suppress(ProcessLookupError):  # not send_signal: it would reap what ``wait`` waits for
+            os.kill(self._process.pid, signal.SIGWINCH)
+        with contextlib.suppress(OSError, ValueError):
+            own = f"/proc/{int(self._pid_file.read_text())}/fd/0"
+            descriptor = os.open(own, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(descriptor, termios.TIOCSWINSZ, size)
+            finally:
+                os.close(descriptor)
 
     async def wait(self) -> int:
         """Wait for the end: the exit code, 128 + signal where it was killed by one.
@@ -106,29 +132,40 @@ class Session:
     async def close(self) -> None:
         """End the program if it still runs, and let go of everything."""
         if self._process.poll() is None:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, TimeoutError):
                 os.kill(int(self._pid_file.read_text()), signal.SIGKILL)
+                async with asyncio.timeout(_REAPING):
+                    await processes.wait(self._process.pid)
             self._process.kill()
-            await processes.wait(self._process.pid)
             self._process.wait()
         for descriptor in set(self._streams.values()):
             os.close(descriptor)
         self._streams.clear()
 
     async def _complaint(self) -> str:
-        collected = b""
-        async for _, chunk in self.output():
-            collected += chunk
-        lines = collected.decode(errors="replace").strip().splitlines()
+        async for _ in self.output():
+            pass
+        lines = self._said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "the OCI runtime gave no reason"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rooms:
+    """What running one more program needs of the engine."""
+
+    where: layout.Layout
+    kernel: kernel_api.Kernel
+    runtime: oci_runtime.OciRuntime
+
+
 @contextlib.asynccontextmanager
-async def session(runtime: oci_runtime.OciRuntime, container_id: str, spec: ExecSpec) -> AsyncIterator[Session]:
-    """Run a program in a container; leaving ends it."""
-    with tempfile.TemporaryDirectory(prefix="exec-", dir=runtime.state.parent) as folder:
-        pid_file = pathlib.Path(folder, "pid")
-        argv = runtime.exec_command(container_id, _options(spec, pid_file), spec.command)
+async def session(rooms: Rooms, record: table.ContainerRecord, spec: ExecSpec) -> AsyncIterator[Session]:
+    """Run a program in a container; leaving ends it. Raises ``errors.Refused`` for an unknown user."""
+    told = process(record, spec, users.resolve(rooms.kernel, *_who(rooms.where, record, spec)))
+    with tempfile.TemporaryDirectory(prefix="exec-", dir=rooms.where.run) as folder:
+        pid_file, process_file = pathlib.Path(folder, "pid"), pathlib.Path(folder, "process.json")
+        atomicfile.write(process_file, json.dumps(told).encode(), durable=False)
+        argv = rooms.runtime.exec_command(record.id, ["--pid-file", str(pid_file), "--process", str(process_file)])
         opened = _with_terminal(argv, spec, pid_file) if spec.tty else _with_pipes(argv, spec, pid_file)
         try:
             yield opened
@@ -136,17 +173,21 @@ async def session(runtime: oci_runtime.OciRuntime, container_id: str, spec: Exec
             await opened.close()
 
 
-def _options(spec: ExecSpec, pid_file: pathlib.Path) -> list[str]:
-    options = ["--pid-file", str(pid_file)]
-    if spec.tty:
-        options.append("--tty")
-    if spec.user:
-        options += ["--user", spec.user]
-    if spec.working_dir:
-        options += ["--cwd", spec.working_dir]
-    for name, value in spec.env:
-        options += ["--env", f"{name}={value}"]
-    return options
+def process(record: table.ContainerRecord, spec: ExecSpec, user: users.User) -> dict[str, Any]:
+    """Give the ``process``: the container's own, with what is said here in place of it."""
+    own = dataclasses.replace(
+        record.spec.process,
+        command=spec.command,
+        args=(),
+        env=(*(_TERMINAL if spec.tty else ()), *record.spec.process.env, *spec.env),
+        working_dir=spec.working_dir or record.spec.process.working_dir,
+    )
+    told = config.process(dataclasses.replace(record.spec, process=own), record.image_config, user)
+    return {**told, "terminal": spec.tty}
+
+
+def _who(where: layout.Layout, record: table.ContainerRecord, spec: ExecSpec) -> tuple[pathlib.Path, str]:
+    return where.bundles / record.id / "rootfs", spec.user or record.spec.process.user or record.image_config.user
 
 
 def _with_terminal(argv: list[str], spec: ExecSpec, pid_file: pathlib.Path) -> Session:

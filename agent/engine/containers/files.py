@@ -4,7 +4,11 @@ import dataclasses
 import ipaddress
 import pathlib
 
-_HOST_RESOLVERS = (pathlib.Path("/run/systemd/resolve/resolv.conf"), pathlib.Path("/etc/resolv.conf"))
+_HOSTS = pathlib.Path("/etc/hosts")
+_RESOLV_CONF = pathlib.Path("/etc/resolv.conf")
+_OWN = "127.0.1.1"
+"""Where Debian lets a host find its own name."""
+_HOST_RESOLVERS = (pathlib.Path("/run/systemd/resolve/resolv.conf"), _RESOLV_CONF)
 """systemd-resolved's own list first: the one in /etc then names a loopback address that a container cannot reach."""
 
 _LOOPBACK = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
@@ -18,6 +22,8 @@ class Identity:
     addresses: tuple[str, ...]
     nameservers: tuple[str, ...]
     """Of its networks; empty: the host's own."""
+    of_host: bool = False
+    """It is in the host's network: the host's names and resolvers are its own, those on loopback included."""
 
 
 def write(bundle: pathlib.Path, identity: Identity) -> dict[str, str]:
@@ -25,7 +31,9 @@ def write(bundle: pathlib.Path, identity: Identity) -> dict[str, str]:
     contents = {
         "hostname": f"{identity.hostname}\n",
         "hosts": hosts(identity),
-        "resolv.conf": resolv_conf(identity.nameservers or host_nameservers()),
+        "resolv.conf": _text(_RESOLV_CONF)
+        if identity.of_host
+        else resolv_conf(identity.nameservers or host_nameservers()),
     }
     for name, text in contents.items():
         path = bundle / name
@@ -36,6 +44,8 @@ def write(bundle: pathlib.Path, identity: Identity) -> dict[str, str]:
 
 def hosts(identity: Identity) -> str:
     """Give /etc/hosts: loopback, and the container's own name at each of its addresses."""
+    if identity.of_host:
+        return f"{_text(_HOSTS)}{_OWN}\t{identity.hostname}\n"
     return _LOOPBACK + "".join(f"{address}\t{identity.hostname}\n" for address in identity.addresses)
 
 
@@ -52,6 +62,11 @@ def host_nameservers() -> tuple[str, ...]:
             servers = [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
             return tuple(server for server in servers if _reachable(server))
     return ()
+
+
+def _text(path: pathlib.Path) -> str:
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def _reachable(server: str) -> bool:

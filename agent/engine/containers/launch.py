@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import socket
 
 from agent.engine import errors, layout
 from agent.engine.bundle import config, confinement, users
@@ -57,7 +56,7 @@ class Launcher:
         Raises the errors of the rooms: ``Conflict`` for a port or address in use, ``Refused`` for what cannot run.
         """
         async with contextlib.AsyncExitStack() as undo:
-            undo.push_async_callback(self.cleaner.clean, record.id)
+            undo.push_async_callback(self.cleaner.attempt, record.id)
             sandbox = await self._attach(record)
             _NETWORK.hit()
             bundle = await self._bundle(record, sandbox)
@@ -87,7 +86,7 @@ class Launcher:
     def check(self, wanted: specs.ContainerSpec) -> None:
         """Find out early what would keep a container from starting.
 
-        Raises ``errors.NotFound`` for a volume, ``errors.Refused`` for a bind source or a capability that is not there.
+        Raises ``errors.NotFound`` (volume), ``errors.Unavailable`` (bind source), ``errors.Refused`` (capability).
         """
         for mount in wanted.mounts:
             self._source(mount)
@@ -136,7 +135,7 @@ class Launcher:
         if mount.type == "volume":
             return str(self.rooms.volumes.get(mount.source).path)
         if mount.type == "bind" and not pathlib.Path(mount.source).exists():
-            raise errors.Refused(
+            raise errors.Unavailable(
                 f"bind source {mount.source} does not exist on this host",
                 hint="make it, or use a volume",
                 reason="MountSourceMissing",
@@ -156,6 +155,7 @@ class Launcher:
 
 
 def _identity(record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> files.Identity:
-    hostname = record.spec.hostname if sandbox else socket.gethostname()
-    addresses = tuple(address for _, address in sandbox.addresses) if sandbox else ()
-    return files.Identity(hostname, addresses, sandbox.nameservers if sandbox else ())
+    if sandbox is None:
+        return files.Identity(record.spec.hostname, (), (), of_host=True)
+    addresses = tuple(address for _, address in sandbox.addresses)
+    return files.Identity(record.spec.hostname, addresses, sandbox.nameservers)

@@ -49,7 +49,7 @@ class Containers:
     def create(self, name: str, wanted: spec.ContainerSpec) -> table.ContainerRecord:
         """Make a container: a record, checked against image, volumes and bind sources; nothing on the host yet.
 
-        Raises ``errors.AlreadyExists``, ``errors.NotFound`` (image, volume) and ``errors.Refused`` (bind source).
+        Raises ``errors.AlreadyExists``, ``errors.NotFound`` (image, volume) and ``errors.Unavailable`` (bind source).
         """
         image = self._rooms.images.get(wanted.image)
         self._launcher.check(wanted)
@@ -78,12 +78,15 @@ class Containers:
             await self._supervisor.settled(record.id)
             self._table.put(dataclasses.replace(record, phase=table.Phase.STARTING))
             _STARTING.hit()
+            run: table.Run | None = None
             try:
                 run = await self._launcher.launch(record)
+                self._started(record, run)
             except BaseException:
+                if run is not None:  # it could not be recorded: a full disk
+                    await self._launcher.cleaner.attempt(record.id)
                 self._table.put(record)
                 raise
-            self._started(record, run)
 
     async def stop(self, ref: str, signal: str, grace: float) -> None:
         """Ask a container to end (empty ``signal``: its own), kill it after ``grace`` seconds, wait for its end."""
@@ -107,10 +110,11 @@ class Containers:
             if record.phase is table.Phase.RUNNING:
                 await self._supervisor.kill(record)
             await self._supervisor.settled(record.id)
-            removing = self._table.change(record.id, lambda now: dataclasses.replace(now, phase=table.Phase.REMOVING))
+            removing = dataclasses.replace(self._table.get(record.id), phase=table.Phase.REMOVING, name=record.id)
+            self._table.put(removing)  # its name is free at once, whatever becomes of the rest
             _REMOVE.hit()
             await self._discard(removing)
-            self._tell(removing, "removed")
+            self._tell(record, "removed")
 
     async def rename(self, ref: str, name: str) -> None:
         """Give a container another name, in DNS too. Raises ``errors.AlreadyExists``."""
@@ -133,7 +137,11 @@ class Containers:
         """Attach a container to one more network, or change its place there."""
         async with self._exclusively(ref) as record:
             await self._detach(record, attachment.network)
-            address = await self._attach(record, attachment)
+            try:
+                address = await self._attach(record, attachment)
+            except BaseException:
+                self._reattached(record, attachment.network, None, None)
+                raise
             self._reattached(record, attachment.network, attachment, address)
 
     async def disconnect(self, ref: str, network: str) -> None:
@@ -149,10 +157,11 @@ class Containers:
     async def _recover(self, record: table.ContainerRecord) -> None:
         await self._supervisor.recover(record)
         if record.phase is table.Phase.REMOVING:
-            await self._discard(record)
+            with contextlib.suppress(OSError):  # it is tried again when the engine is opened the next time
+                await self._discard(record)
 
     async def _discard(self, record: table.ContainerRecord) -> None:
-        """Take away what outlives a run, the record last."""
+        """Take away what outlives a run, the record last. Raises ``OSError``."""
         own = self._rooms.where.containers / record.id
         if own.exists():
             await asyncio.to_thread(shutil.rmtree, own)

@@ -63,9 +63,10 @@ async def read(path: pathlib.Path, query: Query, running: Callable[[], bool]) ->
 def rotate(log: pathlib.Path, control: pathlib.Path, limit: int, files: int) -> bool:
     """Begin a new log file where the present one is over ``limit`` bytes, keeping ``files`` in all; True where done.
 
-    A crash in between loses nothing: conmon goes on writing to the renamed file until it is told.
+    A crash in between loses nothing: conmon goes on writing to the renamed file until it is told, and it is told again
+    as long as there is no new one. Raises ``OSError`` where nobody listens at ``control``.
     """
-    with contextlib.suppress(FileNotFoundError):
+    if log.exists():
         if log.stat().st_size < limit:
             return False
         for number in range(files - 1, 0, -1):
@@ -74,13 +75,14 @@ def rotate(log: pathlib.Path, control: pathlib.Path, limit: int, files: int) -> 
                 older.rename(_numbered(log, number + 1))
         log.rename(_numbered(log, 1))
         _numbered(log, files).unlink(missing_ok=True)
-        descriptor = os.open(control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, _REOPEN)
-        finally:
-            os.close(descriptor)
-        return True
-    return False
+    elif not _numbered(log, 1).exists():
+        return False
+    descriptor = os.open(control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, _REOPEN)
+    finally:
+        os.close(descriptor)
+    return True
 
 
 class _Parts:
@@ -154,7 +156,8 @@ def _older_lines(path: pathlib.Path, tail: _Tail) -> Iterator[str]:
 
     All are opened before the first is read: a rotation in the middle would give them other names.
     """
-    numbers = sorted((int(old.suffix[1:]) for old in path.parent.glob(f"{path.name}.*")), reverse=True)
+    suffixes = [old.suffix[1:] for old in path.parent.glob(f"{path.name}.*")]
+    numbers = sorted((int(suffix) for suffix in suffixes if suffix.isdecimal()), reverse=True)  # conmon makes a .tmp
     with contextlib.ExitStack() as stack:
         opened = []
         for file in (_numbered(path, number) for number in numbers):
@@ -172,8 +175,8 @@ def _numbered(path: pathlib.Path, number: int) -> pathlib.Path:
 def _seconds(text: str) -> float:
     """Read RFC 3339 with nanoseconds; Python takes microseconds."""
     head, dot, tail = text.partition(".")
-    digits = "".join(character for character in tail[:9] if character.isdigit())
     zone = tail.lstrip("0123456789")
+    digits = tail[: len(tail) - len(zone)][:9]
     try:
         whole = dt.datetime.fromisoformat(head + (zone if dot else "")).timestamp()
     except ValueError:

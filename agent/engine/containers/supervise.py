@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import re
 import signal as signals
 from collections.abc import Callable
 from typing import Self
@@ -22,6 +23,11 @@ _ENDED = failpoint.register("containers.ended")
 
 _AFTER_KILL = 30.0
 """Seconds that a killed process may still hang in the kernel before it is given up."""
+_AGAIN = 1.0
+"""Seconds between two attempts to record an end where the disk is full."""
+_DIGITS = 2
+"""Of a signal's number."""
+_REAL_TIME = re.compile(r"RT(MIN\+|MAX-)([0-9]{1,2})")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +62,6 @@ class Supervisor:
         self._around = surroundings
         self._watch = watch.Watch(self._monitor_ended)
         self._ends: dict[str, asyncio.Future[None]] = {}
-        self._uncleaned: dict[str, Exception] = {}
         self._crew = tasks.Crew(self._failed)
 
     async def __aenter__(self) -> Self:
@@ -104,22 +109,34 @@ class Supervisor:
             raise errors.Unavailable(f"container {record.name} does not die of SIGKILL", reason="StopFailed")
 
     async def settled(self, container_id: str) -> None:
-        """Wait until what an earlier run left is taken away, and try once more where that had failed."""
-        await self.ended_within(container_id, _AFTER_KILL)
-        if container_id in self._uncleaned:
+        """Wait until what an earlier run left is taken away, and try once more where that had failed.
+
+        Raises ``errors.Unavailable`` where it is still there.
+        """
+        if not await self.ended_within(container_id, _AFTER_KILL):
+            raise errors.Unavailable("its last run is still being taken away", reason="CleanupFailed")
+        if container_id not in self._around.cleaner.unfinished:
+            return
+        try:
             await self._around.cleaner.clean(container_id)
-            del self._uncleaned[container_id]
+        except ExceptionGroup as group:
+            raise errors.Unavailable(
+                f"its last run cannot be taken away: {'; '.join(map(str, group.exceptions))}", reason="CleanupFailed"
+            ) from group
 
     async def recover(self, record: table.ContainerRecord) -> None:
-        """Take a record of an earlier life of the engine to where it can stay: watch it, or finish or undo it."""
+        """Take a record of an earlier life of the engine to where it can stay: watch it, or finish or undo it.
+
+        What of it cannot be taken away keeps nobody else from being looked after: ``settled`` tries again.
+        """
         around = self._around
         run = record.run
         if record.phase is table.Phase.RUNNING and run is not None and run.epoch == around.epoch:
             self.follow(record, run)
             return
-        await around.cleaner.clean(record.id)
+        await around.cleaner.attempt(record.id)
         if record.phase is table.Phase.RUNNING:
-            self._record_end(record, conmon.Ending(None, None), oom_killed=False)
+            around.table.put(self._tell_end(record, conmon.Ending(None, None), oom_killed=False))
         elif record.phase is table.Phase.STARTING:
             phase = table.Phase.EXITED if record.started_at else table.Phase.CREATED
             around.table.put(dataclasses.replace(record, phase=phase, run=None))
@@ -130,46 +147,67 @@ class Supervisor:
 
     async def _end(self, container_id: str) -> None:
         around = self._around
-        record = around.table.get(container_id)
         ended = conmon.ending(around.where.bundles / container_id, container_id)
-        self._record_end(record, ended, oom_killed=self._oom_killed(container_id))
-        _ENDED.hit()
+        oom_killed = self._oom_killed(container_id)
         try:
-            await around.cleaner.clean(container_id)
+            await self._recorded(container_id, ended, oom_killed=oom_killed)
+            _ENDED.hit()
+            await around.cleaner.attempt(container_id)
         finally:
             end = self._ends.pop(container_id, None)
             if end is not None and not end.done():
                 end.set_result(None)
 
-    def _record_end(self, record: table.ContainerRecord, ended: conmon.Ending, *, oom_killed: bool) -> None:
+    async def _recorded(self, container_id: str, ended: conmon.Ending, *, oom_killed: bool) -> None:
+        """Record an end. It is known at once; nothing is taken away before the disk has room for it."""
+        known = self._around.table
+        known.keep(self._tell_end(known.get(container_id), ended, oom_killed=oom_killed))
+        while True:
+            try:
+                known.put(known.get(container_id))
+            except errors.Unavailable:
+                await asyncio.sleep(_AGAIN)
+            else:
+                return
+
+    def _tell_end(
+        self, record: table.ContainerRecord, ended: conmon.Ending, *, oom_killed: bool
+    ) -> table.ContainerRecord:
+        """Tell of an end, and give the record of it."""
         now = self._around.clock.now()
-        self._around.table.put(
-            dataclasses.replace(
-                record,
-                phase=table.Phase.EXITED,
-                run=None,
-                finished_at=ended.at or now,
-                exit_code=ended.code,
-                oom_killed=oom_killed,
-            )
-        )
         action = "oom_killed" if oom_killed else "exited"
         self._around.notify(Event(record.id, record.name, action, now, ended.code))
+        return dataclasses.replace(
+            record,
+            phase=table.Phase.EXITED,
+            run=None,
+            finished_at=ended.at or now,
+            exit_code=ended.code,
+            oom_killed=oom_killed,
+        )
 
     def _oom_killed(self, container_id: str) -> bool:
         return usage.oom_kills(hierarchy.of_host(), f"{self._around.where.cgroup}/{container_id}") > 0
 
-    def _failed(self, container_id: str, failure: BaseException) -> None:
-        if isinstance(failure, Exception):
-            self._uncleaned[container_id] = failure
+    def _failed(self, container_id: str, _: BaseException) -> None:
+        self._around.cleaner.unfinished.add(container_id)
 
 
 def signal_number(name: str) -> int:
-    """Give a signal's number: ``SIGTERM``, ``TERM`` and ``15`` are the same. Raises ``errors.Refused``."""
-    if name.isdigit() and int(name) in {int(known) for known in signals.valid_signals()}:
-        return int(name)
-    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
-    try:
-        return signals.Signals[full].value
-    except KeyError as error:
-        raise errors.Refused(f"there is no signal {name}", hint="see kill -l", reason="InvalidSignal") from error
+    """Give a signal's number: ``SIGTERM``, ``TERM`` and ``15`` are the same, and ``SIGRTMIN+3`` is systemd's.
+
+    Raises ``errors.Refused``.
+    """
+    number = int(name) if name.isdecimal() and len(name) <= _DIGITS else _by_name(name.upper().removeprefix("SIG"))
+    if number not in signals.valid_signals():
+        raise errors.Refused(f"there is no signal {name}", hint="see kill -l", reason="InvalidSignal")
+    return number
+
+
+def _by_name(name: str) -> int | None:
+    real_time = _REAL_TIME.fullmatch(name)
+    if real_time is None:
+        return signals.Signals.__members__.get(f"SIG{name}")
+    distance = int(real_time[2])
+    number = signals.SIGRTMIN + distance if real_time[1] == "MIN+" else signals.SIGRTMAX - distance
+    return number if signals.SIGRTMIN <= number <= signals.SIGRTMAX else None

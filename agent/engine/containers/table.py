@@ -80,7 +80,7 @@ class Table:
         self._records: dict[str, ContainerRecord] = {}
         self._ids: dict[str, str] = {}
         for row in database.query("SELECT body FROM containers"):
-            self._keep(_BODY.validate_json(row["body"]))
+            self.keep(_BODY.validate_json(row["body"]))
 
     def all(self) -> tuple[ContainerRecord, ...]:
         """Give all containers, sorted by name."""
@@ -102,7 +102,10 @@ class Table:
         return record
 
     def put(self, record: ContainerRecord) -> ContainerRecord:
-        """Keep a new container or a new state of one. Raises ``errors.AlreadyExists`` for a taken name."""
+        """Keep a new container or a new state of one.
+
+        Raises ``errors.AlreadyExists`` for a taken name, ``errors.Unavailable`` (``DiskFull``).
+        """
         try:
             self._database.execute(
                 "INSERT INTO containers (id, name, body) VALUES (?, ?, ?)"
@@ -111,7 +114,7 @@ class Table:
             )
         except sqlite3.IntegrityError as error:
             raise errors.AlreadyExists(f"a container {record.name} is there already", reason="NameTaken") from error
-        self._keep(record)
+        self.keep(record)
         return record
 
     def change(self, ref: str, how: Callable[[ContainerRecord], ContainerRecord]) -> ContainerRecord:
@@ -125,7 +128,8 @@ class Table:
         if record is not None:
             self._ids.pop(record.name, None)
 
-    def _keep(self, record: ContainerRecord) -> None:
+    def keep(self, record: ContainerRecord) -> None:
+        """Know a state that is not to be written, or cannot be yet."""
         before = self._records.get(record.id)
         if before is not None:
             self._ids.pop(before.name, None)

@@ -8,9 +8,11 @@ seen through a pidfd, is the moment to look.
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 from agent.engine import errors
@@ -18,6 +20,8 @@ from agent.engine.shim import oci_runtime
 from agent.kit import processes
 
 _ANSWER_LIMIT = 65536
+_ROUNDS = 5
+"""Looks for processes that are to be killed; the second sees those that were forked during the first."""
 _PATIENCE = 60.0
 """Seconds that a ``create`` may take on a machine that is busy starting everything at once."""
 
@@ -70,7 +74,9 @@ async def launch(request: Launch) -> Launched:
         try:
             answer = await _answer(reader)
         except BaseException:
-            _end_monitor(request.bundle, process)
+            process.kill()
+            process.wait()
+            _kill_all(request.bundle)
             raise
         process.wait()  # it detaches before it answers: this reaps the parent half, which has ended
     finally:
@@ -94,6 +100,16 @@ def ending(bundle: pathlib.Path, container_id: str) -> Ending:
         return Ending(int(path.read_text()), path.stat().st_mtime)
     except (FileNotFoundError, ValueError):
         return Ending(None, None)
+
+
+def end(bundle: pathlib.Path) -> None:
+    """Kill the conmon of a bundle where it still runs, also one that was cut short before it could say its pid."""
+    if not bundle.exists():
+        return
+    try:
+        _kill(int((bundle / "conmon.pid").read_text()), bundle)
+    except (FileNotFoundError, ValueError):
+        _kill_all(bundle)
 
 
 def _command(request: Launch) -> list[str]:
@@ -132,9 +148,19 @@ def _created(answer: bytes) -> int:
     return pid
 
 
-def _end_monitor(bundle: pathlib.Path, process: "subprocess.Popen[bytes]") -> None:
-    """Kill a conmon that we no longer wait for: the half that we started, and the detached one where it got so far."""
-    process.kill()
-    process.wait()
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int((bundle / "conmon.pid").read_text()), 9)
+def _kill_all(bundle: pathlib.Path) -> None:
+    """Kill every process that was started for a bundle: conmon's halves, and the ``create`` that it waits for."""
+    for _ in range(_ROUNDS):
+        found = [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdecimal()]
+        if not [pid for pid in found if _kill(pid, bundle)]:
+            return
+
+
+def _kill(pid: int, bundle: pathlib.Path) -> bool:
+    """Kill a process if its command line says that it is the bundle's: pids are given out again."""
+    with contextlib.suppress(OSError):
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if (b"--bundle", os.fsencode(bundle)) in itertools.pairwise(words):
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False

@@ -46,9 +46,9 @@ class OciRuntime:
             return
         (await self._run("delete", "--force", container_id)).check()
 
-    def exec_command(self, container_id: str, options: list[str], command: tuple[str, ...]) -> list[str]:
+    def exec_command(self, container_id: str, options: list[str]) -> list[str]:
         """Give the command line that runs one more program in a container."""
-        return [str(self.program.path), "--root", str(self.state), "exec", *options, container_id, *command]
+        return [str(self.program.path), "--root", str(self.state), "exec", *options, container_id]
 
     def known(self) -> set[str]:
         """Give the ids that have state, whatever became of their containers."""

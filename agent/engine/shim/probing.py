@@ -57,7 +57,7 @@ def candidates(host: hierarchy.Hierarchy) -> Iterator[tuple[str, oci_runtime.Pro
     """Give what to try, the best first; ``None`` where it is not installed."""
     crun, runc, unshare = (processes.which(name) for name in ("crun", "runc", "unshare"))
     yield "crun", oci_runtime.Program(crun) if crun else None
-    if crun and unshare and host.v1 and host.v2:
+    if crun and unshare and host.legacy and host.v2:
         prefix = (str(unshare), "--mount", "--propagation", "slave", "/bin/sh", "-c", _WITHOUT, host.v2)
         yield "crun without cgroup v2", oci_runtime.Program(crun, prefix)
     yield "runc", oci_runtime.Program(runc) if runc else None
