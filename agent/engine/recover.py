@@ -5,11 +5,9 @@ the name), so nothing has to be remembered to be cleaned up: without a record it
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import pathlib
 import secrets
-import shutil
 
 from agent.engine import layout
 from agent.engine.cgroups import hierarchy, tree
@@ -18,7 +16,7 @@ from agent.engine.images import images
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
 from agent.engine.volumes import volumes
-from agent.kit import atomicfile
+from agent.kit import atomicfile, trees
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,10 +88,9 @@ async def _strangers(rooms: Rooms) -> None:
 
 def _folders(where: layout.Layout, known: frozenset[str]) -> None:
     for name in _names(where.containers) - known:
-        shutil.rmtree(where.containers / name)
+        trees.remove(where.containers / name)
     for path in where.run.glob("exec-*"):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path)
+        trees.remove(path)
 
 
 def _mounts(rooms: Rooms) -> list[str]:

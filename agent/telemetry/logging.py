@@ -8,6 +8,8 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from agent.kit import escapes
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -61,11 +63,12 @@ def _is_coloured(stream: TextIO) -> bool:
 def _printable(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Keep a terminal from obeying what hostile names and messages contain."""
     del logger, method
-    return {key: _plain(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: _plain(key, value) if isinstance(value, str) else value for key, value in event.items()}
 
 
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+def _plain(key: str, text: str) -> str:
+    """Keep every text on its line, so that no name begins a line of its own; a traceback keeps its lines."""
+    return "\n".join(map(escapes.printable, text.split("\n"))) if key == "exception" else escapes.printable(text)
 
 
 def _name_library(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

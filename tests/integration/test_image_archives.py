@@ -126,3 +126,12 @@ async def test_load__again_under_the_same_name__replaces_and_the_old_content_is_
     assert len(room.content.digests()) == 3
     room.images.remove(NAME, frozenset())
     assert (room.content.digests(), list(room.where.snapshots.iterdir())) == (frozenset(), [])
+
+
+async def test_store__somebody_deletes_a_manifest__the_image_is_missing_and_loaded_again(room, tmp_path) -> None:
+    (tmp_path / "image.tar").write_bytes(archives.image(LAYER).archive())
+    stored = await room.load(tmp_path / "image.tar")
+    room.content.delete(stored.id)
+    room.images.collect(frozenset())
+    assert room.images.list() == ()
+    assert (await room.load(tmp_path / "image.tar")).id == stored.id

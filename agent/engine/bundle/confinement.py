@@ -5,20 +5,9 @@ import pathlib
 
 from agent.engine import errors
 from agent.engine.containers import spec
+from agent.oci import capabilities as names
 
-DEFAULT_CAPABILITIES = (
-    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
-    *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
-)
-_BY_NUMBER = (  # linux/capability.h
-    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
-    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
-    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
-    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
-    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
-    "CHECKPOINT_RESTORE",
-)
-ALL_CAPABILITIES = frozenset(_BY_NUMBER)
+_ALL = frozenset(names.BY_NUMBER)
 
 MASKED_PATHS = (
     *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
@@ -38,10 +27,10 @@ def capabilities(confinement: spec.Confinement) -> tuple[str, ...]:
     ``ALL`` dropped and some added means just those; ``ALL`` added means all that there are to give. Raises
     ``errors.Refused`` for one that does not exist.
     """
-    unknown = sorted({*confinement.cap_add, *confinement.cap_drop} - ALL_CAPABILITIES - {"ALL"})
+    unknown = sorted({*confinement.cap_add, *confinement.cap_drop} - _ALL - {"ALL"})
     if unknown:
         raise errors.Refused(f"there is no capability {unknown[0]}", hint="see capabilities(7)", reason="StartFailed")
-    kept = to_give() if "ALL" in confinement.cap_add else frozenset(DEFAULT_CAPABILITIES)
+    kept = to_give() if "ALL" in confinement.cap_add else frozenset(names.DEFAULT)
     dropped = frozenset(confinement.cap_drop)
     kept = frozenset() if "ALL" in dropped else kept - dropped
     return tuple(sorted(kept | (frozenset(confinement.cap_add) - {"ALL"})))
@@ -52,7 +41,7 @@ def to_give() -> frozenset[str]:
     """Give the capabilities that this kernel has and that are not taken from the agent itself: its bounding set."""
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     mask = next(int(line.split()[1], 16) for line in lines if line.startswith("CapBnd:"))
-    return frozenset(name for number, name in enumerate(_BY_NUMBER) if mask >> number & 1)
+    return frozenset(name for number, name in enumerate(names.BY_NUMBER) if mask >> number & 1)
 
 
 def device_rules() -> list[dict[str, object]]:

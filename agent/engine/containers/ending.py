@@ -7,7 +7,6 @@ failed, and to finish either after a crash. What outlives a run (writable layer,
 import asyncio
 import contextlib
 import dataclasses
-import shutil
 
 from agent.engine import layout
 from agent.engine.cgroups import hierarchy, tree
@@ -15,7 +14,7 @@ from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
 from agent.engine.shim import conmon, oci_runtime
 from agent.engine.snapshots import overlay
-from agent.kit import failpoint
+from agent.kit import failpoint, trees
 
 _RUNTIME = failpoint.register("containers.clean.runtime")
 _MOUNTS = failpoint.register("containers.clean.mounts")
@@ -68,4 +67,4 @@ class Cleaner:
     async def _bundle(self, container_id: str) -> None:
         bundle = self.where.bundles / container_id
         if bundle.exists():
-            await asyncio.to_thread(shutil.rmtree, bundle)
+            await asyncio.to_thread(trees.remove, bundle)

@@ -7,13 +7,12 @@ import asyncio
 import contextlib
 import dataclasses
 import secrets
-import shutil
 from collections.abc import AsyncIterator
 
 from agent.engine import errors
 from agent.engine.cgroups import hierarchy, limits, tree
 from agent.engine.containers import launch, spec, supervise, table
-from agent.kit import failpoint, locks, tasks
+from agent.kit import failpoint, locks, tasks, trees
 
 _CREATE = failpoint.register("containers.create")
 _STARTING = failpoint.register("containers.start")
@@ -164,7 +163,7 @@ class Containers:
         """Take away what outlives a run, the record last. Raises ``OSError``."""
         own = self._rooms.where.containers / record.id
         if own.exists():
-            await asyncio.to_thread(shutil.rmtree, own)
+            await asyncio.to_thread(trees.remove, own)
         _DISCARD.hit()
         self._table.delete(record.id)
         if not self._table.living():

@@ -154,6 +154,7 @@ class Images:
         if self._under_way:
             self._held = held
             return
+        self._forget_damaged()
         blobs, chains = self._needed(held)
         self._layers.retain(chains)
         self._layers.collect()
@@ -167,6 +168,12 @@ class Images:
         found = [f"blob {blob}" for blob in sorted(self._content.digests() - blobs)]
         found += [f"ingest {name}" for name in self._content.unfinished()]
         return (*found, *(f"snapshot {name}" for name in self._layers.strangers()))
+
+    def _forget_damaged(self) -> None:
+        """Drop references whose manifest or config somebody has deleted: they are missing, and fetched again."""
+        for row in self._database.query("SELECT reference, manifest, config FROM images"):
+            if not (self._content.has(row["manifest"]) and self._content.has(row["config"])):
+                self._database.execute("DELETE FROM images WHERE reference = ?", (row["reference"],))
 
     def _needed(self, held: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
         """Give the blobs and the chain ids that images and containers lead to."""
@@ -201,7 +208,9 @@ class Images:
         with _told(name):
             config = image_config.parse(self._content.read(parsed.config.digest))
         if len(config.diff_ids) != len(parsed.layers):
-            raise errors.Refused(f"{name}: the config and the manifest differ in the number of layers")
+            raise errors.Refused(
+                f"{name}: the config and the manifest differ in the number of layers", reason="ImageRefused"
+            )
         for number, chain_id in enumerate(image_config.chain_ids(config.diff_ids)):
             report(f"unpacking layer {number + 1} of {len(parsed.layers)}")
             blob = self._content.path(parsed.layers[number].digest)

@@ -7,6 +7,7 @@ import pytest
 from agent.engine import errors
 from agent.engine.bundle import confinement
 from agent.engine.containers import spec
+from agent.oci import capabilities
 
 _PR_CAPBSET_READ = 23
 DOCKERS = (
@@ -50,7 +51,7 @@ def test_to_give__is_what_this_kernel_has_and_nobody_has_taken_from_us() -> None
     assert ("SYS_RESOURCE" in confinement.to_give()) == (24 in numbers)
     assert ("SYS_TIME" in confinement.to_give()) == (25 in numbers)
     assert ("CHECKPOINT_RESTORE" in confinement.to_give()) == (40 in numbers)
-    assert len(confinement.ALL_CAPABILITIES) == 41
+    assert len(capabilities.BY_NUMBER) == 41
 
 
 @pytest.mark.parametrize(("add", "drop"), [(("CAP_CHOWN",), ()), ((), ("chown",)), (("FLY", "SWIM"), ())])
