@@ -9,10 +9,12 @@ import dataclasses
 import ipaddress
 import socket
 
-from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
-from pyroute2.netlink.nfnetlink.nftsocket import nft_table_msg
-
 from agent.engine.network import netlink
+from agent.kit import lean
+
+with lean.bare("pyroute2"):
+    from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
+    from pyroute2.netlink.nfnetlink.nftsocket import nft_table_msg
 
 _NETFILTER = 12
 """The netlink family: ``socket`` has no name for it."""
