@@ -5,6 +5,7 @@ the name), so nothing has to be remembered to be cleaned up: without a record it
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
 import secrets
@@ -78,10 +79,11 @@ async def _strangers(rooms: Rooms) -> None:
     """Take away runs of containers that have no record."""
     names = _names(rooms.where.bundles) | rooms.cleaner.runtime.known()
     for container_id in sorted(names - rooms.table.ids()):
-        await rooms.cleaner.clean(container_id)
+        await rooms.cleaner.attempt(container_id)
     for path in tree.below(hierarchy.of_host(), rooms.where.cgroup):
         if path.name not in rooms.table.ids():
-            tree.remove(path)
+            with contextlib.suppress(OSError):  # what cannot go now must not keep the agent from its work
+                tree.remove(path)
     if not rooms.table.living():
         tree.remove_parent(hierarchy.of_host(), rooms.where.cgroup)
 

@@ -72,6 +72,7 @@ def _are_ready(agent: command.Agent) -> None:
         kind, _, name = key.partition("/")
         labels = f'kind="{kind}",name="{name}",status="True",type="Ready"'
         agent.shows(f"trimtab_object_condition{{{labels}}}", 1.0)
+    agent.shows('trimtab_object_ready_reason{kind="Container",name="job",reason="Completed"}', 1.0)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["shut down", "power lost"])

@@ -183,7 +183,8 @@ def process(record: table.ContainerRecord, spec: ExecSpec, user: users.User) -> 
         working_dir=spec.working_dir or record.spec.process.working_dir,
     )
     told = config.process(dataclasses.replace(record.spec, process=own), record.image_config, user)
-    return {**told, "terminal": spec.tty}
+    size = {"consoleSize": {"height": spec.rows, "width": spec.columns}} if spec.tty else {}
+    return {**told, "terminal": spec.tty, **size}
 
 
 def _who(where: layout.Layout, record: table.ContainerRecord, spec: ExecSpec) -> tuple[pathlib.Path, str]:

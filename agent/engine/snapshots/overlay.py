@@ -24,7 +24,7 @@ def visible(lower: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
 
 
 def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
-    """Mount ``lower`` (topmost first) under ``own/upper`` at ``target``; device nodes in there are dead.
+    """Mount ``lower`` (topmost first) under ``own/upper`` at ``target``; device nodes in there are dead for the host.
 
     Raises ``errors.Refused`` where the layers are too many for one mount, ``errors.Unavailable`` where the kernel
     refuses.
