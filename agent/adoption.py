@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from agent import app, errors, settings
 from agent.drivers.docker import adoption, driver
 from agent.kit import atomicfile
-from agent.manifests import write
-from agent.model import container
+from agent.manifests import pipeline, write
+from agent.model import container, state
 from agent.model.key import Kind, ObjectKey
 
 
@@ -42,7 +42,7 @@ async def adopt(
         if not isinstance(runtime, driver.DockerRuntime):
             raise TypeError("an engine is driven by the driver for engines")
         taker = adoption.Adoption(runtime, app.owner(chosen))
-        survey = await taker.survey(wanted)
+        survey = sound(await taker.survey(wanted))
         texts = files(survey, declared)
         written = paths(directory, texts) if dry_run else store(directory, texts)
         if not dry_run:
@@ -57,6 +57,40 @@ async def _declared(chosen: settings.Settings, directory: pathlib.Path) -> froze
     reading = await app.read(chosen, str(directory))
     reading.checked()
     return frozenset(manifest.key for manifest in reading.parsed.manifests)
+
+
+def sound(survey: adoption.Survey) -> adoption.Survey:
+    """Leave alone, with the reasons, what manifests would be refused for: a name that is none, a port claimed twice."""
+    kept, left = list(survey.containers), list(survey.left)
+    while problems := _problems(kept, survey):
+        left += [adoption.Left(one.engine_name, problems[one.id]) for one in kept if one.id in problems]
+        kept = [one for one in kept if one.id not in problems]
+    used = {key for one in kept for key in _used(one.config)}
+    return adoption.Survey(
+        containers=tuple(kept),
+        networks=tuple(one for one in survey.networks if state.key_of(one[1]) in used),
+        volumes=tuple(one for one in survey.volumes if state.key_of(one[1]) in used),
+        left=tuple(sorted(left, key=lambda one: one.name)),
+    )
+
+
+def _problems(containers: list[adoption.Found], survey: adoption.Survey) -> dict[str, tuple[str, ...]]:
+    """Give what is wrong with containers and with what they use, by the containers' ids."""
+    used = {key for one in containers for key in _used(one.config)}
+    written = {one.id: write.container_manifest(one.config) for one in containers}
+    written |= {str(state.key_of(one)): write.network_manifest(one) for _, one in survey.networks}
+    written |= {str(state.key_of(one)): write.volume_manifest(one) for _, one in survey.volumes}
+    wanted = {one.id for one in containers} | {str(key) for key in used}
+    documents = {name: write.text([written[name]]).encode() for name in wanted & written.keys()}
+    parsed = pipeline.parse([pipeline.ManifestFile(name, "/", data) for name, data in documents.items()])
+    told: dict[str, list[str]] = {}
+    for one in parsed.problems:
+        told.setdefault(one.path, []).append(one.message)
+    reasons = {
+        one.id: [words for name in (one.id, *map(str, _used(one.config))) for words in told.get(name, ())]
+        for one in containers
+    }
+    return {identity: tuple(words) for identity, words in reasons.items() if words}
 
 
 def files(survey: adoption.Survey, declared: frozenset[ObjectKey]) -> dict[str, str]:

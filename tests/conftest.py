@@ -2,11 +2,13 @@
 
 import asyncio
 import pathlib
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
 from ops import quickstart_image
-
+from tests import engines
 
 _TOGETHER = {"docker_engine": "engines", "podman_engine": "engines", "harness": "conformance"}
 """Fixtures whose tests share names of the kernel, or an engine that takes a while to start: (fixture, group)."""
@@ -40,3 +42,38 @@ def busybox_archive(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("image") / "busybox.tar"
     quickstart_image.main(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def docker_switch() -> Iterator[engines.Running]:
+    """A Docker Engine of the tests' own, started for the first who asks for it; whoever stops it starts it again."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tt-") as folder,
+        engines.controlled("docker", pathlib.Path(folder)) as engine,
+    ):
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def podman_switch() -> Iterator[engines.Running]:
+    """A Podman service of the tests' own, started for the first who asks for it; whoever stops it starts it again.
+
+    Podman takes no path of more than 50 characters for what runs.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="tt-") as folder,
+        engines.controlled("podman", pathlib.Path(folder)) as engine,
+    ):
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def docker_engine(docker_switch: engines.Running) -> engines.Engine:
+    """The Docker Engine, for those who only use it."""
+    return docker_switch.engine
+
+
+@pytest.fixture(scope="session")
+def podman_engine(podman_switch: engines.Running) -> engines.Engine:
+    """The Podman service, for those who only use it."""
+    return podman_switch.engine

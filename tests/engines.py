@@ -16,9 +16,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from agent.engine.kernel import api, linux
+
 _PATIENCE = 60.0
 _CGROUPS = pathlib.Path("/sys/fs/cgroup")
 _OPEN_FILES = 20_000
+_BUILT_IN = frozenset({"bridge", "host", "none", "podman", "ingress"})
 _PODMAN_CONFIG = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
 """Podman's own default is more than a container on this kind of machine may have."""
 
@@ -57,6 +60,27 @@ class Engine:
             return json.loads(text) if text.strip() else None
 
 
+@contextlib.contextmanager
+def entered(engine: Engine) -> Iterator[None]:
+    """Be where an engine's containers can be reached, with all that is made meanwhile: in its network namespace."""
+    kernel = linux.LinuxKernel()
+    with _network_of("thread-self") as home, _network_of(str(engine.pid)) as there:
+        kernel.enter(there, api.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            kernel.enter(home, api.CLONE_NEWNET)
+
+
+@contextlib.contextmanager
+def _network_of(process: str) -> Iterator[int]:
+    descriptor = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
@@ -70,9 +94,110 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+class Running:
+    """An engine that can be stopped, hung and started again on the same host: its namespaces outlive it."""
+
+    def __init__(self, engine: Engine, words: Sequence[object], log: pathlib.Path, environment: dict[str, str]) -> None:
+        """Nothing runs yet."""
+        self.engine = engine
+        self._words = words
+        self._log = log
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers; one that runs is left alone."""
+        if self._process is not None:
+            return
+        host = [f"--{kind}=/proc/{self.engine.pid}/ns/{file}" for kind, file in (("net", "net"), ("mount", "mnt"))]
+        command = ["nsenter", *host, "sh", "-c", f'ulimit -n {_OPEN_FILES}; exec "$@"', "sh", *map(str, self._words)]
+        with self._log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self._environment, cwd=self._log.parent
+            )
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):
+                self.engine.call("GET", "version")
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.engine.flavour} does not answer: {self._log.read_text()[-2000:]}")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it, and wait until it has ended; one that does not run is left alone."""
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        # Killed, it takes its containerd with it; where init buries nobody, that counts as one that runs.
+        (self.engine.socket.parent / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
+
+    def hang(self) -> None:
+        """Let it stand still."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None, "it runs"
+        self._process.send_signal(number)
+
+    def restart(self) -> None:
+        """Do both."""
+        self.stop()
+        self.start()
+
+    def end(self) -> None:
+        """End it with all that is in it: processes outlive an engine, some engine's monitors too."""
+        try:
+            self.start()
+            emptied(self.engine)
+        finally:
+            self.stop()
+            for pid in self._survivors():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _survivors(self) -> Iterator[int]:
+        """Give the processes that were told something of its folder: Podman's monitors stay five minutes longer."""
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if f"{self.engine.socket.parent}/".encode() in path.read_bytes():
+                    yield int(path.parent.name)
+
+
+def emptied(engine: Engine) -> None:
+    """Remove everything that is in an engine."""
+    while listed := engine.call("GET", "containers/json?all=true"):
+        for one in listed:
+            with contextlib.suppress(AssertionError):  # it may have to wait for one that uses it
+                engine.call("DELETE", f"containers/{one['Id']}?force=true&v=true")
+    for one in engine.call("GET", "networks"):
+        if one["Name"] not in _BUILT_IN:
+            engine.call("DELETE", f"networks/{one['Name']}")
+    for one in engine.call("GET", "volumes")["Volumes"] or ():
+        engine.call("DELETE", f"volumes/{one['Name']}")
+    for one in engine.call("GET", "images/json"):
+        engine.call("DELETE", f"images/{one['Id']}?force=true")
+
+
 @contextlib.contextmanager
 def running(flavour: str, folder: pathlib.Path) -> Iterator[Engine]:
     """Run an engine for as long as the context lasts."""
+    with controlled(flavour, folder) as engine:
+        yield engine.engine
+
+
+@contextlib.contextmanager
+def controlled(flavour: str, folder: pathlib.Path) -> Iterator[Running]:
+    """Run an engine, with a hand on its switch."""
     folder.mkdir(parents=True, exist_ok=True)
     cgroup = f"trimtab-test-{flavour}-{os.getpid()}"
     path = folder / "engine.sock"
@@ -83,45 +208,33 @@ def running(flavour: str, folder: pathlib.Path) -> Iterator[Engine]:
         (folder / "containers.conf").write_text(_PODMAN_CONFIG)
         environment["CONTAINERS_CONF"] = str(folder / "containers.conf")
         words = _podman(folder, path)
-    with started(words, folder / "log", environment) as process:
-        engine = Engine(flavour, path, process.pid)
+    with _host() as pid:
+        engine = Running(Engine(flavour, path, pid), words, folder / "log", environment)
         try:
-            _await(engine, process, folder / "log")
+            engine.start()
             yield engine
         finally:
-            _remove_containers(engine)
+            engine.end()
     for left in sorted(_CGROUPS.glob(f"*/{cgroup}"), reverse=True):
         left.rmdir()
 
 
 @contextlib.contextmanager
-def started(
-    words: Sequence[object], log: pathlib.Path, environment: dict[str, str]
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program in network and mount namespaces of its own, and end it with the context.
+def _host() -> Iterator[int]:
+    """Give the pid of a process in network and mount namespaces of its own.
 
     Podman keeps its address leases in one place of the host, whatever its roots are: there it finds a place of its own.
     """
-    prepared = f'ip link set lo up; mount -t tmpfs tmpfs /run/containers; ulimit -n {_OPEN_FILES}; exec "$@"'
     pathlib.Path("/run/containers").mkdir(exist_ok=True)
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            ["unshare", "--net", "--mount", "sh", "-c", prepared, "sh", *(str(word) for word in words)],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            env=environment,
-            cwd=log.parent,
-        )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
+    prepared = "ip link set lo up; mount -t tmpfs tmpfs /run/containers; echo ready; exec sleep infinity"
+    words = ["unshare", "--net", "--mount", "sh", "-c", prepared]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield process.pid
+        finally:
             process.kill()
-            process.wait()
 
 
 def _dockerd(folder: pathlib.Path, path: pathlib.Path, cgroup: str) -> list[object]:
@@ -138,21 +251,3 @@ def _podman(folder: pathlib.Path, path: pathlib.Path) -> list[object]:
         *("--network-config-dir", folder / "networks", "--runtime", "runc", "--cgroup-manager", "cgroupfs"),
         *("system", "service", "--time", "0", f"unix://{path}"),
     ]
-
-
-def _await(engine: Engine, process: "subprocess.Popen[bytes]", log: pathlib.Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError, AssertionError):
-            engine.call("GET", "version")
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"{engine.flavour} does not answer: {log.read_text()[-2000:]}")
-
-
-def _remove_containers(engine: Engine) -> None:
-    """Take away what tests have left in it: processes outlive an engine, some engine's monitors too."""
-    with contextlib.suppress(OSError):
-        for one in engine.call("GET", "containers/json?all=true"):
-            with contextlib.suppress(AssertionError):
-                engine.call("DELETE", f"containers/{one['Id']}?force=true&v=true")

@@ -2,12 +2,17 @@
 
 import datetime as dt
 
+_NANOSECONDS = 9
+"""Digits behind the point that count."""
+
 
 def seconds(text: str) -> float | None:
     """Read a time; ``None`` for what is none, and for Go's zero time, which means "never"."""
     head, dot, tail = text.partition(".")
-    digits = "".join(character for character in tail[:9] if character.isdigit())
     zone = tail.lstrip("0123456789")
+    if zone.startswith((".", ",")):
+        return None
+    digits = tail[: len(tail) - len(zone)][:_NANOSECONDS]
     try:
         whole = dt.datetime.fromisoformat(head + (zone if dot else "")).timestamp()
     except (ValueError, OverflowError, OSError):

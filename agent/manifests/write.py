@@ -1,6 +1,7 @@
 """Back from what is meant to what people would write: manifests that lower to a config, with no default spelled out."""
 
 import dataclasses
+import re
 from typing import Any
 
 import yaml
@@ -11,12 +12,28 @@ from agent.model import container, health, network, state, volume
 Json = dict[str, Any]
 _VERSION = "trimtab.dev/v1"
 _MEBI = 1024 * 1024
-_MILLI = 1000
+_LINE_ENDS = re.compile("[\r\x85\u2028\u2029]")
+_LIKE_A_NUMBER = re.compile(r"[-+.0-9][-+.0-9a-fA-Fxo]*")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that YAML 1.2, by which manifests are read, takes for numbers, and 1.1 does not: ``1e3``.
+
+    What ends a line only in 1.1 is written by its number.
+    """
+
+    def represent_text(self, value: str) -> yaml.ScalarNode:
+        """Write a text."""
+        style = '"' if _LINE_ENDS.search(value) else "'" if _LIKE_A_NUMBER.fullmatch(value) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def text(documents: list[Json]) -> str:
     """Give a file of several documents."""
-    return str(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=110))
+    return str(yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
 
 
 def container_manifest(config: container.ContainerConfig) -> Json:

@@ -14,7 +14,15 @@ import sys
 import tempfile
 import time
 
-from tests.benchmarks import agent_figures, comparison, docker_engine, figures, planner_figures, trimtab_agent
+from tests.benchmarks import (
+    agent_figures,
+    comparison,
+    docker_engine,
+    engine_figures,
+    figures,
+    planner_figures,
+    trimtab_agent,
+)
 
 OUTPUT = pathlib.Path("build/bench/results.json")
 
@@ -32,6 +40,8 @@ def main() -> int:
         if _wanted(arguments.only, "docker"):
             with docker_engine.running(work / "docker") as docker:
                 results += comparison.measure(trimtab_agent.Side(work), docker, arguments.rounds)
+        if _wanted(arguments.only, "engine"):
+            results += engine_figures.measure(work, arguments.rounds)
     print(figures.table(results))
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(_document(results), indent=2) + "\n")
@@ -42,7 +52,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
-    parser.add_argument("--only", nargs="*", default=[], choices=["planner", "agent", "docker"])
+    parser.add_argument("--only", nargs="*", default=[], choices=["planner", "agent", "docker", "engine"])
     return parser.parse_args()
 
 

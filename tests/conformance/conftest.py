@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -135,20 +135,6 @@ async def emptied(runtime: api.Runtime) -> None:
         await runtime.volumes.remove(volume.name)
     for stored in await runtime.images.list():
         await runtime.images.remove(stored.reference)
-
-
-@pytest.fixture(scope="session")
-def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
-    """A Docker Engine of the tests' own."""
-    with engines.running("docker", tmp_path_factory.mktemp("docker")) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="session")
-def podman_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
-    """A Podman service of the tests' own."""
-    with engines.running("podman", tmp_path_factory.mktemp("podman")) as engine:
-        yield engine
 
 
 _OPENED = {"memory": _memory, "native": _native, "docker": _engine, "podman": _engine}

@@ -69,7 +69,21 @@ class Agent:
 
     def shows(self, name: str, value: float | None) -> None:
         """Wait until a metric has a value."""
-        eventually(lambda: self.metric(name) == value, f"{name} is {value}, not {self.metric(name)}")
+        seen: list[float | None] = []
+
+        def is_so() -> bool:
+            seen.append(self.metric(name))
+            return seen[-1] == value
+
+        try:
+            eventually(is_so, name)
+        except AssertionError:
+            raise AssertionError(f"{name} is {value}: not within {PATIENCE:g} s, but {seen[-1]}") from None
+
+    def runs(self, container: str) -> None:
+        """Wait until it sees a container run."""
+        self.says('"port"')
+        self.shows(f'trimtab_container_state{{name="{container}",state="running"}}', 1.0)
 
     def is_ready(self) -> None:
         """Wait until it says so."""

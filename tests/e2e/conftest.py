@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import instances
+from tests import engines, instances
 from tests.e2e import command
+from tests.e2e import engine_host as engine_hosts
 
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 
@@ -55,10 +56,9 @@ def shop(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def quickstart_image() -> pathlib.Path:
-    """The quickstart's image, made from this machine's busybox."""
-    path = instances.REPOSITORY / "build" / "quickstart-image.tar"
-    path.parent.mkdir(exist_ok=True)
+def quickstart_image(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The quickstart's image, made from this machine's busybox: each session's own, for a rewritten one is a change."""
+    path = tmp_path_factory.mktemp("quickstart") / "quickstart-image.tar"
     script = instances.REPOSITORY / "ops" / "quickstart_image.py"
     subprocess.run([sys.executable, script, path], check=True, capture_output=True)
     return path
@@ -76,3 +76,21 @@ def native(home: pathlib.Path, quickstart_image: pathlib.Path) -> Iterator[comma
         trimtab.instance.reboot()
     assert (deleted.returncode, left) == (0, []), deleted.stderr
     del quickstart_image
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=(pytest.mark.root, pytest.mark.engine)) for name in ("docker", "podman")]
+)
+def engine_host(
+    request: pytest.FixtureRequest, home: pathlib.Path, quickstart_image: pathlib.Path
+) -> Iterator[engine_hosts.EngineHost]:
+    """A host with an engine, which the test is on; afterwards nothing is left in the engine."""
+    switch: engines.Running = request.getfixturevalue(f"{request.param}_switch")
+    trimtab = command.Trimtab(home, _environment(home, request.param) | switch.engine.environment)
+    host = engine_hosts.EngineHost(switch, trimtab, quickstart_image)
+    with engines.entered(switch.engine):
+        try:
+            yield host
+        finally:
+            switch.start()
+            host.emptied()

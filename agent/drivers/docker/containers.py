@@ -7,17 +7,29 @@ import pathlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
-from agent.drivers.docker import connection, execs, inspections, logs, names, notes, translate, usage
+from agent.drivers.docker import (
+    connection,
+    execs,
+    failures,
+    features,
+    inspections,
+    limits,
+    logs,
+    names,
+    notes,
+    translate,
+    usage,
+)
 from agent.engine import errors as engine_errors
-from agent.kit import tasks
+from agent.kit import tasks, timestamps
 from agent.model import container, policy
-from agent.model.key import Kind, Pairs
+from agent.model.key import Kind, Pairs, pairs
 from agent.runtime import api, errors
 
-_AFTER_KILL = 30.0
-"""Seconds that a killed container may take to be gone."""
-_START = 120.0
-"""Seconds that a start may take on an engine that starts many at once."""
+_AFTER_KILL = 0.5
+"""So many times the usual patience may a killed container take to be gone."""
+_START = 2.0
+"""So many times the usual patience may a start take, on an engine that starts many at once."""
 _NONE = "none"
 _PODMAN_STATS = "v4.0.0/libpod/containers/stats"
 
@@ -29,7 +41,12 @@ class Containers:
     engine: connection.Connection
     known: inspections.Inspections
     names: names.Names
-    features: api.Features
+    able: features.Current
+
+    @property
+    def features(self) -> api.Features:
+        """What the engine can do."""
+        return self.able.features
 
     @property
     def book(self) -> notes.Book:
@@ -49,6 +66,8 @@ class Containers:
             raise errors.InvalidArgument(error.message, hint=error.hint, reason=error.reason) from error
         what = f"container {name}"
         params = {"name": self.names.container(name)}
+        if config.command is None and config.args == ():  # which engines take for "the image's"
+            body["Entrypoint"] = await self._entrypoint(config.image)
         made = await self.engine.ask("containers/create", what, method="POST", params=params, body=body)
         try:
             for attachment in config.networks[1:]:  # one place at creation is all that the API takes before 1.44
@@ -62,10 +81,8 @@ class Containers:
     async def start(self, ref: str) -> None:
         """Start it; one that runs is left alone."""
         identity = await self._id(ref)
-        note = self.book.container(identity)
-        self.book.note_container(identity, dataclasses.replace(note, stop_requested=False))
         with self._changing(identity):
-            await self._post(identity, "start", f"container {ref}", patience=_START)
+            await self._post(identity, "start", f"container {ref}", patience=_START * self.engine.patience)
 
     async def stop(self, ref: str, stop: container.StopConfig) -> None:
         """Ask it to end by its signal, kill it after its patience, and wait for its end."""
@@ -73,8 +90,7 @@ class Containers:
         if not (found.get("State") or {}).get("Running"):
             return
         identity, what = str(found["Id"]), f"container {ref}"
-        note = self.book.container(identity)
-        self.book.note_container(identity, dataclasses.replace(note, stop_requested=True))
+        self.book.note_stop(identity, timestamps.seconds(str(found["State"].get("StartedAt"))) or 0.0)
         signal = stop.signal or str((found.get("Config") or {}).get("StopSignal") or "SIGTERM")
         with self._changing(identity):
             if not await self._signalled(identity, what, signal):
@@ -82,7 +98,7 @@ class Containers:
             if await self._ended(identity, what, stop.grace_period):
                 return
             await self._signalled(identity, what, "SIGKILL")
-            if not await self._ended(identity, what, _AFTER_KILL):
+            if not await self._ended(identity, what, _AFTER_KILL * self.engine.patience):
                 raise errors.Unavailable(f"{what} does not die of SIGKILL", reason="StopFailed")
 
     async def kill(self, ref: str, signal: str) -> None:
@@ -112,20 +128,16 @@ class Containers:
     async def update(self, ref: str, change: api.ContainerChange) -> None:
         """Change limits in place; what an engine cannot change so is never asked for (``Features.in_place``)."""
         found = await self.known.inspect(ref)
-        there = translate.resources_of(found.get("HostConfig") or {})
-        self._refuse(ref, change, there)
+        host = found.get("HostConfig") or {}
+        self._refuse(ref, change, limits.read(host))
         if change.resources is None:
             return
-        before = translate.limits(there)
-        wanted = translate.limits(change.resources)
-        body = {name: value for name, value in wanted.items() if value != before[name]}
-        if "CpuQuota" in body:
-            body["CpuPeriod"] = wanted["CpuPeriod"]
+        body = limits.change(host, change.resources)
         with self._changing(str(found["Id"])):
             await self.engine.ask(f"containers/{found['Id']}/update", f"container {ref}", method="POST", body=body)
 
     async def connect(self, ref: str, attachment: container.NetworkAttachment) -> None:
-        """Attach it to a network, or change its place there."""
+        """Attach it to a network, or change its place there. What was given is noted: engines do not tell all of it."""
         found = await self.known.inspect(ref)
         identity, what = str(found["Id"]), f"container {ref}"
         with self._changing(identity):
@@ -134,7 +146,7 @@ class Containers:
             elif _NONE in ((found.get("NetworkSettings") or {}).get("Networks") or {}):
                 await self._disconnect(identity, what, _NONE)
             await self._connect(identity, what, attachment)
-        self._note_aliases(identity, attachment.network, attachment.aliases)
+        self._note_place(identity, attachment)
 
     async def disconnect(self, ref: str, network_name: str) -> None:
         """Detach it from a network; one that is not attached is left alone."""
@@ -171,9 +183,11 @@ class Containers:
         return {one.id: told for one, told in zip(running, found, strict=True) if told is not None}
 
     async def _usage(self, one: container.ObservedContainer) -> api.ContainerStats | None:
-        params = {"stream": "false", "one-shot": "true"}
+        path, params = f"containers/{one.id}/stats", {"stream": "false", "one-shot": "true"}
         try:
-            found = await self.engine.ask(f"containers/{one.id}/stats", "usage", params=params)
+            with failures.translated("usage"):
+                async with asyncio.timeout(self.engine.patience):  # it takes a second before Docker 23
+                    found = await self.engine.ask(path, "usage", params=params, patience=connection.FOR_EVER)
         except (errors.NotFound, errors.Conflict):
             return None  # it has just ended
         return usage.stats(found, one.config.resources.memory)
@@ -189,6 +203,14 @@ class Containers:
                     hint="make it, or use a volume",
                     reason="MountSourceMissing",
                 )
+
+    async def _entrypoint(self, name: str) -> object:
+        image = await self.engine.ask(f"images/{name}/json", f"image {name}")
+        entrypoint: object = (image.get("Config") or {}).get("Entrypoint")
+        if not entrypoint:
+            message = f"image {name} has no entrypoint, and the container neither a command nor arguments"
+            raise errors.InvalidArgument(message, hint="give it a command", reason="StartFailed")
+        return entrypoint
 
     def _refuse(self, ref: str, change: api.ContainerChange, there: container.Resources) -> None:
         """Refuse what this engine cannot change on a container that exists."""
@@ -228,7 +250,7 @@ class Containers:
         what: str,
         params: Mapping[str, str] | None = None,
         *,
-        patience: float = connection.PATIENCE,
+        patience: float | None = None,
     ) -> None:
         path = f"containers/{identity}/{verb}"
         await self.engine.ask(path, what, method="POST", params=params, patience=patience)
@@ -245,9 +267,9 @@ class Containers:
         """Wait for its end; False where it still runs after so many seconds."""
         try:
             async with asyncio.timeout(seconds):
-                await self.engine.ask(f"containers/{identity}/wait", what, method="POST", patience=None)
+                await self.engine.ask(f"containers/{identity}/wait", what, method="POST", patience=connection.FOR_EVER)
         except TimeoutError:
-            return False
+            return not ((await self.known.inspect(identity)).get("State") or {}).get("Running")
         return True
 
     async def _delete(self, identity: str, what: str, *, volumes: bool) -> None:
@@ -263,7 +285,9 @@ class Containers:
         body = {"Container": identity, "Force": False}
         await self.engine.ask(f"networks/{engine_network}/disconnect", what, method="POST", body=body)
 
-    def _note_aliases(self, identity: str, network: str, aliases: tuple[str, ...]) -> None:
+    def _note_place(self, identity: str, place: container.NetworkAttachment) -> None:
         note = self.book.container(identity)
-        told = {**dict(note.aliases), network: aliases}
-        self.book.note_container(identity, dataclasses.replace(note, aliases=tuple(sorted(told.items()))))
+        aliases = {**dict(note.aliases), place.network: place.aliases}
+        addresses = pairs({**dict(note.addresses), place.network: place.ipv4 or ""})
+        told = dataclasses.replace(note, aliases=tuple(sorted(aliases.items())), addresses=addresses)
+        self.book.note_container(identity, told)

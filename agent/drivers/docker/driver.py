@@ -3,14 +3,15 @@
 import contextlib
 import dataclasses
 import pathlib
+import shutil
 from collections.abc import AsyncIterator
 
 from agent.drivers.docker import (
-    abilities,
     connection,
     containers,
     endpoint,
     events,
+    features,
     images,
     inspections,
     names,
@@ -18,7 +19,6 @@ from agent.drivers.docker import (
     stores,
 )
 from agent.kit import clock
-from agent.model import policy
 from agent.runtime import api
 
 
@@ -26,13 +26,18 @@ from agent.runtime import api
 class DockerRuntime:
     """``runtime.api.Runtime`` over the Engine API."""
 
-    features: api.Features
+    able: features.Current
     images: images.Images
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
     events: events.Events
     engine: connection.Connection
+
+    @property
+    def features(self) -> api.Features:
+        """What it can do, as it said when it was last connected with."""
+        return self.able.features
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,26 +53,19 @@ class Instance:
 async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIterator[DockerRuntime]:
     """Connect with an engine. Raises the runtime's errors."""
     async with connection.Connection(where) as engine:
-        version = await engine.version()
+        able = features.Current(engine)
+        await able.ask()
+        scratch = instance.notes.with_name("archives")
+        if not instance.read_only:
+            shutil.rmtree(scratch, ignore_errors=True)
         table = names.Names(notes.Book(instance.notes, read_only=instance.read_only), instance.owner)
         known = inspections.Inspections(engine, table)
-        able = features(version, local=where.local)
         yield DockerRuntime(
-            features=able,
-            images=images.Images(engine, table),
+            able=able,
+            images=images.Images(engine, table, scratch),
             containers=containers.Containers(engine, known, table, able),
             networks=stores.Networks(engine, table),
             volumes=stores.Volumes(engine, table),
-            events=events.Events(engine, known, table, clock.SystemClock()),
+            events=events.Events(engine, known, table, able, clock.SystemClock()),
             engine=engine,
         )
-
-
-def features(version: connection.Json, *, local: bool) -> api.Features:
-    """Say what an engine can do, by what it says of itself."""
-    podman = any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ())
-    name = "podman" if podman else "docker"
-    able = {policy.InPlace.NETWORKS}
-    if not podman:
-        able |= {policy.InPlace.FIRST_NETWORK, policy.InPlace.RESOURCES}
-    return api.Features(name, frozenset(able), abilities.lacking(name, local=local))

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
@@ -73,10 +74,15 @@ def is_local(flavour: str, environment: Mapping[str, str]) -> bool:
 
 
 def _checked(found: Endpoint) -> Endpoint:
-    scheme = urllib.parse.urlsplit(found.url).scheme
-    if scheme not in _SCHEMES:
+    try:
+        parts = urllib.parse.urlsplit(found.url)
+        good = parts.scheme in _SCHEMES and found.url.startswith(f"{parts.scheme}://") and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        shown = re.sub(r"[^/]*@", "", found.url)[:100]  # what stands before it may be a password
         raise BadEndpoint(
-            f"{found.url[:100]!r} is no address of an engine", hint=f"begin with one of {', '.join(_SCHEMES)}, and ://"
+            f"{shown!r} is no address of an engine", hint=f"begin with one of {', '.join(_SCHEMES)}, and ://"
         )
     return found
 

@@ -14,6 +14,8 @@ from agent.runtime import api, errors
 _STREAMS = {1: "stdout", 2: "stderr"}
 _NOT_RUN = (126, 127)
 """Exit codes by which engines say that there is no such program."""
+_COMPLAINT = b"OCI runtime"
+"""How they begin to say so, where the program's output would be."""
 
 
 @contextlib.asynccontextmanager
@@ -59,6 +61,8 @@ class ExecSession:
         self._request = request
         self._what = f"command {request.command[0]}"
         self._code: int | None = None
+        self._begun = False
+        self._complaint = b""
 
     async def write(self, data: bytes) -> None:
         """Send to its standard input. A program that no longer reads is no failure."""
@@ -81,7 +85,11 @@ class ExecSession:
         """Give (stream, chunk) until both have ended."""
         with failures.translated(self._what):
             while (message := await self._stream.read_out()) is not None:
-                yield _STREAMS.get(message.stream, "stdout"), message.data
+                if not self._begun and message.data.startswith(_COMPLAINT):
+                    self._complaint += message.data
+                else:
+                    self._begun = True
+                    yield _STREAMS.get(message.stream, "stdout"), message.data
 
     async def resize(self, rows: int, columns: int) -> None:
         """Tell a terminal's new size; a program that has just ended has none."""
@@ -91,14 +99,12 @@ class ExecSession:
 
     async def wait(self) -> int:
         """Wait for the end and give the exit code. Raises ``errors.InvalidArgument`` where it could not be run."""
-        said = b""
-        async for _, chunk in self.output():
-            said = (said + chunk)[-1000:]
+        async for _ in self.output():
+            pass
         self._code = await self._ended()
-        if self._code in _NOT_RUN and b"OCI runtime" in said:
-            raise errors.InvalidArgument(
-                f"the command cannot be run: {said.decode(errors='replace').strip()}", reason="ExecFailed"
-            )
+        if self._code in _NOT_RUN and self._complaint:
+            said = self._complaint.decode(errors="replace").strip()
+            raise errors.InvalidArgument(f"the command cannot be run: {said}", reason="ExecFailed")
         return self._code
 
     async def end(self) -> None:

@@ -25,17 +25,23 @@ _PHRASES: tuple[tuple[str, type[errors.RuntimeFailure], str], ...] = (
     (r"bind source path does not exist|statfs .*no such file", errors.InvalidArgument, "MountSourceMissing"),
     (r"has active endpoints|is being used|is using its referenced|in use by", errors.InUse, ""),
     (r"no space left on device|disk quota exceeded", errors.Unavailable, "DiskFull"),
-    (r"no such host|connection refused|i/o timeout|TLS handshake", errors.Unavailable, "ImagePullFailed"),
-    (r"access denied|unauthorized|authentication required|denied:", errors.InvalidArgument, "ImagePullDenied"),
+    (r"no such host|connection refused|i/o timeout|TLS handshake|x509:", errors.Unavailable, "ImagePullFailed"),
+    (r"toomanyrequests|Client\.Timeout|(network|host) is unreachable", errors.Unavailable, "ImagePullFailed"),
+    (
+        r"access (to the resource )?(is )?denied|unauthorized|authentication required|(?<!permission )denied:",
+        errors.InvalidArgument,
+        "ImagePullDenied",
+    ),
     (r"unable to find network|network .* not found", errors.NotFound, "NetworkNotFound"),
     (r"manifest unknown|manifest for .* not found|name unknown", errors.NotFound, "ImageNotFound"),
     (r"no matching manifest|no image found in .* for architecture", errors.NotFound, "PlatformNotFound"),
     (r"is not running|container state improper", errors.Conflict, "NotRunning"),
-    (r"executable file not found|no such file|permission denied|OCI", errors.InvalidArgument, "StartFailed"),
+    (r"executable file not found|no such file|permission denied|\bOCI\b", errors.InvalidArgument, "StartFailed"),
 )
 """(what is looked for, what it means, the reason); the first that fits counts."""
 _STATUSES: dict[int, type[errors.RuntimeFailure]] = {
     400: errors.InvalidArgument,
+    403: errors.Conflict,
     404: errors.NotFound,
     409: errors.Conflict,
 }

@@ -7,12 +7,12 @@ import dataclasses
 import json
 import pathlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import IO, Any
 
 import aiohttp
 
-from agent.drivers.docker import connection, failures, names, translate
+from agent.drivers.docker import connection, failures, names, references
 from agent.engine import errors as engine_errors
 from agent.engine.images import docker_archive
 from agent.engine.registry import credentials
@@ -22,6 +22,8 @@ from agent.oci import reference
 from agent.runtime import api, errors
 
 _CHUNK = 1024 * 1024
+_SILENCE = 30.0
+"""So many times the usual patience may nothing at all move: Podman loads an image without a word."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class Images:
 
     engine: connection.Connection
     names: names.Names
+    scratch: pathlib.Path
+    """A directory for archives on their way; what a crash left in it is nobody's."""
 
     async def list(self) -> tuple[image.ObservedImage, ...]:
         """Give all images, sorted by reference."""
         found = await self.engine.ask("images/json", "images")
         labels = self.names.book.images()
-        told = [one for entry in found for one in translate.observed_images(entry, labels)]
+        told = [one for entry in found for one in references.observed_images(entry, labels)]
         return tuple(sorted(told, key=lambda one: one.reference))
 
     async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
@@ -56,7 +60,7 @@ class Images:
         users = [
             (one.get("Names") or ["/?"])[0].removeprefix("/")
             for one in await self.engine.ask("containers/json", "containers", params={"all": "true"})
-            if one.get("ImageID") == found["Id"] and translate.same_reference(str(one.get("Image", "")), name)
+            if one.get("ImageID") == found["Id"] and references.same(str(one.get("Image", "")), name)
         ]
         if users:
             raise errors.InUse(f"{what} is used by {', '.join(users)}", hint="remove the container first")
@@ -71,17 +75,21 @@ class Images:
         known = await asyncio.to_thread(credentials.find, source.registry, credentials.config_path())
         headers = {"X-Registry-Auth": _authorization(known)} if known else {}
         progress(api.Progress(f"pulling {name}"))
-        async with self.engine.streamed(
-            "images/create", f"image {name}", method="POST", params=params, headers=headers
-        ) as answer:
-            await _finished(answer, f"image {name}", progress)
+        async with (
+            self._watched(f"image {name}") as moved,
+            self.engine.streamed(
+                "images/create", f"image {name}", method="POST", params=params, headers=headers
+            ) as answer,
+        ):
+            await _finished(answer, f"image {name}", moved, progress)
 
     async def _load(self, path: pathlib.Path, name: str, progress: api.ProgressSink) -> None:
         """Load an archive of any kind: engines take only ``docker save``'s, so it is made into one first."""
         progress(api.Progress(f"reading {path}"))
-        with tempfile.TemporaryFile() as file:
+        self.scratch.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.scratch) as file:
             try:
-                await asyncio.to_thread(docker_archive.convert, path, name, file)
+                await asyncio.to_thread(docker_archive.convert, path, name, file, self.scratch)
             except engine_errors.NotFound as error:
                 raise errors.NotFound(error.message, hint=error.hint, reason=error.reason) from error
             except engine_errors.Refused as error:
@@ -89,10 +97,22 @@ class Images:
             except engine_errors.EngineError as error:
                 raise errors.Unavailable(error.message, hint=error.hint, reason=error.reason) from error
             progress(api.Progress(f"loading {name}"))
-            async with self.engine.streamed(
-                "images/load", f"image {name}", method="POST", params={"quiet": "true"}, data=_chunks(file)
-            ) as answer:
-                await _finished(answer, f"image {name}", progress)
+            async with (
+                self._watched(f"image {name}") as moved,
+                self.engine.streamed(
+                    "images/load", f"image {name}", method="POST", params={"quiet": "false"}, data=_chunks(file, moved)
+                ) as answer,
+            ):
+                await _finished(answer, f"image {name}", moved, progress)
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, what: str) -> AsyncIterator[Callable[[], None]]:
+        """Give up on something that takes as long as it likes once nothing moves any more; gives what tells it so."""
+        limit = _SILENCE * self.engine.patience
+        loop = asyncio.get_running_loop()
+        with failures.translated(what):
+            async with asyncio.timeout(limit) as bound:
+                yield lambda: bound.reschedule(loop.time() + limit)
 
 
 def _authorization(known: credentials.Credentials) -> str:
@@ -100,16 +120,20 @@ def _authorization(known: credentials.Credentials) -> str:
     return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
 
 
-async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+async def _chunks(file: IO[bytes], moved: Callable[[], None]) -> AsyncIterator[bytes]:
     file.seek(0)
     while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        moved()
         yield chunk
 
 
-async def _finished(answer: aiohttp.ClientResponse, what: str, progress: api.ProgressSink) -> None:
+async def _finished(
+    answer: aiohttp.ClientResponse, what: str, moved: Callable[[], None], progress: api.ProgressSink
+) -> None:
     """Read progress to its end: failures come in it, behind a status that says all is well."""
     rest = b""
     async for chunk in answer.content.iter_any():
+        moved()
         *lines, rest = (rest + chunk).split(b"\n")
         for line in filter(None, (one.strip() for one in lines)):
             _take(line, what, progress)

@@ -6,50 +6,38 @@ one day would be a bad surprise.
 
 import dataclasses
 import re
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from agent.drivers.docker import limits, references, survey, unsaid
 from agent.drivers.docker import names as tables
-from agent.drivers.docker import survey, translate
 from agent.model import container, health
 from agent.model.key import Pairs, pairs
-from agent.oci import reference
 
 Json = Mapping[str, Any]
 
+_PROTOCOLS = frozenset(container.TransportProtocol)
 _NO_LABEL = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 63
 _SHORT_ID = 12
 _NANOSECONDS = 1e9
-_SHM = (0, 64 << 20, 65_536_000)
-"""Sizes of /dev/shm that engines choose by themselves."""
+_GRACE = 10.0
+"""Seconds between signal and kill where nobody has said it."""
 _POLICIES = {
     "always": container.RestartPolicy.ALWAYS,
     "unless-stopped": container.RestartPolicy.UNLESS_STOPPED,
     "on-failure": container.RestartPolicy.ON_FAILURE,
 }
-_ADDED_BY_ENGINES = frozenset({"TERM", "container", "HOSTNAME", "HOME", "PATH"})
-"""Variables that engines set by themselves where nobody does."""
-_UNSAID = (
-    ("Privileged", "it is privileged"),
-    ("Devices", "it has devices"),
-    ("DeviceRequests", "it has devices"),
-    ("ExtraHosts", "it has entries in /etc/hosts"),
-    ("Dns", "it has DNS servers of its own"),
-    ("DnsSearch", "it has DNS search domains of its own"),
-    ("Links", "it has links"),
-    ("VolumesFrom", "it has the volumes of another container"),
-    ("Sysctls", "it has sysctls"),
-    ("GroupAdd", "it has more groups"),
-    ("CpusetCpus", "it is bound to certain cores"),
-    ("CpuShares", "it has CPU shares"),
-    ("BlkioWeight", "it has an I/O weight"),
-    ("OomScoreAdj", "it has an OOM score of its own"),
-    ("AutoRemove", "it is removed when it ends"),
-    ("UsernsMode", "it has a user namespace of its own"),
-    ("Init", "it has an init of the engine's"),
+_ADDED_BY_ENGINES = frozenset(
+    {
+        *(("TERM", "xterm"), ("container", "podman"), ("container", "oci"), ("HOME", "/root"), ("HOME", "/")),
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    }
 )
-_NAMESPACES = (("PidMode", {"", "private"}), ("IpcMode", {"", "private", "shareable"}), ("UTSMode", {"", "private"}))
+"""Variables that engines set by themselves where nobody does."""
+_READ_ONLY_TMPFS = frozenset({"/run", "/tmp", "/var/tmp"})  # noqa: S108 - places in a container
+"""What Podman makes writable by itself in a container whose root is not."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,20 +52,19 @@ class Portrait:
 def portrait(found: Json, image: Json, names: tables.Names) -> Portrait:
     """Say an inspected container; ``image`` is its image, inspected: what is the image's is not the container's."""
     told, base, host = found.get("Config") or {}, image.get("Config") or {}, found.get("HostConfig") or {}
-    entrypoint, cmd = _words(told.get("Entrypoint")), _words(told.get("Cmd"))
-    command = entrypoint if entrypoint and entrypoint != _words(base.get("Entrypoint")) else None
+    command, args = _program(found, base)
     name = names.declared_container(str(found["Name"]).removeprefix("/"))
     config = dataclasses.replace(
         survey.PLAIN,
         name=name,
-        image=image_name(str(told.get("Image", "")), image),
+        image=references.name_of(str(told.get("Image", "")), image),
         labels=pairs(_beyond(told.get("Labels") or {}, base.get("Labels") or {})),
         command=command,
-        args=cmd if cmd and (command is not None or cmd != _words(base.get("Cmd"))) else None,
-        env=_environment(told, base),
+        args=args,
+        env=_environment(found, base),
         working_dir=_unless(told.get("WorkingDir"), base.get("WorkingDir"), "/"),
         hostname=_hostname(found, name),
-        ports=tuple(sorted(_ports(found))),
+        ports=tuple(sorted({port for _, _, port in published(found) if port is not None})),
         network_mode=_mode(str(host.get("NetworkMode", ""))),
         networks=_networks(found, names),
         mounts=tuple(_mounts(found, names)),
@@ -86,14 +73,14 @@ def portrait(found: Json, image: Json, names: tables.Names) -> Portrait:
             policy=_POLICIES.get(str((host.get("RestartPolicy") or {}).get("Name")), container.RestartPolicy.NEVER),
         ),
         health=_health(told.get("Healthcheck") or {}, base.get("Healthcheck") or {}),
-        resources=translate.resources_of(host),
+        resources=limits.read(host),
         security=_security(told, base, host),
         stop=container.StopConfig(
-            _unless(told.get("StopSignal"), base.get("StopSignal"), "SIGTERM", "15"),
-            float(told.get("StopTimeout") or 10),
+            _unless(_signal(told.get("StopSignal")), _signal(base.get("StopSignal")), "SIGTERM"),
+            _GRACE if told.get("StopTimeout") is None else float(told["StopTimeout"]),
         ),
     )
-    return Portrait(config, tuple(dict.fromkeys((*_unsaid(found), *_unnamed(config)))))
+    return Portrait(config, tuple(dict.fromkeys((*unsaid.of(found), *_unnamed(config, found)))))
 
 
 def name_for(engine_name: str, taken: Iterable[str]) -> str:
@@ -105,46 +92,56 @@ def name_for(engine_name: str, taken: Iterable[str]) -> str:
     return name
 
 
-def image_name(written: str, image: Json) -> str:
-    """Give a reference that means exactly this image now: its tag, or its digest where the tag has moved on."""
-    tags = [text for text in image.get("RepoTags") or () if "<none>" not in text]
-    digests = list(image.get("RepoDigests") or ())
-    for text in (*(tag for tag in tags if translate.same_reference(tag, _canonical(written))), *digests, *tags):
-        if _canonical(text):
-            return _canonical(text)
-    return ""
-
-
-def _canonical(text: str) -> str:
-    try:
-        return str(reference.parse(text))
-    except reference.InvalidReference:
-        return ""
-
-
 def _words(value: object) -> tuple[str, ...]:
     return tuple(str(word) for word in value) if isinstance(value, list) else (str(value),) if value else ()
 
 
-def _unless(value: object, inherited: object, *defaults: str) -> str:
-    """Give a value; nothing where it is the image's, or the engine's own."""
-    return "" if value in (None, inherited, *defaults) else str(value)
+def _program(found: Json, base: Json) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Give command and arguments; ``None`` where they are the image's.
+
+    The entrypoint is read from what really runs: Podman 4 takes it apart at spaces when it tells of it.
+    """
+    told = found.get("Config") or {}
+    entrypoint, cmd = _words(told.get("Entrypoint")), _words(told.get("Cmd"))
+    whole = tuple(filter(None, (found.get("Path"),))) + _words(found.get("Args"))
+    if whole and whole[len(whole) - len(cmd) :] == cmd:
+        entrypoint = whole[: len(whole) - len(cmd)]
+    inherited, usual = (_words(base.get(name)) for name in ("Entrypoint", "Cmd"))
+    if entrypoint == inherited:
+        return None, None if cmd == usual else cmd
+    return entrypoint, cmd or None
+
+
+def _signal(value: object) -> str:
+    """Give a signal's name: Podman tells its number."""
+    try:
+        return signal.Signals(int(str(value))).name
+    except ValueError:
+        return str(value or "")
+
+
+def _unless(value: object, inherited: object, default: str = "") -> str:
+    """Give a value; nothing where it is the image's, or the engine's own where the image has none."""
+    return "" if not value or value == (inherited or default) else str(value)
 
 
 def _beyond(labels: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
     return {key: text for key, text in labels.items() if inherited.get(key) != text}
 
 
-def _environment(told: Json, base: Json) -> Pairs:
+def _environment(found: Json, base: Json) -> Pairs:
+    told = found.get("Config") or {}
     inherited = set(base.get("Env") or ())
     declared = [entry.partition("=")[::2] for entry in told.get("Env") or () if entry not in inherited]
-    return pairs((name, value) for name, value in declared if name not in _ADDED_BY_ENGINES)
+    added = {*_ADDED_BY_ENGINES, ("HOSTNAME", str(told.get("Hostname")))}
+    return pairs((name, value) for name, value in declared if (name, value) not in added)
 
 
 def _hostname(found: Json, name: str) -> str:
     """Give a hostname that somebody chose; engines use the id where nobody does, we use the name."""
     hostname = str((found.get("Config") or {}).get("Hostname") or "")
-    return name if hostname in ("", str(found["Id"])[:_SHORT_ID]) else hostname
+    of_the_host = (found.get("HostConfig") or {}).get("NetworkMode") == "host"
+    return name if of_the_host or hostname in ("", str(found["Id"])[:_SHORT_ID]) else hostname
 
 
 def _mode(mode: str) -> container.NetworkMode:
@@ -165,23 +162,21 @@ def _networks(found: Json, names: tables.Names) -> tuple[container.NetworkAttach
     return tuple(sorted(attachments, key=lambda one: one.network))
 
 
-def _ports(found: Json) -> Iterator[container.PortMapping]:
+def published(found: Json) -> Iterator[tuple[str, str, container.PortMapping | None]]:
+    """Give (the container's port, the host's address, mapping) of what is published; ``None``: no manifest says it."""
     actual = (found.get("NetworkSettings") or {}).get("Ports") or {}
     for inside, bindings in ((found.get("HostConfig") or {}).get("PortBindings") or {}).items():
         port, _, protocol = inside.partition("/")
-        if protocol not in {"tcp", "udp"}:
-            continue
+        given = [one for one in actual.get(inside) or () if ":" not in (one.get("HostIp") or "")]
         for number, binding in enumerate(bindings or ()):
-            chosen = binding.get("HostPort") or next(
-                (one.get("HostPort") for one in (actual.get(inside) or ())[number:]), ""
-            )
-            if str(chosen).isdecimal() and ":" not in (binding.get("HostIp") or ""):
-                yield container.PortMapping(
-                    int(chosen),
-                    int(port),
-                    container.TransportProtocol(protocol),
-                    binding.get("HostIp") or "0.0.0.0",  # noqa: S104 - what no address means
-                )
+            address, chosen = binding.get("HostIp") or "0.0.0.0", str(binding.get("HostPort") or "")  # noqa: S104
+            if chosen in {"", "0"} or not chosen.isdecimal():
+                chosen = str(given[number].get("HostPort") or "") if number < len(given) else ""
+            if protocol in _PROTOCOLS and chosen.isdecimal() and ":" not in address:
+                kind = container.TransportProtocol(protocol)
+                yield inside, address, container.PortMapping(int(chosen), int(port), kind, address)
+            else:
+                yield inside, address, None
 
 
 def _mounts(found: Json, names: tables.Names) -> Iterator[container.Mount]:
@@ -193,7 +188,8 @@ def _mounts(found: Json, names: tables.Names) -> Iterator[container.Mount]:
             yield container.BindMount(str(one.get("Source")), path, read_only)
     host = found.get("HostConfig") or {}
     for path, options in (host.get("Tmpfs") or {}).items():
-        yield container.TmpfsMount(path, _tmpfs_size(str(options)), "ro" in str(options).split(","))
+        if not (host.get("ReadonlyRootfs") and path in _READ_ONLY_TMPFS and "tmpcopyup" in str(options)):
+            yield container.TmpfsMount(path, _tmpfs_size(str(options)), "ro" in str(options).split(","))
     for one in host.get("Mounts") or ():
         if one.get("Type") == "tmpfs":
             size_bytes = (one.get("TmpfsOptions") or {}).get("SizeBytes")
@@ -203,7 +199,7 @@ def _mounts(found: Json, names: tables.Names) -> Iterator[container.Mount]:
 def _tmpfs_size(options: str) -> int | None:
     """Read a tmpfs' size as mount(8) takes it: bytes, or with a factor."""
     found = re.search(r"(?:^|,)size=(\d+)([kmg]?)(?:,|$)", options, re.IGNORECASE)
-    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2].lower()] if found else None
+    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2].lower()] or None if found else None
 
 
 def _health(check: Json, inherited: Json) -> health.HealthConfig:
@@ -240,50 +236,15 @@ def _capabilities(written: object) -> tuple[str, ...]:
     return tuple(sorted({word.upper().removeprefix("CAP_") for word in _words(written)}))
 
 
-def _unsaid(found: Json) -> Iterator[str]:
-    """Name what no manifest can say yet."""
-    told, host = found.get("Config") or {}, found.get("HostConfig") or {}
-    labels = told.get("Labels") or {}
-    if "com.docker.swarm.task.id" in labels or "io.podman.annotations" in labels:
-        yield "it belongs to an orchestrator"
-    yield from (words for key, words in _UNSAID if host.get(key))
-    yield from (f"its {key} is {host[key]}" for key, common in _NAMESPACES if str(host.get(key) or "") not in common)
-    if str(host.get("NetworkMode", "")).startswith("container:"):
-        yield "it is in the network of another container"
-    if (host.get("ShmSize") or 0) not in _SHM:
-        yield "its /dev/shm has a size of its own"
-    if told.get("Tty") or told.get("OpenStdin"):
-        yield "it has a terminal or an open standard input"
-    yield from _unsaid_security(host)
-    yield from _unsaid_ports(host)
-    yield from _unsaid_mounts(found)
-
-
-def _unsaid_security(host: Json) -> Iterator[str]:
-    known = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
-    for one in host.get("SecurityOpt") or ():
-        if not one.startswith(known):
-            yield f"it has the security option {one}"
-
-
-def _unsaid_ports(host: Json) -> Iterator[str]:
-    for inside, bindings in (host.get("PortBindings") or {}).items():
-        if inside.partition("/")[2] not in {"tcp", "udp"}:
-            yield f"it publishes {inside}"
-        if any(":" in (one.get("HostIp") or "") for one in bindings or ()):
-            yield "it publishes a port on an IPv6 address"
-
-
-def _unsaid_mounts(found: Json) -> Iterator[str]:
-    for one in found.get("Mounts") or ():
-        if one.get("Type") not in {"volume", "bind", "tmpfs"}:
-            yield f"it has a mount of type {one.get('Type')}"
-        if one.get("Type") == "volume" and one.get("Driver") not in {"local", "", None}:
-            yield f"it has a volume of driver {one.get('Driver')}"
-
-
-def _unnamed(config: container.ContainerConfig) -> Iterator[str]:
+def _unnamed(config: container.ContainerConfig, found: Json) -> Iterator[str]:
     if not config.image:
         yield "its image has no name any more"
     if any(isinstance(one, container.TmpfsMount) and one.size is None for one in config.mounts):
         yield "it has a tmpfs without a size"
+    for inside, address, port in published(found):
+        if ":" in address:
+            yield "it publishes a port on an IPv6 address"
+        elif port is None and inside.partition("/")[2] in _PROTOCOLS:
+            yield f"it publishes {inside} wherever the engine likes"
+        elif port is None:
+            yield f"it publishes {inside}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.drivers.docker import connection, names, notes, survey, translate
-from agent.kit import tasks
+from agent.kit import tasks, timestamps
 from agent.model import container
 from agent.runtime import errors
 
@@ -32,6 +32,8 @@ class Inspections:
         self._engine = engine
         self._names = table
         self._known: dict[str, _Known] = {}
+        self._asking: dict[str, object] = {}
+        """Who asks for a container at the moment: an answer that an event has overtaken is not kept."""
         self.asked = 0
         """How many containers were inspected so far."""
         self.ours: set[str] = set()
@@ -40,10 +42,12 @@ class Inspections:
     def changed(self, container_id: str) -> None:
         """Forget what is known of a container."""
         self._known.pop(container_id, None)
+        self._asking.pop(container_id, None)
 
     def all_changed(self) -> None:
         """Forget everything: events may have been missed."""
         self._known.clear()
+        self._asking.clear()
 
     async def look(self) -> tuple[container.ObservedContainer, ...]:
         """Observe all containers, sorted by name."""
@@ -62,19 +66,33 @@ class Inspections:
         note = self._names.book.container(summary["Id"])
         config = note.adopted or translate.recalled(summary.get("Labels") or {})
         fingerprint = _fingerprint(summary, note)
-        known = self._known.get(summary["Id"])
+        identity = str(summary["Id"])
+        known = self._known.get(identity)
         if known is not None and known.fingerprint == fingerprint:
             return known.observed
+        asking = self._asking[identity] = object()
         if config is None:
             observed = survey.observed_stranger(summary, self._names)
         else:
             try:
-                found = await self.inspect(summary["Id"])
+                found = await self.inspect(identity)
             except errors.NotFound:
+                self.changed(identity)
                 return None  # it was removed between the two calls
+            note = self._noted(found, note)
             observed = translate.observed_container(config, found, note, self._names)
-        self._known[summary["Id"]] = _Known(fingerprint, observed)
+        if self._asking.get(identity) is asking:
+            del self._asking[identity]
+            self._known[identity] = _Known(fingerprint, observed)
         return observed
+
+    def _noted(self, found: Json, note: notes.ContainerNote) -> notes.ContainerNote:
+        """Note that somebody is stopping a container: Podman tells it afterwards only now and then."""
+        identity, state = str(found["Id"]), found.get("State") or {}
+        if state.get("Status") != "stopping" or identity in self.ours:
+            return note
+        self._names.book.note_stop(identity, timestamps.seconds(str(state.get("StartedAt"))) or 0.0)
+        return self._names.book.container(identity)
 
 
 def _fingerprint(summary: Mapping[str, Any], note: notes.ContainerNote) -> tuple[object, ...]:

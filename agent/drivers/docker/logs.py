@@ -1,6 +1,5 @@
 """A container's log as an engine gives it: frames of one stream each (Engine API, "Attach", stream format)."""
 
-import codecs
 import struct
 from collections.abc import AsyncIterator, Iterator
 
@@ -30,6 +29,8 @@ async def read(engine: connection.Connection, identity: str, request: api.LogReq
             for line in frames.lines(chunk):
                 if request.since is None or line.time >= request.since:
                     yield line
+    for line in frames.unended():
+        yield line
 
 
 class Frames:
@@ -38,8 +39,8 @@ class Frames:
     def __init__(self) -> None:
         """Nothing has come yet."""
         self._rest = b""
-        self._open: dict[str, tuple[float, str]] = {}
-        """Time and text so far of a line that has not ended, by stream."""
+        self._open: dict[str, tuple[float, bytes]] = {}
+        """Time and text so far of a line that has not ended, by stream; a character may be cut in two."""
 
     def lines(self, chunk: bytes) -> Iterator[api.LogLine]:
         """Give the lines that are whole now."""
@@ -54,10 +55,20 @@ class Frames:
 
     def _parts(self, stream: str, payload: bytes) -> Iterator[api.LogLine]:
         """Take a payload apart: each piece of a line begins with its time; one without a line end goes on."""
-        for piece in payload.splitlines(keepends=True):
-            time, _, text = codecs.decode(piece, "utf-8", "replace").partition(" ")
-            begun, so_far = self._open.pop(stream, (timestamps.seconds(time) or 0.0, ""))
-            if text.endswith("\n"):
-                yield api.LogLine(begun, stream, so_far + text.removesuffix("\n"))
-            else:
-                self._open[stream] = (begun, so_far + text)
+        *whole, rest = payload.split(b"\n")
+        for piece in whole:
+            begun, text = self._piece(stream, piece)
+            yield api.LogLine(begun, stream, text.decode(errors="replace"))
+        if rest:
+            self._open[stream] = self._piece(stream, rest)
+
+    def _piece(self, stream: str, piece: bytes) -> tuple[float, bytes]:
+        time, _, text = piece.partition(b" ")
+        begun, so_far = self._open.pop(stream, (timestamps.seconds(time.decode(errors="replace")) or 0.0, b""))
+        return begun, so_far + text
+
+    def unended(self) -> Iterator[api.LogLine]:
+        """Give what a program has written without ending its line, when no more comes."""
+        for stream, (begun, text) in self._open.items():
+            yield api.LogLine(begun, stream, text.decode(errors="replace"))
+        self._open.clear()

@@ -5,6 +5,8 @@ instance there. What was adopted keeps the name that it has (``shop_web_1`` is n
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from agent.drivers.docker import notes
 from agent.model.key import Kind
@@ -12,12 +14,14 @@ from agent.model.key import Kind
 _RESERVED = frozenset({"bridge", "host", "none", "default", "podman", "ingress", "docker_gwbridge"})
 BUILT_IN = frozenset({"bridge", "host", "none", "podman", "ingress", "docker_gwbridge"})
 """Networks that are part of an engine, and no object of anybody's."""
+DEFAULT = "bridge"
+"""The network of an engine that containers are in when they name none."""
 _PODMAN_DEFAULT = "podman"
 
 
 def usual(engine: str) -> str:
     """Give a network's name as lists have it: Podman calls its default one otherwise when it tells of a container."""
-    return "bridge" if engine == _PODMAN_DEFAULT else engine
+    return DEFAULT if engine == _PODMAN_DEFAULT else engine
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,7 +34,14 @@ class Names:
     def network(self, declared: str) -> str:
         """Give the engine's name of a network."""
         known = self.book.engine_name(Kind.NETWORK, declared)
-        return f"{self._prefix}{declared}" if known == declared and declared in _RESERVED else known
+        if declared in _RESERVED and known == declared and not self._is_adopted(declared):
+            return f"{self._prefix}{declared}"
+        return known
+
+    @staticmethod
+    def noted_by(found: Mapping[str, Any]) -> str:
+        """Give what a network is noted by: the engine's own have another id after each of its starts."""
+        return str(found["Name"] if found["Name"] in BUILT_IN else found["Id"])
 
     def is_built_in(self, engine: str) -> bool:
         """Tell whether a network is the engine's own and was not adopted: no object of anybody's."""

@@ -12,16 +12,19 @@ from collections.abc import Mapping
 from agent.kit import atomicfile, canonical
 from agent.model import container
 from agent.model.key import Kind, Pairs
+from agent.runtime import errors
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ContainerNote:
     """Of a container, by its id."""
 
-    stop_requested: bool = False
-    """The run that ended last was ended by a request to stop it."""
+    stop_requested_at: float = 0.0
+    """When somebody asked for its end last, by the engine's clock: a run that has begun later was not meant."""
     aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(network, aliases) as given by ``connect``: engines mix them with names of their own."""
+    addresses: Pairs = ()
+    """(network, fixed address) as given by ``connect``, empty for none: Podman does not tell them."""
     adopted: container.ContainerConfig | None = None
     """What it is declared as, where it was made by somebody else; its variables' values are the engine's to tell."""
     labels: Pairs = ()
@@ -38,13 +41,13 @@ class Notes:
     volumes: tuple[tuple[str, Pairs], ...] = ()
     """(the engine's name, labels)."""
     networks: tuple[tuple[str, Pairs], ...] = ()
-    """(the engine's id, labels) of those that were given others after they were made."""
+    """(what it is noted by, labels) of those that were given others after they were made."""
     names: tuple[tuple[Kind, str, str], ...] = ()
     """(kind, declared name, the engine's name) of what was adopted, and is called otherwise or is the engine's own."""
 
 
 class Book:
-    """The notes in RAM, written through to their file."""
+    """The notes in RAM, written through to their file. Noting raises ``errors.Unavailable`` where that fails."""
 
     def __init__(self, path: pathlib.Path, *, read_only: bool = False) -> None:
         """Read what is there; a file that cannot be understood is as good as none."""
@@ -52,7 +55,7 @@ class Book:
         self._read_only = read_only
         try:
             found = canonical.restore(Notes, json.loads(path.read_bytes()))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             found = Notes()
         self._containers = dict(found.containers)
         self._images = dict(found.images)
@@ -69,6 +72,10 @@ class Book:
         if self.container(container_id) != note:
             self._containers[container_id] = note
             self._write()
+
+    def note_stop(self, container_id: str, time: float) -> None:
+        """Note that somebody asked for a container's end."""
+        self.note_container(container_id, dataclasses.replace(self.container(container_id), stop_requested_at=time))
 
     def images(self) -> Mapping[str, Pairs]:
         """Give the labels of images by reference."""
@@ -90,14 +97,14 @@ class Book:
             self._volumes[name] = labels
             self._write()
 
-    def network(self, network_id: str) -> Pairs:
+    def network(self, noted_by: str) -> Pairs:
         """Give the labels of a network; empty where nothing is noted."""
-        return self._networks.get(network_id, ())
+        return self._networks.get(noted_by, ())
 
-    def note_network(self, network_id: str, labels: Pairs) -> None:
+    def note_network(self, noted_by: str, labels: Pairs) -> None:
         """Note a network's labels."""
-        if self._networks.get(network_id) != labels:
-            self._networks[network_id] = labels
+        if self._networks.get(noted_by) != labels:
+            self._networks[noted_by] = labels
             self._write()
 
     def engine_name(self, kind: Kind, declared: str) -> str:
@@ -149,7 +156,12 @@ class Book:
             networks=tuple(sorted(self._networks.items())),
             names=tuple(sorted((kind, declared, engine) for (kind, declared), engine in self._names.items())),
         )
-        atomicfile.write(self._path, canonical.dumps(notes))
+        try:
+            atomicfile.write(self._path, canonical.dumps(notes))
+        except OSError as error:
+            raise errors.Unavailable(
+                f"{self._path} cannot be written: {error.strerror}", reason="HostFailure"
+            ) from error
 
 
 _NOTHING = ContainerNote()

@@ -6,7 +6,9 @@ socket is handed to ssh as its input and output, so that nothing of ours stands 
 
 import asyncio
 import contextlib
+import os
 import pathlib
+import signal
 import socket
 import subprocess
 import tempfile
@@ -23,6 +25,8 @@ _BACKLOG = 64
 async def tunnelled(where: endpoint.Endpoint) -> AsyncIterator[str]:
     """Give a local address for an engine behind ssh; ends with all that it has started. Raises ``BadEndpoint``."""
     words = command(where)
+    if processes.which(words[0]) is None:
+        raise endpoint.BadEndpoint(f"there is no ssh to reach {where} by", hint="install an ssh client")
     with tempfile.TemporaryDirectory(prefix="trimtab-ssh-") as folder:
         path = pathlib.Path(folder, "engine.sock")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
@@ -36,18 +40,26 @@ async def tunnelled(where: endpoint.Endpoint) -> AsyncIterator[str]:
 def command(where: endpoint.Endpoint) -> list[str]:
     """Give the command that connects its input and output with the engine. Raises ``BadEndpoint``."""
     parts = urllib.parse.urlsplit(where.url)
-    if not parts.hostname or parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
+    host, name = _host(parts), urllib.parse.unquote(parts.username or "")
+    if not host or host.startswith("-") or name.startswith("-"):
         raise endpoint.BadEndpoint(f"{where} names no host", hint="write ssh://user@host[:port][/path/of/socket]")
     if parts.password:
         raise endpoint.BadEndpoint(f"{where} has a password in it", hint="ssh takes keys: ssh-copy-id")
     port = ["-p", str(parts.port)] if parts.port else []
-    user = ["-l", parts.username] if parts.username else []
+    user = ["-l", name] if name else []
     option = {"docker": "--host", "podman": "--url"}[where.flavour]
     socket_path = [option, f"unix://{parts.path}"] if parts.path.strip("/") else []
     return [
-        *("ssh", "-T", "-o", "ConnectTimeout=15", "-o", "BatchMode=yes", *port, *user, "--", parts.hostname),
+        *("ssh", "-T", "-o", "ConnectTimeout=15", "-o", "BatchMode=yes", *port, *user, "--", host),
         *(where.flavour, *socket_path, "system", "dial-stdio"),
     ]
+
+
+def _host(parts: urllib.parse.SplitResult) -> str:
+    """Give the host as it is written: ssh tells aliases in its configuration apart by case, URLs do not."""
+    lowered = parts.hostname or ""
+    begin = parts.netloc.lower().rfind(lowered)
+    return parts.netloc[begin : begin + len(lowered)]
 
 
 async def _serve(listener: socket.socket, words: list[str], crew: tasks.Crew) -> None:
@@ -59,9 +71,12 @@ async def _serve(listener: socket.socket, words: list[str], crew: tasks.Crew) ->
             connection.settimeout(None)
             number += 1
             ours = connection.fileno()
-            process = subprocess.Popen(  # noqa: ASYNC220 - vfork returns at once
-                words, stdin=ours, stdout=ours, stderr=subprocess.DEVNULL, start_new_session=True
-            )
+            try:
+                process = subprocess.Popen(  # noqa: ASYNC220 - vfork returns at once
+                    words, stdin=ours, stdout=ours, stderr=subprocess.DEVNULL, start_new_session=True
+                )
+            except OSError:
+                continue  # its end of the connection closes, which is all that the caller has to know
         crew.start(_see_to_its_end(process), name=f"ssh {number}")
 
 
@@ -69,7 +84,8 @@ async def _see_to_its_end(process: "subprocess.Popen[bytes]") -> None:
     try:
         await processes.wait(process.pid)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with what it goes through: ProxyCommand
         process.wait()
 
 

@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agent.drivers.docker import connection, names, translate
+from agent.drivers.docker import connection, names, subnets, translate
 from agent.model import network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.runtime import errors
@@ -23,7 +23,10 @@ class Networks:
     async def list(self) -> tuple[network.ObservedNetwork, ...]:
         """Give all bridge networks that are objects, sorted by name: not those that are part of the engine."""
         found = [one for one in await self._all() if self._is_object(one)]
-        told = (translate.observed_network(one, self.names.book.network(one["Id"]), self.names) for one in found)
+        told = (
+            translate.observed_network(one, self.names.book.network(self.names.noted_by(one)), self.names)
+            for one in found
+        )
         return tuple(sorted(told, key=lambda one: one.name))
 
     def _is_object(self, one: Mapping[str, Any]) -> bool:
@@ -34,7 +37,7 @@ class Networks:
         there = await self._all()
         present = next((one for one in there if one["Name"] == self.names.network(config.name)), None)
         if present is not None:
-            self.names.book.note_network(present["Id"], pairs((*config.labels, *labels)))
+            self.names.book.note_network(self.names.noted_by(present), pairs((*config.labels, *labels)))
             return
         self._check_free(config, there)
         body = translate.network_body(config, labels, self.names)
@@ -45,7 +48,7 @@ class Networks:
         what, engine_name = f"network {name}", self.names.network(name)
         found = await self.engine.ask(f"networks/{engine_name}", what)
         if engine_name in names.BUILT_IN:  # adopted, and the engine's own all the same: it is let go of
-            self._forget(found["Id"], engine_name)
+            self._forget(self.names.noted_by(found), engine_name)
             return
         for identity, running in await self._attached(engine_name):
             if running:
@@ -53,7 +56,7 @@ class Networks:
             body = {"Container": identity, "Force": True}
             await self.engine.ask(f"networks/{engine_name}/disconnect", what, method="POST", body=body)
         await self.engine.ask(f"networks/{engine_name}", what, method="DELETE")
-        self._forget(found["Id"], engine_name)
+        self._forget(self.names.noted_by(found), engine_name)
 
     def _forget(self, identity: str, engine_name: str) -> None:
         self.names.book.forget(Kind.NETWORK, identity)
@@ -74,9 +77,10 @@ class Networks:
     def _check_free(self, config: network.NetworkConfig, there: Iterable[dict[str, Any]]) -> None:
         """Refuse a subnet that another network has: engines say so each in its own words."""
         for other in there:
-            for taken in translate.subnets_of(other):
+            for taken in subnets.of(other):
                 for wanted in config.subnets:
-                    if ipaddress.IPv4Network(wanted.subnet).overlaps(ipaddress.IPv4Network(taken.subnet)):
+                    there_already = ipaddress.IPv4Network(taken.subnet, strict=False)  # a bridge's may have its address
+                    if ipaddress.IPv4Network(wanted.subnet).overlaps(there_already):
                         raise errors.Conflict(
                             f"subnet {wanted.subnet} overlaps {taken.subnet} of network {other['Name']}",
                             hint="choose another subnet",

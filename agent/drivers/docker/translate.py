@@ -9,27 +9,24 @@ all names: the Engine API's specification, version 1.41.
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from agent.drivers.docker import limits, notes, subnets
 from agent.drivers.docker import names as tables
-from agent.drivers.docker import notes
 from agent.engine.bundle import confinement
 from agent.engine.containers import spec
 from agent.kit import canonical, timestamps
-from agent.model import container, image, network, volume
+from agent.model import container, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, PREFIX, Pairs, pairs, without_ownership
-from agent.oci import reference
 
 Json = dict[str, Any]
 
 CONFIG_LABEL = PREFIX + "config"
-_PERIOD = 100_000
-"""Microseconds over which CPU time is limited."""
-_MILLI = 1000
 _MODE = 0o1777
 _MTU = "com.docker.network.driver.mtu"
 _SHORT_ID = 12
+_DELETE = volume.DeletionPolicy.DELETE
 _STATES = {
     "created": container.ContainerState.CREATED,
     "configured": container.ContainerState.CREATED,
@@ -43,7 +40,7 @@ _STATES = {
 
 def container_body(config: container.ContainerConfig, labels: Pairs, names: tables.Names) -> Json:
     """Say a container as ``POST /containers/create`` takes it, attached to its first network."""
-    first = config.networks[:1]
+    first = [(names.network(one.network), endpoint(one)) for one in config.networks[:1]]
     body: Json = {
         "Image": config.image,
         "Env": [f"{name}={value}" for name, value in config.env],
@@ -53,7 +50,7 @@ def container_body(config: container.ContainerConfig, labels: Pairs, names: tabl
         "StopTimeout": math.ceil(config.stop.grace_period),
         "ExposedPorts": {f"{port.container_port}/{port.protocol.value}": {} for port in config.ports},
         "HostConfig": _host_config(config, names),
-        "NetworkingConfig": {"EndpointsConfig": {names.network(one.network): endpoint(one) for one in first}},
+        "NetworkingConfig": {"EndpointsConfig": {name: place for name, place in first if name != tables.DEFAULT}},
     }
     if config.network_mode is not container.NetworkMode.HOST:
         body["Hostname"] = config.hostname
@@ -79,7 +76,7 @@ def _host_config(config: container.ContainerConfig, names: tables.Names) -> Json
         "ReadonlyRootfs": config.security.read_only_rootfs,
         "SecurityOpt": _security_options(config.security),
         **_capabilities(config.security),
-        **{name: value for name, value in limits(config.resources).items() if value > 0 or name == "PidsLimit"},
+        **limits.at_creation(config.resources),
     }
 
 
@@ -98,35 +95,10 @@ def endpoint(one: container.NetworkAttachment) -> Json:
     return told
 
 
-def limits(resources: container.Resources) -> dict[str, int]:
-    """Say limits for creation and ``update``; -1 lifts one, where an engine can lift it."""
-    lifted = -1
-    return {
-        "CpuPeriod": _PERIOD,
-        "CpuQuota": lifted if resources.cpu_millis is None else resources.cpu_millis * _PERIOD // _MILLI,
-        "Memory": lifted if resources.memory is None else resources.memory,
-        "MemorySwap": lifted if resources.memory is None else resources.memory,
-        "MemoryReservation": lifted if resources.memory_reservation is None else resources.memory_reservation,
-        "PidsLimit": lifted if resources.pids is None else resources.pids,
-    }
-
-
-def resources_of(host: Mapping[str, Any]) -> container.Resources:
-    """Read limits back from ``HostConfig``."""
-
-    def limit(name: str) -> int | None:
-        value = host.get(name)
-        return value if isinstance(value, int) and value > 0 else None
-
-    quota, period, nano = limit("CpuQuota"), limit("CpuPeriod") or _PERIOD, limit("NanoCpus")
-    millis = quota * _MILLI // period if quota else nano // 1_000_000 if nano else None
-    return container.Resources(millis, limit("Memory"), limit("MemoryReservation"), limit("PidsLimit"))
-
-
 def _capabilities(security: container.Security) -> Json:
     """Say capabilities completely: engines' defaults differ. Raises ``engine.errors.Refused`` for an unknown one."""
-    if "ALL" in security.cap_add:
-        return {"CapAdd": ["ALL"], "CapDrop": list(security.cap_drop)}
+    if "ALL" in security.cap_add and "ALL" not in security.cap_drop:
+        return {"CapAdd": ["ALL"], "CapDrop": [name for name in security.cap_drop if name not in security.cap_add]}
     wanted = spec.Confinement(cap_add=security.cap_add, cap_drop=security.cap_drop)
     return {"CapAdd": list(confinement.capabilities(wanted)), "CapDrop": ["ALL"]}
 
@@ -144,11 +116,10 @@ def _mount(one: container.Mount, names: tables.Names) -> Json:
             source = names.volume(one.volume)
             return {"Type": "volume", "Source": source, "Target": one.path, "ReadOnly": one.read_only}
         case container.BindMount():
-            told: Json = {"Type": "bind", "Source": one.source, "Target": one.path, "ReadOnly": one.read_only}
-            return {**told, "BindOptions": {"Propagation": "rprivate"}}
+            return {"Type": "bind", "Source": one.source, "Target": one.path, "ReadOnly": one.read_only}
         case container.TmpfsMount():
             size = {} if one.size is None else {"SizeBytes": one.size}
-            told = {"Type": "tmpfs", "Target": one.path, "ReadOnly": one.read_only}
+            told: Json = {"Type": "tmpfs", "Target": one.path, "ReadOnly": one.read_only}
             return {**told, "TmpfsOptions": {**size, "Mode": _MODE}}
 
 
@@ -179,13 +150,14 @@ def observed_container(
     running, ended = seen is container.ContainerState.RUNNING, seen is container.ContainerState.EXITED
     labels = dict((found.get("Config") or {}).get("Labels") or {})
     places = endpoints_of(found, names)
+    started_at = timestamps.seconds(str(state.get("StartedAt", "")))
     return container.ObservedContainer(
         id=str(found["Id"]),
         name=names.declared_container(str(found["Name"]).removeprefix("/")),
         config=dataclasses.replace(
             config,
             env=_environment(config, found),
-            resources=resources_of(found.get("HostConfig") or {}),
+            resources=limits.read(found.get("HostConfig") or {}),
             networks=_attachments(config, found, note, names),
         ),
         labels=pairs({**{name: text for name, text in labels.items() if name != CONFIG_LABEL}, **dict(note.labels)}),
@@ -194,9 +166,9 @@ def observed_container(
         pid=(state.get("Pid") or None) if running else None,
         exit_code=state.get("ExitCode") if ended else None,
         oom_killed=bool(state.get("OOMKilled")) and ended,
-        stop_requested=note.stop_requested and ended,
+        stop_requested=ended and note.stop_requested_at >= (started_at or math.inf),
         created_at=timestamps.seconds(str(found.get("Created", ""))) or 0.0,
-        started_at=timestamps.seconds(str(state.get("StartedAt", ""))),
+        started_at=started_at,
         finished_at=timestamps.seconds(str(state.get("FinishedAt", ""))) if ended else None,
         addresses=pairs(
             (names.declared_network(name), str(place["IPAddress"]))
@@ -224,7 +196,7 @@ def _attachments(
 ) -> tuple[container.NetworkAttachment, ...]:
     """Read networks back. Engines add names of their own to the aliases; those that we gave stay all the same."""
     asked = {one.network: one for one in config.networks}
-    noted = dict(note.aliases)
+    noted, addresses = dict(note.aliases), dict(note.addresses)
     told = []
     for engine_name, place in endpoints_of(found, names).items():
         name = names.declared_network(engine_name)
@@ -233,9 +205,17 @@ def _attachments(
         implied = {str(found["Id"])[:_SHORT_ID], config.hostname, str(found["Name"]).removeprefix("/")}
         there = set(place.get("Aliases") or ())
         aliases = (there & set(given)) | (there - implied - set(given))
-        fixed = (place.get("IPAMConfig") or {}).get("IPv4Address") or None
-        told.append(container.NetworkAttachment(name, tuple(sorted(aliases)), fixed))
+        fixed = addresses.get(name, (before.ipv4 or "") if before is not None else "")
+        told.append(container.NetworkAttachment(name, tuple(sorted(aliases)), _fixed(place, fixed)))
     return tuple(sorted(told, key=lambda one: one.network))
+
+
+def _fixed(place: Mapping[str, Any], given: str) -> str | None:
+    """Give the fixed address of a place. Podman tells none: there it is what was given, until another one is seen."""
+    told = (place.get("IPAMConfig") or {}).get("IPv4Address")
+    if told:
+        return str(told)
+    return given if given and place.get("IPAddress") in {given, "", None} else None
 
 
 def network_body(config: network.NetworkConfig, labels: Pairs, names: tables.Names) -> Json:
@@ -252,32 +232,34 @@ def network_body(config: network.NetworkConfig, labels: Pairs, names: tables.Nam
         "Internal": config.internal,
         "IPAM": {"Driver": "default", "Config": ranges},
         "Options": options,
-        "Labels": dict((*config.labels, *labels)),
+        "Labels": dict((*config.labels, *labels, (CONFIG_LABEL, canonical.dumps(config).decode()))),
     }
+
+
+def remembered_network(labels: Mapping[str, str]) -> network.NetworkConfig | None:
+    """Read back what a network was made from; ``None`` where it is somebody else's, or another version's."""
+    try:
+        return canonical.restore(network.NetworkConfig, json.loads(labels[CONFIG_LABEL]))
+    except (KeyError, ValueError):
+        return None
 
 
 def observed_network(found: Mapping[str, Any], noted: Pairs, names: tables.Names) -> network.ObservedNetwork:
     """Say a network in the house's words; what was noted last counts more than the labels, which never change."""
-    labels = noted or pairs(found.get("Labels") or {})
+    there = dict(found.get("Labels") or {})
+    labels = noted or pairs((name, text) for name, text in there.items() if name != CONFIG_LABEL)
     options = found.get("Options") or {}
     mtu = str(options.get(_MTU) or options.get("mtu") or "")
     config = network.NetworkConfig(
         name=names.declared_network(str(found["Name"])),
         driver=network.NetworkDriver.BRIDGE,
         labels=without_ownership(labels),
-        subnets=tuple(sorted(subnets_of(found), key=str)),
+        subnets=subnets.observed(found, remembered_network(there)),
         internal=bool(found.get("Internal")),
         dns=True,
         mtu=int(mtu) if mtu.isdecimal() else None,
     )
     return network.ObservedNetwork(str(found["Id"]), config.name, config, labels, healthy=True)
-
-
-def subnets_of(found: Mapping[str, Any]) -> Iterable[network.Subnet]:
-    """Give the IPv4 ranges of a network."""
-    for one in (found.get("IPAM") or {}).get("Config") or ():
-        if ":" not in str(one.get("Subnet", ":")):
-            yield network.Subnet(str(one["Subnet"]), one.get("Gateway") or None, one.get("IPRange") or None)
 
 
 def volume_body(config: volume.VolumeConfig, labels: Pairs, names: tables.Names) -> Json:
@@ -289,37 +271,17 @@ def volume_body(config: volume.VolumeConfig, labels: Pairs, names: tables.Names)
 
 
 def observed_volume(found: Mapping[str, Any], noted: Pairs | None, names: tables.Names) -> volume.ObservedVolume:
-    """Say a volume in the house's words; what was noted last counts more than the labels, which never change."""
+    """Say a volume in the house's words; what was noted last counts more than the labels, which never change.
+
+    That its data may go is only ever taken from a note.
+    """
     labels = pairs(noted if noted is not None else found.get("Labels") or {})
-    policy = dict(labels).get(DELETION_POLICY_LABEL, volume.DeletionPolicy.RETAIN.value)
+    policy = dict(noted or ()).get(DELETION_POLICY_LABEL)
     config = volume.VolumeConfig(
         name=names.declared_volume(str(found["Name"])),
         driver=volume.VolumeDriver.LOCAL,
         labels=without_ownership(labels),
-        deletion_policy=volume.DeletionPolicy(policy),
+        deletion_policy=_DELETE if policy == _DELETE.value else volume.DeletionPolicy.RETAIN,
     )
     created = timestamps.seconds(str(found.get("CreatedAt", ""))) or 0.0
     return volume.ObservedVolume(config.name, config, labels, str(found.get("Mountpoint", "")), created)
-
-
-def observed_images(found: Mapping[str, Any], labels: Mapping[str, Pairs]) -> Iterable[image.ObservedImage]:
-    """Say an image once for each of its references; ``labels`` are those that are noted.
-
-    Engines know every image by digest as well. That counts where it was asked for by digest, or has no other name.
-    """
-    tags = [text for text in found.get("RepoTags") or () if "<none>" not in text]
-    for text in dict.fromkeys((*tags, *(found.get("RepoDigests") or ()))):
-        try:
-            name = str(reference.parse(text))
-        except reference.InvalidReference:
-            continue  # somebody else's, by a name that no manifest can say
-        if text in tags or name in labels or not tags:
-            yield image.ObservedImage(str(found["Id"]), name, labels.get(name, ()), int(found.get("Size") or 0))
-
-
-def same_reference(written: str, name: str) -> bool:
-    """Tell whether an engine's way to write a reference means ours."""
-    try:
-        return str(reference.parse(written)) == name
-    except reference.InvalidReference:
-        return False

@@ -7,11 +7,12 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
-import datetime as dt
 import itertools
 import os
 import pathlib
 from collections.abc import AsyncIterator, Callable, Iterator
+
+from agent.kit import timestamps
 
 _POLL = 0.1
 """Seconds between two looks at a log that is followed."""
@@ -106,7 +107,7 @@ class _Parts:
         if tag == "P":
             self._waiting[stream] = text
             return None
-        return Entry(_seconds(time), stream, text)
+        return Entry(timestamps.seconds(time) or 0.0, stream, text)
 
 
 class _Tail:
@@ -170,15 +171,3 @@ def _older_lines(path: pathlib.Path, tail: _Tail) -> Iterator[str]:
 
 def _numbered(path: pathlib.Path, number: int) -> pathlib.Path:
     return path.with_name(f"{path.name}.{number}")
-
-
-def _seconds(text: str) -> float:
-    """Read RFC 3339 with nanoseconds; Python takes microseconds."""
-    head, dot, tail = text.partition(".")
-    zone = tail.lstrip("0123456789")
-    digits = tail[: len(tail) - len(zone)][:9]
-    try:
-        whole = dt.datetime.fromisoformat(head + (zone if dot else "")).timestamp()
-    except ValueError:
-        return 0.0
-    return whole + (int(digits) / 10 ** len(digits) if digits else 0.0)

@@ -1,9 +1,10 @@
 """Any image archive as the one kind that every engine with the Docker API loads: ``docker save``'s, with one image.
 
 Layers are written as plain tars: older engines do not know all compressions. What is written is read through the
-content store first, so every blob in it is verified.
+content store first, so every blob in it is verified, and every layer against the config as well.
 """
 
+import errno
 import io
 import json
 import pathlib
@@ -17,34 +18,46 @@ from agent.engine import errors, layout
 from agent.engine.content import store
 from agent.engine.images import archive
 from agent.engine.layers import streams
-from agent.oci import image_config, manifest, platform
+from agent.oci import document, image_config, manifest, mediatypes, platform
 
 
-def convert(path: pathlib.Path, name: str, out: IO[bytes]) -> None:
+def convert(path: pathlib.Path, name: str, out: IO[bytes], work: pathlib.Path | None = None) -> None:
     """Write the image of an archive (OCI layout, OCI archive or docker-archive) to ``out``, under a reference.
 
-    Raises what ``archive.read`` raises, and ``errors.NotFound`` (``PlatformNotFound``).
+    ``work`` is a directory for what is needed meanwhile, about twice the image; ``None``: the system's own. Raises what
+    ``archive.read`` raises, and ``errors.NotFound`` (``PlatformNotFound``).
     """
-    with tempfile.TemporaryDirectory(prefix="trimtab-archive-") as folder:
-        where = layout.of(pathlib.Path(folder, "root"), pathlib.Path(folder, "run"))
-        where.prepare()
-        content = store.ContentStore(where)
-        content.prepare()
-        chosen = _chosen(archive.read(path, content), content)
-        config = content.read(chosen.config.digest)
-        diff_ids = image_config.parse(config).diff_ids
-        if len(diff_ids) != len(chosen.layers):
-            raise errors.Refused(f"{path}: the config and the manifest differ in the number of layers")
-        with tarfile.open(fileobj=out, mode="w") as target:
-            names = []
-            for diff_id, layer in zip(diff_ids, chosen.layers, strict=True):
-                names.append(f"{diff_id.partition(':')[2]}/layer.tar")
-                if names.count(names[-1]) == 1:
-                    _add_layer(target, names[-1], content.path(layer.digest))
-            config_name = f"{chosen.config.digest.partition(':')[2]}.json"
-            _add(target, config_name, config)
-            told = [{"Config": config_name, "RepoTags": [name], "Layers": names}]
-            _add(target, "manifest.json", json.dumps(told).encode())
+    try:
+        with tempfile.TemporaryDirectory(prefix="trimtab-archive-", dir=work) as folder:
+            where = layout.of(pathlib.Path(folder, "root"), pathlib.Path(folder, "run"))
+            where.prepare()
+            content = store.ContentStore(where)
+            content.prepare()
+            _write(_chosen(archive.read(path, content), content), content, name, out)
+    except document.Malformed as error:
+        raise errors.Refused(f"{path} is no sound image archive: {error}", reason="ArchiveDamaged") from error
+    except OSError as error:
+        reason = "DiskFull" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "HostFailure"
+        raise errors.Unavailable(f"{path} cannot be converted: {error.strerror}", reason=reason) from error
+
+
+def _write(image: manifest.Manifest, content: store.ContentStore, name: str, out: IO[bytes]) -> None:
+    config = content.read(image.config.digest)
+    diff_ids = image_config.parse(config).diff_ids
+    if len(diff_ids) != len(image.layers):
+        raise errors.Refused("the config and the manifest differ in the number of layers", reason="ArchiveDamaged")
+    strange = [layer.media_type for layer in image.layers if layer.media_type not in mediatypes.LAYERS]
+    if strange:
+        raise errors.Refused(f"there is no way to read a layer of type {strange[0][:100]!r}", reason="ImageRefused")
+    names = [f"{diff_id.partition(':')[2]}/layer.tar" for diff_id in diff_ids]
+    with tarfile.open(fileobj=out, mode="w") as target:
+        for number, (diff_id, layer) in enumerate(zip(diff_ids, image.layers, strict=True)):
+            if diff_id not in diff_ids[:number]:
+                _add_layer(target, names[number], content, layer.digest, diff_id)
+        config_name = f"{image.config.digest.partition(':')[2]}.json"
+        _add(target, config_name, config)
+        told = [{"Config": config_name, "RepoTags": [name], "Layers": names}]
+        _add(target, "manifest.json", json.dumps(told).encode())
 
 
 def _chosen(data: bytes, content: store.ContentStore) -> manifest.Manifest:
@@ -61,10 +74,13 @@ def _chosen(data: bytes, content: store.ContentStore) -> manifest.Manifest:
     return parsed
 
 
-def _add_layer(target: tarfile.TarFile, name: str, blob: pathlib.Path) -> None:
-    with blob.open("rb") as packed, tempfile.TemporaryFile() as plain:
+def _add_layer(target: tarfile.TarFile, name: str, content: store.ContentStore, wanted: str, diff_id: str) -> None:
+    blob = content.path(wanted)
+    with blob.open("rb") as packed, content.scratch() as plain:
         bounded = streams.bounded(blob, packed, streams.Limits())
         shutil.copyfileobj(streams.as_file(bounded), plain)
+        if bounded.digest() != diff_id:
+            raise errors.Refused(f"layer {wanted} is not the one that the config names", reason="LayerDamaged")
         entry = tarfile.TarInfo(name)
         entry.size = plain.tell()
         plain.seek(0)

@@ -1,0 +1,142 @@
+"""What the agent costs over Docker Engine, and beside docker-compose on the same engine."""
+
+import asyncio
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+from agent.drivers.docker import driver, endpoint
+from tests import engines, hostports
+from tests.benchmarks import docker_engine, figures, images, trimtab_agent, workload
+
+MANY = 200
+PROJECT = 20
+PASSES = 20
+_RHYTHM = 0.5
+"""Seconds between two looks."""
+_TOTAL = 'trimtab_reconcile_duration_seconds_sum{result="success"}'
+_COUNT = 'trimtab_reconcile_duration_seconds_count{result="success"}'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Side:
+    """The command over an engine, with manifests of its own."""
+
+    docker: docker_engine.Docker
+    home: pathlib.Path
+
+    @property
+    def source(self) -> pathlib.Path:
+        """The manifests."""
+        return self.home / "source"
+
+    def command(self, *words: str) -> list[str]:
+        """Give a command line."""
+        flags = ["--runtime", "docker", "--root", str(self.home / "root"), "--run-dir", str(self.home / "run")]
+        return [sys.executable, "-m", "agent", *flags, *words]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where the engine is."""
+        return {**os.environ, **self.docker.engine.environment}
+
+    def run(self, word: str) -> float:
+        """Run a command on the manifests and give its seconds."""
+        begun = time.perf_counter()
+        subprocess.run(self.command(word, str(self.source)), check=True, capture_output=True, env=self.environment)
+        return time.perf_counter() - begun
+
+    def declare(self, count: int) -> None:
+        """Write manifests of the image, a network and so many containers."""
+        self.source.mkdir(parents=True, exist_ok=True)
+        (self.source / "image.yaml").write_text(workload.image(images.oci_archive(self.home)))
+        (self.source / "bench.yaml").write_text(workload.manifests(count))
+
+    def up(self, count: int) -> float:
+        """Bring a project up from nothing but its image by one command, and give its seconds; take it down after."""
+        self.declare(0)
+        self.run("apply")
+        self.declare(count)
+        seconds = self.run("apply")
+        self.run("delete")
+        return seconds
+
+
+def measure(work: pathlib.Path, rounds: int) -> list[figures.Figure]:
+    """Measure passes with nothing to do over many containers, and a project from nothing beside docker-compose."""
+    with docker_engine.running(work / "engine") as docker:
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(Side(docker, work / "project").up(PROJECT))
+            docker.load()  # ours has deleted it with all else
+            theirs.append(docker.compose(PROJECT)[0])
+        wall, cpu, asked = _passes(Side(docker, work / "many"))
+    compared = figures.Figure(
+        f"{PROJECT} containers on Docker, one command, docker-compose beside it",
+        "s",
+        tuple(ours),
+        tuple(theirs),
+        "1.5x",
+    )
+    return [
+        compared,
+        figures.Figure(f"pass without changes, {MANY} containers on Docker", "ms", (wall * 1000,), reach="< 300 ms"),
+        figures.Figure("the agent's own CPU time in it", "ms", (cpu * 1000,), reach="< 300 ms"),
+        figures.Figure("containers inspected in it", "", (float(asked),), reach="0"),
+    ]
+
+
+def _passes(side: Side) -> tuple[float, float, int]:
+    """Give what a pass takes that finds nothing to do: seconds, CPU seconds, and how many containers it inspects."""
+    side.declare(MANY)
+    side.run("apply")
+    try:
+        with engines.entered(side.docker.engine):
+            return *_timed(side), asyncio.run(_inspected(side))
+    finally:
+        side.run("delete")
+
+
+def _timed(side: Side) -> tuple[float, float]:
+    """Let an agent look again and again, and give a look's seconds and the agent's own of CPU time, by its metrics."""
+    port = hostports.free_port()
+    words = side.command("run", str(side.source), "--listen", f"127.0.0.1:{port}")
+    environment = {**side.environment, "TRIMTAB_CONVERGE_RELIST": f"{_RHYTHM:g}s"}
+    with (side.home / "agent.log").open("wb") as log:
+        agent = subprocess.Popen(words, stdout=log, stderr=log, env=environment)
+    try:
+        trimtab_agent.wait(
+            lambda: (side.home / "agent.log").read_text().count("everything is as declared") > 0, "a pass"
+        )
+        begun = _passes_so_far(port)
+        cpu = workload.cpu_seconds(agent.pid)
+        time.sleep(PASSES * _RHYTHM)
+        cpu = workload.cpu_seconds(agent.pid) - cpu
+        ended = _passes_so_far(port)
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        agent.wait()
+    passes = ended[1] - begun[1]
+    return (ended[0] - begun[0]) / passes, cpu / passes
+
+
+async def _inspected(side: Side) -> int:
+    """Count the containers that a second look inspects."""
+    instance = driver.Instance("bench", side.home / "nobody.json", read_only=True)
+    async with driver.open_runtime(endpoint.Endpoint("docker", side.docker.engine.url), instance) as runtime:
+        assert len(await runtime.containers.list()) == MANY
+        before = runtime.containers.known.asked
+        await runtime.containers.list()
+        return runtime.containers.known.asked - before
+
+
+def _passes_so_far(port: int) -> tuple[float, float]:
+    """Give the seconds that all passes took, and their number."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        lines = dict(line.rpartition(" ")[::2] for line in answer.read().decode().splitlines())
+    return float(lines[_TOTAL]), float(lines[_COUNT])

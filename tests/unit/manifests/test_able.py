@@ -1,0 +1,39 @@
+"""What a runtime cannot do is refused where it is written, with its reason."""
+
+from agent.manifests import pipeline
+from agent.model.abilities import Ability, Lacking
+
+ALL: Lacking = tuple((ability, f"cannot {ability.value}") for ability in Ability)
+NETWORK = """apiVersion: trimtab.dev/v1
+kind: Network
+metadata: {name: shop}
+spec:
+  dns: false
+  subnets: [10.90.0.0/24, 10.91.0.0/24]
+"""
+CONTAINER = """apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {name: web}
+spec:
+  image: app
+  health:
+    readiness: {tcp: {port: 80}}
+    liveness: {exec: ['true']}
+"""
+
+
+def told(text: str, lacking: Lacking) -> list[str]:
+    return [str(one) for one in pipeline.parse([pipeline.ManifestFile("a.yaml", "/", text.encode())], lacking).problems]
+
+
+def test_lacking__something_that_is_asked_for__is_told_with_place_reason_and_way_out() -> None:
+    assert told(NETWORK, ALL) == [
+        "a.yaml:5:8: spec.dns: cannot NetworkWithoutDns (leave it out)",
+        "a.yaml:6:12: spec.subnets: cannot SeveralSubnets (keep one, or make another Network)",
+    ]
+    assert told(CONTAINER, ALL) == ["a.yaml:7:16: spec.health.readiness: cannot NetworkProbes (use exec)"]
+
+
+def test_lacking__nothing__is_no_problem() -> None:
+    assert told(NETWORK, ()) == []
+    assert told(CONTAINER, ((Ability.SEVERAL_SUBNETS, "no"),)) == []
