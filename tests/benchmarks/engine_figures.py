@@ -52,10 +52,14 @@ class Side:
         return time.perf_counter() - begun
 
     def declare(self, count: int) -> None:
-        """Write manifests of the image, a network and so many containers."""
+        """Write manifests of the image, and of a network with so many containers, or none of both."""
         self.source.mkdir(parents=True, exist_ok=True)
         (self.source / "image.yaml").write_text(workload.image(images.oci_archive(self.home)))
-        (self.source / "bench.yaml").write_text(workload.manifests(count))
+        containers = self.source / "bench.yaml"
+        if count:
+            containers.write_text(workload.manifests(count))
+        else:
+            containers.unlink(missing_ok=True)
 
     def up(self, count: int) -> float:
         """Bring a project up from nothing but its image by one command, and give its seconds; take it down after."""

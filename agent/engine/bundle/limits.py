@@ -11,7 +11,8 @@ def resources(wanted: spec.Limits) -> dict[str, object]:
     """
     told: dict[str, object] = {}
     if wanted.cpu_millis is not None:
-        told["cpu"] = {"quota": limits.quota(wanted.cpu_millis), "period": limits.PERIOD}
+        quota, period = limits.bandwidth(wanted.cpu_millis)
+        told["cpu"] = {"quota": quota, "period": period}
     memory: dict[str, int] = {}
     if wanted.memory is not None:
         memory |= {"limit": wanted.memory, "swap": wanted.memory}

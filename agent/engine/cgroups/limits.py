@@ -12,8 +12,11 @@ import pathlib
 from agent.engine.cgroups import hierarchy
 from agent.engine.containers import spec
 
-PERIOD = 100_000
+_PERIOD = 100_000
 """Microseconds over which CPU time is limited: the kernel's and Docker's own choice."""
+_LONG_PERIOD = 1_000_000
+_LEAST_QUOTA = 1000
+"""Microseconds: the kernel refuses less in a period, so small limits are given over the longest one."""
 _UNLIMITED = 2**60
 _MILLI = 1000
 _LARGEST = 64
@@ -51,17 +54,21 @@ def apply(host: hierarchy.Hierarchy, cgroup: str, wanted: spec.Limits) -> None:
         _write(pids, "pids.max", wanted.pids or "max")
 
 
-def quota(cpu_millis: int) -> int:
-    """Give the microseconds of CPU time in each period."""
-    return cpu_millis * PERIOD // _MILLI
+def bandwidth(cpu_millis: int | None) -> tuple[int | None, int]:
+    """Give the microseconds of CPU time in each period, None for no limit, and the period's own."""
+    if cpu_millis is None:
+        return None, _PERIOD
+    period = _PERIOD if cpu_millis * _PERIOD // _MILLI >= _LEAST_QUOTA else _LONG_PERIOD
+    return cpu_millis * period // _MILLI, period
 
 
 def _apply_cpu(directory: pathlib.Path, cpu_millis: int | None, *, v1: bool) -> None:
+    quota, period = bandwidth(cpu_millis)
     if v1:
-        _write(directory, "cpu.cfs_period_us", PERIOD)
-        _write(directory, "cpu.cfs_quota_us", -1 if cpu_millis is None else quota(cpu_millis))
+        _write(directory, "cpu.cfs_period_us", period)
+        _write(directory, "cpu.cfs_quota_us", -1 if quota is None else quota)
     else:
-        _write(directory, "cpu.max", f"{'max' if cpu_millis is None else quota(cpu_millis)} {PERIOD}")
+        _write(directory, "cpu.max", f"{'max' if quota is None else quota} {period}")
 
 
 def _apply_memory_v1(directory: pathlib.Path, wanted: spec.Limits) -> None:
