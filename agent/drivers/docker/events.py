@@ -59,6 +59,7 @@ class Events:
         asked = requests.Requests(self.names.book, self.clock)
         try:
             await self.able.ask()  # it may be another one by now
+            asked.heeded_from = self.clock.now()  # before it answers, it ends what its predecessor has left
             async with self._opened(since) as answer:
                 async for line in _lines(answer):
                     event = self._taken(_told(line), asked)

@@ -30,6 +30,8 @@ class Requests:
 
     def __init__(self, book: notes.Book, time: clock.Clock) -> None:
         """None so far."""
+        self.heeded_from = 0.0
+        """When the engine began to answer: what it ended before, as its own start, nobody has asked for."""
         self._book = book
         self._clock = time
         self._open: dict[str, _Request] = {}
@@ -37,6 +39,8 @@ class Requests:
 
     def take(self, container_id: str, time: float) -> None:
         """Note a request: engines do not tell of it afterwards."""
+        if time < self.heeded_from:
+            return
         before = self._book.container(container_id).stop_requested_at
         self._open.setdefault(container_id, _Request(self._clock.monotonic(), before))
         self._book.note_stop(container_id, time)

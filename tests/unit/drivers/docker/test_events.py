@@ -15,6 +15,16 @@ from agent.runtime import events as told_events
 from tests.unit.drivers.docker import fakes, twin
 
 NANOS, SECONDS = 1795577910250000000, 1795577910.25
+
+
+class Before(clock.SystemClock):
+    """A clock of the time when what is told of has not happened yet."""
+
+    def now(self) -> float:
+        """Give a minute before."""
+        return SECONDS - 60.0
+
+
 VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Engine"}]}
 
 
@@ -86,7 +96,7 @@ def heard(tmp_path: pathlib.Path) -> Heard:
     table = twin.table(tmp_path)
     known = Known(engine, table)
     able = features.Current(engine)
-    return Heard(engine, known, table, events.Events(engine, known, table, able, clock.SystemClock()))
+    return Heard(engine, known, table, events.Events(engine, known, table, able, Before()))
 
 
 async def told(heard: Heard, *told: dict[str, Any]) -> list[told_events.RuntimeEvent]:

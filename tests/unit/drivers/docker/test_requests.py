@@ -60,6 +60,13 @@ def test_requests__while_the_stream_goes_on__are_noted(stream: Stream) -> None:
     assert stream.book.container("web").stop_requested_at == 1003.0
 
 
+def test_requests__from_before_the_engine_answered__are_its_own(stream: Stream) -> None:
+    stream.requests.heeded_from = 1002.0
+    stream.asked("web", 1.0)
+    stream.asked("db", 3.0)
+    assert stream.lost(60.0) == {"db": 1003.0}
+
+
 def test_stream_lost__after_all_were_asked_within_a_moment_and_ended__nobody_has_asked(stream: Stream) -> None:
     stream.asked("web", 1.0)
     stream.asked("db", 1.9)

@@ -19,8 +19,12 @@ def start() -> Iterator[Start]:
     started = []
 
     def begin(*words: str) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(["/bin/sh", "-c", "read line", "sh", *words], stdin=subprocess.PIPE)
+        script = "echo; read line"  # what it says comes after exec, which is not yet done when Popen returns
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(["/bin/sh", "-c", script, "sh", *words], **pipes)
         started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"\n"
         return process
 
     yield begin
