@@ -134,6 +134,19 @@ class Layout:
         return path
 
 
+FORMS = ("archive", "directory", "gzip", "zstd")
+"""What an OCI layout comes as: an archive, plain or compressed, or a directory."""
+
+
+def stored(path: pathlib.Path, layout: Layout, form: str) -> pathlib.Path:
+    """Write a layout in one of its forms."""
+    if form == "directory":
+        return layout.directory(path)
+    compressed = {"archive": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}[form]
+    path.write_bytes(compressed(layout.archive()))
+    return path
+
+
 def config(*layers: bytes, **fields: object) -> bytes:
     """Write the config of an image of these unpacked layers, for this machine."""
     here = platforms.of_machine(platform.machine())

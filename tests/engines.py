@@ -208,14 +208,17 @@ def controlled(flavour: str, folder: pathlib.Path) -> Iterator[Running]:
         (folder / "containers.conf").write_text(_PODMAN_CONFIG)
         environment["CONTAINERS_CONF"] = str(folder / "containers.conf")
         words = _podman(folder, path)
-    with _host() as pid:
-        engine = Running(Engine(flavour, path, pid), words, folder / "log", environment)
-        try:
-            engine.start()
-            yield engine
-        finally:
-            engine.end()
-    for left in sorted(_CGROUPS.glob(f"*/{cgroup}"), reverse=True):
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_cgroups, cgroup)
+        engine = Running(Engine(flavour, path, stack.enter_context(_host())), words, folder / "log", environment)
+        stack.callback(engine.end)
+        engine.start()
+        yield engine
+
+
+def _remove_cgroups(name: str) -> None:
+    """Remove what an engine leaves empty behind."""
+    for left in _CGROUPS.glob(f"*/{name}"):
         left.rmdir()
 
 

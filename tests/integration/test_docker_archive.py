@@ -69,20 +69,11 @@ def check(files: dict[str, bytes], config: bytes, *layers: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "gzip", "zstd"])
-@pytest.mark.parametrize("form", ["archive", "directory", "gzip", "zstd"])
+@pytest.mark.parametrize("form", archives.FORMS)
 def test_convert__an_oci_layout_in_each_form__is_a_docker_archive_of_plain_layers(
     tmp_path: pathlib.Path, work: pathlib.Path, kind: str, form: str
 ) -> None:
-    layout, path = archives.image(LAYER, SECOND, kind=kind), tmp_path / "image"
-    match form:
-        case "archive":
-            path.write_bytes(layout.archive())
-        case "directory":
-            layout.directory(path)
-        case "gzip":
-            path.write_bytes(gzip.compress(layout.archive()))
-        case "zstd":
-            path.write_bytes(zstandard.compress(layout.archive()))
+    path = archives.stored(tmp_path / "image", archives.image(LAYER, SECOND, kind=kind), form)
     check(converted(path, work), archives.config(LAYER, SECOND), LAYER, SECOND)
 
 

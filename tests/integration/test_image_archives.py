@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import AsyncIterator
 
 import pytest
-import zstandard
 
 from agent.oci import mediatypes
 from tests import archives
@@ -44,19 +43,9 @@ async def _contents(room: archives.Store, path: pathlib.Path) -> dict[str, bytes
 
 
 @pytest.mark.parametrize("kind", ["plain", "gzip", "zstd"])
-@pytest.mark.parametrize("form", ["archive", "directory", "gzip", "zstd"])
+@pytest.mark.parametrize("form", archives.FORMS)
 async def test_load__oci_layout_in_each_form__is_ready(room, tmp_path, kind: str, form: str) -> None:
-    layout = archives.image(LAYER, SECOND, kind=kind)
-    path = tmp_path / "image"
-    match form:
-        case "archive":
-            path.write_bytes(layout.archive())
-        case "directory":
-            layout.directory(path)
-        case "gzip":
-            path.write_bytes(gzip.compress(layout.archive()))
-        case "zstd":
-            path.write_bytes(zstandard.compress(layout.archive()))
+    path = archives.stored(tmp_path / "image", archives.image(LAYER, SECOND, kind=kind), form)
     assert await _contents(room, path) == {"d/f": b"first", "g": b"second"}
     assert [record.reference for record in room.images.list()] == [NAME]
 

@@ -3,35 +3,18 @@
 import asyncio
 import hashlib
 import json
-import pathlib
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
 from agent.oci import digest, mediatypes
 from tests import faulty_registry as faulty
-from tests import registry
 
 pytestmark = pytest.mark.root
 
 BROKEN = ("Unavailable", "ImagePullFailed")
 REFUSED = ("Refused", "ImageRefused")
 WRONG = ("Refused", "DigestMismatch")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[faulty.Server]:
-    """A registry."""
-    async with faulty.served() as made:
-        yield made
-
-
-@pytest.fixture
-async def store(tmp_path: pathlib.Path) -> AsyncIterator[registry.Store]:
-    """An image store; when it is closed, nothing lies in it half written and no answer is left open."""
-    async with registry.opened(tmp_path / "store") as opened:
-        yield opened
 
 
 async def test_pull__everything_is_right__is_there(server, store) -> None:
