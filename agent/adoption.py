@@ -3,13 +3,13 @@
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from agent import app, errors, settings
 from agent.drivers.docker import adoption, driver
 from agent.kit import atomicfile
 from agent.manifests import pipeline, write
-from agent.model import container, state
+from agent.model import state
 from agent.model.key import Kind, ObjectKey
 
 
@@ -65,7 +65,7 @@ def sound(survey: adoption.Survey) -> adoption.Survey:
     while problems := _problems(kept, survey):
         left += [adoption.Left(one.engine_name, problems[one.id]) for one in kept if one.id in problems]
         kept = [one for one in kept if one.id not in problems]
-    used = {key for one in kept for key in _used(one.config)}
+    used = {key for one in kept for key in state.used_by(one.config)}
     return adoption.Survey(
         containers=tuple(kept),
         networks=tuple(one for one in survey.networks if state.key_of(one[1]) in used),
@@ -76,7 +76,7 @@ def sound(survey: adoption.Survey) -> adoption.Survey:
 
 def _problems(containers: list[adoption.Found], survey: adoption.Survey) -> dict[str, tuple[str, ...]]:
     """Give what is wrong with containers and with what they use, by the containers' ids."""
-    used = {key for one in containers for key in _used(one.config)}
+    used = {key for one in containers for key in state.used_by(one.config)}
     written = {one.id: write.container_manifest(one.config) for one in containers}
     written |= {str(state.key_of(one)): write.network_manifest(one) for _, one in survey.networks}
     written |= {str(state.key_of(one)): write.volume_manifest(one) for _, one in survey.volumes}
@@ -87,7 +87,7 @@ def _problems(containers: list[adoption.Found], survey: adoption.Survey) -> dict
     for one in parsed.problems:
         told.setdefault(one.path, []).append(one.message)
     reasons = {
-        one.id: [words for name in (one.id, *map(str, _used(one.config))) for words in told.get(name, ())]
+        one.id: [words for name in (one.id, *map(str, state.used_by(one.config))) for words in told.get(name, ())]
         for one in containers
     }
     return {identity: tuple(words) for identity, words in reasons.items() if words}
@@ -104,7 +104,7 @@ def files(survey: adoption.Survey, declared: frozenset[ObjectKey]) -> dict[str, 
     documents: dict[str, list[write.Json]] = {}
     for one in sorted(survey.containers, key=lambda found: (found.group, found.config.name)):
         mine = documents.setdefault(f"{one.group}.yaml", [])
-        for key in _used(one.config):
+        for key in state.used_by(one.config):
             if key not in told:
                 told.add(key)
                 if key.kind is Kind.NETWORK:
@@ -132,10 +132,3 @@ def store(directory: pathlib.Path, texts: dict[str, str]) -> tuple[str, ...]:
 def paths(directory: pathlib.Path, texts: Iterable[str]) -> tuple[str, ...]:
     """Name the files."""
     return tuple(str(directory / name) for name in sorted(texts))
-
-
-def _used(config: container.ContainerConfig) -> Iterator[ObjectKey]:
-    yield from (ObjectKey(Kind.NETWORK, one.network) for one in config.networks)
-    for mount in config.mounts:
-        if isinstance(mount, container.VolumeMount):
-            yield ObjectKey(Kind.VOLUME, mount.volume)

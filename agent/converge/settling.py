@@ -207,9 +207,7 @@ def _awaited(made: reconcile.Pass, key: ObjectKey, reason: str) -> Iterator[Obje
         images = {one.reference: ownership_of(one.labels) for one in made.observed.images}
         for one in made.observed.containers:
             image = images.get(one.config.image)
-            used = {ObjectKey(Kind.NETWORK, attached.network) for attached in one.config.networks}
-            used |= {ObjectKey(Kind.VOLUME, mount.volume) for mount in one.config.mounts if mount.type == "volume"}
-            if key in used or (image is not None and image.key == key):
+            if key in set(state.used_by(one.config)) or (image is not None and image.key == key):
                 yield ObjectKey(Kind.CONTAINER, one.config.name)
 
 
@@ -218,6 +216,5 @@ def _needs(desired: state.DesiredState, key: ObjectKey) -> Iterator[ObjectKey]:
     for config in desired.containers:
         if key == state.key_of(config):
             yield from (state.key_of(one) for one in desired.images if one.reference == config.image)
-            yield from (ObjectKey(Kind.NETWORK, one.network) for one in config.networks)
+            yield from state.used_by(config)
             yield from (ObjectKey(Kind.CONTAINER, one.container) for one in config.depends_on)
-            yield from (ObjectKey(Kind.VOLUME, one.volume) for one in config.mounts if one.type == "volume")

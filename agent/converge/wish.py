@@ -6,7 +6,7 @@ from typing import Self, TypeVar
 
 from agent.kit import canonical
 from agent.model import container, image, network, state, volume
-from agent.model.key import Kind, ObjectKey, Pairs, ownership_of
+from agent.model.key import ObjectKey, Pairs, ownership_of
 
 Labelled = TypeVar(
     "Labelled", container.ObservedContainer, image.ObservedImage, network.ObservedNetwork, volume.ObservedVolume
@@ -69,12 +69,7 @@ def removable(declared: state.DesiredState, observed: state.ObservedState, owner
     staying = [one for one in observed.containers if not _is_ours_among(one, keys, owner)]
     images = {one.reference: ownership_of(one.labels) for one in observed.images}
     for one in staying:
-        keys -= {ObjectKey(Kind.NETWORK, attachment.network) for attachment in one.config.networks}
-        keys -= {
-            ObjectKey(Kind.VOLUME, mount.volume)
-            for mount in one.config.mounts
-            if isinstance(mount, container.VolumeMount)
-        }
+        keys.difference_update(state.used_by(one.config))
         if (ownership := images.get(one.config.image)) is not None:
             keys.discard(ownership.key)
     return frozenset(keys)

@@ -24,6 +24,15 @@ def key_of(config: Config) -> ObjectKey:
             return ObjectKey(Kind.VOLUME, config.name)
 
 
+def used_by(config: container.ContainerConfig) -> Iterator[ObjectKey]:
+    """Name the networks and volumes that a container uses, in its order; which image it is made of is not told here."""
+    for attachment in config.networks:
+        yield ObjectKey(Kind.NETWORK, attachment.network)
+    for mount in config.mounts:
+        if isinstance(mount, container.VolumeMount):
+            yield ObjectKey(Kind.VOLUME, mount.volume)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class DesiredState:
     """All that a revision of the source declares for this host; each tuple sorted by name."""

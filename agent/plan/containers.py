@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from agent.kit import canonical, graph
-from agent.model import container
+from agent.model import container, state
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, diff, draft, gates, match, plan, restarts, stores
 
@@ -45,8 +45,7 @@ class Writer:
 
     def released(self, found: Observed, step: int) -> None:
         """Let removals of what a container used wait for a step of it."""
-        used = {ObjectKey(Kind.NETWORK, one.network) for one in found.config.networks}
-        used |= {ObjectKey(Kind.VOLUME, one.volume) for one in found.config.mounts if one.type == "volume"}
+        used = set(state.used_by(found.config))
         for key, leaving in self.ground.leaving.items():
             image = self.world.images.get(found.config.image)
             if key in used or (image is not None and self.world.key_of(image.labels) == key):

@@ -221,9 +221,4 @@ def _foreign(sketch: draft.Draft, ground: Ground, key: ObjectKey) -> None:
 def used_by(config: container.ContainerConfig, world: match.World) -> tuple[ObjectKey, ...]:
     """Give the objects that a declared container stands on."""
     image_key = world.image_keys.get(config.image)
-    mounted = [one.volume for one in config.mounts if isinstance(one, container.VolumeMount)]
-    return (
-        *([image_key] if image_key else []),
-        *(ObjectKey(Kind.NETWORK, one.network) for one in config.networks),
-        *(ObjectKey(Kind.VOLUME, name) for name in mounted),
-    )
+    return (*([image_key] if image_key else []), *state.used_by(config))

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from agent.model import container, policy
+from agent.model import container, policy, state
+from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, match, plan
 
 IN_USE = "InUse"
@@ -32,8 +33,7 @@ def _uses(found: container.ObservedContainer, action: _Removal, left: set[tuple[
         case actions.RemoveImage():
             return found.config.image == action.reference
         case actions.RemoveNetwork():
-            attached = any(one.network == action.name for one in found.config.networks)
+            attached = ObjectKey(Kind.NETWORK, action.name) in state.used_by(found.config)
             return attached and (found.id, action.name) not in left
         case actions.RemoveVolume():
-            mounts = (one for one in found.config.mounts if isinstance(one, container.VolumeMount))
-            return any(one.volume == action.name for one in mounts)
+            return ObjectKey(Kind.VOLUME, action.name) in state.used_by(found.config)
