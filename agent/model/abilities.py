@@ -12,6 +12,10 @@ class Ability(enum.StrEnum):
     """A network with more than one IPv4 subnet."""
     NETWORK_PROBES = "NetworkProbes"
     """Probes by http and tcp: the agent reaches the containers' addresses."""
+    SHORT_NAMES = "ShortNames"
+    """Containers and volumes with a name of one letter."""
+    SMALL_RESERVATIONS = "SmallReservations"
+    """A reservation of less memory than the least limit, 6 MiB."""
 
 
 Lacking = tuple[tuple[Ability, str], ...]

@@ -8,7 +8,11 @@ def lacking(flavour: str, *, local: bool) -> Lacking:
     name = flavour.capitalize()
     found = [(Ability.NETWORK_WITHOUT_DNS, f"{name} answers names in every network that is made")]
     if flavour == "docker":
-        found.append((Ability.SEVERAL_SUBNETS, "Docker gives a bridge one IPv4 subnet"))
+        found += [
+            (Ability.SEVERAL_SUBNETS, "Docker gives a bridge one IPv4 subnet"),
+            (Ability.SHORT_NAMES, "Docker takes no name of one letter"),
+            (Ability.SMALL_RESERVATIONS, "Docker reserves no less than 6Mi"),
+        ]
     if not local:
         reason = "the engine is on another host, and its containers' addresses are out of reach"
         found.append((Ability.NETWORK_PROBES, reason))

@@ -23,6 +23,8 @@ _CPU = re.compile(r"(\d{1,9})m|(\d{1,9}(?:\.\d+)?)", re.ASCII)
 _LONGEST_DURATION = 10 * 365 * 86400.0
 _LARGEST_QUANTITY = 2**60
 _LONGEST_PATH = 4095
+LEAST_MEMORY = 6 * 1024**2
+"""Bytes: no container starts with less."""
 LABEL_NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
@@ -101,7 +103,7 @@ def size(value: object) -> int:
 def memory(value: object) -> int:
     """Read a limit of memory. Raises ``Unlike`` for one that no container starts with."""
     total = size(value)
-    if total < 6 * 1024**2:
+    if total < LEAST_MEMORY:
         raise Unlike("must be 6Mi at least")
     return total
 

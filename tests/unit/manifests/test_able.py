@@ -26,6 +26,31 @@ def told(text: str, lacking: Lacking) -> list[str]:
     return [str(one) for one in pipeline.parse([pipeline.ManifestFile("a.yaml", "/", text.encode())], lacking).problems]
 
 
+SMALL = """apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {name: a}
+spec: {image: app, mounts: [{volume: v, path: /v}], resources: {memoryReservation: 1Mi}}
+---
+apiVersion: trimtab.dev/v1
+kind: Volume
+metadata: {name: v}
+---
+apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {name: aa}
+spec: {image: app, resources: {memoryReservation: 6Mi}}
+"""
+
+
+def test_lacking__small_names_and_reservations__are_told_too() -> None:
+    assert told(SMALL, ALL) == [
+        "a.yaml:3:18: metadata.name: cannot ShortNames (give it a longer one)",
+        "a.yaml:4:84: spec.resources.memoryReservation: cannot SmallReservations (reserve 6Mi, or leave it out)",
+        "a.yaml:8:18: metadata.name: cannot ShortNames (give it a longer one)",
+    ]
+    assert told(SMALL, ()) == []
+
+
 def test_lacking__something_that_is_asked_for__is_told_with_place_reason_and_way_out() -> None:
     assert told(NETWORK, ALL) == [
         "a.yaml:5:8: spec.dns: cannot NetworkWithoutDns (leave it out)",
