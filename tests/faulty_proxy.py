@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -29,16 +30,17 @@ class Call:
 class Exchange:
     """A call under way: what a fault may do with it."""
 
-    def __init__(self, call: Call, client: "_Side", engine: pathlib.Path) -> None:
-        """Nothing is forwarded yet."""
+    def __init__(self, call: Call, client: "_Side", engine: pathlib.Path, answering: Callable[[], None]) -> None:
+        """Nothing is forwarded yet; ``answering`` is called when the client has the beginning of an answer."""
         self.call = call
         self._client = client
         self._engine = engine
+        self._answering = answering
 
     async def forwarded(self) -> None:
         """Let the engine answer it."""
         async with _connected(self._engine) as engine:
-            await _piped(self._client, engine, self.call.head)
+            await _piped(self._client, engine, self.call.head, self._answering)
 
     async def done_unheard(self) -> bytes:
         """Let the engine do it, and keep the answer."""
@@ -109,7 +111,7 @@ class Proxy:
             writer.transport.abort()
 
     def is_open(self, path: str) -> bool:
-        """Tell whether the engine is answering such a call now."""
+        """Tell whether the engine is answering such a call now: before it does, aiohttp asks again where it is cut."""
         return path in self._open.values()
 
     def count(self, method: str, pattern: str) -> int:
@@ -124,10 +126,11 @@ class Proxy:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 call = _read(await reader.readuntil(b"\r\n\r\n"))
                 self.asked.append(call)
-                exchange = Exchange(call, _Side(reader, writer), self._engine)
+                path = call.path.partition("?")[0]
+                answering = functools.partial(self._open.__setitem__, writer, path)
+                exchange = Exchange(call, _Side(reader, writer), self._engine, answering)
                 rule = next(self._applying(call), None)
                 if rule is None:
-                    self._open[writer] = call.path.partition("?")[0]
                     await exchange.forwarded()
                 else:
                     self.faults.append(f"{call.method} {call.path}")
@@ -210,12 +213,15 @@ class _Side:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def pumped_into(self, other: "_Side") -> None:
+    async def pumped_into(self, other: "_Side", begun: Callable[[], None] | None = None) -> None:
         """Hand on all that comes from here."""
         with contextlib.suppress(ConnectionError):
             while chunk := await self.reader.read(_CHUNK):
                 other.writer.write(chunk)
                 await other.writer.drain()
+                if begun is not None:
+                    begun, told = None, begun
+                    told()
             if other.writer.can_write_eof():
                 other.writer.write_eof()
 
@@ -229,11 +235,11 @@ async def _connected(path: pathlib.Path) -> AsyncIterator[_Side]:
         writer.transport.abort()
 
 
-async def _piped(client: _Side, engine: _Side, head: bytes) -> None:
+async def _piped(client: _Side, engine: _Side, head: bytes, answering: Callable[[], None]) -> None:
     engine.writer.write(head)
     async with tasks.Crew(_ignored) as crew:
         crew.start(client.pumped_into(engine), name="request")
-        await engine.pumped_into(client)
+        await engine.pumped_into(client, answering)
 
 
 def _read(head: bytes) -> Call:
