@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -14,12 +13,20 @@ from agent.kit import processes, tasks
 from agent.runtime import api
 
 _CHUNK = 65536
+_NO_TERMINAL = (24, 80)
 
 
 def window_size() -> tuple[int, int]:
-    """Give the terminal's (rows, columns); 24 and 80 where there is none."""
-    size = shutil.get_terminal_size((80, 24))
-    return size.lines, size.columns
+    """Give the terminal's (rows, columns); 24 and 80 where there is none.
+
+    It is asked itself: ``LINES`` and ``COLUMNS`` of the environment are whoever set them, and do not follow it.
+    """
+    for stream in (sys.stdin, sys.stdout):
+        with contextlib.suppress(OSError, ValueError):
+            columns, rows = os.get_terminal_size(stream.fileno())
+            if rows and columns:
+                return rows, columns
+    return _NO_TERMINAL
 
 
 async def attach(session: api.ExecSession, request: api.ExecRequest) -> int:

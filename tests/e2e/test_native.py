@@ -148,7 +148,7 @@ def _terminal(native: command.Trimtab, *arguments: str) -> Iterator[tuple[int, s
     termios.tcsetwinsize(theirs, (33, 101))
     process = subprocess.Popen(
         ["setsid", "--ctty", *native.command(*arguments)],
-        env=native.environment,
+        env={**native.environment, "LINES": "24", "COLUMNS": "80"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -173,12 +173,12 @@ def _read_until(terminal: int, text: bytes) -> bytes:
 
 
 def test_exec__on_a_terminal__is_raw_has_its_size_and_gives_it_back(native: command.Trimtab, sleeper: str) -> None:
-    script = (
-        "trap 'echo interrupted' INT; busybox stty size; echo ready;"
+    script = (  # crun gives the size beside the start of the program: it is waited for
+        "trap 'echo interrupted' INT; until busybox stty size 2>/dev/null; do :; done; echo ready;"
         "while ! read line; do :; done; busybox stty size; exit 9"
     )
     with _terminal(native, "exec", "-it", sleeper, "sh", "-c", script) as (terminal, process):
-        assert b"33 101" in _read_until(terminal, b"ready")
+        assert b"33 101" in _read_until(terminal, b"ready"), "and not what LINES and COLUMNS say"
         assert not termios.tcgetattr(terminal)[3] & termios.ICANON, "every key goes to the command"
         os.write(terminal, b"\x03")
         _read_until(terminal, b"interrupted")
