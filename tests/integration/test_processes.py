@@ -4,10 +4,12 @@ import asyncio
 import dataclasses
 import os
 import pathlib
+import subprocess
 from collections.abc import AsyncIterator
 
 import pytest
 
+from agent.engine.containers import exec as execs
 from agent.model import container
 from agent.runtime import api, errors
 from tests.integration import native
@@ -241,6 +243,19 @@ async def test_exec__left_early__is_ended_with_all_its_files(host) -> None:
     async with asyncio.timeout(15):
         while host.cgroup_file(identity, "pids", "pids.current") != "1":  # noqa: ASYNC110 - the kernel's own count
             await asyncio.sleep(0.01)
+
+
+async def test_exec__left_before_the_oci_runtime_has_told_the_pid__ends_the_program_all_the_same(tmp_path) -> None:
+    told, pid_file = tmp_path / "told", tmp_path / "pid"
+    script = f"sleep 1000 & echo $! > {told}; echo ready; sleep 0.2; cp {told} {pid_file}; wait"
+    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)  # noqa: ASYNC220 - as the engine does
+    session = execs.Session(process, pid_file, {})
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    await session.close()
+    process.stdout.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 async def test_logs__container_removed_while_it_is_followed__end(host) -> None:

@@ -32,6 +32,7 @@ _TERMINAL = (("TERM", "xterm"),)
 """What Docker tells a program of its terminal."""
 _REAPING = 5.0
 """Seconds for the OCI runtime to reap a killed program: without it, a container's first process would have to."""
+_LOOK = 0.005
 _COMPLAINT = 4096
 """Bytes of the last output that are kept: where the program could not be run, they are the OCI runtime's."""
 
@@ -132,15 +133,23 @@ class Session:
     async def close(self) -> None:
         """End the program if it still runs, and let go of everything."""
         if self._process.poll() is None:
-            with contextlib.suppress(OSError, ValueError, TimeoutError):
-                os.kill(int(self._pid_file.read_text()), signal.SIGKILL)
+            with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_REAPING):
+                    os.kill(await self._program(), signal.SIGKILL)
                     await processes.wait(self._process.pid)
             self._process.kill()
             self._process.wait()
         for descriptor in set(self._streams.values()):
             os.close(descriptor)
         self._streams.clear()
+
+    async def _program(self) -> int:
+        """Give the program's pid, which the OCI runtime tells only once it runs. Raises ``ProcessLookupError``."""
+        while self._process.poll() is None:
+            with contextlib.suppress(OSError, ValueError):
+                return int(self._pid_file.read_text())
+            await asyncio.sleep(_LOOK)
+        raise ProcessLookupError
 
     async def _complaint(self) -> str:
         async for _ in self.output():
