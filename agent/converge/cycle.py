@@ -18,6 +18,8 @@ LAZY = 0.25
 """Seconds that the ends of our own actions may wait for each other while more actions are under way."""
 REST = 3.0
 """A pass is followed by a pause of so many times its length: observing must not take the actions' time."""
+IDLE_REST = 1.0
+"""The same where no action is under way: whoever waits for the end waits no longer than needed."""
 LONGEST_REST = 1.0
 ECHO = 1.0
 """For so many seconds after our own actions, what the runtime tells of their objects is taken as their echo."""
@@ -105,7 +107,8 @@ class Cycle:
 
     def _rested(self) -> float:
         ended = self.progress.ended
-        return 0.0 if ended is None else ended + min(REST * self.progress.took, LONGEST_REST)
+        rest = REST if self._reconciler.current else IDLE_REST
+        return 0.0 if ended is None else ended + min(rest * self.progress.took, LONGEST_REST)
 
     def _succeeded(self, names: tuple[signals.Trigger, ...], duration: float, made: reconcile.Pass) -> None:
         self._relist.done()

@@ -61,6 +61,23 @@ class Docker:
         self._compose(file, "down", "-t", "0")
         return seconds[0], seconds[1]
 
+    def bare(self, count: int) -> float:
+        """Create and start containers by calls of the API and nothing else, eight at a time: what any client pays."""
+
+        def start(number: int) -> None:
+            host = {"NetworkMode": "bench"}
+            body = {"Image": images.NAME, "Cmd": list(workload.COMMAND), "HostConfig": host}
+            made = self.engine.call("POST", f"containers/create?name=c{number}", body)
+            self.engine.call("POST", f"containers/{made['Id']}/start")
+
+        begun = time.perf_counter()
+        self.engine.call("POST", "networks/create", {"Name": "bench"})
+        with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
+            list(pool.map(start, range(count)))
+        seconds = time.perf_counter() - begun
+        self.clean()
+        return seconds
+
     def monitors(self) -> list[int]:
         """Give the pids of what a container costs beside its own program: its containerd-shim."""
         return workload.processes("containerd-shim", self.work)

@@ -1,6 +1,7 @@
 """What the agent costs over Docker Engine, and beside docker-compose on the same engine."""
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 
 from agent.drivers.docker import driver, endpoint
 from tests import engines, hostports
@@ -19,6 +21,8 @@ PROJECT = 20
 PASSES = 20
 _RHYTHM = 0.5
 """Seconds between two looks."""
+_READY = "everything is as declared"
+"""What an agent logs once it has nothing left to do."""
 _TOTAL = 'trimtab_reconcile_duration_seconds_sum{result="success"}'
 _COUNT = 'trimtab_reconcile_duration_seconds_count{result="success"}'
 
@@ -29,6 +33,8 @@ class Side:
 
     docker: docker_engine.Docker
     home: pathlib.Path
+    pids: list[int] = dataclasses.field(default_factory=list)
+    """Of the agents that were run, the last one last."""
 
     @property
     def source(self) -> pathlib.Path:
@@ -70,25 +76,50 @@ class Side:
         self.run("delete")
         return seconds
 
+    def dropped(self, count: int) -> float:
+        """Let a running agent bring a project up; seconds from the manifest until the engine says that all run."""
+        self.declare(0)
+        with self.agent() as log:
+            trimtab_agent.wait(lambda: _READY in log.read_text(), "the image")
+            begun = time.perf_counter()
+            self.declare(count)
+            trimtab_agent.wait(lambda: len(self.docker.engine.call("GET", "containers/json")) == count, "all")
+            seconds = time.perf_counter() - begun
+        self.run("delete")
+        return seconds
+
+    @contextlib.contextmanager
+    def agent(self, *flags: str, **environment: str) -> Iterator[pathlib.Path]:
+        """Run an agent on the manifests, and give its log."""
+        log = self.home / "agent.log"
+        words = self.command("run", str(self.source), *(flags or ("--listen", "off")))
+        with log.open("wb") as file:
+            agent = subprocess.Popen(words, stdout=file, stderr=file, env={**self.environment, **environment})
+        try:
+            self.pids.append(agent.pid)
+            yield log
+        finally:
+            agent.send_signal(signal.SIGTERM)
+            agent.wait()
+
 
 def measure(work: pathlib.Path, rounds: int) -> list[figures.Figure]:
     """Measure passes with nothing to do over many containers, and a project from nothing beside docker-compose."""
     with docker_engine.running(work / "engine") as docker:
-        ours, theirs = [], []
+        ours, dropped, bare, theirs = [], [], [], []
         for _ in range(rounds):
-            ours.append(Side(docker, work / "project").up(PROJECT))
+            side = Side(docker, work / "project")
+            ours.append(side.up(PROJECT))
+            dropped.append(side.dropped(PROJECT))
             docker.load()  # ours has deleted it with all else
+            bare.append(docker.bare(PROJECT))
             theirs.append(docker.compose(PROJECT)[0])
         wall, cpu, asked = _passes(Side(docker, work / "many"))
-    compared = figures.Figure(
-        f"{PROJECT} containers on Docker, one command, docker-compose beside it",
-        "s",
-        tuple(ours),
-        tuple(theirs),
-        "1.5x",
-    )
+    beside = f"{PROJECT} containers on Docker, docker-compose beside it:"
     return [
-        compared,
+        figures.Figure(f"{beside} a running agent", "s", tuple(dropped), tuple(theirs), "1.5x"),
+        figures.Figure(f"{beside} trimtab apply", "s", tuple(ours), tuple(theirs)),
+        figures.Figure(f"{beside} bare calls of the API", "s", tuple(bare), tuple(theirs)),
         figures.Figure(f"pass without changes, {MANY} containers on Docker", "ms", (wall * 1000,), reach="< 300 ms"),
         figures.Figure("the agent's own CPU time in it", "ms", (cpu * 1000,), reach="< 300 ms"),
         figures.Figure("containers inspected in it", "", (float(asked),), reach="0"),
@@ -109,22 +140,13 @@ def _passes(side: Side) -> tuple[float, float, int]:
 def _timed(side: Side) -> tuple[float, float]:
     """Let an agent look again and again, and give a look's seconds and the agent's own of CPU time, by its metrics."""
     port = hostports.free_port()
-    words = side.command("run", str(side.source), "--listen", f"127.0.0.1:{port}")
-    environment = {**side.environment, "TRIMTAB_CONVERGE_RELIST": f"{_RHYTHM:g}s"}
-    with (side.home / "agent.log").open("wb") as log:
-        agent = subprocess.Popen(words, stdout=log, stderr=log, env=environment)
-    try:
-        trimtab_agent.wait(
-            lambda: (side.home / "agent.log").read_text().count("everything is as declared") > 0, "a pass"
-        )
+    with side.agent("--listen", f"127.0.0.1:{port}", TRIMTAB_CONVERGE_RELIST=f"{_RHYTHM:g}s") as log:
+        trimtab_agent.wait(lambda: _READY in log.read_text(), "a pass")
         begun = _passes_so_far(port)
-        cpu = workload.cpu_seconds(agent.pid)
+        cpu = workload.cpu_seconds(side.pids[-1])
         time.sleep(PASSES * _RHYTHM)
-        cpu = workload.cpu_seconds(agent.pid) - cpu
+        cpu = workload.cpu_seconds(side.pids[-1]) - cpu
         ended = _passes_so_far(port)
-    finally:
-        agent.send_signal(signal.SIGTERM)
-        agent.wait()
     passes = ended[1] - begun[1]
     return (ended[0] - begun[0]) / passes, cpu / passes
 
