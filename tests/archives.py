@@ -18,7 +18,7 @@ import zstandard
 
 from agent.engine import layout, records
 from agent.engine.content import store
-from agent.engine.images import images
+from agent.engine.images import images, intake
 from agent.engine.kernel import linux
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
@@ -206,8 +206,7 @@ class Store:
         """Unpack one layer, and give its directory."""
         blob = self.where.root / "layer"
         blob.write_bytes(layer)
-        told = diff_id or digest(layer)
-        return await self.snapshots.ensure(told, told, blob)
+        return await unpacked(self.snapshots, blob, diff_id or digest(layer))
 
     def half_made(self) -> list[str]:
         """Name what a failure must not leave: content being written, and directories that no record knows."""
@@ -224,7 +223,19 @@ async def opened(home: pathlib.Path) -> AsyncIterator[Store]:
         content.prepare()
         layers = snapshots.Snapshots(where, database, linux.LinuxKernel())
         async with client.RegistryClient() as registry:
-            yield Store(where, content, layers, images.Images(database, content, layers, registry))
+            bringing = intake.Intake(intake.Rooms(where, linux.LinuxKernel(), content, layers, registry))
+            yield Store(where, content, layers, images.Images(database, content, layers, registry, bringing))
+
+
+async def unpacked(into: snapshots.Snapshots, blob: pathlib.Path, told: str) -> pathlib.Path:
+    """Unpack a lowest layer unless it is there, and give its directory."""
+    if into.find(told) is None:
+        with blob.open("rb") as file:
+            async with into.unpacked(told, file, blob.stat().st_size) as made:
+                into.keep(told, made)
+    found = into.find(told)
+    assert found is not None
+    return found
 
 
 def tree(top: pathlib.Path) -> dict[str, tuple[object, ...]]:

@@ -14,7 +14,7 @@ import pytest
 
 from agent.engine import errors, layout, records
 from agent.engine.content import store
-from agent.engine.images import images
+from agent.engine.images import images, intake
 from agent.engine.kernel import linux
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
@@ -99,7 +99,7 @@ class Store:
     images: images.Images
     content: store.ContentStore
     client: client.RegistryClient
-    stages: list[str] = dataclasses.field(default_factory=list)
+    stages: list[images.Progress] = dataclasses.field(default_factory=list)
     """What pulls have reported."""
 
     async def pull(self, reference: str, platform: str = "") -> images.StoredImage:
@@ -129,8 +129,10 @@ async def opened(home: pathlib.Path) -> AsyncIterator[Store]:
     database = records.Database(where.records, [images.SCHEMA, snapshots.SCHEMA])
     try:
         async with client.RegistryClient() as registry:
-            layers = snapshots.Snapshots(where, database, linux.LinuxKernel())
-            yield Store(images.Images(database, content, layers, registry), content, registry)
+            kernel = linux.LinuxKernel()
+            layers = snapshots.Snapshots(where, database, kernel)
+            bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
+            yield Store(images.Images(database, content, layers, registry, bringing), content, registry)
             assert content.unfinished() == []
             session = registry._connection._session
             assert session is None or session.connector is None or session.connector._acquired == set()

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from agent.engine import errors, layout, records, recover
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.content import store
-from agent.engine.images import images
+from agent.engine.images import images, intake
 from agent.engine.kernel import linux
 from agent.engine.network import networks
 from agent.engine.registry import client
@@ -98,7 +98,9 @@ async def _joined(
         if not read_only:
             content.prepare()
         registry = await stack.enter_async_context(client.RegistryClient())
-        pictures = images.Images(database, content, snapshots.Snapshots(where, database, kernel), registry)
+        layers = snapshots.Snapshots(where, database, kernel)
+        bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
+        pictures = images.Images(database, content, layers, registry, bringing)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
         known = probing.remembered(where.run) or _UNASKED
         program = known if read_only else await probing.find(where.run, where.cgroup)

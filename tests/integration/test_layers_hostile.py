@@ -269,9 +269,3 @@ async def test_disk_full__is_unavailable_and_nothing_is_left(room) -> None:
         assert (caught.value.reason, room.half_made()) == ("DiskFull", [])
     finally:
         subprocess.run(["umount", room.where.snapshots], check=True)
-
-
-async def test_layer__not_in_the_store__not_found(room) -> None:
-    with pytest.raises(errors.NotFound):
-        await room.snapshots.ensure(archives.digest(b""), archives.digest(b""), room.where.root / "missing")
-    assert room.half_made() == []

@@ -171,7 +171,7 @@ async def test_ensure__cancelled_while_it_unpacks__leaves_nothing(room) -> None:
     with contextlib.closing(records.Database(room.where.records, ())) as database:
         slow = snapshots.Snapshots(room.where, database, kernel)
         told = archives.digest(BASE)
-        task = asyncio.get_running_loop().create_task(slow.ensure(told, told, blob))
+        task = asyncio.get_running_loop().create_task(archives.unpacked(slow, blob, told))
         await asyncio.to_thread(kernel.reached.wait, 10)
         task.cancel()
         done, _ = await asyncio.wait([task], timeout=0.05)

@@ -6,6 +6,7 @@ import pathlib
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
 from agent.engine import recover
+from agent.engine.images import images
 from agent.model import image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
 from agent.runtime import api, errors
@@ -27,8 +28,8 @@ class Images:
     async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
         """Pull or load it."""
 
-        def report(message: str) -> None:
-            progress(api.Progress(message))
+        def report(told: images.Progress) -> None:
+            progress(api.Progress(told.message, told.done, told.total or None))
 
         with failures.translated():
             match config.source:

@@ -2,7 +2,8 @@
 
 The directory is an OCI image layout (image specification, "OCI Image Layout"): ``blobs/sha256/...``, ``oci-layout``
 and an ``index.json`` that the image store keeps. What is being written lies in ``ingest`` and is nobody's until it is
-renamed.
+renamed. A download that breaks off leaves its part there, to go on from, also after a restart of the agent: it is
+hashed anew, so that whatever a power loss made of it is found out.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from agent.oci import descriptor, digest
 _INGEST = failpoint.register("content.ingest")
 _COMMIT = failpoint.register("content.commit")
 
+_PARTIAL = "partial-"
 _SMALL = 4 * 1024 * 1024
 """Bytes: what registries accept as a manifest."""
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -42,8 +44,8 @@ class ContentStore:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (self._root / "oci-layout").exists():
             atomicfile.write(self._root / "oci-layout", _LAYOUT)
-        for left_over in self._ingest.iterdir():
-            left_over.unlink()
+        for name in self.unfinished():
+            (self._ingest / name).unlink()
 
     def path(self, wanted: str) -> pathlib.Path:
         """Give where a blob lies or would lie. Raises ``oci.digest.InvalidDigest``: a digest can never be a path."""
@@ -72,25 +74,49 @@ class ContentStore:
         Raises ``errors.Refused`` (``DigestMismatch``) otherwise, and ``errors.Unavailable`` (``DiskFull``).
         """
         temporary = self._ingest / secrets.token_hex(8)
-        target = self.path(expected.digest)
         try:
-            with _full_disk_told():
-                with temporary.open("xb") as file:
-                    writer = Ingest(file.fileno(), expected)
+            with full_disk_told():
+                with temporary.open("x+b") as file:
+                    writer = Ingest(temporary, file.fileno(), expected)
                     yield writer
-                    _INGEST.hit()
                     writer.verify()
                     os.fsync(file.fileno())
-                temporary.rename(target)
-                atomicfile.sync_directory(target.parent)
-            _COMMIT.hit()
+                self.keep(writer)
         finally:
             temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
+    def resumed(self, expected: descriptor.Descriptor) -> Iterator["Ingest"]:
+        """Write a blob that may be there in part, for one writer at a time; ``keep`` makes a blob of it.
+
+        What was written is there for the next attempt, unless it is wrong or the disk is full.
+        """
+        temporary = self._ingest / self._partial(expected.digest)
+        try:
+            with full_disk_told(), temporary.open("a+b") as file:
+                there = os.fstat(file.fileno()).st_size
+                if there > expected.size:
+                    os.truncate(file.fileno(), 0)
+                    there = 0
+                yield Ingest(temporary, file.fileno(), expected, there)
+        except errors.EngineError as error:
+            if isinstance(error, errors.Refused) or error.reason == "DiskFull":
+                temporary.unlink(missing_ok=True)
+            raise
+
+    def keep(self, written: "Ingest") -> None:
+        """Make a blob of what is verified and on the disk for good."""
+        _INGEST.hit()
+        target = self.path(written.expected.digest)
+        with full_disk_told():
+            written.path.rename(target)
+            atomicfile.sync_directory(target.parent)
+        _COMMIT.hit()
+
+    @contextlib.contextmanager
     def scratch(self) -> Iterator[IO[bytes]]:
         """Give a file without a name on the store's disk. Raises ``errors.Unavailable`` (``DiskFull``)."""
-        with _full_disk_told(), tempfile.TemporaryFile(dir=self._ingest) as file:
+        with full_disk_told(), tempfile.TemporaryFile(dir=self._ingest) as file:
             yield file
 
     def put(self, media_type: str, data: bytes) -> descriptor.Descriptor:
@@ -110,8 +136,25 @@ class ContentStore:
         return frozenset(f"{folder.name}:{blob.name}" for folder in self._blobs.iterdir() for blob in folder.iterdir())
 
     def unfinished(self) -> list[str]:
-        """Name what lies in ``ingest``; outside of a pull that is nothing."""
-        return sorted(entry.name for entry in self._ingest.iterdir())
+        """Name what is being written; outside of a pull that is nothing."""
+        return sorted(entry.name for entry in self._ingest.iterdir() if not entry.name.startswith(_PARTIAL))
+
+    def partials(self) -> list[str]:
+        """Name what downloads have left to go on from."""
+        return sorted(entry.name for entry in self._ingest.iterdir() if entry.name.startswith(_PARTIAL))
+
+    def forget_partials(self, kept: frozenset[str], older_than: float) -> None:
+        """Remove what nobody has gone on with since a time, but for those of some digests."""
+        names = {self._partial(one) for one in kept}
+        for entry in self._ingest.iterdir():
+            if entry.name.startswith(_PARTIAL) and entry.name not in names:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < older_than:
+                        entry.unlink()
+
+    @staticmethod
+    def _partial(wanted: str) -> str:
+        return f"{_PARTIAL}{'-'.join(digest.parse(wanted))}"
 
     def write_index(self, manifests: Iterable[descriptor.Descriptor]) -> None:
         """Write the layout's table of contents, the one file by which other tools find the images."""
@@ -122,18 +165,27 @@ class ContentStore:
 class Ingest:
     """A blob being written."""
 
-    def __init__(self, file: int, expected: descriptor.Descriptor) -> None:
-        """Write to an open file."""
+    def __init__(self, path: pathlib.Path, file: int, expected: descriptor.Descriptor, there: int = 0) -> None:
+        """Write to an open file, behind the bytes that are there; those have to be replayed first."""
+        self.path = path
+        self.expected = expected
+        self.there = there
         self._file = file
-        self._expected = expected
         self._hash = hashlib.new(digest.parse(expected.digest)[0])
         self.written = 0
+
+    def replay(self, size: int) -> bytes:
+        """Read again what an earlier attempt has written, up to ``size`` bytes at a time; none at its end."""
+        chunk = os.pread(self._file, min(size, self.there - self.written), self.written)
+        self._hash.update(chunk)
+        self.written += len(chunk)
+        return chunk
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes. Raises ``errors.Refused`` as soon as they are more than announced."""
         self.written += len(chunk)
-        if self.written > self._expected.size:
-            raise self._mismatch(f"more than the announced {self._expected.size} bytes")
+        if self.written > self.expected.size:
+            raise self._mismatch(f"more than the announced {self.expected.size} bytes")
         self._hash.update(chunk)
         view = memoryview(chunk)
         while view:
@@ -141,21 +193,22 @@ class Ingest:
 
     def verify(self) -> None:
         """Compare with what was announced. Raises ``errors.Refused``."""
-        if self.written != self._expected.size:
-            raise self._mismatch(f"{self.written} bytes and not {self._expected.size}")
-        if self._hash.hexdigest() != digest.parse(self._expected.digest)[1]:
+        if self.written != self.expected.size:
+            raise self._mismatch(f"{self.written} bytes and not {self.expected.size}")
+        if self._hash.hexdigest() != digest.parse(self.expected.digest)[1]:
             raise self._mismatch(f"digest {self._hash.name}:{self._hash.hexdigest()}")
 
     def _mismatch(self, found: str) -> errors.Refused:
         return errors.Refused(
-            f"content that should be {self._expected.digest} has {found}",
+            f"content that should be {self.expected.digest} has {found}",
             hint="it was damaged or changed on its way; nothing of it was kept",
             reason="DigestMismatch",
         )
 
 
 @contextlib.contextmanager
-def _full_disk_told() -> Iterator[None]:
+def full_disk_told() -> Iterator[None]:
+    """Say what failed writes mean: ``errors.Unavailable`` (``DiskFull``, ``HostFailure``)."""
     try:
         yield
     except OSError as error:

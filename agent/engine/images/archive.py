@@ -167,12 +167,13 @@ def _opened(path: pathlib.Path, content: store.ContentStore) -> Iterator[Files]:
 @contextlib.contextmanager
 def _seekable(file: IO[bytes], content: store.ContentStore) -> Iterator[IO[bytes]]:
     """Give a file as it is, or unpacked into an unnamed one where it is compressed: members are read out of order."""
-    plain = streams.decompressed(file)
-    if plain is file:
+    compressed = streams.is_compressed(file.read(4))
+    file.seek(0)
+    if not compressed:
         yield file
         return
     size = os.fstat(file.fileno()).st_size
-    bounded = streams.Bounded(plain, size, streams.Limits())
+    bounded = streams.Bounded(streams.decompressed(file), size, streams.Limits())
     with content.scratch() as unpacked:
         while chunk := bounded.read(_CHUNK):
             unpacked.write(chunk)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from agent.engine import errors, records
 from agent.engine.content import store
-from agent.engine.images import archive
+from agent.engine.images import archive, intake
 from agent.engine.registry import client
 from agent.engine.snapshots import overlay, snapshots
 from agent.kit import failpoint, locks
@@ -34,8 +34,20 @@ _RECORD = failpoint.register("images.record")
 _REMOVE = failpoint.register("images.remove")
 
 Labels = tuple[tuple[str, str], ...]
-Report = Callable[[str], None]
-"""Told, in a few words, how far a pull or load has got."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a pull or load has got."""
+
+    message: str
+    done: int = 0
+    """Bytes that have come."""
+    total: int = 0
+    """Bytes that have to come."""
+
+
+Report = Callable[[Progress], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,12 +84,14 @@ class Images:
         content: store.ContentStore,
         layers: snapshots.Snapshots,
         registry: client.RegistryClient,
+        bringing: intake.Intake,
     ) -> None:
         """Nothing is read or made yet."""
         self._database = database
         self._content = content
         self._layers = layers
         self._registry = registry
+        self._intake = bringing
         self._locks = locks.KeyedLocks()
         self._under_way = 0
         self._held: frozenset[str] | None = None
@@ -108,7 +122,7 @@ class Images:
         """
         source = reference.parse(name)
         async with self._locks.hold(name), self._at_work():
-            report(f"resolving {name}")
+            report(Progress(f"resolving {name}"))
             fetched = await self._registry.manifest(source)
 
             async def remote(child: descriptor.Descriptor) -> bytes:
@@ -116,12 +130,11 @@ class Images:
 
             chosen = await _choose(fetched.data, fetched.media_type, _platform(wanted), remote)
             parsed = _image(chosen)
-            blobs = {
-                blob.digest: blob for blob in (parsed.config, *parsed.layers) if not self._content.has(blob.digest)
-            }
-            report(f"fetching {len(blobs)} blobs, {sum(blob.size for blob in blobs.values())} bytes")
-            await self._registry.fetch(source, tuple(blobs.values()), self._content)
-            return await self._keep(name, chosen, labels, report)
+            if not self._content.has(parsed.config.digest):
+                told = await self._registry.document(source, parsed.config)
+                with self._content.ingest(parsed.config) as target:
+                    target.write(told)
+            return await self._keep(name, chosen, labels, report, source)
 
     async def load(self, path: pathlib.Path, name: str, labels: Labels, report: Report) -> StoredImage:
         """Load an image from an archive and keep it under ``name``, replacing what was there.
@@ -129,7 +142,7 @@ class Images:
         Raises ``errors.NotFound`` (``ArchiveNotFound``), ``errors.Refused``, ``errors.Unavailable`` (``DiskFull``).
         """
         async with self._locks.hold(name), self._at_work():
-            report(f"reading {path}")
+            report(Progress(f"reading {path}"))
             data = await asyncio.to_thread(archive.read, path, self._content)
 
             async def local(child: descriptor.Descriptor) -> bytes:
@@ -201,8 +214,10 @@ class Images:
                 held, self._held = self._held, None
                 self.collect(held)
 
-    async def _keep(self, name: str, data: bytes, labels: Labels, report: Report) -> StoredImage:
-        """Unpack what is not unpacked yet, and record the reference."""
+    async def _keep(
+        self, name: str, data: bytes, labels: Labels, report: Report, source: reference.Reference | None = None
+    ) -> StoredImage:
+        """Bring in the layers that are not there, from a registry or the content store, and record the reference."""
         parsed = _image(data)
         stored = self._content.put(mediatypes.MANIFEST, data)
         with _told(name):
@@ -211,10 +226,18 @@ class Images:
             raise errors.Refused(
                 f"{name}: the config and the manifest differ in the number of layers", reason="ImageRefused"
             )
-        for number, chain_id in enumerate(image_config.chain_ids(config.diff_ids)):
-            report(f"unpacking layer {number + 1} of {len(parsed.layers)}")
-            blob = self._content.path(parsed.layers[number].digest)
-            await self._layers.ensure(chain_id, config.diff_ids[number], blob)
+        chain_ids = image_config.chain_ids(config.diff_ids)
+        layers = tuple(map(intake.Layer, parsed.layers, chain_ids, config.diff_ids))
+        total = sum(blob.size for blob in parsed.layers if not self._content.has(blob.digest))
+        count = 0
+
+        def arrived(more: int) -> None:
+            nonlocal count
+            count += more
+            report(Progress(f"pulling {name}", count, total))
+
+        report(Progress(f"unpacking {len(layers)} layers of {name}", 0, total))
+        await self._intake.layers(layers, source, arrived)
         size = stored.size + parsed.config.size + sum(layer.size for layer in parsed.layers)
         self._database.execute(
             "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size) VALUES (?, ?, ?, ?, ?)",

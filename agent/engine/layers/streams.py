@@ -18,6 +18,7 @@ _DAMAGED: tuple[type[Exception], ...] = (
     *(EOFError, ValueError, zlib.error, igzip.BadGzipFile, zstandard.ZstdError),
     igzip_lib.IsalError,  # type: ignore[assignment] # its stub takes the class for an instance
 )
+_CHUNK = 1024 * 1024
 _RATIO_FROM = 64 * 1024 * 1024
 """Unpacked bytes from which the ratio is looked at: small layers of zeros are common and harmless."""
 
@@ -50,20 +51,10 @@ class Bounded:
         self._limits = limits
         self._hash = hashlib.sha256()
         self._count = 0
-        self._given_up = False
-
-    def give_up(self) -> None:
-        """Let the next read fail: for a reader in another thread, whose work nobody waits for any more."""
-        self._given_up = True
 
     def read(self, size: int, /) -> bytes:
         """Give the next bytes. Raises ``errors.Refused`` (``LayerTooLarge``, ``LayerDamaged``), ``OSError``."""
-        if self._given_up:
-            raise errors.Unavailable("a layer was given up while it was unpacked")
-        try:
-            chunk = self._source.read(size)
-        except _DAMAGED as error:
-            raise errors.Refused(f"a layer cannot be decompressed: {error}", reason="LayerDamaged") from error
+        chunk = self._source.read(size)
         self._hash.update(chunk)
         self._count += len(chunk)
         if self._count > self._limits.unpacked:
@@ -76,20 +67,81 @@ class Bounded:
 
     def digest(self) -> str:
         """Read the rest (padding behind the archive's end counts) and give the digest of all: the diff id."""
-        while self.read(1024 * 1024):
+        while self.read(_CHUNK):
             pass
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def decompressed(file: IO[bytes]) -> Reader:
-    """Give the plain bytes of a file: gzip, zstd and plain are told apart by how they begin, not by what is said."""
-    head = file.read(4)
-    file.seek(0)
-    if head.startswith(_GZIP):
-        return igzip.IGzipFile(fileobj=file, mode="rb")  # type: ignore[no-untyped-call]
-    if head == _ZSTD:
-        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    return file
+class Interruptible:
+    """A reader that can be told from another thread that nobody waits for it any more."""
+
+    def __init__(self, source: Reader) -> None:
+        """Read from ``source``."""
+        self._source = source
+        self._given_up = False
+
+    def give_up(self) -> None:
+        """Let the next read fail."""
+        self._given_up = True
+
+    def read(self, size: int, /) -> bytes:
+        """Give the next bytes. Raises ``errors.Unavailable`` once it is given up."""
+        if self._given_up:
+            raise errors.Unavailable("a layer was given up while it was unpacked")
+        return self._source.read(size)
+
+
+def is_compressed(head: bytes) -> bool:
+    """Tell from its first four bytes whether a file is one that ``decompressed`` unpacks."""
+    return head.startswith(_GZIP) or head == _ZSTD
+
+
+def decompressed(source: Reader) -> Reader:
+    """Give the plain bytes of a stream: gzip, zstd and plain are told apart by how they begin, not by what is said.
+
+    Its reads raise ``errors.Refused`` (``LayerDamaged``), and what the source raises. Nothing is read of it yet.
+    """
+    return _Decompressed(source)
+
+
+class _Decompressed:
+    """Chooses the decompressor once the first bytes are there."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._plain: Reader | None = None
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            if self._plain is None:
+                self._plain = _chosen(_Headed(self._source))
+            return self._plain.read(size)
+        except _DAMAGED as error:
+            raise errors.Refused(f"a layer cannot be decompressed: {error}", reason="LayerDamaged") from error
+
+
+class _Headed:
+    """A stream whose first bytes have been looked at."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self.head = b""
+        while len(self.head) < len(_ZSTD) and (chunk := source.read(_CHUNK)):
+            self.head += chunk
+
+    def read(self, size: int, /) -> bytes:
+        if not self.head:
+            return self._source.read(size)
+        given, self.head = self.head[:size], self.head[size:]
+        return given
+
+
+def _chosen(source: _Headed) -> Reader:
+    if source.head.startswith(_GZIP):
+        return igzip.IGzipFile(fileobj=as_file(source), mode="rb")  # type: ignore[no-untyped-call]
+    if source.head.startswith(_ZSTD):
+        return zstandard.ZstdDecompressor().stream_reader(as_file(source), read_across_frames=True)
+    return source
 
 
 def bounded(path: pathlib.Path, file: IO[bytes], limits: Limits) -> Bounded:
@@ -97,15 +149,15 @@ def bounded(path: pathlib.Path, file: IO[bytes], limits: Limits) -> Bounded:
     return Bounded(decompressed(file), path.stat().st_size, limits)
 
 
-def as_file(stream: Bounded) -> IO[bytes]:
-    """Give the stream to ``tarfile``, which only ever reads."""
-    return io.BufferedReader(_Raw(stream), 1024 * 1024)
+def as_file(stream: Reader) -> IO[bytes]:
+    """Give a stream to those that want a file, and only ever read."""
+    return io.BufferedReader(_Raw(stream), _CHUNK)
 
 
 class _Raw(io.RawIOBase):
     """The least of a file."""
 
-    def __init__(self, stream: Bounded) -> None:
+    def __init__(self, stream: Reader) -> None:
         self._stream = stream
 
     def readable(self) -> bool:

@@ -1,5 +1,6 @@
 """Who we are to a registry: ``docker login``'s configuration file, and the challenges that registries answer with."""
 
+import asyncio
 import base64
 import dataclasses
 import json
@@ -52,6 +53,11 @@ def find(registry: str, path: pathlib.Path) -> Credentials | None:
         if isinstance(entry, dict) and isinstance(entry.get("auth"), str):
             return _decode(entry["auth"])
     return None
+
+
+async def known(registry: str) -> Credentials | None:
+    """Give what this host knows to be let in to a registry; ``None`` where there is nothing usable for it."""
+    return await asyncio.to_thread(find, registry, config_path())
 
 
 def challenge(header: str) -> Challenge | None:

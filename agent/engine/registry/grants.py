@@ -1,4 +1,4 @@
-"""Rights to pull: how a registry's challenge is answered (distribution's token authentication), and what it granted.
+"""Rights to pull and push: how registries' challenges are answered (distribution's token authentication).
 
 A login is shown to the registry that it was made for, and to the one place that this registry itself names for tokens.
 """
@@ -6,91 +6,100 @@ A login is shown to the registry that it was made for, and to the one place that
 import http
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import yarl
 
 from agent.engine import errors
-from agent.engine.registry import credentials, transport
+from agent.engine.registry import credentials, hosts, transport
 from agent.oci import reference
 
 _LARGEST_TOKEN = 1024 * 1024
+Logins = Callable[[str], Awaitable[credentials.Credentials | None]]
+"""Gives what is known to let us in to a registry, by its name."""
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Grants:
-    """What registries have granted, by repository. Nothing is kept longer than the registry takes it."""
+    """What was granted, by place, repository and what is done there. Nothing is kept longer than it holds."""
 
-    def __init__(self, connection: transport.Transport) -> None:
-        """Nothing is granted yet."""
+    def __init__(self, connection: transport.Transport, logins: Logins) -> None:
+        """Nothing is granted yet. ``logins`` is asked for what a registry wants to know."""
         self._connection = connection
-        self._held: dict[tuple[str, str], str] = {}
+        self._logins = logins
+        self._held: dict[tuple[str, str, str], str] = {}
 
-    def held(self, source: reference.Reference) -> dict[str, str]:
+    def held(self, where: hosts.Endpoint, source: reference.Reference, right: str) -> dict[str, str]:
         """Give the header that shows what was granted; empty where nothing was."""
-        value = self._held.get((source.registry, source.repository))
+        value = self._held.get((str(where.origin), source.repository, right))
         return {"Authorization": value} if value else {}
 
-    def forget(self, source: reference.Reference) -> None:
+    def forget(self, where: hosts.Endpoint, source: reference.Reference, right: str) -> None:
         """Drop what the registry does not take any more."""
-        self._held.pop((source.registry, source.repository), None)
+        self._held.pop((str(where.origin), source.repository, right), None)
 
-    async def obtain(self, source: reference.Reference, base: yarl.URL, challenges: Iterable[str]) -> None:
-        """Answer the challenges of the registry at ``base``.
+    async def obtain(
+        self, where: hosts.Endpoint, source: reference.Reference, right: str, challenges: Iterable[str]
+    ) -> None:
+        """Answer the challenges of a place.
 
         Raises ``errors.Refused`` (``ImagePullDenied``), ``errors.Unavailable`` (``ImagePullFailed``).
         """
-        self.forget(source)
-        known = credentials.find(source.registry, credentials.config_path())
+        self.forget(where, source, right)
+        known = await self._logins(where.login)
         wanted = next(filter(None, map(credentials.challenge, challenges)), None)
         if wanted is None or (wanted.scheme == "basic" and known is None):
-            raise denied(source)
+            raise denied(where, source)
         basic = {"Authorization": known.basic()} if known else {}
-        value = basic["Authorization"] if wanted.scheme == "basic" else await self._token(source, base, wanted, basic)
-        self._held[source.registry, source.repository] = value
+        shown = basic if wanted.scheme == "basic" else await self._token(where, source, right, wanted, basic)
+        self._held[str(where.origin), source.repository, right] = shown["Authorization"]
 
     async def _token(
-        self, source: reference.Reference, base: yarl.URL, wanted: credentials.Challenge, basic: dict[str, str]
-    ) -> str:
-        asked = {"scope": wanted.scope or f"repository:{source.repository}:pull"}
+        self,
+        where: hosts.Endpoint,
+        source: reference.Reference,
+        right: str,
+        wanted: credentials.Challenge,
+        basic: dict[str, str],
+    ) -> dict[str, str]:
+        asked = {"scope": wanted.scope or f"repository:{where.prefix}{source.repository}:{right}"}
         if wanted.service:
             asked["service"] = wanted.service
-        answer = await self._connection.get(_realm(source, base, wanted).extend_query(asked), basic)
+        url = _realm(where, wanted).extend_query(asked)
+        tls = where.tls if url.origin() == where.origin else transport.TRUSTED
+        answer = await self._connection.ask(transport.Request("GET", url, tls, basic))
         try:
             if answer.status in {400, 401, 403}:
-                raise denied(source)
+                raise denied(where, source)
             data = await transport.read(answer, _LARGEST_TOKEN) if answer.status == http.HTTPStatus.OK else b""
         finally:
             answer.close()
         token = _told(data)
         if token is None:
-            raise errors.Unavailable(
-                f"{answer.url.origin()} answers {answer.status} and no token for {source.registry}",
-                hint="it is tried again by itself",
-                reason="ImagePullFailed",
-            )
-        return f"Bearer {token}"
+            raise transport.Passing(f"{answer.url.origin()} answers {answer.status} and no token for {where.login}")
+        return {"Authorization": f"Bearer {token}"}
 
 
-def denied(source: reference.Reference) -> errors.Refused:
+def denied(where: hosts.Endpoint, source: reference.Reference) -> errors.Refused:
     """Say that a registry wants a login, or another one."""
     return errors.Refused(
-        f"{source.registry} does not let us pull {source}",
-        hint=f"docker login {source.registry} writes the credentials that are used",
+        f"{where.login} does not let us at {source}",
+        hint=f"docker login {where.login} writes the credentials that are used",
         reason="ImagePullDenied",
     )
 
 
-def _realm(source: reference.Reference, base: yarl.URL, wanted: credentials.Challenge) -> yarl.URL:
-    """Give where tokens are to be had: over HTTPS, unless both it and the registry are on this host."""
+def _realm(where: hosts.Endpoint, wanted: credentials.Challenge) -> yarl.URL:
+    """Give where tokens are to be had: over HTTPS, unless it and the registry are on this host, or are one."""
     try:
         realm = transport.address(wanted.realm)
     except ValueError as error:
         raise errors.Unavailable(
-            f"{source.registry} wants a token from what is no HTTP address", reason="ImagePullFailed"
+            f"{where.login} wants a token from what is no HTTP address", reason="ImagePullFailed"
         ) from error
-    if realm.scheme == "http" and (base.scheme == "https" or not transport.is_loopback(realm.host)):
-        raise errors.Refused(f"{source.registry} asks for a login over plain HTTP", reason="ImagePullDenied")
+    allowed = realm.origin() == where.origin or (where.origin.scheme == "http" and transport.is_loopback(realm.host))
+    if realm.scheme == "http" and not allowed:
+        raise errors.Refused(f"{where.login} asks for a login over plain HTTP", reason="ImagePullDenied")
     return realm
 
 

@@ -1,14 +1,18 @@
 """HTTP as registries are asked by it. What is stricter here than in other clients is so for the sake of credentials.
 
 Redirects are followed by hand: blobs often lie on another host, and no credential may follow them there. Plain HTTP is
-spoken with loopback addresses only, and without a proxy. ``.netrc`` and cookies are not for registries: aiohttp would
-send them to every host that a redirect names.
+spoken with loopback addresses only, and with those of which it is said. ``.netrc`` and cookies are not for registries:
+aiohttp would send them to every host that a redirect names.
 """
 
+import asyncio
 import contextlib
+import dataclasses
 import ipaddress
+import pathlib
+import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import aiohttp
 import yarl
@@ -19,47 +23,120 @@ _REDIRECTS = 5
 _CHUNK = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 _REDIRECTING = frozenset({301, 302, 303, 307, 308})
+_READING = frozenset({"GET", "HEAD"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tls:
+    """Files (PEM) beside what the host trusts anyway."""
+
+    ca: pathlib.Path | None = None
+    """Certificates that are trusted in place of the host's."""
+    certificate: pathlib.Path | None = None
+    """Who we are, with ``key``."""
+    key: pathlib.Path | None = None
+
+
+TRUSTED = Tls()
+"""What the host trusts, and nobody in particular."""
+
+
+class Passing(errors.Unavailable):
+    """A failure that may be over a moment later."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """``retry_after``: seconds that the other side wants to be left alone."""
+        super().__init__(message, hint="it is tried again by itself", reason="ImagePullFailed")
+        self.retry_after = retry_after
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked."""
+
+    method: str
+    url: yarl.URL
+    tls: Tls = TRUSTED
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    data: Callable[[], object] | None = None
+    """Makes the body, each time anew: bytes, or an asynchronous iterable of them."""
+
+    def showing(self, headers: Mapping[str, str]) -> "Request":
+        """Give the same with more headers."""
+        return dataclasses.replace(self, headers={**self.headers, **headers})
 
 
 class Transport:
-    """Gets documents and blobs. One session, opened when it is first needed."""
+    """Asks for documents and blobs. One session, opened when it is first needed."""
 
     def __init__(self) -> None:
         """Nothing is opened yet."""
         self._session: aiohttp.ClientSession | None = None
+        self._contexts: dict[Tls, ssl.SSLContext] = {}
 
     async def close(self) -> None:
         """Let go of all connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, url: yarl.URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """Ask, following redirects. The answer, whatever it says, is the caller's to close.
+    async def ask(self, request: Request) -> aiohttp.ClientResponse:
+        """Ask, following redirects of what only reads. The answer, whatever it says, is the caller's to close.
 
-        Raises ``errors.Unavailable`` (``ImagePullFailed``), ``errors.Refused`` (``ImagePullDenied``).
+        Raises ``Passing``, ``errors.Unavailable`` (``ImagePullFailed``), ``errors.Refused`` (``ImagePullDenied``).
         """
-        sent, current = dict(headers), url
+        current = request
         for _ in range(_REDIRECTS + 1):
-            answer = await self._ask(current, sent)
-            if answer.status not in _REDIRECTING or "Location" not in answer.headers:
+            answer = await self._ask(current)
+            redirected = answer.status in _REDIRECTING and "Location" in answer.headers
+            if not redirected or request.method not in _READING:
                 return answer
             answer.release()
-            following = _location(answer)
-            if following.origin() != current.origin():
-                sent.pop("Authorization", None)
-            current = following
-        raise errors.Unavailable(f"{url.origin()} redirects without end", reason="ImagePullFailed")
+            following = location(answer)
+            if following.origin() != current.url.origin():
+                headers = {name: text for name, text in current.headers.items() if name != "Authorization"}
+                current = Request(current.method, following, headers=headers)
+            else:
+                current = dataclasses.replace(current, url=following)
+        raise errors.Unavailable(f"{request.url.origin()} redirects without end", reason="ImagePullFailed")
 
-    async def _ask(self, url: yarl.URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _ask(self, request: Request) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=_TIMEOUT,
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity"},
+                read_bufsize=_CHUNK,
             )
-        with _unreachable(url):
-            return await self._session.get(url, headers=headers, allow_redirects=False, proxy=_proxy(url))
+        with _unreachable(request.url):
+            return await self._session.request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=None if request.data is None else request.data(),
+                allow_redirects=False,
+                proxy=_proxy(request.url),
+                ssl=await self._context(request.tls),
+            )
+
+    async def _context(self, tls: Tls) -> ssl.SSLContext | bool:
+        if tls == TRUSTED:
+            return True
+        if tls not in self._contexts:
+            try:
+                self._contexts[tls] = await asyncio.to_thread(_loaded, tls)
+            except (OSError, ssl.SSLError) as error:
+                raise errors.Refused(
+                    f"the files for TLS cannot be used: {error}", hint="see the registry's settings", reason="BadTls"
+                ) from error
+        return self._contexts[tls]
+
+
+def _loaded(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca)
+    if tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context
 
 
 async def chunk(answer: aiohttp.ClientResponse) -> bytes:
@@ -81,6 +158,16 @@ async def read(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(data)
 
 
+async def skip(answer: aiohttp.ClientResponse, count: int) -> None:
+    """Pass over the first bytes of a body; what is read too much of it is there for the next ``chunk``."""
+    while count:
+        with _unreachable(answer.url):
+            part = await answer.content.read(min(count, _CHUNK))
+        if not part:
+            raise Passing(f"{answer.url.authority} gave less than before")
+        count -= len(part)
+
+
 def is_loopback(host: str | None) -> bool:
     """Tell whether a host is this one, so that nothing that is sent to it can be overheard."""
     try:
@@ -100,7 +187,7 @@ def address(text: str) -> yarl.URL:
     return url.with_user(None)
 
 
-def _location(answer: aiohttp.ClientResponse) -> yarl.URL:
+def location(answer: aiohttp.ClientResponse) -> yarl.URL:
     """Give where a redirect leads to."""
     told = answer.headers["Location"]
     try:
@@ -109,7 +196,8 @@ def _location(answer: aiohttp.ClientResponse) -> yarl.URL:
         raise errors.Unavailable(
             f"{answer.url.origin()} redirects to what is no HTTP address", reason="ImagePullFailed"
         ) from error
-    if following.scheme == "http" and (answer.url.scheme == "https" or not is_loopback(following.host)):
+    same = following.origin() == answer.url.origin()
+    if following.scheme == "http" and not same and (answer.url.scheme == "https" or not is_loopback(following.host)):
         raise errors.Refused(f"{answer.url.origin()} redirects to plain HTTP", reason="ImagePullDenied")
     return following
 
@@ -126,11 +214,7 @@ def _unreachable(url: yarl.URL) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host that is no name, in many spellings
-        raise errors.Unavailable(
-            f"registry {url.authority} cannot be reached: {_why(error)}",
-            hint="it is tried again by itself",
-            reason="ImagePullFailed",
-        ) from error
+        raise Passing(f"registry {url.authority} cannot be reached: {_why(error)}") from error
 
 
 def _why(error: Exception) -> str:

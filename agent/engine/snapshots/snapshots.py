@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import pathlib
 import secrets
-from typing import IO
+from collections.abc import AsyncIterator
 
 from agent.engine import errors, layout, records
 from agent.engine.content import store
 from agent.engine.kernel import api
-from agent.engine.layers import streams, unpack
-from agent.kit import failpoint, locks, trees
+from agent.engine.layers import channel, streams, unpack
+from agent.kit import failpoint, trees
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS snapshots (
@@ -23,46 +24,61 @@ _UNPACK = failpoint.register("layers.unpack")
 _COMMIT = failpoint.register("snapshots.commit")
 
 _TEMPORARY = "tmp-"
+_LIMITS = streams.Limits()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A layer that is unpacked, and nobody's yet."""
+
+    temporary: pathlib.Path
+    name: str
 
 
 class Snapshots:
     """All unpacked layers of an instance."""
 
-    def __init__(self, where: layout.Layout, database: records.Database, kernel: api.Kernel) -> None:
+    def __init__(
+        self,
+        where: layout.Layout,
+        database: records.Database,
+        kernel: api.Kernel,
+        limits: streams.Limits = _LIMITS,
+    ) -> None:
         """Nothing is read or made yet."""
         self._root = where.snapshots
         self._database = database
         self._kernel = kernel
-        self._locks = locks.KeyedLocks()
-        self._limits = streams.Limits()
+        self._limits = limits
 
     def find(self, chain_id: str) -> pathlib.Path | None:
         """Give a layer's directory, or ``None`` where it is not unpacked."""
         row = self._database.first("SELECT directory FROM snapshots WHERE chain_id = ?", (chain_id,))
         return self._root / row["directory"] / "fs" if row else None
 
-    async def ensure(self, chain_id: str, diff_id: str, blob: pathlib.Path) -> pathlib.Path:
-        """Unpack a layer unless it is there; asked for twice at once, it is unpacked once.
+    @contextlib.asynccontextmanager
+    async def unpacked(self, diff_id: str, source: streams.Reader, packed: int) -> AsyncIterator["Unpacked"]:
+        """Unpack a layer of ``packed`` bytes, read from a source in other threads; ``keep`` makes a snapshot of it.
 
-        Raises ``errors.Refused`` for hostile or damaged content, ``errors.Unavailable`` for a full disk. After a
-        failure nothing of it is left.
+        Raises ``errors.Refused`` for hostile or damaged content, ``errors.Unavailable`` for a full disk, and what the
+        source raises. Left without ``keep``, nothing of it stays. Whoever feeds the source must end it when cancelled.
         """
-        async with self._locks.hold(chain_id):
-            found = self.find(chain_id)
-            if found is not None:
-                return found
-            name = secrets.token_hex(4)
-            temporary = self._root / f"{_TEMPORARY}{name}"
-            try:
-                await self._unpacked(blob, diff_id, temporary)
-                _UNPACK.hit()
-                temporary.rename(self._root / name)
-            except BaseException:
-                await asyncio.to_thread(_discard, temporary)
-                raise
-            _COMMIT.hit()
-            self._database.execute("INSERT INTO snapshots (chain_id, directory) VALUES (?, ?)", (chain_id, name))
-            return self._root / name / "fs"
+        name = secrets.token_hex(4)
+        temporary = self._root / f"{_TEMPORARY}{name}"
+        try:
+            await self._unpack_in_thread(source, packed, diff_id, temporary)
+            yield Unpacked(temporary, name)
+        finally:
+            await asyncio.to_thread(_discard, temporary)
+
+    def keep(self, chain_id: str, made: "Unpacked") -> None:
+        """Make a snapshot of a layer that is on the disk for good, unless there is one by now."""
+        if self.find(chain_id) is not None:
+            return
+        _UNPACK.hit()
+        made.temporary.rename(self._root / made.name)
+        _COMMIT.hit()
+        self._database.execute("INSERT INTO snapshots (chain_id, directory) VALUES (?, ?)", (chain_id, made.name))
 
     def retain(self, chain_ids: frozenset[str]) -> None:
         """Remove every layer that is not one of these."""
@@ -81,43 +97,35 @@ class Snapshots:
         known = {row["directory"] for row in self._database.query("SELECT directory FROM snapshots")}
         return sorted(entry.name for entry in self._root.iterdir() if entry.name not in known)
 
-    async def _unpacked(self, blob: pathlib.Path, diff_id: str, temporary: pathlib.Path) -> None:
-        """Unpack in a thread. Whoever is cancelled while it does waits until it has let go of the directory."""
-        with _open(blob) as file:
-            stream = streams.bounded(blob, file, self._limits)
-            loop = asyncio.get_running_loop()
-            running = loop.run_in_executor(None, self._unpack, stream, diff_id, temporary)
-            try:
-                await asyncio.shield(running)
-            except asyncio.CancelledError:
-                stream.give_up()
-                await asyncio.wait([running])
-                running.exception()
-                raise
+    async def _unpack_in_thread(
+        self, source: streams.Reader, packed: int, diff_id: str, temporary: pathlib.Path
+    ) -> None:
+        """Unpack. Whoever is cancelled while it is done waits until the threads have let go of the directory."""
+        read = streams.Interruptible(source)
+        running = asyncio.get_running_loop().run_in_executor(None, self._unpack, read, packed, diff_id, temporary)
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            read.give_up()
+            await asyncio.wait([running])
+            running.exception()
+            raise
 
-    def _unpack(self, stream: streams.Bounded, diff_id: str, temporary: pathlib.Path) -> None:
+    def _unpack(self, source: streams.Reader, packed: int, diff_id: str, temporary: pathlib.Path) -> None:
         target = temporary / "fs"
         try:
             target.mkdir(mode=0o755, parents=True)
             target.chmod(0o755)
-            unpack.unpack(self._kernel, stream, target, self._limits)
-            found = stream.digest()
-            self._kernel.sync(str(temporary))
+            with channel.ahead(streams.decompressed(source)) as plain:
+                stream = streams.Bounded(plain, packed, self._limits)
+                unpack.unpack(self._kernel, stream, target, self._limits)
+                found = stream.digest()
         except OSError as error:
             raise store.disk_failure(error) from error
         if found != diff_id:
             raise errors.Refused(
                 f"a layer unpacks to {found} where the image config says {diff_id}", reason="DigestMismatch"
             )
-
-
-def _open(blob: pathlib.Path) -> IO[bytes]:
-    try:
-        return blob.open("rb")
-    except FileNotFoundError as error:
-        raise errors.NotFound(f"the layer {blob.name} is not in the store", reason="ContentMissing") from error
-    except OSError as error:
-        raise errors.Unavailable(f"cannot read a layer: {error.strerror}", reason="HostFailure") from error
 
 
 def _discard(directory: pathlib.Path) -> None:
