@@ -12,15 +12,19 @@ from collections.abc import AsyncIterator, Callable
 from agent.engine import errors, layout, records, recover
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.content import store
-from agent.engine.images import images, intake
+from agent.engine.images import collection, images, intake, signatures
 from agent.engine.kernel import linux
+from agent.engine.layers import streams
 from agent.engine.network import networks
-from agent.engine.registry import client
+from agent.engine.registry import client, hosts
 from agent.engine.shim import oci_runtime, probing
 from agent.engine.snapshots import snapshots
 from agent.engine.volumes import volumes
 from agent.kit import clock, locks, processes, tasks
 
+_ANY_REGISTRY = hosts.Hosts()
+_LIMITS = streams.Limits()
+_THRESHOLDS = collection.Thresholds()
 _UNASKED = oci_runtime.Program(pathlib.Path("runc"))
 """For those who only look at an instance that never ran anything."""
 SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
@@ -34,6 +38,13 @@ class Options:
     """Bytes of a container's log file before it is rotated."""
     log_files: int = 3
     """Log files kept a container, the current one included."""
+    registries: hosts.Hosts = _ANY_REGISTRY
+    verify: tuple[signatures.Rule, ...] = ()
+    """Images that must be signed."""
+    limits: streams.Limits = _LIMITS
+    """What a layer may be at most."""
+    garbage: collection.Thresholds = _THRESHOLDS
+    """When images that nothing uses are removed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,8 +108,8 @@ async def _joined(
         content = store.ContentStore(where)
         if not read_only:
             content.prepare()
-        registry = await stack.enter_async_context(client.RegistryClient())
-        layers = snapshots.Snapshots(where, database, kernel)
+        registry = await stack.enter_async_context(client.RegistryClient(options.registries))
+        layers = snapshots.Snapshots(where, database, kernel, options.limits)
         bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
         pictures = images.Images(database, content, layers, registry, bringing)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
