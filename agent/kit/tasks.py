@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 
 def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
@@ -31,6 +33,21 @@ async def together(name: str, *work: Coroutine[Any, Any, Any]) -> list[Any]:
     for failure in filter(None, failures):
         raise failure
     return [task.result() for task in tasks]
+
+
+async def in_thread(call: Callable[[], T], *, give_up: Callable[[], None] = lambda: None) -> T:
+    """Run something that blocks in a thread. Whoever is cancelled waits until the thread has let go of what it holds.
+
+    ``give_up`` tells the thread then that nobody waits for the result.
+    """
+    running = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        give_up()
+        await asyncio.wait([running])
+        running.exception()
+        raise
 
 
 class Crew:

@@ -56,6 +56,14 @@ def resident(pid: int) -> float:
     return _memory(pid, "Rss:")
 
 
+def peak(pid: int) -> float:
+    """Give the most memory that a process has had, in MiB."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise KeyError(pid)
+
+
 def proportional(pid: int) -> float:
     """Give a process's memory in MiB, pages that it shares with others divided among them."""
     return _memory(pid, "Pss:")

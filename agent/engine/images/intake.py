@@ -19,6 +19,10 @@ from agent.engine.snapshots import snapshots
 from agent.kit import batching, locks, tasks
 from agent.oci import descriptor, reference
 
+_FLUSH_EACH = 0.4
+"""Seconds."""
+_OF_THE_BYTES = frozenset({"DigestMismatch", "LayerDamaged", "LayerRefused"})
+"""Refusals that may be a damage on the way."""
 _PARALLEL = 3
 """Layers at a time, as Docker: more gain little on one connection's bandwidth and cost memory."""
 
@@ -82,46 +86,68 @@ class Intake:
                 self._rooms.snapshots.keep(wanted.chain_id, made)
 
     async def _fetched(self, wanted: Layer, source: reference.Reference, arrived: Callable[[int], None]) -> None:
-        """Fetch it, from where an earlier attempt broke off; where that has left what is wrong, from the beginning."""
-        resumed = False
+        """Fetch it, from where an earlier attempt broke off, and from wherever it can be had.
+
+        What was left then or what a mirror gives may be wrong: then all of it comes anew, from the registry itself.
+        """
+        doubtful = len(self._rooms.registry.hosts.endpoints(source.registry)) > 1
         try:
             with self._rooms.content.resumed(wanted.blob) as target:
-                resumed = target.there > 0
+                doubtful = doubtful or target.there > 0
                 await self._streamed(wanted, source, target, arrived)
         except errors.Refused as error:
-            if not (resumed and error.reason in {"DigestMismatch", "LayerDamaged", "LayerRefused"}):
+            if not (doubtful and error.reason in _OF_THE_BYTES):
                 raise
             with self._rooms.content.resumed(wanted.blob) as target:
-                await self._streamed(wanted, source, target, arrived)
+                await self._streamed(wanted, source, target, arrived, mirrors=False)
 
     async def _streamed(
-        self, wanted: Layer, source: reference.Reference, target: store.Ingest, arrived: Callable[[int], None]
+        self,
+        wanted: Layer,
+        source: reference.Reference,
+        target: store.Ingest,
+        arrived: Callable[[int], None],
+        *,
+        mirrors: bool = True,
     ) -> None:
         async with contextlib.AsyncExitStack() as stack:
             made: snapshots.Unpacked | None = None
             with channel.Channel() as feed:
                 kept = _Kept(feed, target)
 
-                async def unpack() -> None:
-                    nonlocal made
-                    if self._rooms.snapshots.find(wanted.chain_id) is None:
-                        unpacking = self._rooms.snapshots.unpacked(wanted.diff_id, kept, wanted.blob.size)
-                        made = await stack.enter_async_context(unpacking)
-                    await asyncio.to_thread(kept.finish)
-
                 async def fetch() -> None:
-                    body = self._rooms.registry.blob(source, wanted.blob, target.there)
+                    body = self._rooms.registry.blob(source, wanted.blob, target.there, mirrors=mirrors)
                     with feed.fed():
                         async with contextlib.aclosing(body) as chunks:
                             async for chunk in chunks:
                                 arrived(len(chunk))
                                 await feed.send(chunk)
 
-                await tasks.together("layer", unpack(), fetch())
+                async def unpack() -> None:
+                    nonlocal made
+                    try:
+                        if self._rooms.snapshots.find(wanted.chain_id) is None:
+                            unpacking = self._rooms.snapshots.unpacked(wanted.diff_id, kept, wanted.blob.size)
+                            made = await stack.enter_async_context(unpacking)
+                    except errors.Refused as error:
+                        if error.reason in _OF_THE_BYTES:  # where they are not those of the digest, say that
+                            await tasks.in_thread(kept.finish)
+                        raise
+                    await tasks.in_thread(kept.finish)
+
+                async with tasks.Crew(lambda *_: None) as crew:
+                    crew.start(self._flush_meanwhile(), name="flush")
+                    await tasks.together("layer", fetch(), unpack())
             await self._flushed.done()
             self._rooms.content.keep(target)
             if made is not None:
                 self._rooms.snapshots.keep(wanted.chain_id, made)
+
+    async def _flush_meanwhile(self) -> None:
+        """Let the disk work while the processor does: what is written when the last byte has come is only the rest."""
+        while True:
+            await asyncio.sleep(_FLUSH_EACH)
+            await self._flushed.done()
 
 
 class _Kept:

@@ -60,6 +60,11 @@ class Channel:
         given, self._rest = self._rest[:size], self._rest[size:]
         return bytes(given)
 
+    def drain(self) -> None:
+        """Read on to the end, where nobody wants to know what comes. Raises what the writer has failed with."""
+        while self.read(_CHUNK):
+            pass
+
     def put(self, chunk: bytes) -> None:
         """Write, from a thread. Raises ``errors.Unavailable`` once nobody reads any more."""
         with self._changed:
@@ -91,6 +96,7 @@ class Channel:
         with self._changed:
             self._left = True
             self._chunks.clear()
+            self._size = 0
             self._tell()
 
     def _add(self, chunk: bytes) -> None:
@@ -104,6 +110,8 @@ class Channel:
     def _next(self) -> bytes:
         with self._changed:
             while not self._chunks:
+                if self._left:
+                    raise errors.Unavailable("a layer was given up while it was read")
                 if self._ended:
                     if self._failure is not None:
                         raise self._failure

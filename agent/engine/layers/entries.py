@@ -54,6 +54,10 @@ _KINDS = {
     tarfile.BLKTYPE: Kind.BLOCK,
 }
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_GNU = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.GNUTYPE_SPARSE)
+_BASE_256 = (0o200, 0o377)
+"""First byte of a number that is not written in octal digits: positive, negative."""
+_OCTAL = re.compile(rb"-?[0-7]+")
 _EXTENSIONS = (*_PAX, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
@@ -74,6 +78,21 @@ class Entry:
     """Of modification, in nanoseconds."""
     device: tuple[int, int]
     xattrs: tuple[tuple[str, bytes], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Header:
+    """A header block: V7's, ustar's or GNU's. ``tarfile`` reads the same, and takes four times as long for it."""
+
+    type: bytes
+    name: str
+    link: str
+    size: int
+    mode: int
+    uid: int
+    gid: int
+    time: int
+    device: tuple[int, int]
 
 
 @dataclasses.dataclass(slots=True)
@@ -137,7 +156,7 @@ class Entries:
             raise Unsound("it ends in the middle of a header")
         return block
 
-    def _extend(self, told: _Told, header: tarfile.TarInfo) -> None:
+    def _extend(self, told: _Told, header: _Header) -> None:
         told.count += 1
         if told.count > _MOST_EXTENSIONS or not 0 <= header.size <= _LARGEST_EXTENSION:
             raise Unsound("an extended header is too large, or there are too many")
@@ -168,11 +187,46 @@ class Entries:
             size -= len(self._some(size))
 
 
-def _parsed(block: bytes) -> tarfile.TarInfo:
-    try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.TarError, ValueError) as error:
-        raise Unsound(f"a header is damaged: {error}") from error
+def _parsed(block: bytes) -> _Header:
+    checksum = _field(block, 148, 8)
+    unsigned = 256 + sum(block[:148]) + sum(block[156:])
+    if checksum != unsigned and checksum != unsigned - 256 * sum(byte > 127 for byte in block[:148] + block[156:]):  # noqa: PLR2004 - as signed bytes: old tars of some systems
+        raise Unsound("a header is damaged: its checksum is wrong")
+    type = block[156:157]
+    name = _string(block[:100])
+    if type not in _GNU and block[345]:
+        name = f"{_string(block[345:500])}/{name}"
+    if type == tarfile.AREGTYPE and name.endswith("/"):  # how V7 has a directory
+        type = tarfile.DIRTYPE
+    return _Header(
+        type=type,
+        name=name.rstrip("/") if type == tarfile.DIRTYPE else name,
+        link=_string(block[157:257]),
+        size=_field(block, 124, 12),
+        mode=_field(block, 100, 8),
+        uid=_field(block, 108, 8),
+        gid=_field(block, 116, 8),
+        time=_field(block, 136, 12),
+        device=(_field(block, 329, 8), _field(block, 337, 8)),
+    )
+
+
+def _string(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _field(block: bytes, at: int, length: int) -> int:
+    """Read a number: octal digits, or GNU's base 256 behind a marked first byte."""
+    field = block[at : at + length]
+    if field[0] in _BASE_256:
+        number = int.from_bytes(field[1:], "big")
+        return number if field[0] == _BASE_256[0] else number - 256 ** (length - 1)
+    digits = field.partition(b"\0")[0].strip()
+    if not digits:
+        return 0
+    if not _OCTAL.fullmatch(digits):
+        raise Unsound(f"a header is damaged: {digits!r} is no number")
+    return int(digits, 8)
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -189,7 +243,7 @@ def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _entry(header: tarfile.TarInfo, told: _Told) -> Entry:
+def _entry(header: _Header, told: _Told) -> Entry:
     records = told.records
     if header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith(_SPARSE) for key in records):
         raise Unsound("it has a sparse file, which image layers must not have")
@@ -197,18 +251,18 @@ def _entry(header: tarfile.TarInfo, told: _Told) -> Entry:
         raise Unsound(f"it has an entry of unknown type {header.type!r}")
     kind = _KINDS[header.type]
     size = _number(records, b"size", header.size, 2**62)
-    device = (header.devmajor, header.devminor) if kind in {Kind.CHARACTER, Kind.BLOCK} else (0, 0)
+    device = header.device if kind in {Kind.CHARACTER, Kind.BLOCK} else (0, 0)
     if not (0 <= device[0] < 2**12 and 0 <= device[1] < 2**20):
         raise Unsound("a device has a number that no device has")
     return Entry(
         name=_text(records.get(b"path") or told.name) or header.name,
         kind=kind,
-        link=_text(records.get(b"linkpath") or told.link) or header.linkname,
+        link=_text(records.get(b"linkpath") or told.link) or header.link,
         size=size if kind is Kind.FILE else 0,
         mode=header.mode & 0o7777,
         uid=_number(records, b"uid", header.uid, _LARGEST_ID),
         gid=_number(records, b"gid", header.gid, _LARGEST_ID),
-        time=min(max(_time(records.get(b"mtime"), header.mtime), 0), _LATEST),
+        time=min(max(_time(records.get(b"mtime"), header.time), 0), _LATEST),
         device=device,
         xattrs=tuple((_text(key[len(_XATTR) :]), value) for key, value in records.items() if key.startswith(_XATTR)),
     )
@@ -231,9 +285,9 @@ def _number(records: dict[bytes, bytes], key: bytes, told: int, most: int) -> in
     return told
 
 
-def _time(text: bytes | None, told: float) -> int:
+def _time(text: bytes | None, told: int) -> int:
     if not text:
-        return int(told) * 10**9
+        return told * 10**9
     match = _TIME.fullmatch(text)
     if match is None:
         raise Unsound("mtime is no time")

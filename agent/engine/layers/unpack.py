@@ -15,7 +15,7 @@ import stat
 
 from agent.engine import errors
 from agent.engine.kernel import api
-from agent.engine.layers import entries, streams
+from agent.engine.layers import channel, entries, streams
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -35,6 +35,7 @@ _OF_THE_LAYER = frozenset(
     }
 )
 """What the kernel says to an entry that can never be made; anything else is the host's trouble."""
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -98,13 +99,13 @@ class Unpacker:
         if entry.kind is entries.Kind.DIRECTORY:
             self._directory(entry, parent, path)
             return
+        if entry.kind is entries.Kind.FILE:
+            self._file(archive, entry, parent, name)
+            return
         self._remove(parent, name)
         match entry.kind:
             case entries.Kind.HARDLINK:
                 self._hardlink(entry, parent, name)
-                return
-            case entries.Kind.FILE:
-                _file(archive, entry, parent, name)
                 return
             case entries.Kind.SYMLINK:
                 os.symlink(entry.link, name, dir_fd=parent)
@@ -113,6 +114,25 @@ class Unpacker:
             case _:
                 _device(entry, parent, name)
         _attributes(entry, parent, name)
+
+    def _file(self, archive: entries.Entries, entry: entries.Entry, parent: int, name: str) -> None:
+        """Make a file. Nearly all are new, so it is tried before anybody looks: layers have thousands of them."""
+        try:
+            target = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        except FileExistsError:
+            self._remove(parent, name)
+            target = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        try:
+            for chunk in archive.content():
+                view = memoryview(chunk)
+                while view:  # a disk that is nearly full takes a part
+                    view = view[os.write(target, view) :]
+            os.fchown(target, entry.uid, entry.gid)
+            _set_xattrs(entry, target)
+            os.fchmod(target, entry.mode)
+            os.utime(target, ns=(entry.time, entry.time))
+        finally:
+            os.close(target)
 
     def _directory(self, entry: entries.Entry, parent: int, path: str) -> None:
         name = posixpath.basename(path)
@@ -243,7 +263,7 @@ class Unpacker:
         self._stale = self._stale or not stat.S_ISREG(present.st_mode)
 
 
-def unpack(kernel: api.Kernel, stream: streams.Bounded, target: pathlib.Path, limits: streams.Limits) -> None:
+def unpack(kernel: api.Kernel, stream: streams.Reader, target: pathlib.Path, limits: streams.Limits) -> None:
     """Unpack a tar stream into an empty directory. Raises ``errors.Refused``, and ``OSError`` of the host."""
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -256,20 +276,18 @@ def unpack(kernel: api.Kernel, stream: streams.Bounded, target: pathlib.Path, li
         os.close(root)
 
 
-def _file(archive: entries.Entries, entry: entries.Entry, parent: int, name: str) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    target = os.open(name, flags, 0o600, dir_fd=parent)
-    try:
-        for chunk in archive.content():
-            view = memoryview(chunk)
-            while view:  # a disk that is nearly full takes a part
-                view = view[os.write(target, view) :]
-        os.fchown(target, entry.uid, entry.gid)
-        _set_xattrs(entry, target)
-        os.fchmod(target, entry.mode)
-        os.utime(target, ns=(entry.time, entry.time))
-    finally:
-        os.close(target)
+def unpacked(
+    kernel: api.Kernel, source: streams.Reader, packed: int, target: pathlib.Path, limits: streams.Limits
+) -> str:
+    """Unpack a layer as it was packed, of so many bytes, and give its diff id. Raises as ``unpack``, and as the source.
+
+    Another thread decompresses and hashes ahead of what is written: both take about as long.
+    """
+    stream = streams.Bounded(streams.decompressed(source), packed, limits)
+    with channel.ahead(stream) as plain:
+        unpack(kernel, plain, target, limits)
+        plain.drain()
+    return stream.digest()
 
 
 def _device(entry: entries.Entry, parent: int, name: str) -> None:

@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
+import os
 import pathlib
 import secrets
+import threading
 from collections.abc import AsyncIterator
 
 from agent.engine import errors, layout, records
 from agent.engine.content import store
 from agent.engine.kernel import api
-from agent.engine.layers import channel, streams, unpack
-from agent.kit import failpoint, trees
+from agent.engine.layers import streams, unpack, worker
+from agent.kit import failpoint, tasks, trees
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS snapshots (
@@ -50,6 +53,7 @@ class Snapshots:
         self._database = database
         self._kernel = kernel
         self._limits = limits
+        self._elsewhere = threading.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
 
     def find(self, chain_id: str) -> pathlib.Path | None:
         """Give a layer's directory, or ``None`` where it is not unpacked."""
@@ -66,7 +70,9 @@ class Snapshots:
         name = secrets.token_hex(4)
         temporary = self._root / f"{_TEMPORARY}{name}"
         try:
-            await self._unpack_in_thread(source, packed, diff_id, temporary)
+            read = streams.Interruptible(source)
+            unpacking = functools.partial(self._unpack, read, packed, diff_id, temporary)
+            await tasks.in_thread(unpacking, give_up=read.give_up)
             yield Unpacked(temporary, name)
         finally:
             await asyncio.to_thread(_discard, temporary)
@@ -97,29 +103,18 @@ class Snapshots:
         known = {row["directory"] for row in self._database.query("SELECT directory FROM snapshots")}
         return sorted(entry.name for entry in self._root.iterdir() if entry.name not in known)
 
-    async def _unpack_in_thread(
-        self, source: streams.Reader, packed: int, diff_id: str, temporary: pathlib.Path
-    ) -> None:
-        """Unpack. Whoever is cancelled while it is done waits until the threads have let go of the directory."""
-        read = streams.Interruptible(source)
-        running = asyncio.get_running_loop().run_in_executor(None, self._unpack, read, packed, diff_id, temporary)
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            read.give_up()
-            await asyncio.wait([running])
-            running.exception()
-            raise
-
     def _unpack(self, source: streams.Reader, packed: int, diff_id: str, temporary: pathlib.Path) -> None:
         target = temporary / "fs"
         try:
             target.mkdir(mode=0o755, parents=True)
             target.chmod(0o755)
-            with channel.ahead(streams.decompressed(source)) as plain:
-                stream = streams.Bounded(plain, packed, self._limits)
-                unpack.unpack(self._kernel, stream, target, self._limits)
-                found = stream.digest()
+            if packed >= worker.WORTH_IT and self._elsewhere.acquire(blocking=False):
+                try:
+                    found = worker.unpacked(source, packed, target, self._limits)
+                finally:
+                    self._elsewhere.release()
+            else:
+                found = unpack.unpacked(self._kernel, source, packed, target, self._limits)
         except OSError as error:
             raise store.disk_failure(error) from error
         if found != diff_id:

@@ -1,0 +1,229 @@
+"""Bytes between threads and coroutines: in order, bounded, and nobody waits for a side that has broken off."""
+
+import asyncio
+import io
+import random
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+
+import pytest
+
+from agent.engine import errors
+from agent.engine.layers import channel
+
+DATA = random.Random(4).randbytes(300_000)  # noqa: S311 - the same each time
+
+
+@pytest.fixture
+def threads() -> Iterator[futures.ThreadPoolExecutor]:
+    """Threads that all have to end."""
+    with futures.ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def _whole(feed: channel.Channel, size: int = 1000) -> bytes:
+    found = bytearray()
+    while chunk := feed.read(size):
+        assert len(chunk) <= size
+        found += chunk
+    return bytes(found)
+
+
+def _parts(sizes: int) -> Iterator[bytes]:
+    """Give all of it in parts of many lengths, empty ones as well."""
+    chance, at = random.Random(sizes), 0  # noqa: S311 - the same each time
+    while at < len(DATA):
+        size = chance.choice([0, 1, 7, 512, sizes])
+        yield DATA[at : at + size]
+        at += size
+
+
+def _put_all(feed: channel.Channel, sizes: int) -> None:
+    with feed.fed():
+        for part in _parts(sizes):
+            feed.put(part)
+
+
+async def _send_all(feed: channel.Channel, sizes: int) -> None:
+    with feed.fed():
+        for part in _parts(sizes):
+            await feed.send(part)
+
+
+@pytest.mark.parametrize("sizes", [3, 4096, 100_000])
+@pytest.mark.parametrize("room", [1, 1000, 10_000_000])
+def test_put__from_a_thread__arrives_in_order(threads, room: int, sizes: int) -> None:
+    with channel.Channel(room) as feed:
+        writing = threads.submit(_put_all, feed, sizes)
+        assert _whole(feed) == DATA
+        writing.result()
+        assert feed.read(1) == b""
+
+
+@pytest.mark.parametrize("sizes", [512, 100_000])
+@pytest.mark.parametrize("room", [1000, 10_000_000])
+async def test_send__from_a_coroutine__arrives_in_order(room: int, sizes: int) -> None:
+    with channel.Channel(room) as feed:
+        reading = asyncio.get_running_loop().run_in_executor(None, _whole, feed)
+        await _send_all(feed, sizes)
+        assert await reading == DATA
+
+
+async def test_send__where_nobody_reads__waits_once_there_is_no_room() -> None:
+    with channel.Channel(room=10_000) as feed:
+        sent: list[int] = []
+
+        async def send() -> None:
+            with feed.fed():
+                for _ in range(100):
+                    await feed.send(bytes(999))
+                    sent.append(999)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send())
+            for _ in range(300):
+                await asyncio.sleep(0)
+            assert sum(sent) == 11 * 999, "as much as there is room for, and the end of one chunk beyond it"
+            reading = group.create_task(asyncio.to_thread(_whole, feed))
+        assert reading.result() == bytes(100 * 999)
+
+
+def test_put__where_nobody_reads__waits_once_there_is_no_room(threads) -> None:
+    with channel.Channel(room=10) as feed:
+        feed.put(bytes(6))
+        feed.put(bytes(6))
+        writing = threads.submit(feed.put, b"more")
+        done, _ = futures.wait([writing], timeout=0.05)
+        assert done == set()
+        assert len(feed.read(100)) == 6
+        writing.result(timeout=5)
+        assert feed._size == 10
+
+
+def test_read__whatever_is_in_the_chunks__is_as_much_as_is_asked_for() -> None:
+    with channel.Channel() as feed:
+        feed.put(b"abcdef")
+        feed.put(b"gh")
+        feed.end()
+        assert [feed.read(4), feed.read(4), feed.read(4), feed.read(4)] == [b"abcd", b"ef", b"gh", b""]
+
+
+def test_drain__reads_to_the_end__and_raises_what_the_writer_failed_with(threads) -> None:
+    with channel.Channel(room=1) as feed:
+        writing = threads.submit(_put_all, feed, 512)
+        feed.drain()
+        writing.result()
+        assert feed.read(1) == b""
+    with channel.Channel() as broken:
+        broken.put(b"x")
+        broken.end(errors.Refused("it is wrong"))
+        with pytest.raises(errors.Refused, match="it is wrong"):
+            broken.drain()
+
+
+@pytest.mark.parametrize(
+    ("failure", "told", "message"),
+    [
+        (errors.Refused("it is wrong"), errors.Refused, "it is wrong"),
+        (ZeroDivisionError("a bug"), errors.Unavailable, "what was to arrive was given up"),
+        (asyncio.CancelledError(), errors.Unavailable, "what was to arrive was given up"),
+    ],
+)
+def test_fed__the_writer_fails__the_reader_gets_what_came_and_is_told(failure, told, message: str) -> None:
+    with channel.Channel() as feed:
+        feed.put(b"first")
+        with pytest.raises(type(failure)), feed.fed():
+            raise failure
+        assert feed.read(100) == b"first"
+        for _ in range(2):
+            with pytest.raises(told, match=message):
+                feed.read(100)
+
+
+def test_fed__the_writer_fails_while_the_reader_waits__ends_its_waiting(threads) -> None:
+    with channel.Channel() as feed:
+        reading = threads.submit(feed.read, 1)
+        with pytest.raises(errors.Refused), feed.fed():
+            raise errors.Refused("it is wrong")
+        with pytest.raises(errors.Refused, match="it is wrong"):
+            reading.result(timeout=5)
+
+
+async def test_leave__while_a_coroutine_waits_for_room__ends_its_waiting() -> None:
+    feed = channel.Channel(room=1)
+
+    async def send() -> None:
+        while True:
+            await feed.send(bytes(10))
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        sending = group.create_task(_failure(send()))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(feed.leave)
+    assert "nobody takes what arrives any more" in str(sending.result())
+
+
+async def _failure(work) -> errors.EngineError:
+    with pytest.raises(errors.Unavailable) as caught:
+        await work
+    return caught.value
+
+
+def test_leave__while_a_thread_waits_for_room__ends_its_waiting(threads) -> None:
+    with channel.Channel(room=1) as feed:
+        feed.put(b"full")
+        writing = threads.submit(feed.put, b"more")
+        feed.leave()
+        with pytest.raises(errors.Unavailable, match="nobody takes what arrives any more"):
+            writing.result(timeout=5)
+        with pytest.raises(errors.Unavailable):
+            feed.put(b"again")
+
+
+async def test_send__cancelled_while_it_waits_for_room__leaves_the_channel_in_order() -> None:
+    with channel.Channel(room=1) as feed:
+        await feed.send(b"one")
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(feed.send(b"never"))
+            await asyncio.sleep(0)
+            sending.cancel()
+        feed.end()
+        assert await asyncio.to_thread(_whole, feed) == b"one"
+
+
+def test_ahead__of_a_source__gives_the_same_bytes() -> None:
+    with channel.ahead(io.BytesIO(DATA)) as feed:
+        assert _whole(feed) == DATA
+
+
+def test_ahead__left_early__has_let_go_of_the_source() -> None:
+    class Endless:
+        count = 0
+
+        def read(self, size: int, /) -> bytes:
+            self.count += 1
+            return bytes(size)
+
+    source, before = Endless(), threading.active_count()
+    with channel.ahead(source) as feed:
+        assert feed.read(10) == bytes(10)
+    assert threading.active_count() == before
+    assert source.count < 20, "no more than there is room for"
+
+
+def test_ahead__the_source_fails__is_raised_where_it_is_read() -> None:
+    class Broken:
+        def __init__(self) -> None:
+            self.rest = [b"good"]
+
+        def read(self, size: int, /) -> bytes:
+            del size
+            if self.rest:
+                return self.rest.pop()
+            raise OSError(5, "Input/output error")
+
+    with channel.ahead(Broken()) as feed:
+        assert feed.read(10) == b"good"
+        with pytest.raises(OSError, match="Input/output error"):
+            feed.read(10)
