@@ -58,6 +58,7 @@ class Server:
         self.asked: list[tuple[str, str]] = []
         """Each request: its path and query, and what it has shown to be let in."""
         self.headers: list[Mapping[str, str]] = []
+        self.methods: list[str] = []
 
     @property
     def image(self) -> str:
@@ -68,13 +69,38 @@ class Server:
         """Answer a request."""
         self.asked.append((request.path_qs, request.headers.get("Authorization", "")))
         self.headers.append(request.headers)
+        self.methods.append(request.method)
         found = self.answers.get(request.path)
         return await found(request) if found else web.Response(status=404)
+
+    def publish(self, repository: str, *layers: tuple[bytes, bytes]) -> list[str]:
+        """Have one more image, ``repository:1``, of layers (packed, plain); gives the layers' paths."""
+        diff_ids = [digest.of(plain) for _, plain in layers]
+        config = json.dumps({"os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}).encode()
+        told = {
+            "schemaVersion": 2,
+            "mediaType": mediatypes.MANIFEST,
+            "config": entry(mediatypes.CONFIG, config),
+            "layers": [entry(mediatypes.LAYER_GZIP, packed) for packed, _ in layers],
+        }
+        self.answers[f"/v2/{repository}/manifests/1"] = says(json.dumps(told).encode())
+        for blob in (config, *(packed for packed, _ in layers)):
+            self.answers[f"/v2/{repository}/blobs/{digest.of(blob)}"] = ranges(blob)
+        return [f"/v2/{repository}/blobs/{digest.of(packed)}" for packed, _ in layers]
 
     def guard(self, wanted: str, challenge: str) -> None:
         """Answer rightly, but only those who show the right thing."""
         for path, data in ((MANIFEST_PATH, MANIFEST), (CONFIG_PATH, CONFIG), (LAYER_PATH, LAYER)):
             self.answers[path] = guards(data, wanted, challenge)
+
+    def count(self, path: str) -> int:
+        """Count how often something has been asked for."""
+        return sum(asked.partition("?")[0] == path for asked, _ in self.asked)
+
+    def ranges(self, path: str) -> list[str | None]:
+        """Give which ranges of something have been asked for, ``None`` for all of it."""
+        seen = zip(self.asked, self.headers, strict=True)
+        return [headers.get("Range") for (asked, _), headers in seen if asked == path]
 
     def log_in(self, folder: pathlib.Path, login: str = LOGIN) -> None:
         """Let ``folder`` (``DOCKER_CONFIG``) be that of somebody who is logged in here."""
@@ -86,15 +112,21 @@ class Server:
 async def served() -> AsyncIterator[Server]:
     """Run one on a free port."""
     server = Server("")
-    low = web.Server(server.answer, handler_cancellation=True)
-    listening = await asyncio.get_running_loop().create_server(low, "127.0.0.1", 0)
-    server.address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(server.answer) as server.address:
         yield server
+
+
+@contextlib.asynccontextmanager
+async def listening(answer: Answer) -> AsyncIterator[str]:
+    """Let something answer on a free port, and give its address."""
+    low = web.Server(answer, handler_cancellation=True)
+    socket = await asyncio.get_running_loop().create_server(low, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{socket.sockets[0].getsockname()[1]}"
     finally:
-        listening.close()
+        socket.close()
         await low.shutdown(timeout=0)
-        await listening.wait_closed()
+        await socket.wait_closed()
 
 
 def says(data: bytes, status: int = 200, **headers: str) -> Answer:
@@ -141,6 +173,46 @@ def streams(announced: int | None, *parts: bytes, endlessly: bool = False) -> An
                 await body.write(part)
             if not endlessly:
                 break
+        assert request.transport is not None
+        request.transport.close()
+        return body
+
+    return answer
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """Answer each time something else, and from then on the last."""
+    left = list(answers)
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return await (left.pop(0) if len(left) > 1 else left[0])(request)
+
+    return answer
+
+
+def ranges(data: bytes) -> Answer:
+    """Answer with what is asked for of it, as a server that knows ranges."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        start, end = request.http_range.start or 0, request.http_range.stop or len(data)
+        if "Range" not in request.headers:
+            return web.Response(body=data)
+        told = {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
+        return web.Response(body=data[start:end], status=206, headers=told)
+
+    return answer
+
+
+def breaks_off(data: bytes, after: int) -> Answer:
+    """Answer as a server that knows ranges, and cut the connection once so many bytes have been sent."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        start = request.http_range.start or 0
+        told = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+        body = web.StreamResponse(status=206 if start else 200, headers=told)
+        body.content_length = len(data) - start
+        await body.prepare(request)
+        await body.write(data[start : start + after])
         assert request.transport is not None
         request.transport.close()
         return body

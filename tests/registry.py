@@ -16,7 +16,7 @@ from agent.engine import errors, layout, records
 from agent.engine.content import store
 from agent.engine.images import images, intake
 from agent.engine.kernel import linux
-from agent.engine.registry import client
+from agent.engine.registry import client, hosts, retries
 from agent.engine.snapshots import snapshots
 from agent.oci import digest
 
@@ -28,10 +28,13 @@ _PATIENCE = 10.0
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path, port: int = 0, *, login: bool = False) -> Iterator[str]:
+def running(
+    folder: pathlib.Path, port: int = 0, *, login: bool = False, token: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Run a registry that keeps everything in ``folder``, and give its address; port 0 takes a free one.
 
-    With ``login`` it is open to ``USER`` alone. Run again over the same folder it has what it had.
+    With ``login`` it is open to ``USER`` alone, with ``token`` (its own settings of that) to whoever shows one. Run
+    again over the same folder it has what it had.
     """
     folder.mkdir(parents=True, exist_ok=True)
     told: dict[str, Any] = {
@@ -43,6 +46,8 @@ def running(folder: pathlib.Path, port: int = 0, *, login: bool = False) -> Iter
     if login:
         (folder / "htpasswd").write_text(_HTPASSWD)
         told["auth"] = {"htpasswd": {"realm": "registry", "path": str(folder / "htpasswd")}}
+    if token is not None:
+        told["auth"] = {"token": dict(token)}
     (folder / "config.json").write_text(json.dumps(told))
     log = folder / "log"
     with log.open("wb") as output:
@@ -96,11 +101,20 @@ def manifest(reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
 class Store:
     """An image store."""
 
+    home: pathlib.Path
     images: images.Images
     content: store.ContentStore
     client: client.RegistryClient
     stages: list[images.Progress] = dataclasses.field(default_factory=list)
     """What pulls have reported."""
+
+    def partial(self) -> bytes:
+        """Give what is there of a blob that has not come whole; nothing where there is none."""
+        return b"".join((self.home / "root/content/ingest" / name).read_bytes() for name in self.content.partials())
+
+    def snapshots(self) -> list[str]:
+        """Name all that lies where unpacked layers do, be it kept or not."""
+        return sorted(one.name for one in (self.home / "root/snapshots").iterdir())
 
     async def pull(self, reference: str, platform: str = "") -> images.StoredImage:
         """Pull an image."""
@@ -116,23 +130,32 @@ class Store:
     async def failure(self, reference: str, platform: str = "") -> tuple[str, str]:
         """Pull an image that is not to be had, and give kind and reason of the failure."""
         failed = await self.fails(reference, platform)
-        return type(failed).__name__, failed.reason
+        return kind(failed).__name__, failed.reason
+
+
+def kind(failed: errors.EngineError) -> type[errors.EngineError]:
+    """Give which of the engine's kinds of failure this is one of."""
+    kinds = (errors.NotFound, errors.Conflict, errors.InUse, errors.Unavailable, errors.Refused)
+    return next(one for one in kinds if isinstance(failed, one))
 
 
 @contextlib.asynccontextmanager
-async def opened(home: pathlib.Path) -> AsyncIterator[Store]:
-    """Open an image store in a folder. At the end nothing may lie there half written, and no answer be left open."""
+async def opened(home: pathlib.Path, places: hosts.Hosts | None = None) -> AsyncIterator[Store]:
+    """Open an image store in a folder. At the end nothing may lie there half written, and no answer be left open.
+
+    What fails is asked for three times at most, and nobody waits long in between.
+    """
     where = layout.of(home / "root", home / "run")
     where.prepare()
     content = store.ContentStore(where)
     content.prepare()
     database = records.Database(where.records, [images.SCHEMA, snapshots.SCHEMA])
     try:
-        async with client.RegistryClient() as registry:
+        async with client.RegistryClient(places, attempts=retries.Retries(pauses=(0.01, 0.01))) as registry:
             kernel = linux.LinuxKernel()
             layers = snapshots.Snapshots(where, database, kernel)
             bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-            yield Store(images.Images(database, content, layers, registry, bringing), content, registry)
+            yield Store(home, images.Images(database, content, layers, registry, bringing), content, registry)
             assert content.unfinished() == []
             session = registry._connection._session
             assert session is None or session.connector is None or session.connector._acquired == set()

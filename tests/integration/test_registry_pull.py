@@ -46,6 +46,8 @@ async def store(tmp_path: pathlib.Path) -> AsyncIterator[registry.Store]:
 def docker_config(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """Where ``docker login`` would write; nothing of this machine's own is used."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
     (tmp_path / "docker").mkdir()
     return tmp_path / "docker" / "config.json"
 
@@ -91,10 +93,17 @@ async def test_pull__by_digest__is_that_image_whatever_the_tag_says_now(address,
 
 async def test_pull__again__fetches_no_blob_twice(address, store, busybox_archive) -> None:
     registry.push(busybox_archive, f"{address}/app:1")
+    told, _ = registry.manifest(f"{address}/app:1")
+    size = told["layers"][0]["size"]
     await store.pull(f"{address}/app:1")
+    assert (store.stages[-1].done, store.stages[-1].total) == (size, size)
     store.stages.clear()
     await store.pull(f"{address}/app:1")
-    assert store.stages[:2] == [f"resolving {address}/app:1", "fetching 0 blobs, 0 bytes"]
+    assert {one.message for one in store.stages} == {
+        f"resolving {address}/app:1",
+        f"unpacking 1 layers of {address}/app:1",
+    }
+    assert {(one.done, one.total) for one in store.stages} == {(0, 0)}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +146,7 @@ async def test_pull__nobody_listens__is_unavailable(store, tmp_path) -> None:
     with registry.running(tmp_path / "gone") as address:
         pass
     failed = await store.fails(f"{address}/app:1")
-    assert (type(failed), failed.reason) == (errors.Unavailable, "ImagePullFailed")
+    assert (registry.kind(failed), failed.reason) == (errors.Unavailable, "ImagePullFailed")
     assert f"registry {address} cannot be reached" in str(failed)
 
 

@@ -24,7 +24,8 @@ T = TypeVar("T")
 PULL = "pull"
 PUSH = "pull,push"
 _LARGEST_MANIFEST = 4 * 1024 * 1024
-_LARGEST_LIST = 16 * 1024 * 1024
+_LARGEST_LIST = 64 * 1024 * 1024
+"""Bytes of all pages together."""
 _MOST_PAGES = 1000
 _DENYING = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
 _BUSY = frozenset({http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS})
@@ -51,7 +52,7 @@ class RegistryClient:
         self.hosts = places or hosts.Hosts()
         self.retries = attempts or retries.Retries()
         self._connection = transport.Transport()
-        self._grants = grants.Grants(self._connection, logins)
+        self._grants = grants.Grants(self._connection, logins, self.retries)
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,12 +98,15 @@ class RegistryClient:
         async def get(where: hosts.Endpoint) -> tuple[str, ...]:
             found: list[str] = []
             rest: str | None = "tags/list"
+            left = _LARGEST_LIST
             for _ in range(_MOST_PAGES):
                 if rest is None:
                     return tuple(found)
                 async with self.answer(where, source, "GET", rest) as answer:
-                    found += _tags(await transport.read(answer, _LARGEST_LIST), source)
+                    data = await transport.read(answer, left)
                     rest = _next_page(answer)
+                left -= len(data)
+                found += _tags(data, source)
             raise errors.Refused(f"{source.registry} lists tags of {source} without end", reason="ImageRefused")
 
         return await self._anywhere(source, get)
@@ -124,14 +128,15 @@ class RegistryClient:
         return await self._anywhere(source, get)
 
     async def blob(
-        self, source: reference.Reference, blob: descriptor.Descriptor, start: int = 0
+        self, source: reference.Reference, blob: descriptor.Descriptor, start: int = 0, *, mirrors: bool = True
     ) -> AsyncGenerator[bytes, None]:
         """Give a blob's bytes from an offset on; its digest is the caller's to verify.
 
+        ``mirrors``: they may be asked; one that gives wrong bytes is found out only by the digest of the whole.
         Raises ``errors.NotFound``, ``errors.Refused``, ``errors.Unavailable`` once nothing has come for several
         attempts in a row.
         """
-        places = self.hosts.endpoints(source.registry)
+        places = self.hosts.endpoints(source.registry)[0 if mirrors else -1 :]
         at, failures, turn = start, 0, 0
         while at < blob.size:
             begun = at
@@ -156,15 +161,38 @@ class RegistryClient:
     async def _blob_from(
         self, where: hosts.Endpoint, source: reference.Reference, blob: descriptor.Descriptor, start: int
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open a blob's body from an offset on; what a server gives that knows no ranges is passed over up to there."""
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        async with self.answer(where, source, "GET", f"blobs/{blob.digest}", headers) as answer:
-            if start and answer.status == http.HTTPStatus.PARTIAL_CONTENT:
-                if not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-                    raise errors.Refused(f"{source.registry} gives another range than asked", reason="ImageRefused")
-            elif start:
+        """Open a blob's body from an offset on, also where a server knows no ranges, or gives others than are asked."""
+        path = f"blobs/{blob.digest}"
+        async with contextlib.AsyncExitStack() as stack:
+            answer = await self._rest(stack, where, source, path, start) if start else None
+            if answer is None:
+                answer = await stack.enter_async_context(self.answer(where, source, "GET", path))
                 await transport.skip(answer, start)
             yield answer
+
+    async def _rest(
+        self,
+        stack: contextlib.AsyncExitStack,
+        where: hosts.Endpoint,
+        source: reference.Reference,
+        path: str,
+        start: int,
+    ) -> aiohttp.ClientResponse | None:
+        """Ask for something from an offset on; ``None`` where the server gives no such thing."""
+        headers = {"Range": f"bytes={start}-"}
+        try:
+            answer = await stack.enter_async_context(self.answer(where, source, "GET", path, headers))
+        except transport.Passing:
+            raise
+        except errors.Unavailable:
+            return None
+        if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+            if answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                return answer
+            answer.close()
+            return None
+        await transport.skip(answer, start)
+        return answer
 
     async def _anywhere(self, source: reference.Reference, get: Callable[[hosts.Endpoint], Awaitable[T]]) -> T:
         """Ask one place after the other, again while that may help; the registry's own word is what counts."""
@@ -200,9 +228,13 @@ class RegistryClient:
     async def allowed(
         self, where: hosts.Endpoint, source: reference.Reference, right: str, request: transport.Request
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask, answering one challenge: the registry's own, for whoever it redirects to is not to ask for its login."""
-        await self.retries.admit(where.origin)
-        held = self._grants.held(where, source, right)
+        """Ask, answering one challenge: the registry's own, for whoever it redirects to is not to ask for its login.
+
+        What was granted is shown to the registry alone, and not to another host where it wants an upload to go.
+        """
+        await self.retries.admit(where.origin, wait=not where.mirror)
+        own = request.url.origin() == where.origin.origin()
+        held = self._grants.held(where, source, right) if own else {}
         answer = await self._connection.ask(request.showing(held))
         try:
             if held and answer.status == http.HTTPStatus.FORBIDDEN and _is_own(where, answer):
@@ -267,8 +299,8 @@ def _tags(data: bytes, source: reference.Reference) -> list[str]:
 
 def _next_page(answer: aiohttp.ClientResponse) -> str | None:
     """Give what of the list comes next (distribution specification, ``Link``); of an address, only what it asks for."""
-    links = answer.links
-    if "next" not in links or "url" not in links["next"]:
+    try:
+        query = yarl.URL(answer.links["next"]["url"]).raw_query_string
+    except (KeyError, ValueError):
         return None
-    query = yarl.URL(links["next"]["url"]).raw_query_string
     return f"tags/list?{query}" if query else None

@@ -35,6 +35,8 @@ class Endpoint:
     login: str
     """The name under which ``docker login`` keeps what this place wants to know."""
     tls: transport.Tls
+    mirror: bool = False
+    """There is another place to ask, so that this one is never waited for."""
 
     def url(self, repository: str, rest: str) -> yarl.URL:
         """Give the address of something of a repository: ``manifests/TAG``, ``blobs/DIGEST``, ``tags/list?n=100``."""
@@ -61,10 +63,11 @@ class Hosts:
         return Endpoint(yarl.URL(f"{'http' if plain else 'https'}://{name}"), "", registry, host.tls)
 
     def _mirror(self, url: yarl.URL) -> Endpoint:
-        prefix = url.path.strip("/")
-        host = self._of(url.authority)
+        prefix = url.raw_path.strip("/")
+        name = str(url.origin()).partition("//")[2]  # yarl's authority has the port also where nobody wrote it
+        host = self._of(name)
         tls = host.tls if host else transport.TRUSTED
-        return Endpoint(url.origin(), f"{prefix}/" if prefix else "", url.authority, tls)
+        return Endpoint(url.origin(), f"{prefix}/" if prefix else "", name, tls, mirror=True)
 
     def _of(self, registry: str) -> Host | None:
         """Give what is said of a registry: by its name, or else by the first pattern that it matches."""

@@ -29,15 +29,16 @@ class Retries:
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._quiet: dict[yarl.URL, float] = {}
 
-    async def admit(self, origin: yarl.URL) -> None:
-        """Wait until a place may be asked. Raises ``transport.Passing`` where that would take too long."""
-        left = self._quiet.get(origin, 0.0) - self._clock()
-        if left <= 0:
-            self._quiet.pop(origin, None)
-            return
-        if left > self._patience:
-            raise transport.Passing(f"{origin.authority} asks to be left alone for {left:.0f} s", retry_after=left)
-        await asyncio.sleep(left)
+    async def admit(self, origin: yarl.URL, *, wait: bool = True) -> None:
+        """Wait until a place may be asked.
+
+        Raises ``transport.Passing`` where that would take too long: at once where it is not to be waited for.
+        """
+        while (left := self._quiet.get(origin, 0.0) - self._clock()) > 0:
+            if left > (self._patience if wait else 0.0):
+                raise transport.Passing(f"{origin.authority} asks to be left alone for {left:.0f} s", retry_after=left)
+            await asyncio.sleep(left)
+        self._quiet.pop(origin, None)
 
     def note(self, origin: yarl.URL, failure: transport.Passing) -> None:
         """Remember what a place has asked for."""
@@ -58,7 +59,7 @@ def wish(text: str, now: dt.datetime) -> float | None:
         return float(text.strip()[:12])
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)

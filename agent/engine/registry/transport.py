@@ -24,6 +24,13 @@ _CHUNK = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 _REDIRECTING = frozenset({301, 302, 303, 307, 308})
 _READING = frozenset({"GET", "HEAD"})
+_DISCREET = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ClientPayloadError,
+    aiohttp.ServerDisconnectedError,
+)
+"""What may be quoted, also as a cause; most of aiohttp's texts show the URL, and a signed one is a secret."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class Tls:
     """Files (PEM) beside what the host trusts anyway."""
 
     ca: pathlib.Path | None = None
-    """Certificates that are trusted in place of the host's."""
+    """Certificates that are trusted beside the host's, also of whom the registry redirects to."""
     certificate: pathlib.Path | None = None
     """Who we are, with ``key``."""
     key: pathlib.Path | None = None
@@ -52,13 +59,13 @@ class Passing(errors.Unavailable):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked."""
+    """What is asked. Its text shows nothing that may be a secret: signed addresses, logins."""
 
     method: str
-    url: yarl.URL
+    url: yarl.URL = dataclasses.field(repr=False)
     tls: Tls = TRUSTED
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    data: Callable[[], object] | None = None
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    data: Callable[[], object] | None = dataclasses.field(default=None, repr=False)
     """Makes the body, each time anew: bytes, or an asynchronous iterable of them."""
 
     def showing(self, headers: Mapping[str, str]) -> "Request":
@@ -94,7 +101,8 @@ class Transport:
             following = location(answer)
             if following.origin() != current.url.origin():
                 headers = {name: text for name, text in current.headers.items() if name != "Authorization"}
-                current = Request(current.method, following, headers=headers)
+                tls = Tls(current.tls.ca)
+                current = Request(current.method, following, tls, headers)
             else:
                 current = dataclasses.replace(current, url=following)
         raise errors.Unavailable(f"{request.url.origin()} redirects without end", reason="ImagePullFailed")
@@ -133,7 +141,9 @@ class Transport:
 
 
 def _loaded(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca)
+    context = ssl.create_default_context()
+    if tls.ca is not None:
+        context.load_verify_locations(tls.ca)
     if tls.certificate is not None:
         context.load_cert_chain(tls.certificate, tls.key)
     return context
@@ -214,10 +224,7 @@ def _unreachable(url: yarl.URL) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host that is no name, in many spellings
-        raise Passing(f"registry {url.authority} cannot be reached: {_why(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    """Say what went wrong; most of aiohttp's own texts show the URL, and a signed one is a secret."""
-    told = (aiohttp.ClientConnectorError, aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)
-    return f"{type(error).__name__} {error}" if isinstance(error, told) else type(error).__name__
+        why, cause = type(error).__name__, None
+        if isinstance(error, _DISCREET):
+            why, cause = f"{why} {error}", error
+        raise Passing(f"registry {url.authority} cannot be reached: {why}") from cause

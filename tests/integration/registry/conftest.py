@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agent.engine.registry import client, retries
 from tests import faulty_registry as faulty
 from tests import registry
 
@@ -24,6 +25,13 @@ async def other() -> AsyncIterator[faulty.Server]:
 
 
 @pytest.fixture
+async def asking() -> AsyncIterator[client.RegistryClient]:
+    """A client that asks three times at most, and does not wait long in between."""
+    async with client.RegistryClient(attempts=retries.Retries(pauses=(0.01, 0.01))) as made:
+        yield made
+
+
+@pytest.fixture
 async def store(tmp_path: pathlib.Path) -> AsyncIterator[registry.Store]:
     """An image store; when it is closed, nothing lies in it half written and no answer is left open."""
     async with registry.opened(tmp_path / "store") as opened:
@@ -32,6 +40,8 @@ async def store(tmp_path: pathlib.Path) -> AsyncIterator[registry.Store]:
 
 @pytest.fixture(autouse=True)
 def docker_config(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """Where ``docker login`` would write."""
+    """Where ``docker login`` would write; nothing of this machine's own is used."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
     return tmp_path

@@ -84,17 +84,28 @@ async def test_manifest__with_an_absurd_size__is_refused_even_where_the_blob_is_
     assert await store.failure(server.image) == REFUSED
 
 
-@pytest.mark.parametrize("size", [0, len(faulty.LAYER) - 1, len(faulty.LAYER) + 1])
-async def test_blob__is_not_as_long_as_announced__is_refused(server, store, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "expected"), [(0, WRONG), (len(faulty.LAYER) - 1, WRONG), (len(faulty.LAYER) + 1, BROKEN)]
+)
+async def test_blob__is_not_as_long_as_announced__is_not_taken(server, store, size: int, expected) -> None:
+    """What is too long is wrong; what is too short may only have broken off, and is asked for again."""
     told = {**faulty.IMAGE, "layers": [{**faulty.IMAGE["layers"][0], "size": size}]}
     server.answers[faulty.MANIFEST_PATH] = faulty.says(json.dumps(told).encode())
-    assert await store.failure(server.image) == WRONG
+    assert await store.failure(server.image) == expected
+    assert (store.images.list(), store.snapshots()) == ((), [])
 
 
-async def test_blob__is_another_of_the_same_length__is_refused(server, store) -> None:
-    server.answers[faulty.LAYER_PATH] = faulty.says(bytes(len(faulty.LAYER)))
-    assert await store.failure(server.image) == WRONG
+@pytest.mark.parametrize(
+    "data",
+    [bytes(len(faulty.LAYER)), faulty.LAYER[:4] + b"1234" + faulty.LAYER[8:]],
+    ids=["no layer", "the same files, packed at another time"],
+)
+async def test_blob__is_another_of_the_same_length__is_refused_for_its_digest(server, store, data: bytes) -> None:
+    """It is unpacked while it comes, but what comes is no fault of the image where it is not what was announced."""
+    server.answers[faulty.LAYER_PATH] = faulty.says(data)
+    assert await store.failure(server.image) == ("Refused", "DigestMismatch")
     assert digest.of(faulty.LAYER) not in store.content.digests()
+    assert (store.content.partials(), store.snapshots()) == ([], [])
 
 
 async def test_blob__is_not_there__is_not_found(server, store) -> None:
@@ -152,7 +163,7 @@ async def test_layer__unpacks_to_something_else__is_refused(server, store) -> No
     assert await store.failure(server.image) == WRONG
 
 
-async def test_pull__is_cancelled_amid_a_blob__leaves_nothing(server, store) -> None:
+async def test_pull__is_cancelled_amid_a_blob__leaves_what_has_come_of_it_and_nothing_else(server, store) -> None:
     begun, never = asyncio.Event(), asyncio.Event()
 
     async def stall(request: web.BaseRequest) -> web.StreamResponse:
@@ -166,7 +177,7 @@ async def test_pull__is_cancelled_amid_a_blob__leaves_nothing(server, store) -> 
 
     async def written() -> None:
         await begun.wait()
-        while not store.content.unfinished():  # noqa: ASYNC110 - observed from outside on purpose
+        while not store.partial():  # noqa: ASYNC110 - observed from outside on purpose
             await asyncio.sleep(0.001)
 
     server.answers[faulty.LAYER_PATH] = stall
@@ -175,5 +186,5 @@ async def test_pull__is_cancelled_amid_a_blob__leaves_nothing(server, store) -> 
         await written()
         pulling.cancel()
     assert pulling.cancelled()
-    assert store.content.unfinished() == []
-    assert store.images.list() == ()
+    assert (store.partial(), store.snapshots()) == (faulty.LAYER[:10], [])
+    assert (store.content.unfinished(), store.images.list()) == ([], ())

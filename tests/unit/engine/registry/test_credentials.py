@@ -1,4 +1,4 @@
-"""What ``docker login`` has written, and what registries challenge us with."""
+"""What ``docker login`` and ``podman login`` have kept for whom, and that none of it is ever printed."""
 
 import base64
 import json
@@ -6,10 +6,10 @@ import pathlib
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agent.engine.registry import credentials
+
+ME = credentials.Credentials("me", "secret")
 
 
 def encoded(text: str) -> dict[str, str]:
@@ -23,31 +23,102 @@ def config(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "config.json"
 
 
+async def _found(config: pathlib.Path, registry: str, repository: str = "app") -> credentials.Credentials | None:
+    return await credentials.find(registry, repository, [config])
+
+
 @pytest.mark.parametrize(
     ("registry", "key"),
     [
         ("ghcr.io", "ghcr.io"),
         ("ghcr.io", "https://ghcr.io"),
+        ("ghcr.io", "http://ghcr.io/"),
+        ("ghcr.io", "https://ghcr.io/v2/"),
+        ("ghcr.io", "ghcr.io/v1/"),
         ("127.0.0.1:5000", "127.0.0.1:5000"),
         ("docker.io", "docker.io"),
         ("docker.io", "https://index.docker.io/v1/"),
+        ("docker.io", "registry-1.docker.io"),
     ],
 )
-def test_find__an_entry_for_the_registry__is_read(config, registry: str, key: str) -> None:
+async def test_find__an_entry_for_the_registry__is_read(config, registry: str, key: str) -> None:
     config.write_text(json.dumps({"auths": {"other.example": encoded("x:y"), key: encoded("me:a:b\0")}}))
-    assert credentials.find(registry, config) == credentials.Credentials("me", "a:b")
+    assert await _found(config, registry) == credentials.Credentials("me", "a:b")
 
 
-@pytest.mark.parametrize("key", ["docker.io", "ghcr.io.example", "https://index.docker.io/v1/", "GHCR.IO", ""])
-def test_find__entries_for_others__are_not_shown_to_it(config, key: str) -> None:
+@pytest.mark.parametrize(
+    "key",
+    [
+        "docker.io",
+        "ghcr.io.example",
+        "https://index.docker.io/v1/",
+        "GHCR.IO",
+        "",
+        "ghcr.io:443",
+        "ghcr.io/ap",
+        "ghcr.io/app/more",
+        "io",
+    ],
+)
+async def test_find__entries_for_others__are_not_shown_to_it(config, key: str) -> None:
     config.write_text(json.dumps({"auths": {key: encoded("me:secret")}}))
-    assert credentials.find("ghcr.io", config) is None
+    assert await _found(config, "ghcr.io") is None
 
 
-def test_find__an_entry_that_is_empty__gives_way_to_the_next(config) -> None:
+async def test_find__an_entry_that_is_empty__gives_way_to_the_next(config) -> None:
     auths: dict[str, Any] = {"docker.io": {}, "https://index.docker.io/v1/": encoded("me:secret")}
     config.write_text(json.dumps({"auths": auths}))
-    assert credentials.find("docker.io", config) == credentials.Credentials("me", "secret")
+    assert await _found(config, "docker.io") == ME
+
+
+async def test_find__an_address_and_a_name__is_what_the_name_has(config) -> None:
+    auths = {"https://ghcr.io": encoded("old:old"), "ghcr.io": encoded("me:secret")}
+    config.write_text(json.dumps({"auths": auths}))
+    assert await _found(config, "ghcr.io") == ME
+
+
+@pytest.mark.parametrize(
+    ("repository", "user"),
+    [
+        ("app", "all"),
+        ("shop/web", "shop"),
+        ("shop/web/admin", "admin"),
+        ("shop/web/admin/deep", "admin"),
+        ("shopping/web", "all"),
+        ("shop", "shop"),
+    ],
+)
+async def test_find__parts_of_a_registry__have_their_own_and_the_narrowest_counts(config, repository, user) -> None:
+    auths = {"r.example": "all", "r.example/shop": "shop", "r.example/shop/web/admin": "admin", "r.example/x": "x"}
+    config.write_text(json.dumps({"auths": {key: encoded(f"{name}:pw") for key, name in auths.items()}}))
+    assert await _found(config, "r.example", repository) == credentials.Credentials(user, "pw")
+
+
+@pytest.mark.parametrize(
+    ("entry", "known"),
+    [
+        ({"username": "me", "password": "secret"}, ME),
+        ({"username": "other", "password": "other", **encoded("me:secret")}, ME),
+        ({"auth": "", "username": "me", "password": "secret"}, ME),
+        ({"identitytoken": "t"}, credentials.Credentials(identity_token="t")),
+        ({**encoded("0-0:"), "identitytoken": "t"}, credentials.Credentials("0-0", "", "t")),
+        ({"auth": "not base64", "identitytoken": "t"}, credentials.Credentials(identity_token="t")),
+    ],
+)
+async def test_find__every_form_of_entry__is_read(config, entry: dict[str, str], known) -> None:
+    config.write_text(json.dumps({"auths": {"ghcr.io": entry}}))
+    assert await _found(config, "ghcr.io") == known
+
+
+async def test_find__several_files__are_asked_in_order_until_one_knows(tmp_path) -> None:
+    files = [tmp_path / "missing", tmp_path / "docker", tmp_path / "podman", tmp_path / "last"]
+    for path, auths in zip(
+        files[1:], ({"a.example": "docker:1"}, {"a.example": "podman:2", "b.example": "podman:3"}, {}), strict=True
+    ):
+        path.write_text(json.dumps({"auths": {key: encoded(text) for key, text in auths.items()}}))
+    assert await credentials.find("a.example", "app", files) == credentials.Credentials("docker", "1")
+    assert await credentials.find("b.example", "app", files) == credentials.Credentials("podman", "3")
+    assert await credentials.find("c.example", "app", files) is None
 
 
 @pytest.mark.parametrize(
@@ -59,6 +130,7 @@ def test_find__an_entry_that_is_empty__gives_way_to_the_next(config) -> None:
         "null",
         '"auths"',
         "{}",
+        "[" * 100_000,
         '{"auths": null}',
         '{"auths": []}',
         '{"auths": {"ghcr.io": null}}',
@@ -67,63 +139,59 @@ def test_find__an_entry_that_is_empty__gives_way_to_the_next(config) -> None:
         '{"auths": {"ghcr.io": {"auth": "bWU6c2Vj cmV0"}}}',
         '{"auths": {"ghcr.io": {"auth": "/w=="}}}',
         '{"auths": {"ghcr.io": {"auth": "bm8gY29sb24="}}}',
+        '{"auths": {"ghcr.io": {"username": 1, "password": "x", "identitytoken": {}}}}',
+        '{"credHelpers": []}',
+        '{"credHelpers": {"ghcr.io": 1, "GHCR.IO": "x"}}',
+        '{"credHelpers": {"ghcr.io": ""}, "credsStore": ""}',
+        '{"credsStore": ["desktop"]}',
     ],
 )
-def test_find__nothing_usable__is_nothing(config, text: str) -> None:
+async def test_find__nothing_usable__is_nothing(config, text: str) -> None:
     config.write_text(text)
-    assert credentials.find("ghcr.io", config) is None
+    assert await _found(config, "ghcr.io") is None
 
 
-def test_find__no_file_or_no_text__is_nothing(config, tmp_path) -> None:
-    assert credentials.find("ghcr.io", config) is None
-    assert credentials.find("ghcr.io", tmp_path) is None
+async def test_find__no_file_or_no_text__is_nothing(config, tmp_path) -> None:
+    assert await _found(config, "ghcr.io") is None
+    assert await _found(tmp_path, "ghcr.io") is None
     config.write_bytes(b"\xff\xfe")
-    assert credentials.find("ghcr.io", config) is None
+    assert await _found(config, "ghcr.io") is None
 
 
-def test_config_path__is_where_docker_keeps_it(monkeypatch) -> None:
+def test_paths__are_docker_s_and_then_podman_s(monkeypatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", "/etc/docker-config")
-    assert credentials.config_path() == pathlib.Path("/etc/docker-config/config.json")
-    monkeypatch.delenv("DOCKER_CONFIG")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/pilot/own")
+    assert [str(path) for path in credentials.paths()] == [
+        "/etc/docker-config/config.json",
+        "/run/user/7/containers/auth.json",
+        "/home/pilot/own/containers/auth.json",
+    ]
+    for name in ("DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", "/home/pilot")
-    assert credentials.config_path() == pathlib.Path("/home/pilot/.docker/config.json")
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    assert [str(path) for path in credentials.paths()] == [
+        "/home/pilot/.docker/config.json",
+        "/run/containers/1000/auth.json",
+        "/home/pilot/.config/containers/auth.json",
+    ]
+
+
+async def test_known__asks_the_files_of_this_host(config, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    config.write_text(json.dumps({"auths": {"ghcr.io/app": encoded("me:secret")}}))
+    assert await credentials.known("ghcr.io", "app/web") == ME
 
 
 def test_credentials__are_sent_in_utf8_and_never_printed() -> None:
-    known = credentials.Credentials("måns", "пароль")
+    known = credentials.Credentials("måns", "пароль", "жетон")
     assert known.basic() == "Basic bcOlbnM60L/QsNGA0L7Qu9GM"
-    assert "måns" not in repr(known)
-    assert "пароль" not in f"{known} {[known]}"
+    shown = f"{known} {[known]} {known!r}"
+    assert not [one for one in ("måns", "пароль", "жетон") if one in shown]
 
 
-@pytest.mark.parametrize(
-    ("header", "meant"),
-    [
-        ('Basic realm="x"', ("basic", "x", "", "")),
-        ("BASIC realm=x", ("basic", "x", "", "")),
-        ("basic", ("basic", "", "", "")),
-        (
-            'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push"',
-            ("bearer", "https://auth.docker.io/token", "registry.docker.io", "repository:a/b:pull,push"),
-        ),
-        ('bearer  Realm = "r" , SERVICE=s', ("bearer", "r", "s", "")),
-        ('Bearer realm="first", Basic realm="second"', ("bearer", "first", "", "")),
-        ('Bearer error="invalid_token",realm="r"', ("bearer", "r", "", "")),
-        ('Bearer realm="never closed', ("bearer", "", "", "")),
-    ],
-)
-def test_challenge__that_we_know__is_read(header: str, meant: tuple[str, str, str, str]) -> None:
-    assert credentials.challenge(header) == credentials.Challenge(*meant)
-
-
-@pytest.mark.parametrize("header", ["", " ", "Negotiate", 'Digest realm="x"', "Bearerrealm=x", 'realm="x"'])
-def test_challenge__that_we_do_not_know__is_none(header: str) -> None:
-    assert credentials.challenge(header) is None
-
-
-@given(st.text(max_size=200))
-def test_challenge__whatever_it_says__is_read_or_none(text: str) -> None:
-    read = credentials.challenge(f"Bearer {text}")
-    assert read is not None
-    assert read.scheme == "bearer"
-    assert '"' not in read.realm
+def test_credentials__of_an_identity_token_alone__are_no_password() -> None:
+    assert credentials.Credentials(identity_token="t").basic() == ""
+    assert credentials.Credentials("0-0", "", "t").basic() == ""
+    assert credentials.Credentials("me", "").basic() == "Basic bWU6"

@@ -1,0 +1,118 @@
+"""What is fuzzed: a function takes any bytes and raises only where a promise is broken."""
+
+import contextlib
+import io
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+from agent.engine import errors
+from agent.engine.kernel import linux
+from agent.engine.layers import entries, streams, unpack
+from agent.oci import digest, document, image_config, manifest
+from agent.oci import reference as references
+
+_BLOCK = 512
+_LIMITS = streams.Limits(entries=1000, unpacked=1 << 24)
+_KERNEL = linux.LinuxKernel()
+
+
+def reference(data: bytes) -> None:
+    """A text is a reference, which is the same when it is written and read again, or an ``InvalidReference``."""
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        read = references.parse(text)
+    except references.InvalidReference:
+        return
+    assert references.parse(str(read)) == read
+    assert str(read).isascii()
+    assert read.tag or read.digest
+
+
+def manifest_(data: bytes) -> None:
+    """A document is a manifest, an index, a config, or ``Malformed``; nothing in it is more than it may be."""
+    try:
+        read = manifest.parse(data)
+    except document.Malformed:
+        pass
+    else:
+        for told in (read.config, *read.layers) if isinstance(read, manifest.Manifest) else read.manifests:
+            assert digest.parse(told.digest)
+            assert 0 <= told.size <= 1 << 50
+    try:
+        config = image_config.parse(data)
+    except document.Malformed:
+        return
+    assert len(image_config.chain_ids(config.diff_ids)) == len(config.diff_ids)
+    assert "\0" not in "".join((*config.env, *config.cmd, *config.entrypoint, config.user, config.working_dir))
+
+
+def tar(data: bytes) -> None:
+    """A layer is read within its limits, or refused; unpacked, it changes nothing beside its directory.
+
+    Each layer is taken as it is, and with the checksums of its headers put right: no fuzzer would guess them.
+    """
+    for layer in {data, _mended(data)}:
+        _read(layer)
+        if os.geteuid() == 0:
+            _unpacked(layer)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"reference": reference, "manifest": manifest_, "tar": tar}
+"""By the name of their folder in ``corpus``."""
+
+
+def _mended(data: bytes) -> bytes:
+    """Put right the checksum of all that looks like a header."""
+    mended = bytearray(data)
+    for at in range(0, len(mended) - _BLOCK + 1, _BLOCK):
+        if mended[at + 257 : at + 262] == b"ustar":
+            mended[at + 148 : at + 156] = b" " * 8
+            mended[at + 148 : at + 156] = b"%06o\0 " % sum(mended[at : at + _BLOCK])
+    return bytes(mended)
+
+
+def _read(layer: bytes) -> None:
+    stream = streams.Bounded(streams.decompressed(io.BytesIO(layer)), len(layer), _LIMITS)
+    archive = entries.Entries(stream)
+    try:
+        for count, entry in enumerate(archive):
+            assert "\0" not in entry.name + entry.link
+            assert entry.size >= 0
+            assert 0 <= entry.mode <= 0o7777
+            assert 0 <= entry.time <= 2**62
+            assert 0 <= min(entry.uid, entry.gid) <= max(entry.uid, entry.gid) < 2**32 - 1
+            assert sum(map(len, archive.content())) == entry.size
+            if count >= _LIMITS.entries:
+                break
+    except (entries.Unsound, errors.Refused):
+        return
+
+
+def _unpacked(layer: bytes) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as home:
+        target, canary = pathlib.Path(home, "layer"), pathlib.Path(home, "canary")
+        target.mkdir()
+        canary.write_bytes(b"untouched")
+        before, opened = _stamp(canary), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are numbers
+        stream = streams.Bounded(streams.decompressed(io.BytesIO(layer)), len(layer), _LIMITS)
+        with contextlib.suppress(errors.Refused):
+            unpack.unpack(_KERNEL, stream, target, _LIMITS)
+        assert (canary.read_bytes(), _stamp(canary)) == (b"untouched", before)
+        assert sorted(os.listdir(home)) == ["canary", "layer"]  # noqa: PTH208 - compared as names
+        assert len(os.listdir("/proc/self/fd")) == opened  # noqa: PTH208 - names are numbers
+
+
+def _stamp(path: pathlib.Path) -> tuple[int, ...]:
+    """Give all that a change would show, which reading does not."""
+    found = path.stat()
+    return (
+        found.st_mode,
+        found.st_ino,
+        found.st_nlink,
+        found.st_uid,
+        found.st_gid,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
