@@ -11,7 +11,21 @@ import typer
 
 import agent
 from agent import errors, settings
-from agent.cli import adopt, apply, containers, doctor, exits, explain, options, plan, run, source, status, terminal
+from agent.cli import (
+    adopt,
+    apply,
+    containers,
+    doctor,
+    exits,
+    explain,
+    image,
+    options,
+    plan,
+    run,
+    source,
+    status,
+    terminal,
+)
 from agent.sources import api
 
 _HELP = "Write down what a host should run; trimtab makes it so and keeps it so."
@@ -46,6 +60,7 @@ def build() -> typer.Typer:
         app.command(name)(command)
     # What follows the name belongs to the container's command, dashes and all.
     app.command("exec", context_settings={"allow_interspersed_args": False})(containers.execute)
+    app.add_typer(image.group(), name="image")
     app.command("version")(version)
     return app
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from agent.engine import errors, layout, records, recover
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.content import store
-from agent.engine.images import collection, images, intake, signatures
+from agent.engine.images import collection, images, intake, shipping, signatures
 from agent.engine.kernel import linux
 from agent.engine.layers import streams
 from agent.engine.network import networks
@@ -64,6 +64,7 @@ class Engine:
     supervisor: supervise.Supervisor
     containers: lifecycle.Containers
     recovery: recover.Rooms
+    shipping: shipping.Shipping
 
 
 @contextlib.asynccontextmanager
@@ -139,6 +140,7 @@ async def _joined(
             supervisor,
             containers,
             recovery,
+            shipping.Shipping(pictures, content, registry),
         )
 
 

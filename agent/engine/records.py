@@ -27,6 +27,7 @@ class Database:
 
         Raises ``errors.Unavailable`` where the file cannot be opened.
         """
+        self.read_only = read_only
         target = f"file:{path}?mode=ro" if read_only else f"file:{path}"
         try:
             if not read_only and path != NOWHERE:  # environments are in it; SQLite's other files get its mode

@@ -16,6 +16,8 @@ class Ability(enum.StrEnum):
     """Containers and volumes with a name of one letter."""
     SMALL_RESERVATIONS = "SmallReservations"
     """A reservation of less memory than the least limit, 6 MiB."""
+    IMAGE_CONTENT = "ImageContent"
+    """Images that have bytes, which can be pushed, saved, loaded and imported by hand."""
 
 
 Lacking = tuple[tuple[Ability, str], ...]

@@ -13,6 +13,7 @@ Rules for every implementation, specified by ``tests/conformance``:
 
 import contextlib
 import dataclasses
+import enum
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
@@ -140,6 +141,34 @@ class ContainerStats:
     networks: tuple[NetworkStats, ...]
 
 
+class ArchiveFormat(enum.StrEnum):
+    """What an archive of images is to be."""
+
+    OCI = "oci"
+    """An OCI archive, layers compressed where the runtime keeps them so."""
+    DOCKER = "docker"
+    """What ``docker save`` has always written."""
+
+
+class Sink(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take them all."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RootImage:
+    """How a root file system is to be run, as image configs say it."""
+
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    env: Pairs = ()
+    working_dir: str = ""
+    user: str = ""
+    labels: Pairs = ()
+
+
 class Images(Protocol):
     """The image store."""
 
@@ -155,6 +184,38 @@ class Images(Protocol):
 
     async def remove(self, reference: str) -> None:
         """Drop the reference, and the content that nothing else uses. Raises ``InUse`` while containers use it."""
+
+    async def tag(self, reference: str, new: str) -> None:
+        """Keep it under one more reference, replacing what was there; as nobody's, so that it is never pruned.
+
+        Raises ``NotFound``.
+        """
+
+    async def push(self, reference: str, target: str, progress: ProgressSink) -> str:
+        """Push it to a registry under a reference, and give the digest that it has there; empty where nobody says.
+
+        This and what follows raises ``InvalidArgument`` where images have no content (``Ability.IMAGE_CONTENT``).
+        Raises ``Unavailable`` (``ImagePushFailed``), ``InvalidArgument`` (``ImagePushDenied``), ``NotFound``.
+        """
+
+    async def save(self, references: tuple[str, ...], form: ArchiveFormat, out: Sink, progress: ProgressSink) -> None:
+        """Write them all to one archive, each under its reference. ``out`` is written to in another thread.
+
+        Raises ``NotFound`` before anything is written, and what ``out`` raises.
+        """
+
+    async def load(self, path: str, reference: str, progress: ProgressSink) -> tuple[str, ...]:
+        """Load all images of an archive under the names in it, as nobody's, and give those.
+
+        With a reference, load its only image under that. Raises as ``ensure``, and ``InvalidArgument``
+        (``ImageNameless``).
+        """
+
+    async def import_root(self, path: str, reference: str, root: RootImage, progress: ProgressSink) -> None:
+        """Make an image of one layer, as nobody's, from the tar of a root file system, which may be compressed.
+
+        Raises ``NotFound`` (``ArchiveNotFound``), ``InvalidArgument`` for what is no such tar, or a hostile one.
+        """
 
 
 class Containers(Protocol):

@@ -41,6 +41,8 @@ class Harness:
     archive: pathlib.Path
     world: worlds.World | None = None
     """Of the memory runtime."""
+    engine: engines.Engine | None = None
+    """Whose network namespace is not this one."""
 
     @property
     def tells_oom(self) -> bool:
@@ -120,7 +122,7 @@ async def _engine(archive: pathlib.Path, around: Surroundings) -> AsyncIterator[
     engine = around.engine()
     where = endpoint.Endpoint(engine.flavour, engine.url)
     async with docker.open_runtime(where, docker.Instance(builders.OWNER, around.folder / "notes.json")) as runtime:
-        yield Harness(engine.flavour, runtime, archive)
+        yield Harness(engine.flavour, runtime, archive, engine=engine)
         await emptied(runtime)
         assert [await role.list() for role in (runtime.containers, runtime.networks, runtime.images)] == [(), (), ()]
 

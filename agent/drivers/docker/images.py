@@ -1,29 +1,24 @@
-"""The images' role over an engine: pulled by it, or loaded into it from an archive."""
+"""The images' role over an engine: pulled by it, loaded into it from an archive, and sent out by it again."""
 
 import asyncio
-import base64
 import contextlib
 import dataclasses
-import json
 import pathlib
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import IO, Any
+import urllib.parse
+from collections.abc import Callable
+from typing import IO, TypeVar
 
-import aiohttp
-
-from agent.drivers.docker import connection, failures, names, references
-from agent.engine import errors as engine_errors
-from agent.engine.images import docker_archive
-from agent.engine.registry import credentials
+from agent.drivers.docker import connection, names, references, transfers
+from agent.engine.images import docker_archive, rootfs
+from agent.engine.registry import hosts
+from agent.kit import clock
 from agent.model import image
 from agent.model.key import Kind, Pairs
 from agent.oci import reference
 from agent.runtime import api, errors
 
-_CHUNK = 1024 * 1024
-_SILENCE = 30.0
-"""So many times the usual patience may nothing at all move: Podman loads an image without a word."""
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,87 +62,165 @@ class Images:
         await self.engine.ask(f"images/{name}", what, method="DELETE")
         self.names.book.forget(Kind.IMAGE, name)
 
+    async def tag(self, name: str, new: str) -> None:
+        """Keep it under one more reference."""
+        place = reference.parse(new)
+        if place.digest:
+            raise errors.InvalidArgument(f"{new} has a digest, which no name can give to an image")
+        await self._tag(name, place)
+        self.names.book.forget(Kind.IMAGE, new)
+
+    async def push(self, name: str, target: str, progress: api.ProgressSink) -> str:
+        """Push it. Engines push what has the name of the place where it goes: it is given that for a while."""
+        place = reference.parse(target)
+        if place.digest:
+            raise errors.InvalidArgument(f"{target} has a digest: engines push by a tag", hint="leave it out")
+        found = await self._inspected(name)
+        before: connection.Json = {}
+        with contextlib.suppress(errors.NotFound):
+            before = await self._inspected(target)
+        if before.get("Id") == found["Id"]:
+            return await self._push(place, progress)
+        await self._tag(name, place)
+        try:
+            return await self._push(place, progress)
+        finally:
+            await self._untag(place, found, str(before.get("Id") or ""))
+
+    async def _untag(self, place: reference.Reference, found: connection.Json, before: str) -> None:
+        """Give a name back to the image that had it; engines know the other one by its digest there now, too."""
+        if not before:
+            await self.engine.ask(f"images/{place}", f"image {place}", method="DELETE")
+            return
+        await self._tag(before, place)
+        now = await self._inspected(str(found["Id"]))
+        new = set(now.get("RepoDigests") or ()) - set(found.get("RepoDigests") or ())
+        for one in sorted(new):
+            await self.engine.ask(f"images/{one}", f"image {one}", method="DELETE")
+
+    async def _push(self, place: reference.Reference, progress: api.ProgressSink) -> str:
+        what, repository = f"image {place}", f"{place.registry}/{place.repository}"
+        params = {"tag": place.tag or "latest"}
+        if hosts.Hosts().itself(place.registry).origin.scheme == "http":
+            params["tlsVerify"] = "false"  # Podman has to be told so; Docker knows it of this host's own addresses
+        headers = await transfers.login(place) or transfers.NOBODY
+        with transfers.pushing():
+            async with (
+                transfers.watched(self.engine, what) as moved,
+                self.engine.streamed(
+                    f"images/{repository}/push", what, method="POST", params=params, headers=headers
+                ) as answer,
+            ):
+                return await transfers.finished(answer, what, moved, progress)
+
+    async def save(
+        self, references: tuple[str, ...], form: api.ArchiveFormat, out: api.Sink, progress: api.ProgressSink
+    ) -> None:
+        """Write an archive of them: the engine's own, or an OCI archive that is made of it."""
+        for name in references:
+            await self._inspected(name)
+        if form is api.ArchiveFormat.DOCKER:
+            await self._save(references, out, progress)
+            return
+        work = transfers.room(self.scratch)
+        with tempfile.NamedTemporaryFile(dir=work) as file:
+            await self._save(references, file, progress)
+            file.flush()
+            path = pathlib.Path(file.name)
+            with transfers.engine_told():
+                await asyncio.to_thread(docker_archive.as_oci, path, references, out, work)
+
+    async def _save(self, references: tuple[str, ...], out: api.Sink, progress: api.ProgressSink) -> None:
+        what = f"images {', '.join(references)}"
+        asked = urllib.parse.urlencode({"names": references}, doseq=True)
+        async with (
+            transfers.watched(self.engine, what) as moved,
+            self.engine.streamed(f"images/get?{asked}", what) as answer,
+        ):
+            await transfers.received(answer, out, moved, lambda done: progress(api.Progress("saving", done)))
+
+    async def load(self, path: str, name: str, progress: api.ProgressSink) -> tuple[str, ...]:
+        """Load all images of an archive."""
+        if name:
+            await self._load(pathlib.Path(path), name, progress)
+            loaded: tuple[str, ...] = (name,)
+        else:
+
+            def convert(out: IO[bytes], work: pathlib.Path | None) -> tuple[str, ...]:
+                return docker_archive.convert_all(pathlib.Path(path), out, work)
+
+            loaded = await self._loaded(pathlib.Path(path), "", convert, progress)
+        for one in loaded:
+            self.names.book.forget(Kind.IMAGE, one)
+        return loaded
+
+    async def import_root(self, path: str, name: str, root: api.RootImage, progress: api.ProgressSink) -> None:
+        """Make an image of a root file system, as every other engine makes it, and load that."""
+        told = rootfs.Root(
+            clock.SystemClock().now(), **{field.name: getattr(root, field.name) for field in dataclasses.fields(root)}
+        )
+
+        def convert(out: IO[bytes], work: pathlib.Path | None) -> None:
+            docker_archive.of_root(pathlib.Path(path), name, told, out, work)
+
+        await self._loaded(pathlib.Path(path), name, convert, progress)
+        self.names.book.forget(Kind.IMAGE, name)
+
+    async def _inspected(self, name: str) -> connection.Json:
+        found: connection.Json = await self.engine.ask(f"images/{name}/json", f"image {name}")
+        return found
+
+    async def _tag(self, name: str, place: reference.Reference) -> None:
+        params = {"repo": f"{place.registry}/{place.repository}", "tag": place.tag or "latest"}
+        await self.engine.ask(f"images/{name}/tag", f"image {name}", method="POST", params=params)
+
     async def _pull(self, name: str, platform: str, progress: api.ProgressSink) -> None:
         source = reference.parse(name)
         params = {"fromImage": f"{source.registry}/{source.repository}", "tag": source.digest or source.tag or "latest"}
         if platform:
             params["platform"] = platform
-        known = await asyncio.to_thread(credentials.find, source.registry, credentials.config_path())
-        headers = {"X-Registry-Auth": _authorization(known)} if known else {}
+        headers = await transfers.login(source)
         progress(api.Progress(f"pulling {name}"))
         async with (
-            self._watched(f"image {name}") as moved,
+            transfers.watched(self.engine, f"image {name}") as moved,
             self.engine.streamed(
                 "images/create", f"image {name}", method="POST", params=params, headers=headers
             ) as answer,
         ):
-            await _finished(answer, f"image {name}", moved, progress)
+            await transfers.finished(answer, f"image {name}", moved, progress)
 
     async def _load(self, path: pathlib.Path, name: str, progress: api.ProgressSink) -> None:
         """Load an archive of any kind: engines take only ``docker save``'s, so it is made into one first."""
+
+        def convert(out: IO[bytes], work: pathlib.Path | None) -> None:
+            docker_archive.convert(path, name, out, work)
+
+        await self._loaded(path, name, convert, progress)
+
+    async def _loaded(
+        self,
+        path: pathlib.Path,
+        name: str,
+        convert: Callable[[IO[bytes], pathlib.Path | None], T],
+        progress: api.ProgressSink,
+    ) -> T:
+        """Let the engine load what ``convert`` writes; that is given a directory for what it needs meanwhile."""
+        what = f"image {name}" if name else f"archive {path}"
         progress(api.Progress(f"reading {path}"))
-        self.scratch.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self.scratch) as file:
-            try:
-                await asyncio.to_thread(docker_archive.convert, path, name, file, self.scratch)
-            except engine_errors.NotFound as error:
-                raise errors.NotFound(error.message, hint=error.hint, reason=error.reason) from error
-            except engine_errors.Refused as error:
-                raise errors.InvalidArgument(error.message, hint=error.hint, reason=error.reason) from error
-            except engine_errors.EngineError as error:
-                raise errors.Unavailable(error.message, hint=error.hint, reason=error.reason) from error
-            progress(api.Progress(f"loading {name}"))
+        work = transfers.room(self.scratch)
+        with tempfile.TemporaryFile(dir=work) as file:
+            with transfers.engine_told():
+                made = await asyncio.to_thread(convert, file, work)
+            progress(api.Progress(f"loading {name or path}"))
             async with (
-                self._watched(f"image {name}") as moved,
+                transfers.watched(self.engine, what) as moved,
                 self.engine.streamed(
-                    "images/load", f"image {name}", method="POST", params={"quiet": "false"}, data=_chunks(file, moved)
+                    "images/load",
+                    what,
+                    method="POST",
+                    params={"quiet": "false"},
+                    data=transfers.chunks(file, moved),
                 ) as answer,
             ):
-                await _finished(answer, f"image {name}", moved, progress)
-
-    @contextlib.asynccontextmanager
-    async def _watched(self, what: str) -> AsyncIterator[Callable[[], None]]:
-        """Give up on something that takes as long as it likes once nothing moves any more; gives what tells it so."""
-        limit = _SILENCE * self.engine.patience
-        loop = asyncio.get_running_loop()
-        with failures.translated(what):
-            async with asyncio.timeout(limit) as bound:
-                yield lambda: bound.reschedule(loop.time() + limit)
-
-
-def _authorization(known: credentials.Credentials) -> str:
-    told = {"username": known.user, "password": known.password}
-    return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
-
-
-async def _chunks(file: IO[bytes], moved: Callable[[], None]) -> AsyncIterator[bytes]:
-    file.seek(0)
-    while chunk := await asyncio.to_thread(file.read, _CHUNK):
-        moved()
-        yield chunk
-
-
-async def _finished(
-    answer: aiohttp.ClientResponse, what: str, moved: Callable[[], None], progress: api.ProgressSink
-) -> None:
-    """Read progress to its end: failures come in it, behind a status that says all is well."""
-    rest = b""
-    async for chunk in answer.content.iter_any():
-        moved()
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in filter(None, (one.strip() for one in lines)):
-            _take(line, what, progress)
-    if rest.strip():
-        _take(rest, what, progress)
-
-
-def _take(line: bytes, what: str, progress: api.ProgressSink) -> None:
-    told: Mapping[str, Any] = {}
-    with contextlib.suppress(ValueError):
-        told = json.loads(line)
-    if told.get("error"):
-        raise failures.of(500, str(told["error"]), what)
-    detail = told.get("progressDetail") or {}
-    if told.get("status"):
-        words = " ".join(filter(None, (str(told.get("id", "")), str(told["status"]))))
-        progress(api.Progress(words, int(detail.get("current") or 0), detail.get("total")))
+                await transfers.finished(answer, what, moved, progress)
+        return made

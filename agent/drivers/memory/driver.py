@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 
 from agent.drivers.memory import containers, stores, world
 from agent.kit import clock
-from agent.model import policy
+from agent.model import abilities, policy
 from agent.runtime import api
+
+_LACKING: abilities.Lacking = ((abilities.Ability.IMAGE_CONTENT, stores.WITHOUT_CONTENT),)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class MemoryRuntime:
 def runtime_in(around: world.World) -> MemoryRuntime:
     """Give a runtime in a world that one has made, to be able to trouble it."""
     return MemoryRuntime(
-        features=api.Features("memory", frozenset(policy.InPlace)),
+        features=api.Features("memory", frozenset(policy.InPlace), _LACKING),
         images=stores.Images(around),
         containers=containers.Containers(around),
         networks=stores.Networks(around),

@@ -11,6 +11,8 @@ from agent.model import container, image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.runtime import api, errors, events
 
+WITHOUT_CONTENT = "simulates: its images have no content"
+"""Why nothing can be pushed, saved, loaded or imported."""
 _POOL = ipaddress.IPv4Network("10.200.0.0/13")
 
 
@@ -42,6 +44,41 @@ class Images:
         if users:
             raise errors.InUse(f"image {reference} is used by {', '.join(users)}")
         del self.world.images[reference]
+
+    async def tag(self, reference: str, new: str) -> None:
+        """Keep it under one more reference."""
+        await self.world.enter("images.tag", reference)
+        if reference not in self.world.images:
+            raise errors.NotFound(f"image {reference} is not in the store", reason="ImageNotFound")
+        self.world.images[new] = dataclasses.replace(self.world.images[reference], reference=new, labels=())
+
+    async def push(self, reference: str, target: str, progress: api.ProgressSink) -> str:
+        """Refuse: there is nothing in it."""
+        del target, progress
+        raise _no_content(reference)
+
+    async def save(
+        self, references: tuple[str, ...], form: api.ArchiveFormat, out: api.Sink, progress: api.ProgressSink
+    ) -> None:
+        """Refuse: there is nothing in them."""
+        del form, out, progress
+        raise _no_content(", ".join(references))
+
+    async def load(self, path: str, reference: str, progress: api.ProgressSink) -> tuple[str, ...]:
+        """Refuse: nothing is read here."""
+        del reference, progress
+        raise _no_content(path)
+
+    async def import_root(self, path: str, reference: str, root: api.RootImage, progress: api.ProgressSink) -> None:
+        """Refuse: nothing is read here."""
+        del reference, root, progress
+        raise _no_content(path)
+
+
+def _no_content(what: str) -> errors.InvalidArgument:
+    return errors.InvalidArgument(
+        f"{what}: the memory runtime {WITHOUT_CONTENT}", hint="choose another --runtime", reason="NoImageContent"
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ import pathlib
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
 from agent.engine import recover
-from agent.engine.images import images
+from agent.engine.images import images, rootfs, saving
 from agent.model import image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
 from agent.runtime import api, errors
+
+_ROOT = tuple(field.name for field in dataclasses.fields(api.RootImage))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,10 +29,7 @@ class Images:
 
     async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
         """Pull or load it."""
-
-        def report(told: images.Progress) -> None:
-            progress(api.Progress(told.message, told.done, told.total or None))
-
+        report = _reporting(progress)
         with failures.translated():
             match config.source:
                 case image.PullSource():
@@ -50,6 +49,40 @@ class Images:
                     f"image {reference} is used by {', '.join(users)}", hint="remove the container first"
                 )
             self.engine.images.remove(stored.reference, recover.held_images(self.engine.table))
+
+    async def tag(self, reference: str, new: str) -> None:
+        """Keep it under one more reference."""
+        with failures.translated():
+            self.engine.shipping.tag(reference, new)
+
+    async def push(self, reference: str, target: str, progress: api.ProgressSink) -> str:
+        """Push it."""
+        with failures.translated():
+            return await self.engine.shipping.push(reference, target, _reporting(progress))
+
+    async def save(
+        self, references: tuple[str, ...], form: api.ArchiveFormat, out: api.Sink, progress: api.ProgressSink
+    ) -> None:
+        """Write an archive of them."""
+        with failures.translated():
+            await self.engine.shipping.save(references, saving.Format(form.value), out, _reporting(progress))
+
+    async def load(self, path: str, reference: str, progress: api.ProgressSink) -> tuple[str, ...]:
+        """Load all images of an archive."""
+        with failures.translated():
+            found = await self.engine.shipping.load(pathlib.Path(path), reference, _reporting(progress))
+        return tuple(one.reference for one in found)
+
+    async def import_root(self, path: str, reference: str, root: api.RootImage, progress: api.ProgressSink) -> None:
+        """Make an image of a root file system."""
+        told = rootfs.Root(self.engine.clock.now(), **{name: getattr(root, name) for name in _ROOT})
+        with failures.translated():
+            await self.engine.shipping.import_root(pathlib.Path(path), reference, told, _reporting(progress))
+
+
+def _reporting(progress: api.ProgressSink) -> images.Report:
+    """Give on what the engine says of its progress."""
+    return lambda told: progress(api.Progress(told.message, told.done, told.total or None))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,19 +11,22 @@ import io
 import os
 import pathlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Protocol
 
 from agent.engine import errors
 from agent.engine.content import store
 from agent.engine.layers import entries, streams
 from agent.kit import canonical
-from agent.oci import descriptor, digest, document, manifest, mediatypes
+from agent.oci import descriptor, digest, document, manifest, mediatypes, reference
 
 _CHUNK = 1024 * 1024
 _LARGEST_DOCUMENT = 4 * 1024 * 1024
 _MOST_LAYERS = 500
 _MOST_FILES = 50_000
+_MOST_IMAGES = 1000
+NAME_ANNOTATION = "io.containerd.image.name"
+REF_ANNOTATION = "org.opencontainers.image.ref.name"
 
 
 class Files(Protocol):
@@ -36,17 +39,48 @@ class Files(Protocol):
         """Tell whether there is such a file."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """An image of an archive."""
+
+    names: tuple[str, ...]
+    """The references that the archive gives it, in their canonical form."""
+    data: bytes
+    """Its top document: a manifest or an index."""
+
+
 def read(path: pathlib.Path, content: store.ContentStore) -> bytes:
-    """Bring an archive's image into the store and give its top document: a manifest or an index.
+    """Bring an archive's only image into the store and give its top document: a manifest or an index.
 
     Raises ``errors.NotFound`` where there is no archive, ``errors.Refused`` where it is none or is hostile.
     """
+    return _read(path, content, most=1)[0].data
+
+
+def read_all(path: pathlib.Path, content: store.ContentStore) -> list[Found]:
+    """Bring all images of an archive into the store, each once, however many names it has. Raises as ``read``."""
+    return _read(path, content, most=_MOST_IMAGES)
+
+
+def named(found: list[Found]) -> list[Found]:
+    """Give images that are to be known by the names in their archive. Raises ``errors.Refused`` where one has none."""
+    if not all(one.names for one in found):
+        nameless = sum(not one.names for one in found)
+        raise errors.Refused(
+            f"{nameless} of {len(found)} images in the archive have no name",
+            hint="load it under a name: --as REFERENCE" if len(found) == 1 else "save them by name",
+            reason="ImageNameless",
+        )
+    return found
+
+
+def _read(path: pathlib.Path, content: store.ContentStore, *, most: int) -> list[Found]:
     try:
         with _opened(path, content) as files:
             if files.has("oci-layout"):
-                return _oci(files, content)
+                return _oci(files, content, most)
             if files.has("manifest.json"):
-                return _docker(files, content)
+                return _docker(files, content, most)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.NotFound(
             f"there is no archive at {path}", hint="build or copy it there", reason="ArchiveNotFound"
@@ -60,15 +94,38 @@ def read(path: pathlib.Path, content: store.ContentStore) -> bytes:
     )
 
 
-def _oci(files: Files, content: store.ContentStore) -> bytes:
+def _oci(files: Files, content: store.ContentStore, most: int) -> list[Found]:
     index = manifest.parse(_document(files, "index.json"), mediatypes.INDEX)
-    if not isinstance(index, manifest.Index) or len(index.manifests) != 1:
+    if not isinstance(index, manifest.Index) or not 1 <= len(index.manifests) <= most:
         raise errors.Refused(
-            "the archive's index.json must name exactly one image",
+            "the archive's index.json must name exactly one image" if most == 1 else "the archive names no image",
             hint="skopeo copy writes one",
             reason="ArchiveDamaged",
         )
-    return _copy_image(files, content, index.manifests[0])
+    found: dict[str, Found] = {}
+    for top in index.manifests:
+        data = found[top.digest].data if top.digest in found else _copy_image(files, content, top)
+        earlier = found[top.digest].names if top.digest in found else ()
+        found[top.digest] = Found((*earlier, *_oci_names(top)), data)
+    return list(found.values())
+
+
+def _oci_names(top: descriptor.Descriptor) -> tuple[str, ...]:
+    """Give the name that an index has for an image. Docker and containerd say it whole; others may say only a tag."""
+    told = dict(top.annotations)
+    name = told.get(NAME_ANNOTATION) or told.get(REF_ANNOTATION, "")
+    return _canonical([name] if "/" in name or ":" in name else [])
+
+
+def _canonical(names: Iterable[str]) -> tuple[str, ...]:
+    """Give what can be names of images. One with a digest is none: nobody has seen whether it is that image's."""
+    found = []
+    for name in names:
+        with contextlib.suppress(reference.InvalidReference):
+            parsed = reference.parse(name)
+            if not parsed.digest:
+                found.append(str(parsed))
+    return tuple(dict.fromkeys(found))
 
 
 def _copy_image(files: Files, content: store.ContentStore, top: descriptor.Descriptor) -> bytes:
@@ -108,19 +165,33 @@ def _blob(blob: descriptor.Descriptor) -> str:
     return f"blobs/{algorithm}/{encoded}"
 
 
-def _docker(files: Files, content: store.ContentStore) -> bytes:
-    """Turn ``docker save``'s format into a manifest: its layers are plain tars, named by path and not by digest."""
+def _docker(files: Files, content: store.ContentStore, most: int) -> list[Found]:
+    """Turn ``docker save``'s format into manifests: its layers are plain tars, named by path and not by digest."""
     listed = document.parse(b'{"images":' + _document(files, "manifest.json") + b"}", "manifest.json")
     images = listed.children("images")
-    if len(images) != 1:
+    if not 1 <= len(images) <= most:
+        wanted = "one" if most == 1 else f"1 to {most}"
         raise errors.Refused(
-            f"the archive has {len(images)} images, and must have one", hint="save one image", reason="ArchiveDamaged"
+            f"the archive has {len(images)} images, and must have {wanted}",
+            hint="save one image",
+            reason="ArchiveDamaged",
         )
-    config = content.put(mediatypes.CONFIG, _document(files, images[0].text("Config")))
-    names = images[0].texts("Layers")
+    known: dict[str, descriptor.Descriptor] = {}
+    return [Found(_canonical(one.texts("RepoTags")), _docker_image(files, content, one, known)) for one in images]
+
+
+def _docker_image(
+    files: Files, content: store.ContentStore, image: document.Node, known: dict[str, descriptor.Descriptor]
+) -> bytes:
+    """Give an image's manifest; ``known``: the layers that are in the store already, by their names in the archive."""
+    config = content.put(mediatypes.CONFIG, _document(files, image.text("Config")))
+    names = image.texts("Layers")
     if len(names) > _MOST_LAYERS:
         raise errors.Refused(f"the archive's image has more than {_MOST_LAYERS} layers", reason="ArchiveDamaged")
-    layers = [_docker_layer(files, content, name) for name in names]
+    for name in names:
+        if name not in known:
+            known[name] = _docker_layer(files, content, name)
+    layers = [known[name] for name in names]
     told = {
         "schemaVersion": 2,
         "mediaType": mediatypes.MANIFEST,

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from agent.engine import errors, records
 from agent.engine.content import store
-from agent.engine.images import archive, intake
+from agent.engine.images import archive, intake, sources
 from agent.engine.registry import client
 from agent.engine.snapshots import overlay, snapshots
 from agent.kit import failpoint, locks
 from agent.oci import descriptor, document, image_config, manifest, mediatypes, platform, reference
 
-SCHEMA = """
+_TABLE = """
 CREATE TABLE IF NOT EXISTS images (
     reference TEXT PRIMARY KEY,
     manifest TEXT NOT NULL,
@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS images (
     size INTEGER NOT NULL
 );
 """
+SCHEMA = _TABLE + sources.SCHEMA
 
 _RECORD = failpoint.register("images.record")
 _REMOVE = failpoint.register("images.remove")
@@ -92,6 +93,7 @@ class Images:
         self._layers = layers
         self._registry = registry
         self._intake = bringing
+        self.sources = sources.Sources(database)
         self._locks = locks.KeyedLocks()
         self._under_way = 0
         self._held: frozenset[str] | None = None
@@ -114,6 +116,24 @@ class Images:
         lower = tuple(overlay.visible(stack))
         return StoredImage(name, row["config"], config, lower, _labels(row), row["size"])
 
+    def manifest(self, name: str) -> bytes:
+        """Give an image's manifest, as it is stored. Raises ``errors.NotFound``."""
+        row = self._database.first("SELECT manifest FROM images WHERE reference = ?", (name,))
+        if row is None:
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        return self._content.read(row["manifest"])
+
+    def tag(self, name: str, new: str, labels: Labels) -> None:
+        """Keep an image under one more reference, replacing what was there. Raises ``errors.NotFound``."""
+        if not self._database.execute(
+            "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size)"
+            " SELECT ?, manifest, config, ?, size FROM images WHERE reference = ?",
+            (new, json.dumps(labels), name),
+        ):
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        _RECORD.hit()
+        self._write_index()
+
     async def pull(self, name: str, wanted: str, labels: Labels, report: Report) -> StoredImage:
         """Pull an image from its registry for a platform (``os/arch[/variant]``; empty: this host's).
 
@@ -121,7 +141,7 @@ class Images:
         ``errors.Refused``.
         """
         source = reference.parse(name)
-        async with self._locks.hold(name), self._at_work():
+        async with self._locks.hold(name), self.at_work():
             report(Progress(f"resolving {name}"))
             fetched = await self._registry.manifest(source)
 
@@ -141,16 +161,20 @@ class Images:
 
         Raises ``errors.NotFound`` (``ArchiveNotFound``), ``errors.Refused``, ``errors.Unavailable`` (``DiskFull``).
         """
-        async with self._locks.hold(name), self._at_work():
+        async with self._locks.hold(name), self.at_work():
             report(Progress(f"reading {path}"))
             data = await asyncio.to_thread(archive.read, path, self._content)
+            return await self.keep(name, data, labels, report)
 
-            async def local(child: descriptor.Descriptor) -> bytes:
-                return self._content.read(child.digest)
+    async def keep(self, name: str, data: bytes, labels: Labels, report: Report) -> StoredImage:
+        """Keep an image whose content is in the store, of an index the one for this host; for who is ``at_work``."""
 
-            with _told(path):
-                chosen = await _choose(data, "", _platform(""), local)
-            return await self._keep(name, chosen, labels, report)
+        async def local(child: descriptor.Descriptor) -> bytes:
+            return self._content.read(child.digest)
+
+        with _told(name):
+            chosen = await _choose(data, "", _platform(""), local)
+        return await self._keep(name, chosen, labels, report)
 
     def remove(self, name: str, held: frozenset[str]) -> None:
         """Drop a reference, and the content that nothing needs; ``held``: the images (ids) that containers run from.
@@ -173,6 +197,7 @@ class Images:
         self._layers.collect()
         for blob in self._content.digests() - blobs:
             self._content.delete(blob)
+            self.sources.forget(blob)
         self._write_index()
 
     def leftovers(self, held: frozenset[str]) -> tuple[str, ...]:
@@ -204,7 +229,8 @@ class Images:
         return frozenset(blobs | configs), frozenset(chains)
 
     @contextlib.asynccontextmanager
-    async def _at_work(self) -> AsyncIterator[None]:
+    async def at_work(self) -> AsyncIterator[None]:
+        """Put off the removal of content until the block has ended: it is being brought in, or read."""
         self._under_way += 1
         try:
             yield
@@ -238,6 +264,8 @@ class Images:
 
         report(Progress(f"unpacking {len(layers)} layers of {name}", 0, total))
         await self._intake.layers(layers, source, arrived)
+        if source is not None:
+            self.sources.note([parsed.config.digest, *(layer.digest for layer in parsed.layers)], source)
         size = stored.size + parsed.config.size + sum(layer.size for layer in parsed.layers)
         self._database.execute(
             "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size) VALUES (?, ?, ?, ?, ?)",

@@ -170,6 +170,15 @@ def test_image__an_archives_was_ours_and_is_somebody_elses_now__is_drift_and_its
     assert computed.drift == ((ObjectKey(Kind.IMAGE, "app"), "it was not loaded by this instance"),)
 
 
+def test_image__made_by_hand__is_never_pruned_whatever_else_goes() -> None:
+    by_hand = image.ObservedImage(builders.IMAGE_ID, "docker.io/library/mine:1", (), 1)
+    ours = builders.observed_image(builders.image_config("docker.io/library/old:1"))
+    web = builders.config()
+    found = builders.world(by_hand, ours, builders.observed_image(), builders.observed(web))
+    computed = planner.compute_plan(builders.desired(web), found, builders.rules())
+    assert [str(step.action.key) for step in computed.steps] == ["Image/docker.io/library/old:1"]
+
+
 def test_network__other_labels__are_given_in_place_and_nobody_has_to_leave() -> None:
     old, new = builders.network_config(labels=(("app", "old"),)), builders.network_config(labels=(("app", "new"),))
     web = builders.config(networks=(container.NetworkAttachment("shop"),))

@@ -11,8 +11,8 @@ from agent.model.abilities import Ability
     [
         ("podman", True, {Ability.NETWORK_WITHOUT_DNS}),
         ("podman", False, {Ability.NETWORK_WITHOUT_DNS, Ability.NETWORK_PROBES}),
-        ("docker", False, set(Ability)),
-        ("docker", True, set(Ability) - {Ability.NETWORK_PROBES}),
+        ("docker", False, set(Ability) - {Ability.IMAGE_CONTENT}),
+        ("docker", True, set(Ability) - {Ability.NETWORK_PROBES, Ability.IMAGE_CONTENT}),
     ],
 )
 def test_lacking__by_engine_and_place(flavour: str, local: bool, lacking: set[Ability]) -> None:

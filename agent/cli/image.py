@@ -1,0 +1,276 @@
+"""``image``: what a person does with images by hand. What is made so is nobody's: no manifest declares or prunes it."""
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import IO, Annotated
+
+import typer
+
+from agent import errors, settings
+from agent.cli import options, terminal
+from agent.model import key
+from agent.oci import reference
+from agent.runtime import api
+
+_LOCKED = (
+    "an agent works on this instance: declare the image in its source (kind: Image), or stop the agent for a moment;"
+    " ls, push and save work beside it"
+)
+_SHORT_ID = 12
+NameArgument = Annotated[str, typer.Argument(metavar="REFERENCE", help="An image that is there, as ls prints it.")]
+PathArgument = Annotated[pathlib.Path, typer.Argument(metavar="FILE", help="A file of this host.")]
+
+
+def group() -> typer.Typer:
+    """Put the group together."""
+    app = typer.Typer(help="List, push, tag, save, load, import and remove images by hand.", no_args_is_help=True)
+    for name, command in _COMMANDS:
+        app.command(name)(command)
+    return app
+
+
+@options.with_settings()
+def ls(chosen: settings.Settings, output: options.OutputOption = options.Output.TEXT) -> None:
+    """List images, with the object that declares each; works beside a running agent."""
+
+    async def listed() -> list[dict[str, object]]:
+        async with _looking(chosen) as runtime:
+            return [
+                {"reference": one.reference, "id": one.id, "size": one.size, "object": _object(one.labels)}
+                for one in await runtime.images.list()
+            ]
+
+    found = asyncio.run(listed())
+    if output is options.Output.JSON:
+        terminal.result_json(found)
+        return
+    rows = [
+        (
+            str(one["reference"]),
+            str(one["id"]).rpartition(":")[2][:_SHORT_ID],
+            f"{int(str(one['size'])) / 2**20:.1f} MiB",
+            str(one["object"] or "-"),
+        )
+        for one in found
+    ]
+    terminal.table(("REFERENCE", "ID", "SIZE", "OBJECT"), rows)
+
+
+@options.with_settings()
+def push(
+    chosen: settings.Settings,
+    name: NameArgument,
+    target: Annotated[
+        str, typer.Argument(metavar="[TARGET]", help="Where it goes: REGISTRY/REPOSITORY:TAG; left out: its own name.")
+    ] = "",
+    output: options.OutputOption = options.Output.TEXT,
+) -> None:
+    """Push an image to a registry and print what it is there; works beside a running agent."""
+    from agent.cli import transfer
+
+    source = _reference(name)
+    place = _reference(target or name)
+
+    async def pushed() -> str:
+        async with _looking(chosen) as runtime:
+            return await runtime.images.push(source, place, told)
+
+    with transfer.Transfer() as told:
+        digest = asyncio.run(pushed())
+    pinned = str(dataclasses.replace(reference.parse(place), tag=None, digest=digest)) if digest else place
+    if output is options.Output.JSON:
+        terminal.result_json({"reference": source, "target": place, "digest": digest or None})
+    else:
+        terminal.result(pinned)
+
+
+@options.with_settings()
+def tag(
+    chosen: settings.Settings,
+    name: NameArgument,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="One more reference for it.")],
+    output: options.OutputOption = options.Output.TEXT,
+) -> None:
+    """Give an image one more name."""
+    source, other = _reference(name), _reference(new)
+
+    async def tagged() -> None:
+        async with _changing(chosen) as runtime:
+            await runtime.images.tag(source, other)
+
+    asyncio.run(tagged())
+    _told([other], output)
+
+
+@options.with_settings()
+def save(
+    chosen: settings.Settings,
+    names: Annotated[list[str], typer.Argument(metavar="REFERENCE...", help="Images that go into one archive.")],
+    to: Annotated[
+        pathlib.Path | None, typer.Option("--to", metavar="FILE", help="Where it is written; left out: to stdout.")
+    ] = None,
+    form: Annotated[
+        api.ArchiveFormat,
+        typer.Option("--format", help="oci: layers stay compressed. docker: what docker save has always written."),
+    ] = api.ArchiveFormat.OCI,
+) -> None:
+    """Write images to an archive that skopeo, Docker, Podman and load read; works beside a running agent."""
+    from agent.cli import transfer
+
+    sources = tuple(map(_reference, names))
+
+    async def saved(out: IO[bytes]) -> None:
+        async with _looking(chosen) as runtime:
+            await runtime.images.save(sources, form, out, told)
+
+    with transfer.Transfer() as told, _written(to) as out:
+        asyncio.run(saved(out))
+
+
+@options.with_settings()
+def load(
+    chosen: settings.Settings,
+    path: PathArgument,
+    name: Annotated[
+        str, typer.Option("--as", metavar="REFERENCE", help="The name of the archive's only image; none: as it says.")
+    ] = "",
+    output: options.OutputOption = options.Output.TEXT,
+) -> None:
+    """Load all images of an archive (OCI layout or archive, docker-archive) and print their names."""
+    from agent.cli import transfer
+
+    wanted = _reference(name) if name else ""
+
+    async def loaded() -> tuple[str, ...]:
+        async with _changing(chosen) as runtime:
+            return await runtime.images.load(str(path.absolute()), wanted, told)
+
+    with transfer.Transfer() as told:
+        found = asyncio.run(loaded())
+    _told(found, output)
+
+
+@options.with_settings()
+def import_root(
+    chosen: settings.Settings,
+    path: PathArgument,
+    name: Annotated[str, typer.Argument(metavar="REFERENCE", help="What the image is called.")],
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--change",
+            "-c",
+            metavar="INSTRUCTION",
+            help="As in a Dockerfile: CMD, ENTRYPOINT, ENV, LABEL, USER or WORKDIR; repeatable.",
+        ),
+    ] = None,
+    output: options.OutputOption = options.Output.TEXT,
+) -> None:
+    """Make an image of a root file system's tar, plain or compressed by gzip, zstd, xz or bzip2."""
+    from agent.cli import changes, transfer
+
+    wanted, root = _reference(name), changes.root_image(change or [])
+
+    async def imported() -> None:
+        async with _changing(chosen) as runtime:
+            await runtime.images.import_root(str(path.absolute()), wanted, root, told)
+
+    with transfer.Transfer() as told:
+        asyncio.run(imported())
+    _told([wanted], output)
+
+
+@options.with_settings()
+def remove(
+    chosen: settings.Settings,
+    names: Annotated[list[str], typer.Argument(metavar="REFERENCE...", help="Names that go; unused content goes too.")],
+    output: options.OutputOption = options.Output.TEXT,
+) -> None:
+    """Remove names of images, and the content that nothing else needs."""
+    wanted = [_reference(name) for name in names]
+
+    async def removed() -> None:
+        async with _changing(chosen) as runtime:
+            for name in wanted:
+                await runtime.images.remove(name)
+
+    asyncio.run(removed())
+    _told(wanted, output)
+
+
+def _told(names: tuple[str, ...] | list[str], output: options.Output) -> None:
+    if output is options.Output.JSON:
+        terminal.result_json([{"reference": name} for name in names])
+    else:
+        for name in names:
+            terminal.result(name)
+
+
+def _looking(chosen: settings.Settings) -> contextlib.AbstractAsyncContextManager[api.Runtime]:
+    from agent import app
+
+    return app.open_runtime(chosen, exclusive=False)
+
+
+@contextlib.asynccontextmanager
+async def _changing(chosen: settings.Settings) -> AsyncIterator[api.Runtime]:
+    """Open the runtime to change it, which one process at a time may do."""
+    from agent import app
+    from agent.kit import locks
+
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            runtime = await stack.enter_async_context(app.open_runtime(chosen, exclusive=True))
+        except locks.LockedElsewhere as error:
+            raise errors.TrimtabError(error.message, hint=_LOCKED) from error
+        yield runtime
+
+
+@contextlib.contextmanager
+def _written(to: pathlib.Path | None) -> Iterator[IO[bytes]]:
+    """Give what an archive is written to: a file is there whole, or as it was before."""
+    if to is None:
+        if sys.stdout.isatty():
+            raise errors.TrimtabError("an archive is nothing for a terminal", hint="--to FILE, or send it on: | gzip")
+        yield sys.stdout.buffer
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=to.absolute().parent, prefix=f".{to.name}.", delete=False) as file:
+            try:
+                yield file
+                file.flush()
+                pathlib.Path(file.name).replace(to)
+            except BaseException:
+                pathlib.Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise errors.TrimtabError(f"{to} cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+
+def _reference(text: str) -> str:
+    """Give the full form of a reference. Raises ``typer.BadParameter``."""
+    try:
+        return str(reference.parse(text))
+    except reference.InvalidReference as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _object(labels: key.Pairs) -> str | None:
+    ownership = key.ownership_of(labels)
+    return str(ownership.key) if ownership else None
+
+
+_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
+    ("ls", ls),
+    ("push", push),
+    ("tag", tag),
+    ("save", save),
+    ("load", load),
+    ("import", import_root),
+    ("rm", remove),
+)

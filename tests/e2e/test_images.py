@@ -1,0 +1,156 @@
+"""``trimtab image``: images that a person moves by hand, with and without an agent at work, and never pruned."""
+
+import io
+import os
+import pathlib
+import pty
+import subprocess
+import tarfile
+from collections.abc import Iterator
+
+import pytest
+
+from tests import archives, registry
+from tests.e2e import command
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+
+ONE, TWO, ROOT = "docker.io/library/one:1", "docker.io/shop/two:2", "docker.io/library/root:latest"
+
+
+@pytest.fixture
+def native(native: command.Trimtab) -> Iterator[command.Trimtab]:
+    """The command; what a test has loaded by hand is removed by hand."""
+    yield native
+    left = [one["reference"] for one in native.output("image", "ls") if one["object"] is None]
+    if left:
+        _done(native("image", "rm", *left))
+
+
+def _declared(native: command.Trimtab, image: pathlib.Path) -> pathlib.Path:
+    folder = native.home / "manifests"
+    (folder / "image.yaml").write_text(
+        f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: web}}\nspec: {{archive: {{path: {image}}}}}\n"
+    )
+    return folder
+
+
+def _listed(native: command.Trimtab) -> dict[str, str | None]:
+    """Give the object that declares each image."""
+    return {one["reference"]: one["object"] for one in native.output("image", "ls")}
+
+
+def _done(completed: subprocess.CompletedProcess[str]) -> str:
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+def test_images__by_hand__are_loaded_named_saved_removed_and_loaded_again(native, quickstart_image) -> None:
+    assert _done(native("image", "load", quickstart_image, "--as", "one:1")) == f"{ONE}\n"
+    assert _done(native("image", "tag", "one:1", "shop/two:2")) == f"{TWO}\n"
+    (native.home / "root.tar.gz").write_bytes(archives.packed(archives.tar(archives.folder("bin")), "gzip")[0])
+    told = native("image", "import", native.home / "root.tar.gz", "root", "-c", 'CMD ["/bin/x"]', "-c", 'ENV A="b c"')
+    assert _done(told) == f"{ROOT}\n"
+    before = [(one["reference"], one["id"], one["object"]) for one in native.output("image", "ls")]
+    assert [name for name, *_ in before] == [ONE, ROOT, TWO]
+    for form in ("oci", "docker"):
+        _done(native("image", "save", "one:1", "shop/two:2", "root", "--to", native.home / form, "--format", form))
+        assert [one["reference"] for one in native.output("image", "rm", "one:1", "shop/two:2", "root")] == [
+            *(ONE, TWO, ROOT)
+        ]
+        assert native.output("image", "ls") == []
+        assert sorted(_done(native("image", "load", native.home / form)).split()) == [ONE, ROOT, TWO]
+        assert [(one["reference"], one["id"], one["object"]) for one in native.output("image", "ls")] == before
+
+
+def test_images__beside_a_running_agent__are_read_and_not_changed(native, quickstart_image) -> None:
+    folder = _declared(native, quickstart_image)
+    with registry.running(native.home / "registry") as address, native.running(folder) as agent:
+        agent.is_ready()
+        assert _listed(native) == {"localhost/web:latest": "Image/web"}
+        pushed = native.output("image", "push", "localhost/web", f"{address}/web:1")
+        told, top = registry.manifest(f"{address}/web:1")
+        assert (pushed["digest"], pushed["target"]) == (top["digest"], f"{address}/web:1")
+        assert f"{address}/web@{top['digest']}\n" == _done(native("image", "push", "localhost/web", f"{address}/web"))
+        _done(native("image", "save", "localhost/web", "--to", native.home / "saved.tar"))
+        with tarfile.open(native.home / "saved.tar") as found:
+            assert f"blobs/{told['config']['digest'].replace(':', '/')}" in found.getnames()
+        for words in (
+            ("tag", "localhost/web", "other:1"),
+            ("load", quickstart_image, "--as", "other:1"),
+            ("import", quickstart_image, "other:1"),
+            ("rm", "localhost/web"),
+        ):
+            refused = native("image", *words)
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert f"is locked by process {agent.pid}" in refused.stderr
+            assert "declare the image in its source (kind: Image), or stop the agent" in refused.stderr
+        assert _listed(native) == {"localhost/web:latest": "Image/web"}
+
+
+def test_images__by_hand__outlive_the_manifests_and_the_agents_start(native, quickstart_image) -> None:
+    folder = _declared(native, quickstart_image)
+    (folder / "network.yaml").write_text(
+        "apiVersion: trimtab.dev/v1\nkind: Network\nmetadata: {name: lan}\nspec: {driver: bridge}\n"
+    )
+    assert native("apply", folder).returncode == 0
+    _done(native("image", "tag", "localhost/web", "one:1"))
+    assert _listed(native) == {ONE: None, "localhost/web:latest": "Image/web"}
+    (folder / "image.yaml").unlink()
+    assert native("apply", folder).returncode == 0
+    assert _listed(native) == {ONE: None}
+    assert native("plan", folder).stdout == "Nothing to change.\n"
+    with native.running(folder) as agent:
+        agent.is_ready()
+    _done(native("image", "save", "one:1", "--to", native.home / "saved.tar"))
+
+
+def test_save__fails__leaves_the_file_as_it_was(native) -> None:
+    target = native.home / "saved.tar"
+    target.write_bytes(b"what was there")
+    failed = native("image", "save", "nothing:1", "--to", target)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "image docker.io/library/nothing:1 is not in the store" in failed.stderr
+    assert (target.read_bytes(), list(native.home.glob(".saved*"))) == (b"what was there", [])
+
+
+def test_save__to_stdout__is_the_archive(native, quickstart_image) -> None:
+    _done(native("image", "load", quickstart_image, "--as", "one:1"))
+    words = native.command("image", "save", "one:1")
+    data = subprocess.run(words, env=native.environment, check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(data)) as found:
+        assert found.getnames()[:3] == ["oci-layout", "index.json", "manifest.json"]
+
+
+def test_save__to_a_terminal__is_refused(trimtab) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        failed = subprocess.run(
+            trimtab.command("image", "save", "one:1"),
+            env=trimtab.environment,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (failed.returncode, failed.stderr.splitlines()[0]) == (1, "error: an archive is nothing for a terminal")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("push", "Bad Name"), 64, "is no name of a repository"),
+        (("tag", "one:1", "x:1@sha256:1"), 64, "is no digest"),
+        (("import", "x", "one:1", "--change", "RUN x"), 64, "is none of CMD, ENTRYPOINT, ENV, LABEL, USER, WORKDIR"),
+        (("load", "x"), 1, "the memory runtime simulates: its images have no content"),
+        (("push", "one:1"), 1, "the memory runtime simulates: its images have no content"),
+        (("rm", "one:1"), 1, "image docker.io/library/one:1 is not in the store"),
+    ],
+)
+def test_images__what_cannot_be__is_told(trimtab, words: tuple[str, ...], code: int, told: str) -> None:
+    failed = trimtab("image", *words)
+    assert (failed.returncode, failed.stdout) == (code, "")
+    assert told in failed.stderr
