@@ -21,6 +21,7 @@ from tests.benchmarks import (
     engine_figures,
     figures,
     planner_figures,
+    pull_figures,
     trimtab_agent,
 )
 
@@ -42,6 +43,8 @@ def main() -> int:
                 results += comparison.measure(trimtab_agent.Side(work), docker, arguments.rounds)
         if _wanted(arguments.only, "engine"):
             results += engine_figures.measure(work, arguments.rounds)
+        if _wanted(arguments.only, "pull"):
+            results += pull_figures.measure(work, arguments.rounds)
     print(figures.table(results))
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(_document(results), indent=2) + "\n")
@@ -52,7 +55,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
-    parser.add_argument("--only", nargs="*", default=[], choices=["planner", "agent", "docker", "engine"])
+    parser.add_argument("--only", nargs="*", default=[], choices=["planner", "agent", "docker", "engine", "pull"])
     return parser.parse_args()
 
 

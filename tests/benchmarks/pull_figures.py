@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -28,21 +30,25 @@ class Registries:
 def measure(work: pathlib.Path, rounds: int) -> list[figures.Figure]:
     """Measure pulls of one large image, of one that differs in a small layer, and memory meanwhile."""
     _images(work, rounds)
-    ours, theirs, changed, memory, large = [], [], [], [], []
+    ours, theirs, changed, pushed, their_push = [], [], [], [], []
     with docker_engine.running(work / "engine") as docker, _served(work, docker.engine) as doors:
         for name in _names(rounds):
             layers.push(work / name, f"{doors.ours}/{name}:1")
-        for turn in range(rounds):
-            with trimtab_agent.Side(work).turn() as agent:
+        # One agent for all turns, as there is one daemon: ext4 is slow at making files where many were just removed.
+        with trimtab_agent.Side(work).turn() as agent, workload.peak(agent.pid) as memory:
+            for turn in range(rounds):
                 ours.append(_pull(agent, doors.ours, f"app-{turn}"))
                 changed.append(_pull(agent, doors.ours, f"changed-{turn}"))
-                memory.append(workload.peak(agent.pid))
-            theirs.append(_docker_pull(docker, f"{doors.theirs}/app-{turn}:1"))
-        with trimtab_agent.Side(work).turn() as agent:
+                with registry.running(work / f"empty-ours-{turn}") as empty:
+                    pushed.append(_push(agent, f"{doors.ours}/app-{turn}:1", f"{empty}/app:1"))
+                theirs.append(_docker_pull(docker, f"{doors.theirs}/app-{turn}:1"))
+                with _beside(work / f"empty-theirs-{turn}", docker.engine) as empty:
+                    their_push.append(_docker_push(docker, f"{doors.theirs}/app-{turn}:1", f"{empty}/app:1"))
+        with trimtab_agent.Side(work).turn() as agent, workload.peak(agent.pid) as large:
             _pull(agent, doors.ours, "large")
-            large.append(workload.peak(agent.pid))
     return [
         figures.Figure(f"pull of {PACKED // 10**6} MB, {FILES} files", "s", tuple(ours), tuple(theirs), "3x"),
+        figures.Figure("push of the same to an empty registry", "s", tuple(pushed), tuple(their_push), "> 1x"),
         figures.Figure("pull with one small layer changed", "s", tuple(changed), reach="< 0.5 s"),
         figures.Figure(f"peak memory, {PACKED // 10**6} MB layer", "MiB", tuple(memory), reach="< 150 MB"),
         figures.Figure(f"peak memory, {LARGE // 10**6} MB layer", "MiB", tuple(large), reach="< 150 MB"),
@@ -70,16 +76,22 @@ def _images(work: pathlib.Path, rounds: int) -> None:
 def _served(work: pathlib.Path, engine: engines.Engine) -> Iterator[Registries]:
     (work / "door").mkdir()
     (work / "door" / "data").symlink_to(work / "registry" / "data")
-    with registry.running(work / "registry") as ours:
+    with registry.running(work / "registry") as ours, _beside(work / "door", engine) as theirs:
+        yield Registries(ours, theirs)
+
+
+@contextlib.contextmanager
+def _beside(folder: pathlib.Path, engine: engines.Engine) -> Iterator[str]:
+    """Run a registry where an engine is, in its network."""
+    with contextlib.ExitStack() as stack:
         with engines.entered(engine):
-            door = contextlib.ExitStack()
-            theirs = door.enter_context(registry.running(work / "door"))
-        with door:
-            yield Registries(ours, theirs)
+            address = stack.enter_context(registry.running(folder))
+        yield address
 
 
 def _pull(agent: trimtab_agent.Agent, address: str, name: str) -> float:
     """Give the seconds from a manifest to an image that is ready to run."""
+    os.sync()  # what was written before is nobody's to wait for
     before = agent.images()
     begun = time.perf_counter()
     agent.drop(
@@ -91,7 +103,24 @@ def _pull(agent: trimtab_agent.Agent, address: str, name: str) -> float:
     return time.perf_counter() - begun
 
 
+def _push(agent: trimtab_agent.Agent, source: str, target: str) -> float:
+    return _timed(
+        *(sys.executable, "-m", "agent", "image", "push", source, target),
+        *("--root", str(agent.root), "--run-dir", str(agent.run)),
+    )
+
+
 def _docker_pull(docker: docker_engine.Docker, reference: str) -> float:
+    return _timed("docker", "-H", docker.engine.url, "pull", reference)
+
+
+def _docker_push(docker: docker_engine.Docker, source: str, target: str) -> float:
+    subprocess.run(["docker", "-H", docker.engine.url, "tag", source, target], check=True, capture_output=True)
+    return _timed("docker", "-H", docker.engine.url, "push", target)
+
+
+def _timed(*command: str) -> float:
+    os.sync()
     begun = time.perf_counter()
-    subprocess.run(["docker", "-H", docker.engine.url, "pull", reference], check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - begun

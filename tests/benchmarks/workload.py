@@ -1,9 +1,14 @@
 """What is run: containers that sleep, each on a bridge network; and how processes are looked at."""
 
+import contextlib
 import pathlib
+import threading
+from collections.abc import Iterator
 
 COMMAND = ("/bin/sleep", "100000")
 WORDS = ", ".join(f'"{word}"' for word in COMMAND)
+_LOOKS = 0.02
+"""Seconds between two looks at what comes and goes."""
 
 
 def image(archive: pathlib.Path) -> str:
@@ -56,12 +61,37 @@ def resident(pid: int) -> float:
     return _memory(pid, "Rss:")
 
 
-def peak(pid: int) -> float:
-    """Give the most memory that a process has had, in MiB."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise KeyError(pid)
+@contextlib.contextmanager
+def peak(pid: int) -> Iterator[list[float]]:
+    """Give, at the end, the most memory that a process has ever had together with its children meanwhile, in MiB."""
+    told: list[float] = []
+    most, over = [0.0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOKS):
+            children = [
+                int(child)
+                for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+                for child in (task / "children").read_text().split()
+            ]
+            most[0] = max(most[0], sum(map(_most, children)))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield told
+    finally:
+        over.set()
+        thread.join()
+        told.append(_most(pid) + most[0])
+
+
+def _most(pid: int) -> float:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def proportional(pid: int) -> float:

@@ -225,22 +225,25 @@ class Unpacker:
         try:
             return self._open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            self._make_folders(folder)
+            if folder.count("/") >= _DEEPEST:
+                raise _too_deep() from None
+            self._make_folder(folder)
             return self._open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
-    def _make_folders(self, folder: str) -> None:
-        """Make each directory of a path that is not there, from the top."""
-        names = folder.split("/")
-        if len(names) > _DEEPEST:
-            raise _too_deep()
-        for count, name in enumerate(names):
-            above = self._open("/".join(names[:count]), os.O_PATH | os.O_DIRECTORY)
-            try:
-                if _look(above, name) is None:
-                    self._count()
-                    os.mkdir(name, 0o755, dir_fd=above)
-            finally:
-                os.close(above)
+    def _make_folder(self, folder: str) -> None:
+        """Make a directory that is not there, and those above it that are not."""
+        upper, name = posixpath.split(folder)
+        try:
+            above = self._open(upper, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            self._make_folder(upper)
+            above = self._open(upper, os.O_PATH | os.O_DIRECTORY)
+        try:
+            if _look(above, name) is None:
+                self._count()
+                os.mkdir(name, 0o755, dir_fd=above)
+        finally:
+            os.close(above)
 
     def _forget_parents(self) -> None:
         self._stale = False

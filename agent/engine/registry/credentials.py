@@ -52,7 +52,12 @@ def config_path() -> pathlib.Path:
 
 
 def paths() -> tuple[pathlib.Path, ...]:
-    """Give all files that may know us, in the order in which they are asked: Docker's, and then Podman's two."""
+    """Give all files that may know us, in the order in which they are asked: Docker's, and then Podman's two.
+
+    Where ``REGISTRY_AUTH_FILE`` names one, that is the only one, as it is for Podman and skopeo.
+    """
+    if named := os.environ.get("REGISTRY_AUTH_FILE"):
+        return (pathlib.Path(named),)
     running = os.environ.get("XDG_RUNTIME_DIR") or f"/run/containers/{os.getuid()}"
     lasting = os.environ.get("XDG_CONFIG_HOME") or str(pathlib.Path("~/.config").expanduser())
     podman = "auth.json" if not os.environ.get("XDG_RUNTIME_DIR") else "containers/auth.json"

@@ -158,7 +158,8 @@ async def test_find__no_file_or_no_text__is_nothing(config, tmp_path) -> None:
     assert await _found(config, "ghcr.io") is None
 
 
-def test_paths__are_docker_s_and_then_podman_s(monkeypatch) -> None:
+def test_paths__are_docker_s_and_then_podman_s__or_the_one_that_is_named(monkeypatch) -> None:
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", "/etc/docker-config")
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
     monkeypatch.setenv("XDG_CONFIG_HOME", "/home/pilot/own")
@@ -176,6 +177,8 @@ def test_paths__are_docker_s_and_then_podman_s(monkeypatch) -> None:
         "/run/containers/1000/auth.json",
         "/home/pilot/.config/containers/auth.json",
     ]
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", "/etc/registries/auth.json")
+    assert [str(path) for path in credentials.paths()] == ["/etc/registries/auth.json"]
 
 
 async def test_known__asks_the_files_of_this_host(config, monkeypatch, tmp_path) -> None:
