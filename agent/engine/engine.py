@@ -111,6 +111,8 @@ async def _joined(
             content.prepare()
         registry = await stack.enter_async_context(client.RegistryClient(options.registries))
         layers = snapshots.Snapshots(where, database, kernel, options.limits)
+        if not read_only:
+            layers.prepare()
         bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
         pictures = images.Images(database, content, layers, registry, bringing)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))

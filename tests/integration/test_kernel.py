@@ -87,3 +87,18 @@ def test_mounts__names_of_any_kind__are_told_as_they_are(tmp_path: pathlib.Path,
     assert str(target) not in KERNEL.mounts()
     with pytest.raises(OSError, match="Invalid argument"):
         KERNEL.umount(str(target), 0)
+
+
+def test_spread__directory__is_the_top_of_trees_where_the_file_system_knows_such_a_thing(
+    tmp_path: pathlib.Path,
+) -> None:
+    for _ in range(2):
+        linux.LinuxKernel().spread(str(tmp_path))
+    kind = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], check=True, capture_output=True, text=True).stdout
+    told = subprocess.run(["lsattr", "-d", tmp_path], check=False, capture_output=True, text=True).stdout
+    assert ("T" in told.partition(" ")[0]) == (kind == "ext2/ext3\n")
+
+
+def test_spread__file_system_without_such_a_thing__changes_nothing() -> None:
+    linux.LinuxKernel().spread("/proc/self")
+    assert pathlib.Path("/proc/self").is_dir()

@@ -35,5 +35,11 @@ class Kernel(Protocol):
     def sync(self, path: str) -> None:
         """Bring the file system that ``path`` lies on to the disk, as syncfs(2) does: cheaper than many fsyncs."""
 
+    def spread(self, path: str) -> None:
+        """Let the directories in one lie far from each other on the disk (ext4's ``T`` attribute, chattr(1)).
+
+        Where a file system knows no such thing, nothing happens.
+        """
+
     def mounts(self) -> tuple[str, ...]:
         """Give the targets of all mounts, innermost last."""

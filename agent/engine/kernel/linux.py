@@ -2,9 +2,11 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import pathlib
 import re
+import sys
 
 _OPENAT2 = 437
 """The system call's number, the same on every architecture (since Linux 5.6)."""
@@ -12,6 +14,10 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
 _RACES = 1000
 """Times that a path with ``..`` is tried: any rename on the host meanwhile makes the kernel say EAGAIN."""
+_GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
+"""``FS_IOC_GETFLAGS``, ``FS_IOC_SETFLAGS`` of all architectures but mips, ppc and sparc."""
+_TOP_OF_TREES = 0x00020000
+"""``FS_TOPDIR_FL``."""
 _OCTAL = re.compile(r"\\(\d{3})")
 
 
@@ -62,6 +68,21 @@ class LinuxKernel:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._check(self._libc.syncfs(descriptor), path)
+        finally:
+            os.close(descriptor)
+
+    def spread(self, path: str) -> None:
+        """Set the attribute where there is none."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            told = bytearray(8)
+            fcntl.ioctl(descriptor, _GET_FLAGS, told)
+            fcntl.ioctl(
+                descriptor, _SET_FLAGS, (int.from_bytes(told, sys.byteorder) | _TOP_OF_TREES).to_bytes(8, sys.byteorder)
+            )
+        except OSError as error:
+            if error.errno not in {errno.ENOTTY, errno.EOPNOTSUPP, errno.EPERM, errno.EINVAL}:
+                raise
         finally:
             os.close(descriptor)
 

@@ -39,6 +39,10 @@ class RecordingKernel:
         """Remember the wish."""
         self.calls.append(("sync", path))
 
+    def spread(self, path: str) -> None:
+        """Record."""
+        self.calls.append(("spread", path))
+
     def mounts(self) -> tuple[str, ...]:
         """Give what is mounted by the calls so far."""
         return tuple(self.mounted)

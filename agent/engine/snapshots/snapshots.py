@@ -55,6 +55,14 @@ class Snapshots:
         self._limits = limits
         self._elsewhere = threading.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
 
+    def prepare(self) -> None:
+        """Let layers lie apart on the disk.
+
+        ext4 looks for places of new files next to their directory's, and walks past all that were freed in the last
+        minutes: an image that replaces another one would take twice as long to unpack.
+        """
+        self._kernel.spread(str(self._root))
+
     def find(self, chain_id: str) -> pathlib.Path | None:
         """Give a layer's directory, or ``None`` where it is not unpacked."""
         row = self._database.first("SELECT directory FROM snapshots WHERE chain_id = ?", (chain_id,))
