@@ -267,10 +267,10 @@ class Unpacker:
 
 
 def unpack(kernel: api.Kernel, stream: streams.Reader, target: pathlib.Path, limits: streams.Limits) -> None:
-    """Unpack a tar stream into an empty directory. Raises ``errors.Refused``, and ``OSError`` of the host."""
+    """Unpack a tar stream, read in pieces of any size, into an empty directory. Raises ``errors.Refused``, and ``OSError`` of the host."""
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        Unpacker(kernel, root, limits).unpack(entries.Entries(streams.as_file(stream)))
+        Unpacker(kernel, root, limits).unpack(entries.Entries(stream))
     except OSError as error:
         if error.errno not in _OF_THE_LAYER:
             raise
