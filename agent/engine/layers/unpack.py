@@ -267,7 +267,7 @@ class Unpacker:
 
 
 def unpack(kernel: api.Kernel, stream: streams.Reader, target: pathlib.Path, limits: streams.Limits) -> None:
-    """Unpack a tar stream, read in pieces of any size, into an empty directory. Raises ``errors.Refused``, and ``OSError`` of the host."""
+    """Unpack a tar stream, read in pieces of any size. Raises ``errors.Refused``, and ``OSError`` of the host."""
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         Unpacker(kernel, root, limits).unpack(entries.Entries(stream))
