@@ -1,5 +1,6 @@
 """A fresh volume gets what the image has there, with the real cp; and nothing from outside of the image."""
 
+import asyncio
 import contextlib
 import os
 import pathlib
@@ -85,6 +86,26 @@ async def test_seed__volume_with_anything_in_it__is_left_alone(rootfs, volume) -
     assert [path.name for path in volume.iterdir()] == ["mine"]
 
 
+async def test_seed__another_container_has_it_mounted_already__both_see_one_directory(rootfs, volume) -> None:
+    mounted = os.open(volume, os.O_PATH | os.O_DIRECTORY)
+
+    async def write_while_it_is_copied() -> None:
+        pathlib.Path(f"/proc/self/fd/{mounted}/link").write_text("written by the other")
+
+    try:
+        await asyncio.gather(seed.seed(KERNEL, rootfs, "/srv/data", volume), write_while_it_is_copied())
+        assert sorted(os.listdir(f"/proc/self/fd/{mounted}")) == [".hidden", "link", "sub"]  # noqa: PTH208 - a descriptor
+        assert (volume / "link").read_text() == "written by the other"
+    finally:
+        os.close(mounted)
+
+
+async def test_seed__two_at_once__fill_it_once(rootfs, volume) -> None:
+    await asyncio.gather(*(seed.seed(KERNEL, rootfs, "/srv/data", volume) for _ in range(3)))
+    assert archives.tree(volume) == archives.tree(rootfs / "srv/data")
+    assert _around(volume) == ["_data"]
+
+
 async def test_seed__volume_s_directory_gone__not_found(rootfs, volume) -> None:
     volume.rmdir()
     with pytest.raises(errors.NotFound) as caught:
@@ -109,6 +130,15 @@ async def test_recover__copy_cut_short__is_taken_away(store, volume) -> None:
     (volume / "mine").write_text("kept")
     store.recover()
     assert (_around(volume), (volume / "mine").read_text()) == (["_data"], "kept")
+
+
+async def test_recover__whole_copy_half_moved__is_finished(store, volume) -> None:
+    (volume.parent / "seeded/deep").mkdir(parents=True)
+    (volume.parent / "seeded").chmod(0o711)
+    (volume / "moved").write_text("before the crash")
+    store.recover()
+    assert (_around(volume), sorted(path.name for path in volume.iterdir())) == (["_data"], ["deep", "moved"])
+    assert stat.S_IMODE(volume.stat().st_mode) == 0o711
 
 
 async def test_remove__tree_deeper_than_any_path__is_gone(store, volume) -> None:

@@ -3,19 +3,25 @@
 import os
 import pathlib
 import secrets
+import shutil
 
 from agent.engine import errors
 from agent.engine.kernel import api as kernel_api
 from agent.kit import failpoint, processes, trees
 
 _SEED = failpoint.register("volumes.seed")
+_MOVE = failpoint.register("volumes.seed.move")
+
+_COMPLETE = "seeded"
+"""A copy beside the volume that is whole, and goes in entry by entry. Any other copy is thrown away after a crash."""
 
 
 async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, volume: pathlib.Path) -> None:
     """Fill an empty volume from the directory ``inside`` of a mounted root file system; anything else is left alone.
 
-    The copy is made beside the volume and takes its place by one rename, so that a volume is empty or complete. The
-    path is resolved as the container will see it: a link in an image never leads out of it.
+    The copy is made beside the volume and moved into it once it is whole: the volume's directory itself stays, since
+    another container may have it mounted by now, and what that one wrote meanwhile is kept. A crash in between is
+    finished by ``recover``. The path is resolved as the container will see it: a link in an image never leads out.
 
     Raises ``errors.NotFound`` where the volume's directory is not there, ``errors.Unavailable`` where copying fails.
     """
@@ -41,8 +47,9 @@ async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, vol
         os.close(source)
 
 
-def discard_unfinished(volume: pathlib.Path) -> None:
-    """Take away copies that a crash cut short."""
+def recover(volume: pathlib.Path) -> None:
+    """Finish what a crash cut short: a whole copy goes in, an unfinished one is taken away."""
+    _fill(volume)
     for left_over in volume.parent.glob("seed-*"):
         trees.remove(left_over)
 
@@ -56,6 +63,24 @@ async def _copy(source: int, volume: pathlib.Path) -> None:
             said = completed.stderr.decode(errors="replace").strip()[-500:]
             raise errors.Unavailable(f"volume {volume.parent.name} cannot be filled from the image: {said}")
         _SEED.hit()
-        copy.rename(volume)
+        copy.rename(volume.with_name(_COMPLETE))
+        _fill(volume)
     finally:
         trees.remove(copy)
+
+
+def _fill(volume: pathlib.Path) -> None:
+    """Move a whole copy into the volume; what is there already wins. Without a pause, so that nobody fills it twice."""
+    copy = volume.with_name(_COMPLETE)
+    if not copy.is_dir():
+        return
+    told = copy.stat()
+    for entry in copy.iterdir():
+        place = volume / entry.name
+        if not os.path.lexists(place):
+            entry.rename(place)
+            _MOVE.hit()
+    os.chown(volume, told.st_uid, told.st_gid)
+    shutil.copystat(copy, volume)
+    os.utime(volume, ns=(told.st_atime_ns, told.st_mtime_ns))  # the moves were no change of the image's
+    trees.remove(copy)

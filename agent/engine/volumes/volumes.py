@@ -81,7 +81,7 @@ class Volumes:
         for row in self._database.query("SELECT name FROM volumes WHERE removing"):
             self._finish_removal(row["name"])
         for volume in self.list():
-            seed.discard_unfinished(volume.path)
+            seed.recover(volume.path)
 
     def _finish_removal(self, name: str) -> None:
         if self._database.first("SELECT 1 FROM volumes WHERE name = ? AND removing", (name,)):
