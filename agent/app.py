@@ -11,6 +11,7 @@ from agent import errors, service, settings
 from agent.converge import intake, journal, loop, once, reconcile, signals
 from agent.engine import layout
 from agent.kit import clock, lean, locks
+from agent.manifests import pipeline
 from agent.model import abilities, ledger, policy, state
 from agent.observe import snapshot
 from agent.plan import plan, planner
@@ -61,9 +62,7 @@ async def open_runtime(chosen: settings.Settings, *, exclusive: bool) -> AsyncIt
                 async with docker.open_runtime(where, instance) as engine:
                     yield engine
         case _:
-            from agent.drivers.native import driver as native
-
-            async with native.open_runtime(chosen.root, chosen.run, exclusive=exclusive) as ours:
+            async with _open_native(chosen, exclusive=exclusive) as ours:
                 yield ours
 
 
@@ -89,7 +88,12 @@ def owner(chosen: settings.Settings) -> str:
 async def read(chosen: settings.Settings, text: str) -> intake.Reading:
     """Read a SOURCE once. Raises ``SourceUnavailable``; problems in it are part of the answer."""
     async with open_source(chosen, text) as source:
-        return intake.understand(await source.snapshot(), lacking(chosen))
+        return intake.understand(await source.snapshot(), terms(chosen))
+
+
+def terms(chosen: settings.Settings) -> pipeline.Terms:
+    """Say what manifests are read under, without asking the runtime. Raises ``BadEndpoint``."""
+    return pipeline.Terms(lacking(chosen), chosen.registries.default)
 
 
 def lacking(chosen: settings.Settings) -> abilities.Lacking:
@@ -130,6 +134,7 @@ async def open_parts(chosen: settings.Settings, sink: signals.Sink) -> AsyncIter
                 owner=owner(chosen),
                 parallel=chosen.converge.parallel,
                 relist=chosen.converge.relist,
+                registry=chosen.registries.default,
             )
 
 
@@ -178,6 +183,29 @@ async def run(chosen: settings.Settings, text: str) -> None:
             "the agent runs", source=source.name, runtime=parts.runtime.features.name, root=str(chosen.root), port=port
         )
         log.info("the agent stops", signal=await service.until_stopped(going))
+
+
+@contextlib.asynccontextmanager
+async def _open_native(chosen: settings.Settings, *, exclusive: bool) -> AsyncIterator[runtime_api.Runtime]:
+    """Open our own engine, told in its words what is set of it."""
+    from agent.drivers.native import driver
+    from agent.engine import engine
+    from agent.engine.images import collection, signatures
+    from agent.engine.layers import streams
+    from agent.engine.registry import hosts, transport
+
+    told = (
+        hosts.Host(one.registry, one.mirrors, one.plain_http, transport.Tls(one.ca, one.certificate, one.key))
+        for one in chosen.registries.hosts
+    )
+    options = engine.Options(
+        registries=hosts.Hosts(tuple(told)),
+        verify=tuple(signatures.Rule(one.match, one.keys) for one in chosen.verify),
+        limits=streams.Limits(chosen.layers.entries, chosen.layers.unpacked, chosen.layers.ratio),
+        garbage=collection.Thresholds(chosen.garbage.high, chosen.garbage.low, chosen.garbage.minimum_age),
+    )
+    async with driver.open_runtime(chosen.root, chosen.run, options=options, exclusive=exclusive) as runtime:
+        yield runtime
 
 
 @contextlib.contextmanager

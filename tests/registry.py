@@ -29,12 +29,17 @@ _PATIENCE = 10.0
 
 @contextlib.contextmanager
 def running(
-    folder: pathlib.Path, port: int = 0, *, login: bool = False, token: Mapping[str, str] | None = None
+    folder: pathlib.Path,
+    port: int = 0,
+    *,
+    login: bool = False,
+    token: Mapping[str, str] | None = None,
+    tls: Mapping[str, object] | None = None,
 ) -> Iterator[str]:
     """Run a registry that keeps everything in ``folder``, and give its address; port 0 takes a free one.
 
-    With ``login`` it is open to ``USER`` alone, with ``token`` (its own settings of that) to whoever shows one. Run
-    again over the same folder it has what it had.
+    With ``login`` it is open to ``USER`` alone, with ``token`` (its own settings of that) to whoever shows one, with
+    ``tls`` (its own settings of that) over HTTPS. Run again over the same folder it has what it had.
     """
     folder.mkdir(parents=True, exist_ok=True)
     told: dict[str, Any] = {
@@ -48,6 +53,8 @@ def running(
         told["auth"] = {"htpasswd": {"realm": "registry", "path": str(folder / "htpasswd")}}
     if token is not None:
         told["auth"] = {"token": dict(token)}
+    if tls is not None:
+        told["http"]["tls"] = dict(tls)
     (folder / "config.json").write_text(json.dumps(told))
     log = folder / "log"
     with log.open("wb") as output:
@@ -169,7 +176,7 @@ def _address(program: "subprocess.Popen[bytes]", log: pathlib.Path) -> str:
     while time.monotonic() < end and program.poll() is None:
         _, found, rest = log.read_text().partition("listening on ")
         if found and '"' in rest:
-            return rest.partition('"')[0]
+            return rest.partition('"')[0].partition(",")[0]  # what follows is how it is spoken to
         time.sleep(0.01)
     raise AssertionError(f"the registry does not listen: {log.read_text()}")
 

@@ -73,8 +73,8 @@ def push(
     """Push an image to a registry and print what it is there; works beside a running agent."""
     from agent.cli import transfer
 
-    source = _reference(name)
-    place = _reference(target or name)
+    source = _reference(chosen, name)
+    place = _reference(chosen, target or name)
 
     async def pushed() -> str:
         async with _looking(chosen) as runtime:
@@ -97,7 +97,7 @@ def tag(
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Give an image one more name."""
-    source, other = _reference(name), _reference(new)
+    source, other = _reference(chosen, name), _reference(chosen, new)
 
     async def tagged() -> None:
         async with _changing(chosen) as runtime:
@@ -122,7 +122,7 @@ def save(
     """Write images to an archive that skopeo, Docker, Podman and load read; works beside a running agent."""
     from agent.cli import transfer
 
-    sources = tuple(map(_reference, names))
+    sources = tuple(_reference(chosen, name) for name in names)
 
     async def saved(out: IO[bytes]) -> None:
         async with _looking(chosen) as runtime:
@@ -144,7 +144,7 @@ def load(
     """Load all images of an archive (OCI layout or archive, docker-archive) and print their names."""
     from agent.cli import transfer
 
-    wanted = _reference(name) if name else ""
+    wanted = _reference(chosen, name) if name else ""
 
     async def loaded() -> tuple[str, ...]:
         async with _changing(chosen) as runtime:
@@ -174,7 +174,7 @@ def import_root(
     """Make an image of a root file system's tar, plain or compressed by gzip, zstd, xz or bzip2."""
     from agent.cli import changes, transfer
 
-    wanted, root = _reference(name), changes.root_image(change or [])
+    wanted, root = _reference(chosen, name), changes.root_image(change or [])
 
     async def imported() -> None:
         async with _changing(chosen) as runtime:
@@ -192,7 +192,7 @@ def remove(
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Remove names of images, and the content that nothing else needs."""
-    wanted = [_reference(name) for name in names]
+    wanted = [_reference(chosen, name) for name in names]
 
     async def removed() -> None:
         async with _changing(chosen) as runtime:
@@ -252,10 +252,10 @@ def _written(to: pathlib.Path | None) -> Iterator[IO[bytes]]:
         raise errors.TrimtabError(f"{to} cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
-def _reference(text: str) -> str:
+def _reference(chosen: settings.Settings, text: str) -> str:
     """Give the full form of a reference. Raises ``typer.BadParameter``."""
     try:
-        return str(reference.parse(text))
+        return str(reference.parse(text, chosen.registries.default))
     except reference.InvalidReference as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -11,7 +11,7 @@ from agent import errors
 from agent.converge import history, journal, signals
 from agent.kit import clock
 from agent.manifests import pipeline, problem
-from agent.model import abilities, state
+from agent.model import state
 from agent.sources import api
 
 RETRY = 5.0
@@ -50,11 +50,11 @@ class Reading:
         return {file.path: file.data for file in self.snapshot.files}
 
 
-def understand(snapshot: api.SourceSnapshot, lacking: abilities.Lacking) -> Reading:
-    """Parse and lower a snapshot, for a runtime that lacks something."""
+def understand(snapshot: api.SourceSnapshot, terms: pipeline.Terms) -> Reading:
+    """Parse and lower a snapshot."""
     unread = tuple(problem.Problem(file.path, 1, 1, file.problem, "") for file in snapshot.files if file.problem)
     files = [pipeline.ManifestFile(file.path, file.directory, file.data) for file in snapshot.files if not file.problem]
-    parsed = pipeline.parse(files, lacking)
+    parsed = pipeline.parse(files, terms)
     problems = (*unread, *parsed.problems)
     if problems:
         return Reading(snapshot, problems, state.DesiredState(snapshot.revision), parsed)
@@ -74,8 +74,7 @@ class Surroundings:
     book: journal.Journal
     sink: signals.Sink
     time: clock.Clock
-    lacking: abilities.Lacking
-    """What the runtime cannot do."""
+    terms: pipeline.Terms
 
 
 class Intake:
@@ -130,7 +129,7 @@ class Intake:
             if known == self._known and self._parsed is not None:
                 self._accept(await asyncio.to_thread(lower, self._parsed, snapshot.revision))
                 return
-            reading = await asyncio.to_thread(understand, snapshot, self._around.lacking)
+            reading = await asyncio.to_thread(understand, snapshot, self._around.terms)
             self._known = known
             if reading.problems:
                 self._reject(reading)

@@ -24,7 +24,7 @@ class Loop:
     def __init__(self, parts: reconcile.Parts, source: api.Source) -> None:
         """Take the source, which must be open."""
         self._parts = parts
-        around = intake.Surroundings(source, parts.book, parts.sink, parts.time, parts.runtime.features.lacking)
+        around = intake.Surroundings(source, parts.book, parts.sink, parts.time, parts.terms)
         self._intake = intake.Intake(around, self._changed)
         self._cycle: cycle.Cycle | None = None
         self._wish = wishes.Wish.everything(self._intake.standing)

@@ -41,7 +41,7 @@ async def apply(parts: reconcile.Parts, source: api.Source, deadline: float = DE
 
     Raises ``SourceUnavailable``, and ``intake.BadManifests`` for one with problems: then nothing is changed.
     """
-    reading = await asyncio.to_thread(intake.understand, await source.snapshot(), parts.runtime.features.lacking)
+    reading = await asyncio.to_thread(intake.understand, await source.snapshot(), parts.terms)
     desired = reading.checked()
     now = parts.time.now()
     empty = not any(True for _ in desired)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from agent.converge import dispose, execute, failures, journal, memory, perform, report, signals, verdicts
 from agent.converge import wish as wishes
 from agent.kit import clock, failpoint, tasks
+from agent.manifests import pipeline
 from agent.model import conditions, policy, state
 from agent.model.key import ObjectKey, ownership_of
 from agent.observe import probes, snapshot
+from agent.oci import reference
 from agent.plan import actions, plan, planner
 from agent.runtime import api
 from agent.runtime import errors as runtime_errors
@@ -31,6 +33,13 @@ class Parts:
     """Actions at a time."""
     relist: float = 60.0
     """Seconds between two looks at the runtime, the safety net under its events."""
+    registry: str = reference.DEFAULT_REGISTRY
+    """Of images whose references tell none."""
+
+    @property
+    def terms(self) -> pipeline.Terms:
+        """Say what manifests are read under."""
+        return pipeline.Terms(self.runtime.features.lacking, self.registry)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,8 +17,16 @@ DEFAULT_NETWORK = ObjectKey(Kind.NETWORK, "bridge")
 """The network of containers that name none; it is there when somebody uses it."""
 
 
-def lower(manifests: Iterable[registry.Manifest], revision: str, stamps: Mapping[str, str]) -> state.DesiredState:
-    """Say what a sound set of manifests means. ``stamps`` tell archives apart by what they were when they were seen."""
+def lower(
+    manifests: Iterable[registry.Manifest],
+    revision: str,
+    stamps: Mapping[str, str],
+    default_registry: str = reference.DEFAULT_REGISTRY,
+) -> state.DesiredState:
+    """Say what a sound set of manifests means. ``stamps`` tell archives apart by what they were when they were seen.
+
+    ``default_registry``: of images whose references tell none.
+    """
     images: dict[str, image.ImageConfig] = {}
     networks: dict[str, network.NetworkConfig] = {}
     volumes: list[volume.VolumeConfig] = []
@@ -26,7 +34,7 @@ def lower(manifests: Iterable[registry.Manifest], revision: str, stamps: Mapping
     for manifest in manifests:
         match manifest.object:
             case v1_image.Image():
-                lowered = _image(manifest.object, manifest.directory, stamps)
+                lowered = _image(manifest.object, manifest.directory, stamps, default_registry)
                 images[lowered.name] = lowered
             case v1_network.Network():
                 networks[manifest.key.name] = _network(manifest.object)
@@ -34,7 +42,7 @@ def lower(manifests: Iterable[registry.Manifest], revision: str, stamps: Mapping
                 volumes.append(_volume(manifest.object))
             case v1_container.Container():
                 wanted.append(manifest.object)
-    containers = [_container(one, images) for one in wanted]
+    containers = [_container(one, images, default_registry) for one in wanted]
     declared = {one.reference for one in images.values()}
     implicit = {one.image for one in containers} - declared
     images |= {name: image.ImageConfig(name, name, _PULLED) for name in implicit}
@@ -86,12 +94,14 @@ _BRIDGE = network.NetworkConfig(
 )
 
 
-def _container(written: v1_container.Container, images: Mapping[str, image.ImageConfig]) -> container.ContainerConfig:
+def _container(
+    written: v1_container.Container, images: Mapping[str, image.ImageConfig], default_registry: str
+) -> container.ContainerConfig:
     spec = written.spec
     named = spec.image.name if isinstance(spec.image, v1_container.ImageName) else None
     return container.ContainerConfig(
         name=written.metadata.name,
-        image=images[named].reference if named else str(reference.parse(str(spec.image))),
+        image=images[named].reference if named else str(reference.parse(str(spec.image), default_registry)),
         labels=pairs(written.metadata.labels),
         command=None if spec.command is None else tuple(spec.command),
         args=None if spec.args is None else tuple(spec.args),
@@ -184,14 +194,16 @@ def _capabilities(written: list[str]) -> tuple[str, ...]:
     return tuple(sorted({capabilities.named(name) for name in written}))
 
 
-def _image(written: v1_image.Image, directory: str, stamps: Mapping[str, str]) -> image.ImageConfig:
+def _image(
+    written: v1_image.Image, directory: str, stamps: Mapping[str, str], default_registry: str
+) -> image.ImageConfig:
     name, spec = written.metadata.name, written.spec
     if spec.archive is not None:
         path = _absolute(spec.archive.path, directory)
         return image.ImageConfig(name, f"localhost/{name}:latest", image.ArchiveSource(path, stamps.get(path, "")))
     pull = spec.pull or v1_image.PullSpec(reference="")
     source = image.PullSource(image.PullPolicy(pull.policy), pull.platform)
-    return image.ImageConfig(name, str(reference.parse(pull.reference)), source)
+    return image.ImageConfig(name, str(reference.parse(pull.reference, default_registry)), source)
 
 
 def _network(written: v1_network.Network) -> network.NetworkConfig:

@@ -39,8 +39,11 @@ class Reference:
         return f"{self.registry}/{self.repository}{tag}{pinned}"
 
 
-def parse(text: str) -> Reference:
-    """Read a reference, completing a short one as Docker does. Raises ``InvalidReference`` with the reason."""
+def parse(text: str, default: str = DEFAULT_REGISTRY) -> Reference:
+    """Read a reference, completing a short one as Docker does. Raises ``InvalidReference`` with the reason.
+
+    ``default``: the registry of names that tell none. Only Docker Hub has names without an owner (``library/``).
+    """
     name, _, pinned = text.partition("@")
     if pinned:
         try:
@@ -50,8 +53,8 @@ def parse(text: str) -> Reference:
     elif "@" in text:
         raise InvalidReference(f"{text[:200]!r} ends with @: a digest is missing")
     name, tag = _split_tag(name)
-    registry, repository = _split_registry(name)
-    if not _is_registry(registry):
+    registry, repository = _split_registry(name, default)
+    if not is_registry(registry):
         raise InvalidReference(f"{registry[:100]!r} is no name of a registry")
     if not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST_NAME:
         raise InvalidReference(
@@ -64,7 +67,7 @@ def parse(text: str) -> Reference:
     return Reference(registry, repository, tag, pinned or None)
 
 
-def _is_registry(text: str) -> bool:
+def is_registry(text: str) -> bool:
     """Tell whether a text is a host, by name or address, and perhaps a port: something that can be asked at all."""
     match = _REGISTRY.fullmatch(text)
     if match is None or len(text) > _LONGEST_NAME or int(match[2] or 0) > _LARGEST_PORT:
@@ -81,11 +84,11 @@ def _split_tag(name: str) -> tuple[str, str | None]:
     return (head, tail) if colon and "/" not in tail else (name, None)
 
 
-def _split_registry(name: str) -> tuple[str, str]:
+def _split_registry(name: str, default: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return ("docker.io" if first == "index.docker.io" else first), _official(first, rest)
-    return DEFAULT_REGISTRY, _official(DEFAULT_REGISTRY, name)
+    return default, _official(default, name)
 
 
 def _official(registry: str, repository: str) -> str:

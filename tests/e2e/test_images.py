@@ -63,6 +63,24 @@ def test_images__by_hand__are_loaded_named_saved_removed_and_loaded_again(native
         assert [(one["reference"], one["id"], one["object"]) for one in native.output("image", "ls")] == before
 
 
+def test_images__registry_and_limits_in_the_configuration__are_heeded(native, busybox_archive) -> None:
+    folder, config = native.home / "manifests", native.home / "config.yaml"
+    (folder / "web.yaml").write_text(
+        "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: web}\n"
+        "spec: {image: 'team/app:1', command: [sleep, '60'], networks: none, stop: {gracePeriod: 0s}}\n"
+    )
+    with registry.running(native.home / "registry") as address:
+        registry.push(busybox_archive, f"{address}/hub/team/app:1")
+        hosts = f"[{{registry: r.example, mirrors: ['http://{address}/hub']}}]"
+        config.write_text(f"registries: {{default: r.example, hosts: {hosts}}}\nlayers: {{entries: 1}}\n")
+        refused = native("--config", config, "apply", folder)
+        assert (refused.returncode, "has more than 1 entries" in refused.stderr) == (1, True), refused.stderr
+        config.write_text(f"registries: {{default: r.example, hosts: {hosts}}}\n")
+        _done(native("--config", config, "apply", folder))
+    assert _listed(native) == {"r.example/team/app:1": "Image/r.example/team/app:1"}
+    _done(native("--config", config, "delete", folder))
+
+
 def test_images__beside_a_running_agent__are_read_and_not_changed(native, quickstart_image) -> None:
     folder = _declared(native, quickstart_image)
     with registry.running(native.home / "registry") as address, native.running(folder) as agent:

@@ -11,6 +11,8 @@ from agent.engine import layout
 from agent.model import policy
 from agent.runtime import api
 
+_USUAL = engines.Options()
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NativeRuntime:
@@ -27,14 +29,13 @@ class NativeRuntime:
 
 @contextlib.asynccontextmanager
 async def open_runtime(
-    root: pathlib.Path, run_dir: pathlib.Path, *, exclusive: bool = True
+    root: pathlib.Path, run_dir: pathlib.Path, *, options: engines.Options = _USUAL, exclusive: bool = True
 ) -> AsyncIterator[NativeRuntime]:
     """Open the instance at ``root``; not ``exclusive`` means only to look, beside a process that changes it.
 
     Raises the runtime's errors, and ``kit.locks.LockedElsewhere`` where another process has the instance.
     """
     where = layout.of(root, run_dir)
-    options = engines.Options()
     broadcast = events.Broadcast()
     opening = engines.opened(where, options, broadcast.notify) if exclusive else engines.looking(where, options)
     async with contextlib.AsyncExitStack() as stack:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import fnmatch
-import pathlib
 
 import yarl
 
@@ -82,14 +81,4 @@ def mirror_problem(text: str) -> str:
         transport.address(text)
     except ValueError:
         return "write https://HOST[:PORT][/PREFIX]"
-    return ""
-
-
-def tls_problem(tls: transport.Tls) -> str:
-    """Say what is wrong with files for TLS; empty where they can be used."""
-    for path in (tls.ca, tls.certificate, tls.key):
-        if path is not None and not pathlib.Path(path).is_file():
-            return f"there is no file {path}"
-    if (tls.certificate is None) != (tls.key is None):
-        return "a client certificate needs its key, and a key its certificate"
     return ""

@@ -32,6 +32,9 @@ _DISCREET = (
 )
 """What may be quoted, also as a cause; most of aiohttp's texts show the URL, and a signed one is a secret."""
 
+_WANTS_CERTIFICATE = "CERTIFICATE"
+"""In the reason of TLS alerts about ours: ``CERTIFICATE_REQUIRED``, ``BAD_CERTIFICATE``. They come late, as answers."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tls:
@@ -227,4 +230,6 @@ def _unreachable(url: yarl.URL) -> Iterator[None]:
         why, cause = type(error).__name__, None
         if isinstance(error, _DISCREET):
             why, cause = f"{why} {error}", error
+        elif isinstance(error.__cause__, ssl.SSLError) and _WANTS_CERTIFICATE in str(error.__cause__.reason):
+            why = "it wants a client certificate (or another one), which its entry in registries.hosts tells"
         raise Passing(f"registry {url.authority} cannot be reached: {why}") from cause

@@ -11,17 +11,9 @@ from typing import Annotated, Any
 import pydantic
 import pydantic_core
 
-_DURATION = re.compile(
-    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
-)
-_QUANTITY = re.compile(r"(\d{1,19}(?:\.\d+)?)(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?", re.ASCII)
-_FACTORS = {
-    **{name: 1024**power for power, name in enumerate(("", "Ki", "Mi", "Gi", "Ti", "Pi"))},
-    **{name: 1000**power for power, name in enumerate(("", "k", "M", "G", "T", "P"))},
-}
+from agent.kit import quantities
+
 _CPU = re.compile(r"(\d{1,9})m|(\d{1,9}(?:\.\d+)?)", re.ASCII)
-_LONGEST_DURATION = 10 * 365 * 86400.0
-_LARGEST_QUANTITY = 2**60
 _LONGEST_PATH = 4095
 LEAST_MEMORY = 6 * 1024**2
 """Bytes: no container starts with less."""
@@ -71,14 +63,10 @@ class Form:
 
 def seconds(value: object) -> float:
     """Read a duration (``1m30s``, ``500ms``) as seconds. Raises ``Unlike``."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
-    if match is None:
-        raise Unlike("must be a duration like 500ms, 10s or 1m30s")
-    factors = (3600.0, 60.0, 1.0, 0.001)
-    total = sum(float(part or 0) * factor for part, factor in zip(match.groups(), factors, strict=True))
-    if total > _LONGEST_DURATION:
-        raise Unlike("must be a duration of ten years at most")
-    return total
+    try:
+        return quantities.seconds(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise Unlike(f"must be {error}") from error
 
 
 def positive(value: float) -> float:
@@ -91,13 +79,10 @@ def positive(value: float) -> float:
 def size(value: object) -> int:
     """Read a quantity of bytes (``128Mi``, ``1G``, a number). Raises ``Unlike``."""
     text = str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-    match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise Unlike("must be a quantity of bytes like 64Mi, 1G or 1048576")
-    total = int(float(match[1]) * _FACTORS[match[2] or ""])
-    if total > _LARGEST_QUANTITY:
-        raise Unlike("must be a quantity of 1024Pi at most")
-    return total
+    try:
+        return quantities.size(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise Unlike(f"must be {error}") from error
 
 
 def memory(value: object) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.converge import intake, journal, loop, signals
 from agent.kit import tasks
-from agent.model import abilities
+from agent.manifests import pipeline
 from agent.sources import api
 from tests.unit.converge import conftest
 
@@ -18,7 +18,7 @@ MANIFEST = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: %s}\ns
 
 def around(stage: conftest.Stage, script: conftest.Script) -> intake.Surroundings:
     parts = stage.parts
-    return intake.Surroundings(script, parts.book, parts.sink, parts.time, abilities.EVERYTHING)
+    return intake.Surroundings(script, parts.book, parts.sink, parts.time, pipeline.Terms())
 
 
 @contextlib.asynccontextmanager

@@ -157,12 +157,13 @@ async def test_process__output_code_and_input() -> None:
 
 
 async def test_process__too_slow_or_cancelled__is_killed_with_its_children() -> None:
+    ours = f"sleep 60.{os.getpid()}"  # known from all other sleepers by its length
     with pytest.raises(processes.ProcessTimeout, match=r"did not end within 0\.1 s"):
-        await processes.run(["sh", "-c", "sleep 60"], processes.Options(timeout=0.1))
+        await processes.run(["sh", "-c", f"{ours}; true"], processes.Options(timeout=0.1))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await processes.run(["sleep", "60"])
-    assert subprocess.run(["pgrep", "-P", str(os.getpid()), "sleep"], check=False, capture_output=True).stdout == b""
+            await processes.run(ours.split())
+    assert subprocess.run(["pgrep", "-f", ours], check=False, capture_output=True).stdout == b""
 
 
 async def test_process__missing__says_so() -> None:

@@ -23,7 +23,8 @@ spec:
 
 
 def told(text: str, lacking: Lacking) -> list[str]:
-    return [str(one) for one in pipeline.parse([pipeline.ManifestFile("a.yaml", "/", text.encode())], lacking).problems]
+    files = [pipeline.ManifestFile("a.yaml", "/", text.encode())]
+    return [str(one) for one in pipeline.parse(files, pipeline.Terms(lacking)).problems]
 
 
 SMALL = """apiVersion: trimtab.dev/v1

@@ -102,6 +102,29 @@ def test_container__everything_said__means_it() -> None:
     assert web.depends_on == (container.Dependency("db", container.DependencyCondition.HEALTHY),)
 
 
+def test_default_registry__is_of_all_images_that_name_none() -> None:
+    text = "---\n".join(
+        (
+            HEAD.format(kind="Image", name="app", spec="{pull: {reference: 'team/app:1'}}"),
+            HEAD.format(kind="Container", name="web", spec="{image: {name: app}}"),
+            HEAD.format(kind="Container", name="db", spec="{image: 'docker.io/postgres:16'}"),
+            HEAD.format(kind="Container", name="cache", spec="{image: redis}"),
+        )
+    )
+    files = [pipeline.ManifestFile("a.yaml", "/srv", text.encode())]
+    state = pipeline.lower(pipeline.parse(files, pipeline.Terms(registry="r.example:5000")), "r1", {})
+    assert {one.name: one.image for one in state.containers} == {
+        "web": "r.example:5000/team/app:1",
+        "db": "docker.io/library/postgres:16",
+        "cache": "r.example:5000/redis:latest",
+    }
+    assert sorted(one.reference for one in state.images) == [
+        "docker.io/library/postgres:16",
+        "r.example:5000/redis:latest",
+        "r.example:5000/team/app:1",
+    ]
+
+
 @pytest.mark.parametrize(("word", "mode"), [("host", "host"), ("none", "none")])
 def test_network_mode__said_by_a_word(word: str, mode: str) -> None:
     web = one(f"{{image: x, networks: {word}}}")

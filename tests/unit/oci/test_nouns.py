@@ -59,6 +59,19 @@ def test_digest__that_is_none__is_refused(text: str) -> None:
         digest.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("nginx", "quay.io/nginx:latest"),
+        ("a/b:1", "quay.io/a/b:1"),
+        ("docker.io/nginx", "docker.io/library/nginx:latest"),
+        ("localhost/a", "localhost/a:latest"),
+    ],
+)
+def test_reference__other_default_registry__is_of_those_that_name_none(text: str, full: str) -> None:
+    assert str(reference.parse(text, "quay.io")) == full
+
+
 def test_digest__of_bytes() -> None:
     assert digest.of(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert digest.parse("sha512:" + "b" * 128) == ("sha512", "b" * 128)

@@ -56,6 +56,47 @@ def test_load__durations_counts_and_addresses__become_values(config: pathlib.Pat
     assert (found.listen, str(found.listen)) == (settings.Listen("::1", 80), "[::1]:80")
 
 
+def test_load__registries_rules_and_limits__become_values(config: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    key = tmp_path / "cosign.pub"
+    key.write_text("")
+    text = f"""
+registries:
+  default: registry.example:5000
+  hosts:
+    - {{registry: docker.io, mirrors: ["https://m.example/hub", "http://127.0.0.1:5000"]}}
+    - {{registry: "*.lab", plainHttp: true}}
+    - {{registry: r.example, ca: {key}, certificate: {key}, key: {key}}}
+verify:
+  - {{match: r.example/team/*, keys: [{key}]}}
+layers: {{entries: 1000, unpacked: 1Gi, ratio: 200}}
+garbage: {{high: 90%, low: 70, minimumAge: 1h}}
+"""
+    found = _load(config, text)
+    assert found.registries == settings.RegistrySettings(
+        "registry.example:5000",
+        (
+            settings.RegistryHost("docker.io", ("https://m.example/hub", "http://127.0.0.1:5000")),
+            settings.RegistryHost("*.lab", plain_http=True),
+            settings.RegistryHost("r.example", ca=key, certificate=key, key=key),
+        ),
+    )
+    assert found.verify == (settings.VerifyRule("r.example/team/*", (key,)),)
+    assert found.layers == settings.LayerSettings(1000, 2**30, 200)
+    assert found.garbage == settings.GarbageSettings(90, 70, 3600.0)
+
+
+def test_load__lists_in_variables__are_json(config: pathlib.Path) -> None:
+    environment = {"TRIMTAB_REGISTRIES_HOSTS": '[{"registry": "a", "plainHttp": true}]'}
+    found = _load(config, environment=environment)
+    assert found.registries.hosts == (settings.RegistryHost("a", plain_http=True),)
+    with pytest.raises(settings.BadSettings, match=r"TRIMTAB_VERIFY: '\{' will not do: write a list"):
+        _load(config, environment={"TRIMTAB_VERIFY": "{"})
+
+
+def test_load__default_registry__is_heeded_by_every_runtime(config: pathlib.Path) -> None:
+    assert _load(config, "runtime: podman\nregistries: {default: quay.io}").registries.default == "quay.io"
+
+
 def test_load__listen_off__is_nowhere(config: pathlib.Path) -> None:
     assert _load(config, listen="off").listen is None
 
@@ -80,7 +121,30 @@ def test_load__relative_paths__start_at_the_working_directory(
         ("zzz: 1", r"there is no setting 'zzz' \(known are converge\.parallel, "),
         ("root: /a\nroot: /b", r"config\.yaml:2:7: 'root' is set twice \(first in .*:1:7"),
         ("- root", r"config\.yaml:1:1: settings are 'name: value' pairs"),
-        ("root: [a]", r"config\.yaml:1:7: settings are 'name: value' pairs"),
+        ("root: [a]", r"config\.yaml:1:7: root: it is one value, not a list"),
+        ("root: &a [*a]", r"config\.yaml: it is nested too deeply, or in itself"),
+        ("verify: x", r"config\.yaml:1:9: verify: 'x' will not do: write a list, in a variable as JSON"),
+        ("verify: [x]", r"verify: .* will not do: \[0\] must be 'name: value' pairs"),
+        ("verify: [{match: a}]", r"verify: .* will not do: \[0\] needs 'keys'"),
+        ("verify: [{match: a, keys: []}]", r"will not do: \[0\]: a rule needs a key at least"),
+        ("verify: [{match: a, keys: [{}]}]", r"will not do: \[0\]\.keys: \[0\] must be a text"),
+        ("verify: [{match: a, keys: [/no/key]}]", r"will not do: \[0\]\.keys: \[0\]: there is no file /no/key"),
+        ("verify: [{match: a, match: b}]", r"config\.yaml:1:21: 'match' is set twice"),
+        ("registries: {default: 'a b'}", "will not do: write the name of a registry"),
+        ("registries: {hosts: [{registry: a, mirorrs: []}]}", r"\[0\] has no 'mirorrs' \(did you mean mirrors\?\)"),
+        ("registries: {hosts: [{registry: a, mirrors: [x]}]}", r"\[0\]\.mirrors: \[0\]: write https://HOST"),
+        ("registries: {hosts: [{registry: a, plainHttp: 1}]}", r"\[0\]\.plainHttp: choose true or false"),
+        ("registries: {hosts: [{registry: a, key: /etc/hosts}]}", r"\[0\]: a client certificate needs its key"),
+        ("registries: {hosts: [{registry: a, plainHttp: true, ca: /etc/hosts}]}", "plain HTTP knows no certificates"),
+        ("registries: {hosts: [{registry: ''}]}", r"\[0\]\.registry: it is empty"),
+        ("layers: {unpacked: much}", "write a quantity of bytes like 64Mi"),
+        ("layers: {unpacked: 0}", "more than nothing"),
+        ("garbage: {high: 101}", "write a percentage from 1 to 100, as 85"),
+        ("garbage: {high: 50}", r"garbage\.low \(80\) is above garbage\.high \(50\)"),
+        (
+            "runtime: docker\nlayers: {ratio: 5}",
+            r"config\.yaml:2:17: layers\.ratio: the runtime docker would not heed it",
+        ),
         ("root: [a", r"config\.yaml:1:9: this is not YAML"),
         ("root: ''", r"root: '' will not do: it is empty"),
         ("log: {level: loud}", r"config\.yaml:1:14: log\.level: 'loud' will not do: choose debug or info"),

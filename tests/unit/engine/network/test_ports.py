@@ -119,8 +119,8 @@ def test_claim__port_of_a_program__names_the_program_and_what_to_do(claims: port
 
 def test_claim__port_of_a_udp_program__conflict_says_udp(claims: ports.Claims) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as other:
-        other.bind((HERE, 0))
-        port = other.getsockname()[1]
+        port = hostports.free_port()
+        other.bind((HERE, port))
         assert refused(claims, udp(port)).message == f"port {HERE}:{port}/udp is in use"
         claims.claim("web", [tcp(port)])
 

@@ -91,13 +91,3 @@ def test_mirror_problem__address__is_none(text: str) -> None:
 )
 def test_mirror_problem__anything_else__is_told(text: str) -> None:
     assert hosts.mirror_problem(text) == "write https://HOST[:PORT][/PREFIX]"
-
-
-def test_tls_problem__files_that_are_missing_or_alone__are_told(tmp_path: pathlib.Path) -> None:
-    there = tmp_path / "there.pem"
-    there.write_text("")
-    assert hosts.tls_problem(transport.Tls()) == ""
-    assert hosts.tls_problem(transport.Tls(there, there, there)) == ""
-    assert hosts.tls_problem(transport.Tls(tmp_path / "gone")) == f"there is no file {tmp_path / 'gone'}"
-    assert hosts.tls_problem(transport.Tls(certificate=there)).startswith("a client certificate needs its key")
-    assert hosts.tls_problem(transport.Tls(key=there)).startswith("a client certificate needs its key")
