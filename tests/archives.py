@@ -18,7 +18,7 @@ import zstandard
 
 from agent.engine import layout, records
 from agent.engine.content import store
-from agent.engine.images import images, intake
+from agent.engine.images import images, intake, verifier
 from agent.engine.kernel import linux
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
@@ -224,7 +224,9 @@ async def opened(home: pathlib.Path) -> AsyncIterator[Store]:
         layers = snapshots.Snapshots(where, database, linux.LinuxKernel())
         async with client.RegistryClient() as registry:
             bringing = intake.Intake(intake.Rooms(where, linux.LinuxKernel(), content, layers, registry))
-            yield Store(where, content, layers, images.Images(database, content, layers, registry, bringing))
+            verifying = verifier.Verifier((), registry, database)
+            known = images.Images(database, content, layers, registry, bringing, verifying)
+            yield Store(where, content, layers, known)
 
 
 async def unpacked(into: snapshots.Snapshots, blob: pathlib.Path, told: str) -> pathlib.Path:

@@ -80,7 +80,13 @@ def exited(
 
 def image_config(reference: str = IMAGE, **fields: Any) -> image.ImageConfig:
     """Give a wanted image that is pulled."""
-    base = image.ImageConfig(reference, reference, image.PullSource(image.PullPolicy.IF_NOT_PRESENT, ""))
+    base = image.ImageConfig(reference, reference, image.PullSource(""))
+    return dataclasses.replace(base, **fields)
+
+
+def follow(track: str = "", policy: image.PullPolicy = image.PullPolicy.ALWAYS, **fields: Any) -> image.Follow:
+    """Give the wish that the image of all builders goes with its registry."""
+    base = image.Follow(IMAGE, IMAGE, policy, track)
     return dataclasses.replace(base, **fields)
 
 

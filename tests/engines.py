@@ -60,6 +60,10 @@ class Engine:
             return json.loads(text) if text.strip() else None
 
 
+REGISTRY = "127.0.0.1:5000"
+"""Where an engine finds a registry over plain HTTP: Podman 4.3 has to be told of each, before it pulls."""
+
+
 @contextlib.contextmanager
 def entered(engine: Engine) -> Iterator[None]:
     """Be where an engine's containers can be reached, with all that is made meanwhile: in its network namespace."""
@@ -207,6 +211,8 @@ def controlled(flavour: str, folder: pathlib.Path) -> Iterator[Running]:
     else:
         (folder / "containers.conf").write_text(_PODMAN_CONFIG)
         environment["CONTAINERS_CONF"] = str(folder / "containers.conf")
+        (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{REGISTRY}"\ninsecure = true\n')
+        environment["CONTAINERS_REGISTRIES_CONF"] = str(folder / "registries.conf")
         words = _podman(folder, path)
     with contextlib.ExitStack() as stack:
         stack.callback(_remove_cgroups, cgroup)

@@ -7,6 +7,7 @@ import json
 import pathlib
 import subprocess
 import time
+import urllib.parse
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from agent.engine import errors, layout, records
 from agent.engine.content import store
-from agent.engine.images import images, intake
+from agent.engine.images import images, intake, signatures, verifier
 from agent.engine.kernel import linux
 from agent.engine.registry import client, hosts, retries
 from agent.engine.snapshots import snapshots
@@ -82,6 +83,24 @@ def push(archive: pathlib.Path, reference: str, *options: str) -> None:
     )
 
 
+def push_blob(repository: str, data: bytes) -> dict[str, Any]:
+    """Push a blob to ``address/repository``, and give a descriptor of it."""
+    address, _, name = repository.partition("/")
+    connection = http.client.HTTPConnection(address, timeout=_PATIENCE)
+    try:
+        connection.request("POST", f"/v2/{name}/blobs/uploads/")
+        opened = connection.getresponse()
+        opened.read()
+        place = urllib.parse.urlsplit(opened.headers["Location"])
+        wanted = urllib.parse.quote(digest.of(data))
+        connection.request("PUT", f"{place.path}?{place.query}&digest={wanted}", data)
+        answer = connection.getresponse()
+        assert answer.status == http.HTTPStatus.CREATED, answer.read()
+    finally:
+        connection.close()
+    return {"mediaType": "application/octet-stream", "digest": digest.of(data), "size": len(data)}
+
+
 def push_manifest(reference: str, told: Mapping[str, Any]) -> str:
     """Push a manifest or an index, whose parts the registry has already, and give its digest."""
     data = json.dumps(told).encode()
@@ -147,10 +166,13 @@ def kind(failed: errors.EngineError) -> type[errors.EngineError]:
 
 
 @contextlib.asynccontextmanager
-async def opened(home: pathlib.Path, places: hosts.Hosts | None = None) -> AsyncIterator[Store]:
-    """Open an image store in a folder. At the end nothing may lie there half written, and no answer be left open.
+async def opened(
+    home: pathlib.Path, places: hosts.Hosts | None = None, rules: tuple[signatures.Rule, ...] = ()
+) -> AsyncIterator[Store]:
+    """Open an image store in a folder, with ``rules`` of what must be signed.
 
-    What fails is asked for three times at most, and nobody waits long in between.
+    At the end nothing may lie there half written, and no answer be left open. What fails is asked for three times at
+    most, and nobody waits long in between.
     """
     where = layout.of(home / "root", home / "run")
     where.prepare()
@@ -162,7 +184,9 @@ async def opened(home: pathlib.Path, places: hosts.Hosts | None = None) -> Async
             kernel = linux.LinuxKernel()
             layers = snapshots.Snapshots(where, database, kernel)
             bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-            yield Store(home, images.Images(database, content, layers, registry, bringing), content, registry)
+            verifying = verifier.Verifier(rules, registry, database)
+            known = images.Images(database, content, layers, registry, bringing, verifying)
+            yield Store(home, known, content, registry)
             assert content.unfinished() == []
             session = registry._connection._session
             assert session is None or session.connector is None or session.connector._acquired == set()

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from agent.cli import terminal
 from agent.converge import journal, report, verdicts
 from agent.model import conditions
+from agent.model.key import Kind
+from agent.oci import reference
 
 _HEADINGS = ("OBJECT", "READY", "STATUS", "RESTARTS", "AGE")
 _INDENT = "    "
+_SHORT_DIGEST = 12
 
 
 def document(book: journal.Journal, agent: int | None) -> dict[str, object]:
@@ -32,6 +35,7 @@ def document(book: journal.Journal, agent: int | None) -> dict[str, object]:
                 "until": one.until,
                 "restarts": _restarts(book, one),
                 "conditions": one.conditions,
+                **({"image": _image(book, one)} if one.key.kind is Kind.IMAGE else {}),
             }
             for one in book.statuses()
         ],
@@ -80,7 +84,10 @@ def _source(book: journal.Journal, now: float) -> Iterator[str]:
 def _row(book: journal.Journal, one: conditions.ObjectStatus, agent: int | None, now: float) -> tuple[str, ...]:
     ready = report.condition(one, conditions.ConditionType.READY)
     stalled = report.condition(one, conditions.ConditionType.STALLED).status is conditions.ConditionStatus.TRUE
-    told = (one.detail or ready.reason, "stalled" if stalled else "", _next(one, ready.reason, agent, now))
+    told = (
+        *(one.detail or ready.reason, "stalled" if stalled else ""),
+        *(_next(one, ready.reason, agent, now), _newest(book, one)),
+    )
     restarts = _restarts(book, one)
     cells = (
         *(str(one.key), ready.status.value, ", ".join(filter(None, told))),
@@ -95,6 +102,39 @@ def _next(one: conditions.ObjectStatus, reason: str, agent: int | None, now: flo
         return ""
     what = "next start" if reason == verdicts.BACK_OFF else "next try"
     return f"{what} in {terminal.age(one.until - now)}" if one.until > now else f"{what} now"
+
+
+def _image(book: journal.Journal, one: conditions.ObjectStatus) -> dict[str, object]:
+    """Give what an Image is in its registry, and what is newest there where it is followed."""
+    entry = book.entry(one.key)
+    newest = entry.newest
+    return {
+        "digests": entry.digests,
+        "newest": None
+        if newest is None
+        else {
+            "reference": newest.reference or None,
+            "digest": newest.digest or None,
+            "checkedAt": newest.checked_at,
+            "problem": newest.problem or None,
+        },
+    }
+
+
+def _newest(book: journal.Journal, one: conditions.ObjectStatus) -> str:
+    """Say whether an Image that is followed is the newest, and what is."""
+    entry = book.entry(one.key)
+    if entry.newest is None or not entry.newest.digest:
+        return ""
+    tag = reference.parse(entry.newest.reference).tag or ""
+    if entry.newest.digest in entry.digests:
+        return f"newest ({tag} {_short(entry.newest.digest)})"
+    before = _short(entry.digests[0]) if entry.digests else "none"
+    return f"{before}, newest is {tag} {_short(entry.newest.digest)}"
+
+
+def _short(digest: str) -> str:
+    return digest.rpartition(":")[2][:_SHORT_DIGEST]
 
 
 def _why(one: conditions.ObjectStatus, width: int) -> Iterator[str]:

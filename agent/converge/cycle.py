@@ -10,8 +10,9 @@ from typing import Self
 from agent.converge import reconcile, signals, triggers, verdicts
 from agent.converge import wish as wishes
 from agent.kit import backoff, tasks
-from agent.model.key import ObjectKey
-from agent.observe import probes, relist
+from agent.model import ledger
+from agent.model.key import Kind, ObjectKey
+from agent.observe import follow, probes, relist
 from agent.runtime import errors, events
 
 LAZY = 0.25
@@ -62,11 +63,13 @@ class Cycle:
             lambda result: parts.sink(signals.ProbeFinished(result)),
         )
         self._relist = relist.Relist(parts.relist, parts.time)
+        self._follower = follow.Follower(parts.runtime.images, parts.time, self._answered)
         self._reconciler = reconcile.Reconciler(parts, self.crew, self._prober, self._released)
         self._ours: dict[ObjectKey, float] = {}
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._prober)
+        await self._stack.enter_async_context(self._follower)
         await self._stack.enter_async_context(self.crew)
         self.keep("runtime events", self._watch_events)
         self.keep("relist", self._watch_relist)
@@ -95,6 +98,7 @@ class Cycle:
         loop = asyncio.get_running_loop()
         began = self.progress.began = loop.time()
         try:
+            self._follow()
             made = await self._reconciler.reconcile(self._wish())
         except Exception as error:  # noqa: BLE001 - told, and tried again: nothing may end the agent
             self._failed(names, loop.time() - began, error)
@@ -104,6 +108,24 @@ class Cycle:
             self.progress.took = self.progress.ended - began
         self._succeeded(names, loop.time() - began, made)
         return made
+
+    async def ask_registries(self, patience: float) -> None:
+        """Wait for the first answers on images that follow their registries, so many seconds at most."""
+        self._follow()
+        await self._follower.answered(patience)
+
+    def _follow(self) -> None:
+        book = self._parts.book
+        follows = self._wish().desired.follows
+        self._follower.track(follows, lambda name: book.entry(ObjectKey(Kind.IMAGE, name)).newest)
+
+    def _answered(self, name: str, answer: ledger.Newest) -> None:
+        book, key = self._parts.book, ObjectKey(Kind.IMAGE, name)
+        before = book.entry(key)
+        book.remember([dataclasses.replace(before, newest=answer)])
+        self._parts.sink(signals.RegistryAnswered(key, before.newest, answer))
+        if before.newest is None or dataclasses.replace(before.newest, checked_at=answer.checked_at) != answer:
+            self.triggers.pull(signals.Trigger.REGISTRY)
 
     def _rested(self) -> float:
         ended = self.progress.ended

@@ -42,10 +42,15 @@ def applied(
         for one in observed.containers
         if one.state is container.ContainerState.RUNNING
     }
+    digests = {one.reference: one.digests for one in observed.images}
+    images = {ObjectKey(Kind.IMAGE, one.name): digests.get(one.reference, ()) for one in wish.desired.images}
     for key in wish.hashes.keys() - busy:
         entry = known.get(key) or ledger.LedgerEntry(key, "")
         yield dataclasses.replace(
-            entry, applied_hash=wish.hashes[key], restarting=entry.restarting and key not in running
+            entry,
+            applied_hash=wish.hashes[key],
+            restarting=entry.restarting and key not in running,
+            digests=images.get(key, ()),
         )
 
 

@@ -11,6 +11,8 @@ from agent.sources import api
 
 DEADLINE = 600.0
 """Seconds after which an apply comes back with what it has got."""
+PATIENCE = 60.0
+"""Seconds for the answers of registries on images that follow them; what has not come by then is gone without."""
 
 
 class Outcome(enum.StrEnum):
@@ -71,6 +73,7 @@ async def converge_once(parts: reconcile.Parts, wish: wishes.Wish, deadline: flo
     timed_out = False
     until = asyncio.get_running_loop().time() + deadline
     async with cycle.Cycle(parts, lambda: wish) as going:
+        await going.ask_registries(PATIENCE)
         while not timed_out and (made is None or course is None or not settling.settled(made, course)):
             try:
                 # Around each turn anew: a task group that fails inside leaves its task's count of cancellations raised

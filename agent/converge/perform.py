@@ -24,7 +24,8 @@ class Performer:
         """Make the one call. Raises what the runtime raises; what follows is ``dispose``'s business."""
         match action:
             case actions.EnsureImage():
-                await self.runtime.images.ensure(action.config, self._labels(action.config), self._progress(action))
+                labels, progress = self._labels(action.config), self._progress(action)
+                await self.runtime.images.ensure(action.config, labels, progress, action.pinned)
             case actions.RemoveImage():
                 await self.runtime.images.remove(action.reference)
             case actions.CreateNetwork():

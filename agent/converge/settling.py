@@ -8,12 +8,12 @@ from typing import Self
 from agent.converge import reconcile, report, verdicts
 from agent.model import conditions, container, health, state
 from agent.model.key import Kind, ObjectKey, ownership_of
-from agent.plan import usage
+from agent.plan import updates, usage
 
 ATTEMPTS = 2
 """Failures in a row after which an object is given up: once more, since many a conflict is over a moment later."""
 
-_GIVEN_UP = frozenset({verdicts.BACK_OFF, "Stopped", "Foreign"})
+_GIVEN_UP = frozenset({verdicts.BACK_OFF, "Stopped", "Foreign", updates.NEVER_PULLED, updates.UNRESOLVED})
 """Reasons for which nobody waits who wants to come back."""
 _MAY_END = frozenset({container.RestartPolicy.ON_FAILURE, container.RestartPolicy.NEVER})
 """Policies under which a container that ends with 0 has done what it was there for."""

@@ -8,7 +8,8 @@ import enum
 from collections.abc import Callable
 
 from agent.manifests import problem
-from agent.model import conditions, policy, state
+from agent.model import conditions, ledger, policy, state
+from agent.model.key import ObjectKey
 from agent.observe import probes
 from agent.plan import actions, plan
 from agent.runtime import api, events
@@ -28,6 +29,8 @@ class Trigger(enum.StrEnum):
     """An action ended."""
     TIMER = "timer"
     """A back-off or a hold came to its end."""
+    REGISTRY = "registry"
+    """A registry has something newer."""
     RELIST = "relist"
     """The safety net under all others."""
 
@@ -178,6 +181,15 @@ class ProbeFinished:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RegistryAnswered:
+    """A registry has said what is newest of an image, or has not."""
+
+    key: ObjectKey
+    before: ledger.Newest | None
+    answer: ledger.Newest
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class JournalFailed:
     """The journal could not be written; the agent goes on with what it has in memory."""
 
@@ -206,6 +218,7 @@ Signal = (
     | RuntimeEvent
     | EventStream
     | ProbeFinished
+    | RegistryAnswered
     | JournalFailed
     | TaskFailed
 )

@@ -10,7 +10,7 @@ from agent.converge import wish as wishes
 from agent.model import container, health, state
 from agent.model.conditions import ConditionStatus
 from agent.model.key import Kind, ObjectKey, ownership_of
-from agent.plan import actions, plan
+from agent.plan import actions, plan, updates
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 IN_PROGRESS = "InProgress"
@@ -37,7 +37,7 @@ _WORDS: dict[type[actions.Action], str] = {
 }
 _HARMLESS = (actions.UpdateContainer, actions.ConnectContainer, actions.DisconnectContainer)
 """What a container goes on running through."""
-_LASTING = frozenset({"Foreign", "Stopped"})
+_LASTING = frozenset({"Foreign", "Stopped", updates.NEVER_PULLED})
 """Reasons that no amount of waiting changes."""
 _PLAIN = frozenset({BACK_OFF, "Stopped"})
 """Reasons that are plain from how the container looks."""

@@ -6,7 +6,7 @@ from typing import Self, TypeVar
 
 from agent.kit import canonical
 from agent.model import container, image, network, state, volume
-from agent.model.key import ObjectKey, Pairs, ownership_of
+from agent.model.key import Kind, ObjectKey, Pairs, ownership_of
 
 Labelled = TypeVar(
     "Labelled", container.ObservedContainer, image.ObservedImage, network.ObservedNetwork, volume.ObservedVolume
@@ -83,6 +83,7 @@ def without(desired: state.DesiredState, keys: frozenset[ObjectKey]) -> state.De
         images=tuple(one for one in desired.images if state.key_of(one) not in keys),
         networks=tuple(one for one in desired.networks if state.key_of(one) not in keys),
         volumes=tuple(one for one in desired.volumes if state.key_of(one) not in keys),
+        follows=tuple(one for one in desired.follows if ObjectKey(Kind.IMAGE, one.name) not in keys),
     )
 
 

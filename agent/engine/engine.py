@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from agent.engine import errors, layout, records, recover
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.content import store
-from agent.engine.images import collection, images, intake, shipping, signatures
+from agent.engine.images import collection, images, intake, shipping, signatures, verifier
 from agent.engine.kernel import linux
 from agent.engine.layers import streams
 from agent.engine.network import networks
@@ -65,6 +65,7 @@ class Engine:
     containers: lifecycle.Containers
     recovery: recover.Rooms
     shipping: shipping.Shipping
+    registry: client.RegistryClient
 
 
 @contextlib.asynccontextmanager
@@ -114,7 +115,8 @@ async def _joined(
         if not read_only:
             layers.prepare()
         bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-        pictures = images.Images(database, content, layers, registry, bringing)
+        verifying = verifier.Verifier(options.verify, registry, database)
+        pictures = images.Images(database, content, layers, registry, bringing, verifying)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
         known = probing.remembered(where.run) or _UNASKED
         program = known if read_only else await probing.find(where.run, where.cgroup)
@@ -143,6 +145,7 @@ async def _joined(
             containers,
             recovery,
             shipping.Shipping(pictures, content, registry),
+            registry,
         )
 
 

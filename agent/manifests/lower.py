@@ -1,7 +1,7 @@
 """From what people wrote to what is meant: the only place for defaults and translation."""
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from agent.manifests import registry
 from agent.manifests.v1 import container as v1_container
@@ -28,6 +28,7 @@ def lower(
     ``default_registry``: of images whose references tell none.
     """
     images: dict[str, image.ImageConfig] = {}
+    follows: list[image.Follow] = []
     networks: dict[str, network.NetworkConfig] = {}
     volumes: list[volume.VolumeConfig] = []
     wanted: list[v1_container.Container] = []
@@ -36,6 +37,7 @@ def lower(
             case v1_image.Image():
                 lowered = _image(manifest.object, manifest.directory, stamps, default_registry)
                 images[lowered.name] = lowered
+                follows += _follows(manifest.object, lowered)
             case v1_network.Network():
                 networks[manifest.key.name] = _network(manifest.object)
             case v1_volume.Volume():
@@ -54,6 +56,7 @@ def lower(
         images=tuple(images[name] for name in sorted(images)),
         networks=tuple(networks[name] for name in sorted(networks)),
         volumes=tuple(sorted(volumes, key=lambda one: one.name)),
+        follows=tuple(sorted(follows, key=lambda one: one.name)),
     )
 
 
@@ -82,7 +85,7 @@ def subnet(written: str | v1_network.SubnetSpec) -> network.Subnet:
     return network.Subnet(written.subnet, written.gateway, written.range)
 
 
-_PULLED = image.PullSource(image.PullPolicy.IF_NOT_PRESENT, "")
+_PULLED = image.PullSource("")
 _BRIDGE = network.NetworkConfig(
     name=DEFAULT_NETWORK.name,
     driver=network.NetworkDriver.BRIDGE,
@@ -202,8 +205,18 @@ def _image(
         path = _absolute(spec.archive.path, directory)
         return image.ImageConfig(name, f"localhost/{name}:latest", image.ArchiveSource(path, stamps.get(path, "")))
     pull = spec.pull or v1_image.PullSpec(reference="")
-    source = image.PullSource(image.PullPolicy(pull.policy), pull.platform)
-    return image.ImageConfig(name, str(reference.parse(pull.reference, default_registry)), source)
+    return image.ImageConfig(
+        name, str(reference.parse(pull.reference, default_registry)), image.PullSource(pull.platform)
+    )
+
+
+def _follows(written: v1_image.Image, lowered: image.ImageConfig) -> Iterator[image.Follow]:
+    pull = written.spec.pull
+    policy = image.PullPolicy(pull.policy if pull else image.PullPolicy.IF_NOT_PRESENT)
+    if pull is None or (pull.update is None and policy is image.PullPolicy.IF_NOT_PRESENT):
+        return
+    track = pull.update.track if pull.update and pull.update.track != v1_image.TAG else ""
+    yield image.Follow(lowered.name, lowered.reference, policy, track, pull.update.interval if pull.update else None)
 
 
 def _network(written: v1_network.Network) -> network.NetworkConfig:

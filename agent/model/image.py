@@ -11,13 +11,15 @@ class PullPolicy(enum.StrEnum):
     """When a registry is asked."""
 
     IF_NOT_PRESENT = "IfNotPresent"
+    ALWAYS = "Always"
+    """Also for an image that is there: once by each run of the agent, and by each ``apply``."""
+    NEVER = "Never"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PullSource:
     """From a registry, by tag or digest."""
 
-    policy: PullPolicy
     platform: str
     """``os/arch[/variant]``, or empty for the host's own."""
     type: Literal["pull"] = "pull"
@@ -50,6 +52,26 @@ class ImageConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Follow:
+    """How a pulled Image goes with its registry. It is no part of the image: another rhythm changes nothing."""
+
+    name: str
+    """The Image's."""
+    reference: str
+    """The image's, as declared."""
+    policy: PullPolicy
+    track: str = ""
+    """A range of versions; empty: the reference's own tag."""
+    interval: float | None = None
+    """Seconds between two questions to the registry; ``None``: it is not asked again and again."""
+
+    @property
+    def question(self) -> str:
+        """Give what the registry is asked: an answer to another question is none to this one."""
+        return f"{self.reference} {self.track}".rstrip()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ObservedImage:
     """An image in the runtime's store."""
 
@@ -60,3 +82,7 @@ class ObservedImage:
     """Ownership, where the runtime can keep it; not the labels inside of the image."""
     size: int
     """Bytes of content, compressed as stored."""
+    digests: tuple[str, ...] = ()
+    """The manifests that the reference's repository knows it by, sorted; none where it came from no registry."""
+    usable: bool = True
+    """False: it must be signed, and is not known to be; it is to be fetched again before anything is made of it."""

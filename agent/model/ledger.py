@@ -27,6 +27,21 @@ class RestartCount:
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
+class Newest:
+    """What a registry has answered."""
+
+    question: str
+    """``image.Follow.question``."""
+    checked_at: float
+    reference: str = ""
+    """What is newest: ``registry/repository:tag``; empty where nobody knows yet."""
+    digest: str = ""
+    """What that stands for."""
+    problem: str = ""
+    """Why it could not be asked the last time; the answer is that of before."""
+
+
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
 class LedgerEntry:
     """The memory of one object."""
 
@@ -38,3 +53,7 @@ class LedgerEntry:
     restarts: tuple[RestartCount, ...] = ()
     restarting: bool = False
     """We stopped it in order to start it again: a stop that must not count as the user's."""
+    digests: tuple[str, ...] = ()
+    """Of an image: what it is known by in its registry."""
+    newest: Newest | None = None
+    """Of an image: what its registry has that is newest."""

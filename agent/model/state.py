@@ -42,6 +42,8 @@ class DesiredState:
     images: tuple[image.ImageConfig, ...] = ()
     networks: tuple[network.NetworkConfig, ...] = ()
     volumes: tuple[volume.VolumeConfig, ...] = ()
+    follows: tuple[image.Follow, ...] = ()
+    """Of images that do not just have to be there."""
 
     def __iter__(self) -> Iterator[Config]:
         """Go over every declared object, what is depended on first."""

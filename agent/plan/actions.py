@@ -14,6 +14,10 @@ class Reason(enum.StrEnum):
     """Declared, and never there before."""
     DRIFTED = "Drifted"
     """Was brought about before, and has been removed or changed behind our back."""
+    UNVERIFIED = "Unverified"
+    """There, and not known to be signed as a rule asks."""
+    UPDATED = "Updated"
+    """The registry has a newer one."""
     CHANGED = "Changed"
     """The declaration has changed."""
     IMAGE_CHANGED = "ImageChanged"
@@ -46,6 +50,8 @@ class EnsureImage:
     key: ObjectKey
     cause: Cause
     config: image.ImageConfig
+    pinned: str = ""
+    """What is pulled, where a registry has said what the reference stands for: ``REPOSITORY[:TAG]@DIGEST``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -58,6 +58,11 @@ class World:
         return {one.reference: ObjectKey(Kind.IMAGE, one.name) for one in self.desired.images}
 
     @functools.cached_property
+    def follows(self) -> dict[str, image.Follow]:
+        """How images go with their registries, by the Image's name."""
+        return {one.name: one for one in self.desired.follows}
+
+    @functools.cached_property
     def declared(self) -> dict[str, container.ContainerConfig]:
         """Declared containers by name."""
         return {one.name: one for one in self.desired.containers}

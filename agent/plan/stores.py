@@ -5,7 +5,7 @@ import dataclasses
 from agent.kit import canonical
 from agent.model import container, image, network, state, volume
 from agent.model.key import Kind, ObjectKey, ownership_of
-from agent.plan import actions, diff, draft, match, plan
+from agent.plan import actions, diff, draft, match, plan, updates
 
 
 @dataclasses.dataclass(slots=True)
@@ -40,16 +40,24 @@ def write(world: match.World, sketch: draft.Draft) -> Ground:
 def _image(world: match.World, sketch: draft.Draft, ground: Ground, wanted: image.ImageConfig) -> None:
     key = ObjectKey(Kind.IMAGE, wanted.name)
     found = world.images.get(wanted.reference)
+    newest = updates.newest(world, wanted)
     cause: actions.Cause | None
     if found is None:
         cause = _missing(world, sketch, key, wanted)
+        blocked = updates.refusal(world, wanted, newest)
+        if blocked is not None:
+            sketch.block(blocked)
+            ground.missing[key] = blocked.reason
+            return
     else:
-        cause = _image_change(world, sketch, wanted, found)
+        cause = _image_change(world, sketch, wanted, found) or updates.cause(found, newest)
         sketch.buckets[key] = plan.Bucket.MATCHING if cause is None else plan.Bucket.DRIFTED
-    if cause is None or _held(world, sketch, ground, key, wanted, there=found is not None):
+    there = found is not None and found.usable
+    if cause is None or _held(world, sketch, ground, key, wanted, there=there):
         return
-    ground.ready[key] = sketch.add(actions.EnsureImage(key, cause, wanted))
-    if found is not None:
+    pinned = "" if newest is None else updates.pinned(newest)
+    ground.ready[key] = sketch.add(actions.EnsureImage(key, cause, wanted, pinned))
+    if found is not None and cause.reason not in updates.GENTLE:
         ground.changing.add(wanted.reference)
 
 

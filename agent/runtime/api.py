@@ -175,12 +175,21 @@ class Images(Protocol):
     async def list(self) -> tuple[image.ObservedImage, ...]:
         """Give all images, sorted by reference; one with two references is listed twice."""
 
-    async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: ProgressSink) -> image.ObservedImage:
+    async def ensure(
+        self, config: image.ImageConfig, labels: Pairs, progress: ProgressSink, pinned: str = ""
+    ) -> image.ObservedImage:
         """Pull or load what ``config.source`` says and keep it under ``config.reference``, replacing what was there.
 
+        ``pinned`` (``REGISTRY/REPOSITORY[:TAG]@DIGEST``) is what is pulled, whatever the reference stands for by now.
         Raises ``Unavailable`` (reason ``ImagePullFailed``) for a registry that cannot be reached, ``NotFound`` for an
         image or archive that does not exist, ``InvalidArgument`` for content that is refused.
         """
+
+    async def digest(self, reference: str) -> str:
+        """Ask its registry what a reference stands for now. Nothing is fetched. Raises as ``ensure``."""
+
+    async def tags(self, reference: str) -> tuple[str, ...]:
+        """Ask its registry for all tags of a reference's repository, in any order. Raises as ``ensure``."""
 
     async def remove(self, reference: str) -> None:
         """Drop the reference, and the content that nothing else uses. Raises ``InUse`` while containers use it."""

@@ -119,6 +119,27 @@ TABLE: tuple[Metric, ...] = (
         _WALK,
     ),
     Metric(
+        "trimtab_image_outdated",
+        Type.GAUGE,
+        ("name",),
+        "1 while an Image that follows its registry is another one than the registry has, 0 where it is the newest.",
+        "the registry's answers",
+    ),
+    Metric(
+        "trimtab_image_check_timestamp_seconds",
+        Type.GAUGE,
+        ("name",),
+        "When the registry was last asked what is newest of an Image, in seconds since the epoch.",
+        "the registry's answers",
+    ),
+    Metric(
+        "trimtab_image_check_failed",
+        Type.GAUGE,
+        ("name",),
+        "1 where the registry did not say the last time.",
+        "the registry's answers",
+    ),
+    Metric(
         "trimtab_probe_total",
         Type.COUNTER,
         ("name", "probe", "result"),

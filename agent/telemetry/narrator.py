@@ -58,12 +58,10 @@ class Narrator:
                 self._take_source(signal)
             case signals.EventStream():
                 self._take_stream(signal)
-            case signals.JournalFailed(message):
-                if message != self._journal:
-                    self._log.error("the journal cannot be written", error=message, hint="is the disk full?")
-                self._journal = message
-            case signals.TaskFailed(name, error):
-                self._log.error(f"{name} broke", exc_info=error)
+            case signals.RegistryAnswered():
+                self._take_answer(signal)
+            case signals.JournalFailed() | signals.TaskFailed():
+                self._take_trouble(signal)
             case signals.ProbeFinished(result):
                 outcome = "succeeded" if result.success else "failed"
                 self._log.debug(f"{result.container}: {result.probe} probe {outcome}", message=result.message)
@@ -149,6 +147,25 @@ class Narrator:
             else:
                 self._log.warning("the runtime's events are lost; changes are found by looking", error=signal.message)
         self._streaming = signal.connected
+
+    def _take_trouble(self, signal: signals.JournalFailed | signals.TaskFailed) -> None:
+        match signal:
+            case signals.JournalFailed(message):
+                if message != self._journal:
+                    self._log.error("the journal cannot be written", error=message, hint="is the disk full?")
+                self._journal = message
+            case signals.TaskFailed(name, error):
+                self._log.error(f"{name} broke", exc_info=error)
+
+    def _take_answer(self, signal: signals.RegistryAnswered) -> None:
+        key, answer, before = signal.key, signal.answer, signal.before
+        if answer.problem:
+            if before is None or before.problem != answer.problem:
+                self._log.warning(
+                    f"{key.name}: its registry does not say what is newest", error=answer.problem, key=str(key)
+                )
+        elif before is None or (before.reference, before.digest) != (answer.reference, answer.digest):
+            self._log.info(f"{key.name}: newest is {answer.reference}", key=str(key), digest=answer.digest)
 
 
 _WORTH_TELLING = frozenset({"BackOff", "Foreign", "Stopped", "WaitingForDependency", "Unhealthy", "Unready"})

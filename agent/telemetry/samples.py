@@ -33,6 +33,7 @@ def everything(known: tally.Tally, usage: Usage, runtime: str, moments: Moments)
     yield "trimtab_build_info", (agent.__version__, platform.python_version(), runtime), 1
     yield from _objects(known)
     yield from _containers(known)
+    yield from _images(known)
     yield from _loop(known, moments)
     yield from _source(known)
     for name, counter in known.counts.items():
@@ -91,6 +92,21 @@ def _containers(known: tally.Tally) -> Iterator[Sample]:
                 yield "trimtab_container_health", (name, value.value), float(value is now)
     for name, code in known.exit_codes.items():
         yield "trimtab_container_last_exit_code", (name,), code
+
+
+def _images(known: tally.Tally) -> Iterator[Sample]:
+    if known.latest is None:
+        return
+    followed = {one.name: one for one in known.latest.desired.follows}
+    there = {one.reference: one.digests for one in known.latest.observed.images}
+    for entry in known.latest.observed.ledger:
+        name, answer = entry.key.name, entry.newest
+        if entry.key.kind is not Kind.IMAGE or name not in followed or answer is None:
+            continue
+        yield "trimtab_image_check_timestamp_seconds", (name,), answer.checked_at
+        yield "trimtab_image_check_failed", (name,), float(bool(answer.problem))
+        if answer.digest and (digests := there.get(followed[name].reference)) is not None:
+            yield "trimtab_image_outdated", (name,), float(answer.digest not in digests)
 
 
 def _loop(known: tally.Tally, moments: Moments) -> Iterator[Sample]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.model import container
+from agent.engine.images import docker_archive, rootfs
+from agent.model import container, image
 from agent.model.abilities import Ability
 from agent.runtime import api, errors
 from tests import archives, builders, engines, registry
@@ -50,8 +51,12 @@ async def saved(harness, form: api.ArchiveFormat, *names: str) -> bytes:
 def served(harness, folder: pathlib.Path) -> Iterator[str]:
     """Run a registry where the runtime reaches it."""
     with contextlib.ExitStack() as stack:
-        with engines.entered(harness.engine) if harness.engine else contextlib.nullcontext():
-            address = stack.enter_context(registry.running(folder / "registry"))
+        port = 0
+        with contextlib.ExitStack() as inside:
+            if harness.engine:
+                port = int(engines.REGISTRY.partition(":")[2])
+                inside.enter_context(engines.entered(harness.engine))
+            address = stack.enter_context(registry.running(folder / "registry", port))
         yield address
 
 
@@ -210,3 +215,84 @@ async def test_push__nobody_listens__is_unavailable_and_nothing_has_changed(harn
 async def test_push__of_no_image__not_found(harness) -> None:
     with pytest.raises(errors.NotFound if has_content(harness) else errors.InvalidArgument):
         await harness.runtime.images.push("localhost/nothing:1", "127.0.0.1:1/x:1", lambda _: None)
+
+
+def published(harness, address: str) -> tuple[str, str, str]:
+    """Have two versions of an image in a registry; gives the first one's reference, and the digest of each."""
+    name = f"{address}/shop/app"
+    if harness.world is not None:
+        harness.world.published |= {f"{name}:1.0.0": "sha256:" + "1" * 64, f"{name}:1.1.0": "sha256:" + "2" * 64}
+        return f"{name}:1.0.0", *harness.world.published.values()
+    with engines.entered(harness.engine) if harness.engine else contextlib.nullcontext():
+        registry.push(harness.archive, f"{name}:1.0.0")
+        registry.push(harness.archive, f"{name}:1.1.0", "--format", "v2s2")
+        first, second = (registry.manifest(f"{name}:{tag}")[1]["digest"] for tag in ("1.0.0", "1.1.0"))
+    return f"{name}:1.0.0", first, second
+
+
+async def asked(harness, question: str, name: str):
+    """Ask a registry from where it can be reached: our own client does, not the engine."""
+    with engines.entered(harness.engine) if harness.engine else contextlib.nullcontext():
+        return await getattr(harness.runtime.images, question)(name)
+
+
+async def test_registry__is_asked__says_what_a_tag_stands_for_and_which_there_are(harness, tmp_path) -> None:
+    with served(harness, tmp_path) as address:
+        name, first, second = published(harness, address)
+        assert first != second
+        assert await asked(harness, "digest", name) == first
+        assert await asked(harness, "digest", name.replace("1.0.0", "1.1.0")) == second
+        assert sorted(await asked(harness, "tags", name)) == ["1.0.0", "1.1.0"]
+        assert list(await listed(harness)) == [NAME], "nothing is fetched by a question"
+
+
+async def test_registry__knows_no_such_image__not_found(harness, tmp_path) -> None:
+    error = errors.NotFound("no such image", reason="ImageNotFound")
+    with served(harness, tmp_path) as address:
+        for question in ("digest", "tags"):
+            if harness.world is not None:
+                harness.world.fail(f"images.{question}", error)
+            with pytest.raises(errors.NotFound):
+                await asked(harness, question, f"{address}/nothing:1")
+
+
+async def test_ensure__pinned__is_exactly_that_under_the_reference(harness, tmp_path) -> None:
+    with served(harness, tmp_path) as address:
+        name, first, second = published(harness, address)
+        config = builders.image_config(name)
+        labels = builders.labels_for(config)
+        made = await harness.runtime.images.ensure(config, labels, lambda _: None)
+        assert (made.reference, first in made.digests, second in made.digests) == (name, True, False)
+        made = await harness.runtime.images.ensure(config, labels, lambda _: None, f"{name}@{second}")
+        assert (made.reference, second in made.digests, made.labels) == (name, True, labels)
+        found = {one.reference: one for one in await harness.runtime.images.list()}
+        assert (set(found), found[name]) == ({NAME, name}, made)
+        if harness.name != "podman":  # which says of every name that it stands for all manifests of the image
+            assert found[NAME].digests == (), "an archive comes from no registry"
+
+
+async def test_ensure__another_image_takes_the_name__the_old_one_goes_once_nothing_is_made_of_it(
+    harness, tmp_path
+) -> None:
+    if harness.world is not None:
+        pytest.skip("images without content take no room")
+    paths = [_rooted(tmp_path, text) for text in ("one", "two")]
+    configs = [image.ImageConfig("app", OTHER, image.ArchiveSource(str(path), str(path))) for path in paths]
+    first = await harness.runtime.images.ensure(configs[0], builders.labels_for(configs[0]), lambda _: None)
+    made = await harness.made(builders.config("old", image=OTHER, command=("/bin/true",)))
+    second = await harness.runtime.images.ensure(configs[1], builders.labels_for(configs[1]), lambda _: None)
+    assert first.id != second.id
+    assert (await harness.seen(made)).image_id == first.id
+    await harness.runtime.containers.remove(made)
+    assert {one.id for one in await harness.runtime.images.list()} == {(await listed(harness))[NAME][0], second.id}
+    if harness.engine is not None:
+        assert first.id not in {one["Id"] for one in harness.engine.call("GET", "images/json?all=true")}
+
+
+def _rooted(folder: pathlib.Path, text: str) -> pathlib.Path:
+    """Give an archive of another image, of one file."""
+    (folder / text).write_bytes(archives.tar(archives.file("bin/true", text.encode())))
+    path = folder / f"{text}.image"
+    with path.open("wb") as out:
+        docker_archive.of_root(folder / text, OTHER, rootfs.Root(1.0, command=("/bin/true",)), out)
+    return path

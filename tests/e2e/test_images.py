@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import archives, registry
+from tests import archives, registry, signing
 from tests.e2e import command
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
@@ -79,6 +79,100 @@ def test_images__registry_and_limits_in_the_configuration__are_heeded(native, bu
         _done(native("--config", config, "apply", folder))
     assert _listed(native) == {"r.example/team/app:1": "Image/r.example/team/app:1"}
     _done(native("--config", config, "delete", folder))
+
+
+FOLLOWED = """
+apiVersion: trimtab.dev/v1
+kind: Image
+metadata: {{name: app}}
+spec: {{pull: {{reference: '{address}/team/app:1.0.0', {pull}}}}}
+---
+apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {{name: web}}
+spec: {{image: {{name: app}}, command: [sleep, '60'], networks: none, stop: {{gracePeriod: 0s}}}}
+"""
+
+
+def _push_another(native, reference: str) -> None:
+    """Push an image that is another one than those of archives."""
+    busybox = archives.file("bin/busybox", pathlib.Path("/bin/busybox").read_bytes(), mode=0o755)
+    root = native.home / "another.tar"
+    root.write_bytes(archives.tar(busybox, archives.symlink("bin/sleep", "busybox")))
+    _done(native("image", "import", root, reference))
+    _done(native("image", "push", reference))
+    _done(native("image", "rm", reference))
+
+
+@pytest.mark.parametrize(
+    ("track", "tag"), [("tag", "1.0.0"), ("^1.0", "1.1.0")], ids=["the tag moves", "a newer version"]
+)
+def test_images__follow_their_registry__containers_get_what_is_newer(
+    native, busybox_archive, track: str, tag: str
+) -> None:
+    folder = native.home / "manifests"
+    with registry.running(native.home / "registry") as address:
+        reference = f"{address}/team/app"
+        _push_another(native, f"{reference}:next")
+        registry.push(busybox_archive, f"{reference}:1.0.0")
+        old = str(registry.manifest(f"{reference}:1.0.0")[1]["digest"])
+        pull = f"update: {{track: '{track}', interval: 1s}}"
+        (folder / "app.yaml").write_text(FOLLOWED.format(address=address, pull=pull))
+        with native.running(folder) as agent:
+            agent.runs("web")
+            agent.shows('trimtab_image_outdated{name="app"}', 0.0)
+            assert native.objects()["Image/app"]["image"]["digests"] == [old]
+            before = native.output("observe")["observed"]["containers"][0]["id"]
+            told, _ = registry.manifest(f"{reference}:next")
+            new = registry.push_manifest(f"{reference}:{tag}", told)
+            command.eventually(
+                lambda: [one["id"] for one in native.output("observe")["observed"]["containers"]] not in ([], [before]),
+                "the container is replaced",
+            )
+            agent.runs("web")
+            agent.is_ready()
+            image = native.objects()["Image/app"]["image"]
+            assert (image["digests"], image["newest"]["digest"]) == ([new], new)
+            assert image["newest"]["reference"] == f"{reference}:{tag}"
+            assert f"newest ({tag} {new.removeprefix('sha256:')[:12]})" in _done(native("status"))
+            assert agent.metric('trimtab_image_outdated{name="app"}') == 0.0
+        assert "Image/app" not in _done(native("plan", folder))
+
+
+def test_images__never_pulled__wait_until_somebody_has_loaded_them(native, busybox_archive) -> None:
+    folder = native.home / "manifests"
+    (folder / "app.yaml").write_text(FOLLOWED.format(address="r.example", pull="policy: Never"))
+    refused = native("apply", folder)
+    assert refused.returncode == 1
+    assert "r.example/team/app:1.0.0 is not there, and its policy is Never: load it" in refused.stderr
+    _done(native("image", "load", busybox_archive, "--as", "r.example/team/app:1.0.0"))
+    _done(native("apply", folder))
+    _done(native("delete", folder))
+
+
+def test_images__must_be_signed__are_refused_until_they_are(native, busybox_archive) -> None:
+    folder, config = native.home / "manifests", native.home / "config.yaml"
+    made = signing.key()
+    signing.public(made, native.home / "cosign.pub")
+    with registry.running(native.home / "registry") as address:
+        registry.push(busybox_archive, f"{address}/team/app:1")
+        config.write_text(f"verify: [{{match: '{address}/*', keys: [{native.home}/cosign.pub]}}]\n")
+        (folder / "web.yaml").write_text(
+            "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: web}\n"
+            f"spec: {{image: '{address}/team/app:1', command: [sleep, '60'],"
+            " networks: none, stop: {gracePeriod: 0s}}\n"
+        )
+        refused = native("--config", config, "apply", folder)
+        assert refused.returncode == 1
+        assert f"{address}/team/app:1 is not signed" in refused.stderr
+        signing.signed(made, f"{address}/team/app", str(registry.manifest(f"{address}/team/app:1")[1]["digest"]))
+        _done(native("--config", config, "apply", folder))
+    _done(native("--config", config, "plan", folder))
+    signing.public(signing.key(), native.home / "cosign.pub")
+    pending = native("--config", config, "plan", folder)
+    assert (pending.returncode, f"{address}/team/app:1" in pending.stdout) == (2, True), "other keys, another word"
+    assert native.output("observe")["observed"]["containers"][0]["state"] == "running", "what runs is let run"
+    _done(native("delete", folder))
 
 
 def test_images__beside_a_running_agent__are_read_and_not_changed(native, quickstart_image) -> None:

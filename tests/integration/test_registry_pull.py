@@ -187,7 +187,7 @@ async def test_pull__the_disk_is_full__says_so_and_does_not_blame_the_registry(
 async def test_pull__through_the_native_runtime__leaves_nothing_when_it_is_removed(
     guarded, docker_config, tmp_path
 ) -> None:
-    config = image.ImageConfig("app", f"{guarded}/app:1", image.PullSource(image.PullPolicy.IF_NOT_PRESENT, ""))
+    config = image.ImageConfig("app", f"{guarded}/app:1", image.PullSource(""))
     async with driver.open_runtime(tmp_path / "root", tmp_path / "run") as runtime:
         with pytest.raises(runtime_errors.InvalidArgument) as caught:
             await runtime.images.ensure(config, builders.labels_for(config), lambda _: None)

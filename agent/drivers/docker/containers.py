@@ -12,6 +12,7 @@ from agent.drivers.docker import (
     execs,
     failures,
     features,
+    images,
     inspections,
     limits,
     logs,
@@ -118,6 +119,7 @@ class Containers:
             await self._delete(identity, f"container {ref}", volumes=ours)
         self.book.forget(Kind.CONTAINER, identity)
         self.book.forget(Kind.CONTAINER, str(found["Name"]).removeprefix("/"))
+        await images.sweep(self.engine, self.book)
 
     async def rename(self, ref: str, name: str) -> None:
         """Give it another name."""

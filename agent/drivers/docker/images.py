@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import IO, TypeVar
 
-from agent.drivers.docker import connection, names, references, transfers
+from agent.drivers.docker import connection, names, notes, references, transfers
 from agent.engine.images import docker_archive, rootfs
 from agent.engine.registry import hosts
 from agent.kit import clock
@@ -19,6 +19,8 @@ from agent.oci import reference
 from agent.runtime import api, errors
 
 T = TypeVar("T")
+_ALL = {"all": "true"}
+"""Containers that do not run as well."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,16 +39,45 @@ class Images:
         told = [one for entry in found for one in references.observed_images(entry, labels)]
         return tuple(sorted(told, key=lambda one: one.reference))
 
-    async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
+    async def ensure(
+        self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
+    ) -> image.ObservedImage:
         """Pull or load it."""
+        before = ""
+        if self.names.book.images().get(config.reference):
+            with contextlib.suppress(errors.NotFound):
+                before = str((await self._inspected(config.reference))["Id"])
         match config.source:
-            case image.PullSource():
-                await self._pull(config.reference, config.source.platform, progress)
+            case image.PullSource(platform):
+                await self._pull(pinned or config.reference, platform, progress)
+                if pinned:
+                    await self._named(references.without_tag(pinned), reference.parse(config.reference))
             case image.ArchiveSource():
                 await self._load(pathlib.Path(config.source.path), config.reference, progress)
         self.names.book.note_image(config.reference, labels)
-        found = await self.engine.ask(f"images/{config.reference}/json", f"image {config.reference}")
-        return image.ObservedImage(str(found["Id"]), config.reference, labels, int(found.get("Size") or 0))
+        found = await self._inspected(config.reference)
+        if before and before != found["Id"]:
+            self.names.book.note_superseded(before)
+            await sweep(self.engine, self.names.book)
+        size, digests = int(found.get("Size") or 0), references.digests(found, config.reference)
+        return image.ObservedImage(str(found["Id"]), config.reference, labels, size, digests)
+
+    async def digest(self, name: str) -> str:
+        """Ask the registry ourselves: not every engine does it for others, and none lists tags."""
+        async with transfers.registry() as registry:
+            return await registry.digest(reference.parse(name))
+
+    async def tags(self, name: str) -> tuple[str, ...]:
+        """Ask the registry ourselves."""
+        async with transfers.registry() as registry:
+            return await registry.tags(reference.parse(name))
+
+    async def _named(self, pinned: str, place: reference.Reference) -> None:
+        """Give what was pulled by its digest a name; Podman takes the digest for one of its tags, where it is none."""
+        await self._tag(pinned, place)
+        listed = await self.engine.ask("images/json", "images")
+        if any(pinned in (one.get("RepoTags") or ()) for one in listed):
+            await self.engine.ask(f"images/{pinned}", f"image {pinned}", method="DELETE")
 
     async def remove(self, name: str) -> None:
         """Drop the reference, and the content that nothing else uses."""
@@ -54,13 +85,14 @@ class Images:
         found = await self.engine.ask(f"images/{name}/json", what)
         users = [
             (one.get("Names") or ["/?"])[0].removeprefix("/")
-            for one in await self.engine.ask("containers/json", "containers", params={"all": "true"})
+            for one in await self.engine.ask("containers/json", "containers", params=_ALL)
             if one.get("ImageID") == found["Id"] and references.same(str(one.get("Image", "")), name)
         ]
         if users:
             raise errors.InUse(f"{what} is used by {', '.join(users)}", hint="remove the container first")
         await self.engine.ask(f"images/{name}", what, method="DELETE")
         self.names.book.forget(Kind.IMAGE, name)
+        await sweep(self.engine, self.names.book)
 
     async def tag(self, name: str, new: str) -> None:
         """Keep it under one more reference."""
@@ -224,3 +256,26 @@ class Images:
             ):
                 await transfers.finished(answer, what, moved, progress)
         return made
+
+
+async def sweep(engine: connection.Connection, book: notes.Book) -> None:
+    """Remove images that were ours and have lost their names, as far as no container is made of them any more."""
+    waiting = book.superseded()
+    used: set[str] = set()
+    if waiting:
+        used = {str(one.get("ImageID")) for one in await engine.ask("containers/json", "containers", params=_ALL)}
+    for image_id in waiting:
+        if image_id in used:
+            continue
+        what = f"image {image_id}"
+        try:
+            found = await engine.ask(f"images/{image_id}/json", what)
+            if not [tag for tag in found.get("RepoTags") or () if "<none>" not in tag]:
+                for name in found.get("RepoDigests") or ():
+                    await engine.ask(f"images/{name}", what, method="DELETE")
+                await engine.ask(f"images/{image_id}", what, method="DELETE")
+        except errors.NotFound:
+            pass
+        except (errors.Conflict, errors.InUse, errors.Unavailable):
+            continue
+        book.forget_superseded(image_id)

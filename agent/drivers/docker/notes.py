@@ -42,6 +42,8 @@ class Notes:
     """(the engine's name, labels)."""
     networks: tuple[tuple[str, Pairs], ...] = ()
     """(what it is noted by, labels) of those that were given others after they were made."""
+    superseded: tuple[str, ...] = ()
+    """Ids of images that were ours until another one took their name; they go once nothing is made of them."""
     names: tuple[tuple[Kind, str, str], ...] = ()
     """(kind, declared name, the engine's name) of what was adopted, and is called otherwise or is the engine's own."""
 
@@ -61,6 +63,7 @@ class Book:
         self._images = dict(found.images)
         self._volumes = dict(found.volumes)
         self._networks = dict(found.networks)
+        self._superseded = dict.fromkeys(found.superseded)
         self._names = {(kind, declared): engine for kind, declared, engine in found.names}
 
     def container(self, container_id: str) -> ContainerNote:
@@ -85,6 +88,22 @@ class Book:
         """Note whose an image is."""
         if self._images.get(reference) != labels:
             self._images[reference] = labels
+            self._write()
+
+    def superseded(self) -> tuple[str, ...]:
+        """Give the ids of images that have lost their name to another one."""
+        return tuple(self._superseded)
+
+    def note_superseded(self, image_id: str) -> None:
+        """Note that another image has taken the name of one of ours."""
+        if image_id not in self._superseded:
+            self._superseded[image_id] = None
+            self._write()
+
+    def forget_superseded(self, image_id: str) -> None:
+        """Drop it: it is gone, or has a name again."""
+        if image_id in self._superseded:
+            del self._superseded[image_id]
             self._write()
 
     def volume(self, name: str) -> Pairs | None:
@@ -154,6 +173,7 @@ class Book:
             images=tuple(sorted(self._images.items())),
             volumes=tuple(sorted(self._volumes.items())),
             networks=tuple(sorted(self._networks.items())),
+            superseded=tuple(self._superseded),
             names=tuple(sorted((kind, declared, engine) for (kind, declared), engine in self._names.items())),
         )
         try:

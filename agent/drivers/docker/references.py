@@ -17,10 +17,20 @@ def observed_images(found: Mapping[str, Any], labels: Mapping[str, Pairs]) -> It
     names = [name for name in map(canonical, tags) if name]
     for text in found.get("RepoDigests") or ():
         name = canonical(text)
-        noted = [one for one in labels if name and _without_tag(one) == name]
+        noted = [one for one in labels if name and without_tag(one) == name]
         names += noted or ([name] if name and not tags else [])
     for name in dict.fromkeys(names):
-        yield image.ObservedImage(str(found["Id"]), name, labels.get(name, ()), int(found.get("Size") or 0))
+        yield image.ObservedImage(
+            str(found["Id"]), name, labels.get(name, ()), int(found.get("Size") or 0), digests(found, name)
+        )
+
+
+def digests(found: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Give the digests by which an engine knows an image in a reference's repository."""
+    wanted = reference.parse(name)
+    known = [reference.parse(text) for text in map(canonical, found.get("RepoDigests") or ()) if text]
+    place = (wanted.registry, wanted.repository)
+    return tuple(sorted({one.digest for one in known if one.digest and (one.registry, one.repository) == place}))
 
 
 def canonical(text: str) -> str:
@@ -47,7 +57,7 @@ def name_of(written: str, found: Mapping[str, Any]) -> str:
 def _exactly(written: str, found: Mapping[str, Any]) -> Iterator[str]:
     wanted = canonical(written)
     if wanted:
-        yield from (wanted for text in _names(found) if canonical(text) == _without_tag(wanted))
+        yield from (wanted for text in _names(found) if canonical(text) == without_tag(wanted))
         yield from (wanted for text in _names(found) if canonical(text) == wanted)
 
 
@@ -57,7 +67,7 @@ def _names(found: Mapping[str, Any]) -> Iterator[str]:
     yield from (text for text in found.get("RepoTags") or () if "<none>" not in text)
 
 
-def _without_tag(name: str) -> str:
+def without_tag(name: str) -> str:
     """Drop the tag where a digest says which image it is; engines do not keep it then."""
     parsed = reference.parse(name)
     if not parsed.digest:

@@ -13,7 +13,7 @@ import aiohttp
 
 from agent.drivers.docker import connection, failures
 from agent.engine import errors as engine_errors
-from agent.engine.registry import credentials
+from agent.engine.registry import client, credentials
 from agent.oci import reference
 from agent.runtime import api, errors
 
@@ -126,6 +126,14 @@ def engine_told() -> Iterator[None]:
         raise errors.InvalidArgument(error.message, hint=error.hint, reason=error.reason) from error
     except engine_errors.EngineError as error:
         raise errors.Unavailable(error.message, hint=error.hint, reason=error.reason) from error
+
+
+@contextlib.asynccontextmanager
+async def registry() -> AsyncIterator[client.RegistryClient]:
+    """Give our own client of registries, with the logins that engines are shown."""
+    with engine_told():
+        async with client.RegistryClient() as made:
+            yield made
 
 
 @contextlib.contextmanager

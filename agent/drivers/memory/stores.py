@@ -9,6 +9,7 @@ from agent.drivers.memory import world
 from agent.kit import canonical
 from agent.model import container, image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
+from agent.oci import reference
 from agent.runtime import api, errors, events
 
 WITHOUT_CONTENT = "simulates: its images have no content"
@@ -26,36 +27,52 @@ class Images:
         """Give all images."""
         return tuple(sorted(self.world.images.values(), key=lambda one: one.reference))
 
-    async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
+    async def ensure(
+        self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
+    ) -> image.ObservedImage:
         """Have it."""
         progress(api.Progress(f"fetching {config.reference}"))
         await self.world.enter("images.ensure", config.reference)
-        identity = hashlib.sha256(canonical.dumps((config.reference, config.source))).hexdigest()
-        made = image.ObservedImage(f"sha256:{identity}", config.reference, labels, 1)
+        digests: tuple[str, ...] = ()
+        if isinstance(config.source, image.PullSource):
+            digests = (reference.parse(pinned or config.reference).digest or self.world.digest(config.reference),)
+        made = image.ObservedImage(
+            _hash((config.reference, config.source, digests)), config.reference, labels, 1, digests
+        )
         self.world.images[config.reference] = made
         return made
 
-    async def remove(self, reference: str) -> None:
+    async def digest(self, name: str) -> str:
+        """Say what the world's registry has."""
+        await self.world.enter("images.digest", name)
+        return self.world.digest(name)
+
+    async def tags(self, name: str) -> tuple[str, ...]:
+        """Say what the world's registry has."""
+        await self.world.enter("images.tags", name)
+        return self.world.tags(name)
+
+    async def remove(self, name: str) -> None:
         """Drop it."""
-        await self.world.enter("images.remove", reference)
-        if reference not in self.world.images:
-            raise errors.NotFound(f"image {reference} is not in the store", reason="ImageNotFound")
-        users = sorted(one.name for one in self.world.containers.values() if one.config.image == reference)
+        await self.world.enter("images.remove", name)
+        if name not in self.world.images:
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        users = sorted(one.name for one in self.world.containers.values() if one.config.image == name)
         if users:
-            raise errors.InUse(f"image {reference} is used by {', '.join(users)}")
-        del self.world.images[reference]
+            raise errors.InUse(f"image {name} is used by {', '.join(users)}")
+        del self.world.images[name]
 
-    async def tag(self, reference: str, new: str) -> None:
-        """Keep it under one more reference."""
-        await self.world.enter("images.tag", reference)
-        if reference not in self.world.images:
-            raise errors.NotFound(f"image {reference} is not in the store", reason="ImageNotFound")
-        self.world.images[new] = dataclasses.replace(self.world.images[reference], reference=new, labels=())
+    async def tag(self, name: str, new: str) -> None:
+        """Keep it under one more name."""
+        await self.world.enter("images.tag", name)
+        if name not in self.world.images:
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        self.world.images[new] = dataclasses.replace(self.world.images[name], reference=new, labels=())
 
-    async def push(self, reference: str, target: str, progress: api.ProgressSink) -> str:
+    async def push(self, name: str, target: str, progress: api.ProgressSink) -> str:
         """Refuse: there is nothing in it."""
         del target, progress
-        raise _no_content(reference)
+        raise _no_content(name)
 
     async def save(
         self, references: tuple[str, ...], form: api.ArchiveFormat, out: api.Sink, progress: api.ProgressSink
@@ -73,6 +90,10 @@ class Images:
         """Refuse: nothing is read here."""
         del reference, root, progress
         raise _no_content(path)
+
+
+def _hash(what: object) -> str:
+    return f"sha256:{hashlib.sha256(canonical.dumps(what)).hexdigest()}"
 
 
 def _no_content(what: str) -> errors.InvalidArgument:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from agent.kit import clock
 from agent.model import container, image, network, volume
 from agent.model.key import Kind
+from agent.oci import reference
 from agent.runtime import api, errors, events
 
 Program = Callable[[api.ExecRequest], tuple[int, bytes]]
@@ -32,6 +33,8 @@ class World:
     images: dict[str, image.ObservedImage] = dataclasses.field(default_factory=dict)
     networks: dict[str, network.ObservedNetwork] = dataclasses.field(default_factory=dict)
     volumes: dict[str, volume.ObservedVolume] = dataclasses.field(default_factory=dict)
+    published: dict[str, str] = dataclasses.field(default_factory=dict)
+    """What registries have where that matters, reference to digest; all else is there and never moves."""
     logs: dict[str, list[api.LogLine]] = dataclasses.field(default_factory=dict)
     calls: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """Every call that changed or tried to change something: (operation, object)."""
@@ -40,6 +43,17 @@ class World:
     _programs: dict[str, Program] = dataclasses.field(default_factory=dict)
     _queues: set[asyncio.Queue[events.RuntimeEvent | None]] = dataclasses.field(default_factory=set)
     _numbers: "itertools.count[int]" = dataclasses.field(default_factory=itertools.count)
+
+    def digest(self, name: str) -> str:
+        """Give what a reference stands for in its registry."""
+        return self.published.get(name) or f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+    def tags(self, name: str) -> tuple[str, ...]:
+        """Give the tags of a reference's repository."""
+        wanted = reference.parse(name)
+        known = [reference.parse(one) for one in (*self.published, name)]
+        same = [one for one in known if (one.registry, one.repository) == (wanted.registry, wanted.repository)]
+        return tuple(sorted({one.tag for one in same if one.tag}))
 
     def fail(self, operation: str, error: errors.RuntimeFailure, times: int = 1) -> None:
         """Let the next calls of an operation fail."""

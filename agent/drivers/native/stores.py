@@ -9,6 +9,7 @@ from agent.engine import recover
 from agent.engine.images import images, rootfs, saving
 from agent.model import image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
+from agent.oci import reference
 from agent.runtime import api, errors
 
 _ROOT = tuple(field.name for field in dataclasses.fields(api.RootImage))
@@ -23,42 +24,53 @@ class Images:
     async def list(self) -> tuple[image.ObservedImage, ...]:
         """Give all images, sorted by reference."""
         return tuple(
-            image.ObservedImage(record.id, record.reference, record.labels, record.size)
+            image.ObservedImage(
+                record.id, record.reference, record.labels, record.size, record.digests, usable=record.usable
+            )
             for record in self.engine.images.list()
         )
 
-    async def ensure(self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
+    async def ensure(
+        self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
+    ) -> image.ObservedImage:
         """Pull or load it."""
         report = _reporting(progress)
         with failures.translated():
             match config.source:
-                case image.PullSource():
-                    stored = await self.engine.images.pull(config.reference, config.source.platform, labels, report)
+                case image.PullSource(platform):
+                    await self.engine.images.pull(config.reference, platform, labels, report, pinned)
                 case image.ArchiveSource():
                     path = pathlib.Path(config.source.path)
-                    stored = await self.engine.images.load(path, config.reference, labels, report)
-        return image.ObservedImage(stored.id, stored.reference, stored.labels, stored.size)
+                    await self.engine.images.load(path, config.reference, labels, report)
+        return next(one for one in await self.list() if one.reference == config.reference)
 
-    async def remove(self, reference: str) -> None:
+    async def digest(self, name: str) -> str:
+        """Ask the registry."""
+        with failures.translated():
+            return await self.engine.registry.digest(reference.parse(name))
+
+    async def tags(self, name: str) -> tuple[str, ...]:
+        """Ask the registry."""
+        with failures.translated():
+            return await self.engine.registry.tags(reference.parse(name))
+
+    async def remove(self, name: str) -> None:
         """Drop the reference, and the content that nothing else uses."""
         with failures.translated():
-            stored = self.engine.images.get(reference)
-            users = [record.name for record in self.engine.table.all() if record.spec.image == reference]
+            users = [record.name for record in self.engine.table.all() if record.spec.image == name]
             if users:
-                raise errors.InUse(
-                    f"image {reference} is used by {', '.join(users)}", hint="remove the container first"
-                )
-            self.engine.images.remove(stored.reference, recover.held_images(self.engine.table))
+                raise errors.InUse(f"image {name} is used by {', '.join(users)}", hint="remove the container first")
+            self.engine.images.remove(name, recover.held_images(self.engine.table))
 
-    async def tag(self, reference: str, new: str) -> None:
+    async def tag(self, name: str, new: str) -> None:
         """Keep it under one more reference."""
         with failures.translated():
-            self.engine.shipping.tag(reference, new)
+            self.engine.shipping.tag(name, new)
 
-    async def push(self, reference: str, target: str, progress: api.ProgressSink) -> str:
+    async def push(self, name: str, target: str, progress: api.ProgressSink) -> str:
         """Push it."""
         with failures.translated():
-            return await self.engine.shipping.push(reference, target, _reporting(progress))
+            return await self.engine.shipping.push(name, target, _reporting(progress))
 
     async def save(
         self, references: tuple[str, ...], form: api.ArchiveFormat, out: api.Sink, progress: api.ProgressSink

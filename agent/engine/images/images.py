@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from agent.engine import errors, records
 from agent.engine.content import store
-from agent.engine.images import archive, intake, sources
+from agent.engine.images import archive, intake, sources, verifier
 from agent.engine.registry import client
 from agent.engine.snapshots import overlay, snapshots
 from agent.kit import failpoint, locks
-from agent.oci import descriptor, document, image_config, manifest, mediatypes, platform, reference
+from agent.oci import descriptor, digest, document, image_config, manifest, mediatypes, platform, reference
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS images (
@@ -29,7 +29,15 @@ CREATE TABLE IF NOT EXISTS images (
     size INTEGER NOT NULL
 );
 """
-SCHEMA = _TABLE + sources.SCHEMA
+_ORIGINS = """
+CREATE TABLE IF NOT EXISTS origins (
+    reference TEXT PRIMARY KEY,
+    manifest TEXT NOT NULL,
+    digest TEXT NOT NULL
+);
+"""
+"""What a reference stood for in its registry when ``manifest``, the image for this platform, was pulled."""
+SCHEMA = _TABLE + _ORIGINS + sources.SCHEMA + verifier.SCHEMA
 
 _RECORD = failpoint.register("images.record")
 _REMOVE = failpoint.register("images.remove")
@@ -74,6 +82,10 @@ class ImageRecord:
     id: str
     labels: Labels
     size: int
+    digests: tuple[str, ...]
+    """What its reference stood for when it was pulled, and the manifest for this platform; none for what was loaded."""
+    usable: bool
+    """False: a rule asks for a signature, and none is known; until it is pulled again it is not used."""
 
 
 class Images:
@@ -86,8 +98,10 @@ class Images:
         layers: snapshots.Snapshots,
         registry: client.RegistryClient,
         bringing: intake.Intake,
+        verifying: verifier.Verifier,
     ) -> None:
         """Nothing is read or made yet."""
+        self._verifier = verifying
         self._database = database
         self._content = content
         self._layers = layers
@@ -100,14 +114,15 @@ class Images:
 
     def list(self) -> tuple[ImageRecord, ...]:
         """Give all images, sorted by reference."""
-        rows = self._database.query("SELECT * FROM images ORDER BY reference")
-        return tuple(ImageRecord(row["reference"], row["config"], _labels(row), row["size"]) for row in rows)
+        rows = self._database.query(
+            "SELECT images.*, origins.digest FROM images LEFT JOIN origins USING (reference, manifest)"
+            " ORDER BY reference"
+        )
+        return tuple(map(self._listed, rows))
 
     def get(self, name: str) -> StoredImage:
-        """Give one image. Raises ``errors.NotFound``."""
-        row = self._database.first("SELECT * FROM images WHERE reference = ?", (name,))
-        if row is None:
-            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        """Give one image. Raises ``errors.NotFound``, ``errors.Refused`` (``ImageUnsigned``)."""
+        row = self._row(name)
         config = image_config.parse(self._content.read(row["config"]))
         found = [self._layers.find(chain_id) for chain_id in image_config.chain_ids(config.diff_ids)]
         stack = [path for path in reversed(found) if path is not None]
@@ -116,31 +131,39 @@ class Images:
         lower = tuple(overlay.visible(stack))
         return StoredImage(name, row["config"], config, lower, _labels(row), row["size"])
 
+    def _listed(self, row: records.Row) -> ImageRecord:
+        name, own = row["reference"], row["manifest"]
+        digests = tuple(sorted({row["digest"], own})) if row["digest"] else ()
+        usable = self._verifier.allows(name, own)
+        return ImageRecord(name, row["config"], _labels(row), row["size"], digests, usable)
+
     def manifest(self, name: str) -> bytes:
-        """Give an image's manifest, as it is stored. Raises ``errors.NotFound``."""
-        row = self._database.first("SELECT manifest FROM images WHERE reference = ?", (name,))
-        if row is None:
-            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
-        return self._content.read(row["manifest"])
+        """Give an image's manifest, as it is stored. Raises ``errors.NotFound``, ``errors.Refused``."""
+        return self._content.read(self._row(name)["manifest"])
 
     def tag(self, name: str, new: str, labels: Labels) -> None:
-        """Keep an image under one more reference, replacing what was there. Raises ``errors.NotFound``."""
-        if not self._database.execute(
+        """Keep an image under one more reference, replacing what was there.
+
+        Raises ``errors.NotFound``, and ``errors.Refused`` (``ImageUnsigned``) where a rule is against the new name.
+        """
+        self._verifier.check(new, self._row(name)["manifest"])
+        self._database.execute(
             "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size)"
             " SELECT ?, manifest, config, ?, size FROM images WHERE reference = ?",
             (new, json.dumps(labels), name),
-        ):
-            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        )
         _RECORD.hit()
         self._write_index()
 
-    async def pull(self, name: str, wanted: str, labels: Labels, report: Report) -> StoredImage:
+    async def pull(self, name: str, wanted: str, labels: Labels, report: Report, pinned: str = "") -> StoredImage:
         """Pull an image from its registry for a platform (``os/arch[/variant]``; empty: this host's).
+
+        ``pinned``: what is pulled, whatever the name stands for by now: ``REGISTRY/REPOSITORY[:TAG]@DIGEST``.
 
         Raises ``errors.Unavailable`` (``ImagePullFailed``), ``errors.NotFound`` (``ImageNotFound``),
         ``errors.Refused``.
         """
-        source = reference.parse(name)
+        source = reference.parse(pinned or name)
         async with self._locks.hold(name), self.at_work():
             report(Progress(f"resolving {name}"))
             fetched = await self._registry.manifest(source)
@@ -150,11 +173,18 @@ class Images:
 
             chosen = await _choose(fetched.data, fetched.media_type, _platform(wanted), remote)
             parsed = _image(chosen)
+            own = digest.of(chosen)
+            top = digest.of(fetched.data)
+            await self._verifier.verify(source, (top, own), own)
             if not self._content.has(parsed.config.digest):
                 told = await self._registry.document(source, parsed.config)
                 with self._content.ingest(parsed.config) as target:
                     target.write(told)
-            return await self._keep(name, chosen, labels, report, source)
+            stored = await self._keep(name, chosen, labels, report, source)
+            self._database.execute(
+                "INSERT OR REPLACE INTO origins (reference, manifest, digest) VALUES (?, ?, ?)", (name, own, top)
+            )
+            return stored
 
     async def load(self, path: pathlib.Path, name: str, labels: Labels, report: Report) -> StoredImage:
         """Load an image from an archive and keep it under ``name``, replacing what was there.
@@ -195,6 +225,8 @@ class Images:
         blobs, chains = self._needed(held)
         self._layers.retain(chains)
         self._layers.collect()
+        self._verifier.forget()
+        self._database.execute("DELETE FROM origins WHERE reference NOT IN (SELECT reference FROM images)")
         for blob in self._content.digests() - blobs:
             self._content.delete(blob)
             self.sources.forget(blob)
@@ -206,6 +238,13 @@ class Images:
         found = [f"blob {blob}" for blob in sorted(self._content.digests() - blobs)]
         found += [f"ingest {name}" for name in self._content.unfinished()]
         return (*found, *(f"snapshot {name}" for name in self._layers.strangers()))
+
+    def _row(self, name: str) -> records.Row:
+        row = self._database.first("SELECT * FROM images WHERE reference = ?", (name,))
+        if row is None:
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        self._verifier.check(name, row["manifest"])
+        return row
 
     def _forget_damaged(self) -> None:
         """Drop references whose manifest or config somebody has deleted: they are missing, and fetched again."""
@@ -244,6 +283,7 @@ class Images:
         self, name: str, data: bytes, labels: Labels, report: Report, source: reference.Reference | None = None
     ) -> StoredImage:
         """Bring in the layers that are not there, from a registry or the content store, and record the reference."""
+        self._verifier.check(name, digest.of(data))
         parsed = _image(data)
         stored = self._content.put(mediatypes.MANIFEST, data)
         with _told(name):

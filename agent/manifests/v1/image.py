@@ -7,6 +7,42 @@ from pydantic import Field
 
 from agent.manifests.v1 import base, forms
 from agent.manifests.v1.base import Model
+from agent.oci import versions
+
+TAG = "tag"
+"""Follow the reference's own tag."""
+
+
+class UpdateSpec(Model):
+    """When another image is taken than the one that is there."""
+
+    track: Annotated[str, pydantic.Field(min_length=1, max_length=128)] = Field(
+        default=TAG,
+        description="tag: what the reference's tag stands for by now. Or a range of versions, like ^1.2 or >=1.2 <2:"
+        " the highest tag in it that is a whole version (1.27.3, v2.0.0).",
+    )
+    interval: forms.Duration = Field(
+        default="5m", description="How often the registry is asked; 1s at least.", validate_default=True
+    )
+
+    @pydantic.field_validator("track")
+    @classmethod
+    def _range(cls, value: str) -> str:
+        if value != TAG:
+            try:
+                versions.parse_range(value)
+            except versions.InvalidRange as error:
+                raise forms.Wrong(
+                    f"must be tag or a range of versions: {error}", hint="write ^1.2 or ~1.27.0"
+                ) from error
+        return value
+
+    @pydantic.field_validator("interval")
+    @classmethod
+    def _calm(cls, value: float) -> float:
+        if value < 1:
+            raise forms.Wrong("must be 1s at least")
+        return value
 
 
 class PullSpec(Model):
@@ -14,19 +50,28 @@ class PullSpec(Model):
 
     reference: str = Field(description="The image's reference, with a tag or a digest.")
     policy: Literal["IfNotPresent", "Always", "Never"] = Field(
-        default="IfNotPresent", description="When the registry is asked. Always and Never are not built yet: refused."
+        default="IfNotPresent",
+        description="When the registry is asked. Always: by each start of the agent and each apply, also where the"
+        " image is there. Never: it has to be there.",
+    )
+    update: UpdateSpec | None = Field(
+        default=None, description="Ask the registry again and again, and take what is newer; without it, never."
     )
     platform: Annotated[
         str,
         forms.Form(r"^([a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?)?$", "must be os/arch or os/arch/variant, like linux/arm64"),
     ] = Field(default="", description="os/arch[/variant]; without it, the host's.")
 
-    @pydantic.field_validator("policy")
-    @classmethod
-    def _built(cls, value: str) -> str:
-        if value != "IfNotPresent":
-            raise forms.Wrong(f"must be IfNotPresent: {value} is not built yet")
-        return value
+    @pydantic.model_validator(mode="after")
+    def _can_move(self) -> "PullSpec":
+        asks = self.update is not None
+        if asks and self.policy == "Never":
+            raise forms.Wrong("must not be with policy Never, which asks no registry", at="update", hint="drop one")
+        if (asks or self.policy == "Always") and "@" in self.reference:
+            field = "update" if asks else "policy"
+            message = "must not ask again for what has a digest: that never moves"
+            raise forms.Wrong(message, at=field, hint="name a tag, or leave it out")
+        return self
 
 
 class ArchiveSpec(Model):

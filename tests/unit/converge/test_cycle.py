@@ -70,10 +70,12 @@ async def test_cycle__slow_pull_of_one__delays_nobody_else(stage: conftest.Stage
     slow = [builders.config(f"slow{number}", image=f"slow.example/{number}:1") for number in range(10)]
     real = stage.parts.runtime.images.ensure
 
-    async def ensure(config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink) -> image.ObservedImage:
+    async def ensure(
+        config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
+    ) -> image.ObservedImage:
         if config.reference.startswith("slow."):
             await asyncio.sleep(30)
-        return await real(config, labels, progress)
+        return await real(config, labels, progress, pinned)
 
     images = _Replaced(stage.parts.runtime.images, ensure=ensure)
     stage.parts = dataclasses.replace(stage.parts, runtime=dataclasses.replace(stage.parts.runtime, images=images))

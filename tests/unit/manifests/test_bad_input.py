@@ -130,10 +130,33 @@ def test_field_that_is_not_built__is_refused_and_says_so(spec: str, place: str) 
 
 
 @pytest.mark.parametrize(
+    ("pull", "expected"),
+    [
+        ("policy: Sometimes", "a.yaml:4:43: spec.pull.policy must be "),
+        ("policy: Never, update: {}", "spec.pull.update must not be with policy Never"),
+        ("update: {track: newest}", "spec.pull.update.track must be tag or a range of versions: 'newest' is no range"),
+        ("update: {track: ''}", "spec.pull.update.track is wrong"),
+        ("update: {interval: 10ms}", "spec.pull.update.interval must be 1s at least"),
+        ("update: {every: 1m}", "spec.pull.update"),
+    ],
+)
+def test_pull__that_cannot_be__is_refused(pull: str, expected: str) -> None:
+    spec = f"{{pull: {{reference: 'app:1', {pull}}}}}"
+    text = f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: a}}\nspec: {spec}"
+    assert any(expected in line for line in told(text)), told(text)
+
+
+@pytest.mark.parametrize("pull", ["policy: Always", "update: {}"])
+def test_pull__what_has_a_digest__does_not_move(pull: str) -> None:
+    spec = f"{{pull: {{reference: 'app@sha256:{'0' * 64}', {pull}}}}}"
+    text = f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: a}}\nspec: {spec}"
+    assert any("must not ask again for what has a digest" in line for line in told(text)), told(text)
+
+
+@pytest.mark.parametrize(
     ("kind", "spec", "expected"),
     [
         ("Image", "{build: {context: .}}", ": spec.build is not built yet (build it elsewhere, and name it by"),
-        ("Image", "{pull: {reference: x, policy: Always}}", "Always is not built yet"),
         ("Network", "{driver: macvlan}", "macvlan is not built yet"),
         ("Network", "{ipv6: true}", "IPv6 is not built yet"),
         ("Network", "{subnets: ['fd00::/64']}", "IPv6 is not built yet"),

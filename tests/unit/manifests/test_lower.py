@@ -102,6 +102,28 @@ def test_container__everything_said__means_it() -> None:
     assert web.depends_on == (container.Dependency("db", container.DependencyCondition.HEALTHY),)
 
 
+@pytest.mark.parametrize(
+    ("pull", "follow"),
+    [
+        ("policy: IfNotPresent", None),
+        ("policy: Always", ("Always", "", None)),
+        ("policy: Never", ("Never", "", None)),
+        ("update: {}", ("IfNotPresent", "", 300.0)),
+        ("update: {track: tag, interval: 1h}", ("IfNotPresent", "", 3600.0)),
+        ("policy: Always, update: {track: '>=1.2 <2', interval: 90s}", ("Always", ">=1.2 <2", 90.0)),
+    ],
+)
+def test_image__pull_policy_and_update__are_a_wish_beside_the_image(
+    pull: str, follow: tuple[object, ...] | None
+) -> None:
+    plain = lowered(HEAD.format(kind="Image", name="app", spec="{pull: {reference: 'app:1'}}"))
+    state = lowered(HEAD.format(kind="Image", name="app", spec=f"{{pull: {{reference: 'app:1', {pull}}}}}"))
+    assert state.images == plain.images, "the image itself is the same"
+    told = [(one.policy.value, one.track, one.interval) for one in state.follows]
+    assert told == ([] if follow is None else [follow])
+    assert all((one.name, one.reference) == ("app", "docker.io/library/app:1") for one in state.follows)
+
+
 def test_default_registry__is_of_all_images_that_name_none() -> None:
     text = "---\n".join(
         (
@@ -145,9 +167,7 @@ def test_image__named_by_reference__is_an_object_of_its_own_unless_declared() ->
         HEAD.format(kind="Container", name="web", spec="{image: nginx:1}"),
         HEAD.format(kind="Image", name="shop", spec="{pull: {reference: 'nginx:1', platform: linux/arm64}}"),
     )
-    assert [(one.name, one.source) for one in declared.images] == [
-        ("shop", image.PullSource(image.PullPolicy.IF_NOT_PRESENT, "linux/arm64"))
-    ]
+    assert [(one.name, one.source) for one in declared.images] == [("shop", image.PullSource("linux/arm64"))]
 
 
 def test_image__archive__starts_at_the_manifest_and_carries_its_stamp() -> None:

@@ -244,6 +244,23 @@ async def test_scrape__never_converged__last_success_is_when_the_agent_began(kno
     assert (await known.scrape())[name] == builders.NOW + 900.0
 
 
+@pytest.mark.parametrize(("known_by", "outdated"), [(("sha256:new",), 0), (("sha256:old",), 1), ((), 1)])
+async def test_scrape__image_follows_its_registry__tells_whether_it_is_the_newest(
+    known: conftest.Known, known_by: tuple[str, ...], outdated: int
+) -> None:
+    desired = dataclasses.replace(builders.desired(WEB), follows=(builders.follow(interval=60.0),))
+    answer = ledger.Newest(builders.IMAGE, 990.0, builders.IMAGE, "sha256:new", "no route")
+    entry = ledger.LedgerEntry(ObjectKey(Kind.IMAGE, builders.IMAGE), "", newest=answer)
+    there = dataclasses.replace(builders.observed_image(), digests=known_by)
+    observed = dataclasses.replace(builders.world(builders.observed(WEB), ledger=(entry,)), images=(there,))
+    known.tally.take(conftest.walked(desired, observed))
+    samples = await known.scrape()
+    label = f'{{name="{builders.IMAGE}"}}'
+    assert samples[f"trimtab_image_outdated{label}"] == outdated
+    assert samples[f"trimtab_image_check_timestamp_seconds{label}"] == 990.0
+    assert samples[f"trimtab_image_check_failed{label}"] == 1
+
+
 async def test_scrape__source_was_read__tells_what_came_of_it(known: conftest.Known) -> None:
     wrong = (problem.Problem("a.yaml", 1, 1, "oh"), problem.Problem("a.yaml", 2, 1, "no"))
     known.tally.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
@@ -341,7 +358,11 @@ def _tell_everything(known: conftest.Known) -> None:
         builders.observed(WEB), builders.exited(waiting, 1, at=999.5), ledger=(builders.remembered(waiting, streak=9),)
     )
     known.tally.take(conftest.walked(builders.desired(WEB, waiting), observed))
-    known.tally.take(dataclasses.replace(conftest.walked(builders.desired(WEB, waiting), observed), converged=True))
+    followed = dataclasses.replace(builders.desired(WEB, waiting), follows=(builders.follow(interval=60.0),))
+    answer = ledger.Newest(builders.IMAGE, 990.0, builders.IMAGE, "sha256:" + "1" * 64)
+    asked = ledger.LedgerEntry(ObjectKey(Kind.IMAGE, builders.IMAGE), "", newest=answer)
+    observed = dataclasses.replace(observed, ledger=(*observed.ledger, asked))
+    known.tally.take(dataclasses.replace(conftest.walked(followed, observed), converged=True))
     known.tally.take(
         signals.ProbeFinished(probes.ProbeResult("web", "liveness", success=True, message="", duration=0.1))
     )

@@ -15,7 +15,7 @@ from agent.runtime import errors
 from tests.unit.drivers.docker import http_engine
 
 REFERENCE = "registry.example/shop/web:1"
-CONFIG = image.ImageConfig("web", REFERENCE, image.PullSource(image.PullPolicy.IF_NOT_PRESENT, ""))
+CONFIG = image.ImageConfig("web", REFERENCE, image.PullSource(""))
 
 
 @pytest.fixture(autouse=True)
