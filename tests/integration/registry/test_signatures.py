@@ -37,6 +37,10 @@ def _digest(reference: str) -> str:
     return str(registry.manifest(reference)[1]["digest"])
 
 
+def _usable(store: registry.Store) -> dict[str, bool]:
+    return {one.reference: one.usable for one in store.images.list()}
+
+
 async def _refused(home: pathlib.Path, reference: str, *rules: signatures.Rule) -> errors.EngineError:
     """Pull what is refused; nothing of it is there then, neither packed nor unpacked."""
     async with registry.opened(home / "store", rules=rules) as store:
@@ -148,13 +152,13 @@ async def test_pull__key_that_is_none__is_told_and_nothing_is_taken(tmp_path, ad
         assert (failed.reason, str(path) in str(failed), why in str(failed)) == ("KeyUnusable", True, True)
 
 
-async def test_rule__made_later__hides_what_is_there_until_it_is_found_signed(tmp_path, address, key, rule) -> None:
+async def test_rule__made_later__bars_what_is_there_until_it_is_found_signed(tmp_path, address, key, rule) -> None:
     name = f"{address}/team/app:1"
     async with registry.opened(tmp_path / "store") as store:
         await store.pull(name)
         store.images.tag(name, "localhost/kept:1", ())
     async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        assert [one.reference for one in store.images.list()] == ["localhost/kept:1"]
+        assert _usable(store) == {name: False, "localhost/kept:1": True}
         for use in (store.images.get, store.images.manifest):
             with pytest.raises(errors.Refused, match="must be signed"):
                 use(name)
@@ -163,10 +167,10 @@ async def test_rule__made_later__hides_what_is_there_until_it_is_found_signed(tm
         assert (await store.pull(name)).reference == name
         assert store.images.get(name).size > 0
     async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        assert [one.reference for one in store.images.list()] == [name, "localhost/kept:1"], "it is remembered"
+        assert _usable(store) == {name: True, "localhost/kept:1": True}, "it is remembered"
     other = signatures.Rule("*/team/*", (signing.public(signing.key(), tmp_path / "other.pub"),))
     async with registry.opened(tmp_path / "store", rules=(other,)) as store:
-        assert [one.reference for one in store.images.list()] == ["localhost/kept:1"], "another key, another word"
+        assert _usable(store) == {name: False, "localhost/kept:1": True}, "another key, another word"
 
 
 async def test_rule__ways_round_it__are_closed(tmp_path, address, key, rule, busybox_archive) -> None:
