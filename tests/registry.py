@@ -14,7 +14,7 @@ import pytest
 
 from agent.engine import errors, layout, records
 from agent.engine.content import store
-from agent.engine.images import images, intake
+from agent.engine.images import images, intake, signatures
 from agent.engine.kernel import linux
 from agent.engine.registry import client, hosts, retries
 from agent.engine.snapshots import snapshots
@@ -140,7 +140,9 @@ def kind(failed: errors.EngineError) -> type[errors.EngineError]:
 
 
 @contextlib.asynccontextmanager
-async def opened(home: pathlib.Path, places: hosts.Hosts | None = None) -> AsyncIterator[Store]:
+async def opened(
+    home: pathlib.Path, places: hosts.Hosts | None = None, rules: tuple[signatures.Rule, ...] = ()
+) -> AsyncIterator[Store]:
     """Open an image store in a folder. At the end nothing may lie there half written, and no answer be left open.
 
     What fails is asked for three times at most, and nobody waits long in between.
@@ -155,7 +157,9 @@ async def opened(home: pathlib.Path, places: hosts.Hosts | None = None) -> Async
             kernel = linux.LinuxKernel()
             layers = snapshots.Snapshots(where, database, kernel)
             bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-            yield Store(home, images.Images(database, content, layers, registry, bringing), content, registry)
+            verifier = signatures.Verifier(rules, registry, database)
+            pictures = images.Images(database, content, layers, registry, bringing, verifier)
+            yield Store(home, pictures, content, registry)
             assert content.unfinished() == []
             session = registry._connection._session
             assert session is None or session.connector is None or session.connector._acquired == set()

@@ -114,7 +114,8 @@ async def _joined(
         if not read_only:
             layers.prepare()
         bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-        pictures = images.Images(database, content, layers, registry, bringing)
+        verifier = signatures.Verifier(options.verify, registry, database)
+        pictures = images.Images(database, content, layers, registry, bringing, verifier)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
         known = probing.remembered(where.run) or _UNASKED
         program = known if read_only else await probing.find(where.run, where.cgroup)

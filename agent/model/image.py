@@ -60,3 +60,5 @@ class ObservedImage:
     """Ownership, where the runtime can keep it; not the labels inside of the image."""
     size: int
     """Bytes of content, compressed as stored."""
+    verified: bool = True
+    """False where it would have to be signed, and that is not verified: no container may start from it."""

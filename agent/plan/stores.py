@@ -40,16 +40,17 @@ def write(world: match.World, sketch: draft.Draft) -> Ground:
 def _image(world: match.World, sketch: draft.Draft, ground: Ground, wanted: image.ImageConfig) -> None:
     key = ObjectKey(Kind.IMAGE, wanted.name)
     found = world.images.get(wanted.reference)
+    there = found is not None and found.verified
     cause: actions.Cause | None
     if found is None:
         cause = _missing(world, sketch, key, wanted)
     else:
         cause = _image_change(world, sketch, wanted, found)
         sketch.buckets[key] = plan.Bucket.MATCHING if cause is None else plan.Bucket.DRIFTED
-    if cause is None or _held(world, sketch, ground, key, wanted, there=found is not None):
+    if cause is None or _held(world, sketch, ground, key, wanted, there=there):
         return
     ground.ready[key] = sketch.add(actions.EnsureImage(key, cause, wanted))
-    if found is not None:
+    if there:
         ground.changing.add(wanted.reference)
 
 
@@ -59,8 +60,10 @@ def _image_change(
     """Tell why an image that is there has to be fetched again.
 
     Somebody else's satisfies a pull as it is. An archive's reference is ours by construction: whatever stands there and
-    is not ours was put in its place.
+    is not ours was put in its place. One that is only to be verified may well turn out to be what it was.
     """
+    if not found.verified:
+        return actions.Cause(actions.Reason.CHANGED, "it must be signed, which is not verified", ("signature",))
     ownership = ownership_of(found.labels)
     archive = isinstance(wanted.source, image.ArchiveSource)
     if ownership is None or ownership.owner != world.policy.owner:

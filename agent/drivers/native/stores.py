@@ -23,7 +23,7 @@ class Images:
     async def list(self) -> tuple[image.ObservedImage, ...]:
         """Give all images, sorted by reference."""
         return tuple(
-            image.ObservedImage(record.id, record.reference, record.labels, record.size)
+            image.ObservedImage(record.id, record.reference, record.labels, record.size, record.verified)
             for record in self.engine.images.list()
         )
 
@@ -42,7 +42,7 @@ class Images:
     async def remove(self, reference: str) -> None:
         """Drop the reference, and the content that nothing else uses."""
         with failures.translated():
-            stored = self.engine.images.get(reference)
+            stored = self.engine.images.look(reference)
             users = [record.name for record in self.engine.table.all() if record.spec.image == reference]
             if users:
                 raise errors.InUse(

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from agent.engine import errors, records
 from agent.engine.content import store
-from agent.engine.images import archive, intake, sources
+from agent.engine.images import archive, intake, signatures, sources
 from agent.engine.registry import client
 from agent.engine.snapshots import overlay, snapshots
 from agent.kit import failpoint, locks
-from agent.oci import descriptor, document, image_config, manifest, mediatypes, platform, reference
+from agent.oci import descriptor, digest, document, image_config, manifest, mediatypes, platform, reference
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS images (
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS images (
     size INTEGER NOT NULL
 );
 """
-SCHEMA = _TABLE + sources.SCHEMA
+SCHEMA = _TABLE + sources.SCHEMA + signatures.SCHEMA
 
 _RECORD = failpoint.register("images.record")
 _REMOVE = failpoint.register("images.remove")
@@ -74,6 +74,8 @@ class ImageRecord:
     id: str
     labels: Labels
     size: int
+    verified: bool
+    """It is signed, or need not be; what is not may not be used."""
 
 
 class Images:
@@ -86,6 +88,7 @@ class Images:
         layers: snapshots.Snapshots,
         registry: client.RegistryClient,
         bringing: intake.Intake,
+        verifier: signatures.Verifier,
     ) -> None:
         """Nothing is read or made yet."""
         self._database = database
@@ -93,6 +96,7 @@ class Images:
         self._layers = layers
         self._registry = registry
         self._intake = bringing
+        self._verifier = verifier
         self.sources = sources.Sources(database)
         self._locks = locks.KeyedLocks()
         self._under_way = 0
@@ -100,14 +104,16 @@ class Images:
 
     def list(self) -> tuple[ImageRecord, ...]:
         """Give all images, sorted by reference."""
-        rows = self._database.query("SELECT * FROM images ORDER BY reference")
-        return tuple(ImageRecord(row["reference"], row["config"], _labels(row), row["size"]) for row in rows)
+        return tuple(map(self._record, self._database.query("SELECT * FROM images ORDER BY reference")))
+
+    def look(self, name: str) -> ImageRecord:
+        """Give one image's line of the list. Raises ``errors.NotFound``."""
+        return self._record(self._row(name))
 
     def get(self, name: str) -> StoredImage:
-        """Give one image. Raises ``errors.NotFound``."""
-        row = self._database.first("SELECT * FROM images WHERE reference = ?", (name,))
-        if row is None:
-            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        """Give one image, to use it. Raises ``errors.NotFound``, ``errors.Refused`` (``ImageUnverified``)."""
+        row = self._row(name)
+        self._verifier.allow(name, row["manifest"])
         config = image_config.parse(self._content.read(row["config"]))
         found = [self._layers.find(chain_id) for chain_id in image_config.chain_ids(config.diff_ids)]
         stack = [path for path in reversed(found) if path is not None]
@@ -118,19 +124,23 @@ class Images:
 
     def manifest(self, name: str) -> bytes:
         """Give an image's manifest, as it is stored. Raises ``errors.NotFound``."""
-        row = self._database.first("SELECT manifest FROM images WHERE reference = ?", (name,))
-        if row is None:
-            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
-        return self._content.read(row["manifest"])
+        return self._content.read(self._row(name)["manifest"])
+
+    def allow(self, name: str, image: str) -> None:
+        """Let an image (its id) be used by the name that it had. Raises ``errors.Refused`` (``ImageUnverified``)."""
+        self._verifier.allow(name, image)
 
     def tag(self, name: str, new: str, labels: Labels) -> None:
-        """Keep an image under one more reference, replacing what was there. Raises ``errors.NotFound``."""
-        if not self._database.execute(
+        """Keep an image under one more reference, replacing what was there.
+
+        Raises ``errors.NotFound``, ``errors.Refused`` (``ImageUnverified``).
+        """
+        self._verifier.allow(new, self._row(name)["manifest"])
+        self._database.execute(
             "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size)"
             " SELECT ?, manifest, config, ?, size FROM images WHERE reference = ?",
             (new, json.dumps(labels), name),
-        ):
-            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        )
         _RECORD.hit()
         self._write_index()
 
@@ -150,6 +160,8 @@ class Images:
 
             chosen = await _choose(fetched.data, fetched.media_type, _platform(wanted), remote)
             parsed = _image(chosen)
+            signed = signatures.Image(digest.of(chosen), parsed.config.digest)
+            await self._verifier.verify(source, (digest.of(fetched.data), signed.manifest), signed)
             if not self._content.has(parsed.config.digest):
                 told = await self._registry.document(source, parsed.config)
                 with self._content.ingest(parsed.config) as target:
@@ -167,13 +179,17 @@ class Images:
             return await self.keep(name, data, labels, report)
 
     async def keep(self, name: str, data: bytes, labels: Labels, report: Report) -> StoredImage:
-        """Keep an image whose content is in the store, of an index the one for this host; for who is ``at_work``."""
+        """Keep an image whose content is in the store, of an index the one for this host; for who is ``at_work``.
+
+        Raises what ``load`` raises, and ``errors.Refused`` (``ImageUnverified``).
+        """
 
         async def local(child: descriptor.Descriptor) -> bytes:
             return self._content.read(child.digest)
 
         with _told(name):
             chosen = await _choose(data, "", _platform(""), local)
+        self._verifier.allow(name, digest.of(chosen))
         return await self._keep(name, chosen, labels, report)
 
     def remove(self, name: str, held: frozenset[str]) -> None:
@@ -198,6 +214,7 @@ class Images:
         for blob in self._content.digests() - blobs:
             self._content.delete(blob)
             self.sources.forget(blob)
+        self._verifier.retain(blobs)
         self._write_index()
 
     def leftovers(self, held: frozenset[str]) -> tuple[str, ...]:
@@ -206,6 +223,17 @@ class Images:
         found = [f"blob {blob}" for blob in sorted(self._content.digests() - blobs)]
         found += [f"ingest {name}" for name in self._content.unfinished()]
         return (*found, *(f"snapshot {name}" for name in self._layers.strangers()))
+
+    def _row(self, name: str) -> records.Row:
+        row = self._database.first("SELECT * FROM images WHERE reference = ?", (name,))
+        if row is None:
+            raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
+        return row
+
+    def _record(self, row: records.Row) -> ImageRecord:
+        name = row["reference"]
+        verified = self._verifier.allows(name, row["manifest"])
+        return ImageRecord(name, row["config"], _labels(row), row["size"], verified)
 
     def _forget_damaged(self) -> None:
         """Drop references whose manifest or config somebody has deleted: they are missing, and fetched again."""
