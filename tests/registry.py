@@ -75,6 +75,23 @@ def push(archive: pathlib.Path, reference: str, *options: str) -> None:
     )
 
 
+def push_blob(repository: str, data: bytes) -> str:
+    """Push a blob to ``address/repository``, and give its digest."""
+    address, _, name = repository.partition("/")
+    connection = http.client.HTTPConnection(address, timeout=_PATIENCE)
+    try:
+        connection.request("POST", f"/v2/{name}/blobs/uploads/")
+        begun = connection.getresponse()
+        begun.read()
+        where = f"{begun.headers['Location']}&digest={digest.of(data)}"
+        connection.request("PUT", where, data, {"Content-Type": "application/octet-stream"})
+        status = connection.getresponse().status
+    finally:
+        connection.close()
+    assert status == http.HTTPStatus.CREATED, status
+    return digest.of(data)
+
+
 def push_manifest(reference: str, told: Mapping[str, Any]) -> str:
     """Push a manifest or an index, whose parts the registry has already, and give its digest."""
     data = json.dumps(told).encode()
