@@ -23,7 +23,7 @@ _ROOT = "/var/lib/trimtab"
 _RUN_DIR = "/run/trimtab"
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, SOURCE_VARIABLE, failpoint.VARIABLE})
 _HELP = "see ops/docs/command-line.md"
-_OF_THE_NATIVE_ENGINE = ("registries.hosts", "verify", "layers.", "garbage.")
+_OF_THE_NATIVE_ENGINE = ("registries.hosts", "verify", "layers.")
 
 BadSettings = configuration.BadSettings
 
@@ -158,25 +158,6 @@ class LayerSettings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class GarbageSettings:
-    """When images that nothing needs are removed, as kubelet does it."""
-
-    high: Annotated[int, parsers.percent] = 85
-    """Percent of the root's disk in use from which it begins."""
-    low: Annotated[int, parsers.percent] = 80
-    """Percent down to which it goes on."""
-    minimum_age: Annotated[float, parsers.seconds] = 120.0
-    """Seconds that an image is left alone after it was last used or fetched."""
-
-    def __post_init__(self) -> None:
-        """Refuse thresholds that are the wrong way round."""
-        if self.low > self.high:
-            raise BadSettings(
-                f"garbage.low ({self.low}) is above garbage.high ({self.high})", hint="removal goes on down to low"
-            )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one instance."""
 
@@ -197,7 +178,6 @@ class Settings:
     verify: Annotated[tuple[VerifyRule, ...], configuration.listed(VerifyRule)] = ()
     """Images that must be signed: all others are taken as they are."""
     layers: LayerSettings = LayerSettings()
-    garbage: GarbageSettings = GarbageSettings()
 
     @property
     def journal(self) -> pathlib.Path:

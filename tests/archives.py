@@ -18,7 +18,7 @@ import zstandard
 
 from agent.engine import layout, records
 from agent.engine.content import store
-from agent.engine.images import images, intake, verifier
+from agent.engine.images import images, intake, signatures
 from agent.engine.kernel import linux
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
@@ -214,8 +214,8 @@ class Store:
 
 
 @contextlib.asynccontextmanager
-async def opened(home: pathlib.Path) -> AsyncIterator[Store]:
-    """Open an empty store."""
+async def opened(home: pathlib.Path, *rules: signatures.Rule) -> AsyncIterator[Store]:
+    """Open a store; whose images must be signed is what rules say."""
     where = layout.of(home / "root", home / "run")
     where.prepare()
     with contextlib.closing(records.Database(where.records, (images.SCHEMA, snapshots.SCHEMA))) as database:
@@ -224,9 +224,9 @@ async def opened(home: pathlib.Path) -> AsyncIterator[Store]:
         layers = snapshots.Snapshots(where, database, linux.LinuxKernel())
         async with client.RegistryClient() as registry:
             bringing = intake.Intake(intake.Rooms(where, linux.LinuxKernel(), content, layers, registry))
-            verifying = verifier.Verifier((), registry, database)
-            known = images.Images(database, content, layers, registry, bringing, verifying)
-            yield Store(where, content, layers, known)
+            verifier = signatures.Verifier(rules, registry, database)
+            pictures = images.Images(database, content, layers, registry, bringing, verifier)
+            yield Store(where, content, layers, pictures)
 
 
 async def unpacked(into: snapshots.Snapshots, blob: pathlib.Path, told: str) -> pathlib.Path:

@@ -7,7 +7,6 @@ import json
 import pathlib
 import subprocess
 import time
-import urllib.parse
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 
 from agent.engine import errors, layout, records
 from agent.engine.content import store
-from agent.engine.images import images, intake, signatures, verifier
+from agent.engine.images import images, intake, signatures
 from agent.engine.kernel import linux
 from agent.engine.registry import client, hosts, retries
 from agent.engine.snapshots import snapshots
@@ -83,22 +82,21 @@ def push(archive: pathlib.Path, reference: str, *options: str) -> None:
     )
 
 
-def push_blob(repository: str, data: bytes) -> dict[str, Any]:
-    """Push a blob to ``address/repository``, and give a descriptor of it."""
+def push_blob(repository: str, data: bytes) -> str:
+    """Push a blob to ``address/repository``, and give its digest."""
     address, _, name = repository.partition("/")
     connection = http.client.HTTPConnection(address, timeout=_PATIENCE)
     try:
         connection.request("POST", f"/v2/{name}/blobs/uploads/")
-        opened = connection.getresponse()
-        opened.read()
-        place = urllib.parse.urlsplit(opened.headers["Location"])
-        wanted = urllib.parse.quote(digest.of(data))
-        connection.request("PUT", f"{place.path}?{place.query}&digest={wanted}", data)
-        answer = connection.getresponse()
-        assert answer.status == http.HTTPStatus.CREATED, answer.read()
+        begun = connection.getresponse()
+        begun.read()
+        where = f"{begun.headers['Location']}&digest={digest.of(data)}"
+        connection.request("PUT", where, data, {"Content-Type": "application/octet-stream"})
+        status = connection.getresponse().status
     finally:
         connection.close()
-    return {"mediaType": "application/octet-stream", "digest": digest.of(data), "size": len(data)}
+    assert status == http.HTTPStatus.CREATED, status
+    return digest.of(data)
 
 
 def push_manifest(reference: str, told: Mapping[str, Any]) -> str:
@@ -169,7 +167,7 @@ def kind(failed: errors.EngineError) -> type[errors.EngineError]:
 async def opened(
     home: pathlib.Path, places: hosts.Hosts | None = None, rules: tuple[signatures.Rule, ...] = ()
 ) -> AsyncIterator[Store]:
-    """Open an image store in a folder, with ``rules`` of what must be signed.
+    """Open an image store in a folder. At the end nothing may lie there half written, and no answer be left open.
 
     At the end nothing may lie there half written, and no answer be left open. What fails is asked for three times at
     most, and nobody waits long in between.
@@ -184,9 +182,9 @@ async def opened(
             kernel = linux.LinuxKernel()
             layers = snapshots.Snapshots(where, database, kernel)
             bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-            verifying = verifier.Verifier(rules, registry, database)
-            known = images.Images(database, content, layers, registry, bringing, verifying)
-            yield Store(home, known, content, registry)
+            verifier = signatures.Verifier(rules, registry, database)
+            pictures = images.Images(database, content, layers, registry, bringing, verifier)
+            yield Store(home, pictures, content, registry)
             assert content.unfinished() == []
             session = registry._connection._session
             assert session is None or session.connector is None or session.connector._acquired == set()

@@ -1,87 +1,111 @@
-"""Signatures for tests, made and kept as cosign does it."""
+"""Signatures of images as ``cosign sign --key`` makes them, by keys that are made here."""
 
 import base64
+import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 
 from agent.engine.images import signatures
+from agent.oci import mediatypes, simple_signing
+from tests import faulty_registry as faulty
 from tests import registry
 
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 CONFIG = b"{}"
+_MAKE: dict[str, Callable[[], Any]] = {
+    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+    "RSA-1024": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - it is to be refused
+    "DSA": lambda: dsa.generate_private_key(1024),  # noqa: S505 - likewise
+}
+KINDS = ("P-256", "P-384", "P-521", "Ed25519", "RSA")
+"""Of keys that count."""
 
 
-def key(kind: str = "ecdsa") -> PrivateKey:
-    """Make a key: ``ecdsa``, ``p384``, ``ed25519``, ``rsa``, ``weak``."""
-    match kind:
-        case "ed25519":
-            return ed25519.Ed25519PrivateKey.generate()
-        case "rsa" | "weak":
-            return rsa.generate_private_key(65537, 2048 if kind == "rsa" else 1024)
-        case "p384":
-            return ec.generate_private_key(ec.SECP384R1())
-        case _:
-            return ec.generate_private_key(ec.SECP256R1())
+@dataclasses.dataclass(frozen=True, slots=True)
+class Signer:
+    """Somebody who signs."""
+
+    key: Any
+    path: pathlib.Path
+    """The public key."""
+
+    def rule(self, match: str) -> signatures.Rule:
+        """Give the rule that asks for this one's signature."""
+        return signatures.Rule(match, (self.path,))
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign."""
+        match self.key:
+            case ec.EllipticCurvePrivateKey():
+                return self.key.sign(data, ec.ECDSA(hashes.SHA256()))
+            case rsa.RSAPrivateKey():
+                return self.key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+            case _:
+                return bytes(self.key.sign(data))
+
+    def signed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Give what is signed, with the signature."""
+        return data, self.sign(data)
 
 
-def public(made: PrivateKey, path: pathlib.Path) -> pathlib.Path:
-    """Write the public half, as ``cosign.pub`` is."""
-    form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    path.write_bytes(made.public_key().public_bytes(*form))
-    return path
+def signer(folder: pathlib.Path, kind: str = "P-256", name: str = "cosign") -> Signer:
+    """Make a key, and write its public half."""
+    made = _MAKE[kind]()
+    path = folder / f"{name}.pub"
+    path.write_bytes(pem(made))
+    return Signer(made, path)
 
 
-def payload(wanted: str, repository: str = "") -> bytes:
-    """Give what is signed: ``wanted`` is the digest of a manifest."""
-    critical = {
-        "identity": {"docker-reference": repository},
-        "image": {"docker-manifest-digest": wanted},
-        "type": "cosign container image signature",
-    }
+def pem(key: Any) -> bytes:
+    """Give a key's public half."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    data: bytes = key.public_key().public_bytes(serialization.Encoding.PEM, form)
+    return data
+
+
+def payload(image: str, name: str = "", kind: str = simple_signing.TYPE) -> bytes:
+    """Give what is to be signed of an image."""
+    identity = {"docker-reference": name}
+    critical = {"identity": identity, "image": {"docker-manifest-digest": image}, "type": kind}
     return json.dumps({"critical": critical, "optional": None}).encode()
 
 
-def sign(made: PrivateKey, data: bytes) -> bytes:
-    """Sign bytes."""
-    match made:
-        case ec.EllipticCurvePrivateKey():
-            return made.sign(data, ec.ECDSA(hashes.SHA256()))
-        case ed25519.Ed25519PrivateKey():
-            return made.sign(data)
-        case rsa.RSAPrivateKey():
-            return made.sign(data, padding.PKCS1v15(), hashes.SHA256())
+def layer(data: bytes, signature: bytes | str, **fields: Any) -> dict[str, Any]:
+    """Give the descriptor of a payload, with its signature; text is taken as it is."""
+    text = signature if isinstance(signature, str) else base64.b64encode(signature).decode()
+    return faulty.entry(simple_signing.MEDIA_TYPE, data, annotations={simple_signing.ANNOTATION: text}, **fields)
 
 
-def push(repository: str, wanted: str, *layers: tuple[bytes, bytes]) -> None:
-    """Keep (payload, signature) beside an image of ``address/repository`` in its registry."""
-    told: list[dict[str, Any]] = [
-        {
-            **registry.push_blob(repository, data),
-            "mediaType": signatures.PAYLOAD,
-            "annotations": {"dev.cosignproject.cosign/signature": base64.b64encode(made).decode()},
-        }
-        for data, made in layers
-    ]
-    push_manifest(repository, wanted, told)
+def manifest(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Give a manifest of signatures."""
+    config = faulty.entry(mediatypes.CONFIG, CONFIG)
+    return {"schemaVersion": 2, "mediaType": mediatypes.MANIFEST, "config": config, "layers": list(layers)}
 
 
-def push_manifest(repository: str, wanted: str, layers: list[dict[str, Any]]) -> None:
-    """Push whatever is to stand where the signatures of a manifest are looked for."""
-    config = {**registry.push_blob(repository, CONFIG), "mediaType": "application/vnd.oci.image.config.v1+json"}
-    told = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": config,
-        "layers": layers,
-    }
-    registry.push_manifest(f"{repository}:{signatures.place(wanted)}", told)
+def push(repository: str, image: str, *signed: tuple[bytes, bytes | str]) -> None:
+    """Push signatures of an image (its digest) to a real registry: ``address/repository``."""
+    registry.push_blob(repository, CONFIG)
+    for data, _ in signed:
+        registry.push_blob(repository, data)
+    registry.push_manifest(f"{repository}:{simple_signing.tag(image)}", manifest(*(layer(*one) for one in signed)))
 
 
-def signed(made: PrivateKey, repository: str, wanted: str) -> None:
-    """Sign an image that a registry has."""
-    data = payload(wanted, repository)
-    push(repository, wanted, (data, sign(made, data)))
+def serve(server: faulty.Server, image: str, *signed: tuple[bytes, bytes | str]) -> None:
+    """Let a registry of ours have signatures of an image of ``app``."""
+    for data, _ in signed:
+        server.answers[f"/v2/app/blobs/{faulty.entry('', data)['digest']}"] = faulty.says(data)
+    server.answers[path(image)] = faulty.says(json.dumps(manifest(*(layer(*one) for one in signed))).encode())
+
+
+def path(image: str) -> str:
+    """Give where a registry is asked for the signatures of an image of ``app``."""
+    return f"/v2/app/manifests/{simple_signing.tag(image)}"

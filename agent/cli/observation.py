@@ -43,7 +43,13 @@ def rows(sight: app.Sight, now: float) -> tuple[tuple[str, ...], list[tuple[str,
         since = one.started_at or one.created_at
         found.append(("Container", one.name, _whose(one.labels, sight), one.state.value, terminal.age(now - since)))
     found += [
-        ("Image", image.reference, _whose(image.labels, sight), f"{image.size / 2**20:.1f} MiB", "")
+        (
+            "Image",
+            image.reference,
+            _whose(image.labels, sight),
+            f"{image.size / 2**20:.1f} MiB" + ("" if image.verified else ", not verified"),
+            "",
+        )
         for image in seen.images
     ]
     for net in seen.networks:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from agent.engine import errors, layout, records, recover
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.content import store
-from agent.engine.images import collection, images, intake, shipping, signatures, verifier
+from agent.engine.images import images, intake, shipping, signatures
 from agent.engine.kernel import linux
 from agent.engine.layers import streams
 from agent.engine.network import networks
@@ -24,7 +24,6 @@ from agent.kit import clock, locks, processes, tasks
 
 _ANY_REGISTRY = hosts.Hosts()
 _LIMITS = streams.Limits()
-_THRESHOLDS = collection.Thresholds()
 _UNASKED = oci_runtime.Program(pathlib.Path("runc"))
 """For those who only look at an instance that never ran anything."""
 SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
@@ -43,8 +42,6 @@ class Options:
     """Images that must be signed."""
     limits: streams.Limits = _LIMITS
     """What a layer may be at most."""
-    garbage: collection.Thresholds = _THRESHOLDS
-    """When images that nothing uses are removed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,8 +112,8 @@ async def _joined(
         if not read_only:
             layers.prepare()
         bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-        verifying = verifier.Verifier(options.verify, registry, database)
-        pictures = images.Images(database, content, layers, registry, bringing, verifying)
+        verifier = signatures.Verifier(options.verify, registry, database)
+        pictures = images.Images(database, content, layers, registry, bringing, verifier)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
         known = probing.remembered(where.run) or _UNASKED
         program = known if read_only else await probing.find(where.run, where.cgroup)

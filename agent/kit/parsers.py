@@ -63,14 +63,6 @@ def size(text: str) -> int:
     return total
 
 
-def percent(text: str) -> int:
-    """Read a percentage from 1 to 100."""
-    number = text.removesuffix("%")
-    if not number.isdecimal() or not 1 <= int(number) <= 100:  # noqa: PLR2004 - all of it
-        raise ValueError("write a percentage from 1 to 100, as 85")
-    return int(number)
-
-
 def some(text: str) -> str:
     """Read a text that is not empty."""
     if not text:

@@ -84,5 +84,5 @@ class ObservedImage:
     """Bytes of content, compressed as stored."""
     digests: tuple[str, ...] = ()
     """The manifests that the reference's repository knows it by, sorted; none where it came from no registry."""
-    usable: bool = True
-    """False: it must be signed, and is not known to be; it is to be fetched again before anything is made of it."""
+    verified: bool = True
+    """False where it would have to be signed, and that is not verified: no container may start from it."""

@@ -143,7 +143,7 @@ class Subject:
     def _replace(self, current: Observed, cause: actions.Cause) -> None:
         """Make the new one, take the old one away, give the new one its name, start it."""
         creation = gates.creation(self.world, self.writer.ground, self.wanted)
-        starting = gates.start(self.world, self.sketch, self.writer.progress, self.wanted)
+        starting = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.wanted)
         for gate in (creation, starting):
             if gate.closed:
                 gates.block(self.sketch, self.key, gate)
@@ -200,13 +200,15 @@ class Subject:
             self.writer.progress.stops.add(self.wanted.name)
 
     def _restart(self, current: Observed, restart: restarts.Restart, after: list[int]) -> None:
-        gate = gates.start(self.world, self.sketch, self.writer.progress, self.wanted)
+        gate = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.wanted)
         if gate.closed:  # stopping what could not start again would only make it worse
             gates.block(self.sketch, self.key, gate)
             return
         self.writer.progress.stops.add(self.wanted.name)
+        verified = gates.image(self.world, self.writer.ground, self.wanted)
         stopped = self.sketch.add(
-            actions.StopContainer(self.key, restart.cause, current.id, self.wanted.stop, restart.reason), after
+            actions.StopContainer(self.key, restart.cause, current.id, self.wanted.stop, restart.reason),
+            [*after, *verified.after],
         )
         self._start(current.id, restart.cause, [stopped], restart, counted=False)
 
@@ -226,7 +228,7 @@ class Subject:
         *,
         counted: bool = False,
     ) -> int | None:
-        gate = gates.start(self.world, self.sketch, self.writer.progress, self.wanted)
+        gate = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.wanted)
         if gate.closed:
             gates.block(self.sketch, self.key, gate)
             return None

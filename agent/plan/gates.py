@@ -37,9 +37,18 @@ def creation(world: match.World, ground: stores.Ground, wanted: container.Contai
     return Gate(tuple(after))
 
 
-def start(world: match.World, sketch: draft.Draft, progress: Progress, wanted: container.ContainerConfig) -> Gate:
+def start(
+    world: match.World,
+    sketch: draft.Draft,
+    ground: stores.Ground,
+    progress: Progress,
+    wanted: container.ContainerConfig,
+) -> Gate:
     """Tell what has to have happened before a container may start."""
-    after: list[int] = []
+    verified = image(world, ground, wanted)
+    if verified.closed:
+        return verified
+    after = list(verified.after)
     for dependency in wanted.depends_on:
         name = dependency.container
         blocked = sketch.blocked.get(ObjectKey(Kind.CONTAINER, name))
@@ -50,6 +59,16 @@ def start(world: match.World, sketch: draft.Draft, progress: Progress, wanted: c
         elif not _fulfilled(world, progress, dependency):
             return Gate(closed=f"{name} is not {dependency.condition.value} yet")
     return Gate(tuple(after))
+
+
+def image(world: match.World, ground: stores.Ground, wanted: container.ContainerConfig) -> Gate:
+    """Tell what has to happen to an image that is there and must be verified; one that is not there keeps nobody."""
+    found, key = world.images.get(wanted.image), world.image_keys.get(wanted.image)
+    if found is None or found.verified or key is None:
+        return Gate()
+    if key in ground.missing:
+        return Gate(closed=f"{key} is not verified: {ground.missing[key]}")
+    return Gate((ground.ready[key],))
 
 
 def _fulfilled(world: match.World, progress: Progress, dependency: container.Dependency) -> bool:

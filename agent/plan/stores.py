@@ -50,9 +50,9 @@ def _image(world: match.World, sketch: draft.Draft, ground: Ground, wanted: imag
             ground.missing[key] = blocked.reason
             return
     else:
-        cause = _image_change(world, sketch, wanted, found) or updates.cause(found, newest)
+        cause = updates.unverified(found) or _image_change(world, sketch, wanted, found) or updates.cause(found, newest)
         sketch.buckets[key] = plan.Bucket.MATCHING if cause is None else plan.Bucket.DRIFTED
-    there = found is not None and found.usable
+    there = found is not None and found.verified
     if cause is None or _held(world, sketch, ground, key, wanted, there=there):
         return
     pinned = "" if newest is None else updates.pinned(newest)
@@ -67,8 +67,10 @@ def _image_change(
     """Tell why an image that is there has to be fetched again.
 
     Somebody else's satisfies a pull as it is. An archive's reference is ours by construction: whatever stands there and
-    is not ours was put in its place.
+    is not ours was put in its place. One that is only to be verified may well turn out to be what it was.
     """
+    if not found.verified:
+        return actions.Cause(actions.Reason.CHANGED, "it must be signed, which is not verified", ("signature",))
     ownership = ownership_of(found.labels)
     archive = isinstance(wanted.source, image.ArchiveSource)
     if ownership is None or ownership.owner != world.policy.owner:

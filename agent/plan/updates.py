@@ -28,10 +28,15 @@ def pinned(answer: ledger.Newest) -> str:
     return str(reference.Reference(known.registry, known.repository, known.tag, answer.digest))
 
 
+def unverified(found: image.ObservedImage) -> actions.Cause | None:
+    """Tell why an image may not be used until it is fetched again, if so: it may well turn out to be what it was."""
+    if found.verified:
+        return None
+    return actions.Cause(actions.Reason.UNVERIFIED, "it must be signed, which is not verified", ("signature",))
+
+
 def cause(found: image.ObservedImage, answer: ledger.Newest | None) -> actions.Cause | None:
     """Tell why an image that is there as declared is to be fetched again, if so."""
-    if not found.usable:
-        return actions.Cause(actions.Reason.UNVERIFIED, "it must be signed, and is not known to be")
     if answer is None or answer.digest in found.digests:
         return None
     before = found.digests[0] if found.digests else "an unknown one"

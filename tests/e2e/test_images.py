@@ -152,8 +152,7 @@ def test_images__never_pulled__wait_until_somebody_has_loaded_them(native, busyb
 
 def test_images__must_be_signed__are_refused_until_they_are(native, busybox_archive) -> None:
     folder, config = native.home / "manifests", native.home / "config.yaml"
-    made = signing.key()
-    signing.public(made, native.home / "cosign.pub")
+    signer = signing.signer(native.home)
     with registry.running(native.home / "registry") as address:
         registry.push(busybox_archive, f"{address}/team/app:1")
         config.write_text(f"verify: [{{match: '{address}/*', keys: [{native.home}/cosign.pub]}}]\n")
@@ -165,10 +164,11 @@ def test_images__must_be_signed__are_refused_until_they_are(native, busybox_arch
         refused = native("--config", config, "apply", folder)
         assert refused.returncode == 1
         assert f"{address}/team/app:1 is not signed" in refused.stderr
-        signing.signed(made, f"{address}/team/app", str(registry.manifest(f"{address}/team/app:1")[1]["digest"]))
+        wanted = str(registry.manifest(f"{address}/team/app:1")[1]["digest"])
+        signing.push(f"{address}/team/app", wanted, signer.signed(signing.payload(wanted)))
         _done(native("--config", config, "apply", folder))
     _done(native("--config", config, "plan", folder))
-    signing.public(signing.key(), native.home / "cosign.pub")
+    signing.signer(native.home)
     pending = native("--config", config, "plan", folder)
     assert (pending.returncode, f"{address}/team/app:1" in pending.stdout) == (2, True), "other keys, another word"
     assert native.output("observe")["observed"]["containers"][0]["state"] == "running", "what runs is let run"

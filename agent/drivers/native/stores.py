@@ -25,7 +25,7 @@ class Images:
         """Give all images, sorted by reference."""
         return tuple(
             image.ObservedImage(
-                record.id, record.reference, record.labels, record.size, record.digests, usable=record.usable
+                record.id, record.reference, record.labels, record.size, record.digests, verified=record.verified
             )
             for record in self.engine.images.list()
         )
@@ -57,6 +57,7 @@ class Images:
     async def remove(self, name: str) -> None:
         """Drop the reference, and the content that nothing else uses."""
         with failures.translated():
+            self.engine.images.look(name)
             users = [record.name for record in self.engine.table.all() if record.spec.image == name]
             if users:
                 raise errors.InUse(f"image {name} is used by {', '.join(users)}", hint="remove the container first")
@@ -138,6 +139,7 @@ class Volumes:
     async def remove(self, name: str) -> None:
         """Remove it and its data."""
         with failures.translated():
+            self.engine.images.look(name)
             users = [
                 record.name
                 for record in self.engine.table.all()

@@ -48,7 +48,8 @@ class Containers:
     def create(self, name: str, wanted: spec.ContainerSpec) -> table.ContainerRecord:
         """Make a container: a record, checked against image, volumes and bind sources; nothing on the host yet.
 
-        Raises ``errors.AlreadyExists``, ``errors.NotFound`` (image, volume) and ``errors.Unavailable`` (bind source).
+        Raises ``errors.AlreadyExists``, ``errors.NotFound`` (image, volume), ``errors.Refused`` (an image that is not
+        verified) and ``errors.Unavailable`` (bind source).
         """
         image = self._rooms.images.get(wanted.image)
         self._launcher.check(wanted)
@@ -70,10 +71,14 @@ class Containers:
         return record
 
     async def start(self, ref: str) -> None:
-        """Start a container; one that runs is left alone. Raises what ``launch.Launcher.launch`` raises."""
+        """Start a container; one that runs is left alone.
+
+        Raises what ``launch.Launcher.launch`` raises, and ``errors.Refused`` for an image that is not verified.
+        """
         async with self._exclusively(ref) as record:
             if record.phase is table.Phase.RUNNING:
                 return
+            self._rooms.images.allow(record.spec.image, record.image_id)
             await self._supervisor.settled(record.id)
             self._table.put(dataclasses.replace(record, phase=table.Phase.STARTING))
             _STARTING.hit()

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from agent.engine import errors, records
 from agent.engine.content import store
-from agent.engine.images import archive, intake, sources, verifier
+from agent.engine.images import archive, intake, signatures, sources
 from agent.engine.registry import client
 from agent.engine.snapshots import overlay, snapshots
 from agent.kit import failpoint, locks
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS origins (
 );
 """
 """What a reference stood for in its registry when ``manifest``, the image for this platform, was pulled."""
-SCHEMA = _TABLE + _ORIGINS + sources.SCHEMA + verifier.SCHEMA
+SCHEMA = _TABLE + _ORIGINS + sources.SCHEMA + signatures.SCHEMA
 
 _RECORD = failpoint.register("images.record")
 _REMOVE = failpoint.register("images.remove")
@@ -84,8 +84,8 @@ class ImageRecord:
     size: int
     digests: tuple[str, ...]
     """What its reference stood for when it was pulled, and the manifest for this platform; none for what was loaded."""
-    usable: bool
-    """False: a rule asks for a signature, and none is known; until it is pulled again it is not used."""
+    verified: bool
+    """It is signed, or need not be; what is not may not be used."""
 
 
 class Images:
@@ -98,15 +98,15 @@ class Images:
         layers: snapshots.Snapshots,
         registry: client.RegistryClient,
         bringing: intake.Intake,
-        verifying: verifier.Verifier,
+        verifier: signatures.Verifier,
     ) -> None:
         """Nothing is read or made yet."""
-        self._verifier = verifying
         self._database = database
         self._content = content
         self._layers = layers
         self._registry = registry
         self._intake = bringing
+        self._verifier = verifier
         self.sources = sources.Sources(database)
         self._locks = locks.KeyedLocks()
         self._under_way = 0
@@ -114,15 +114,16 @@ class Images:
 
     def list(self) -> tuple[ImageRecord, ...]:
         """Give all images, sorted by reference."""
-        rows = self._database.query(
-            "SELECT images.*, origins.digest FROM images LEFT JOIN origins USING (reference, manifest)"
-            " ORDER BY reference"
-        )
-        return tuple(map(self._listed, rows))
+        return tuple(map(self._record, self._database.query("SELECT * FROM images ORDER BY reference")))
+
+    def look(self, name: str) -> ImageRecord:
+        """Give one image's line of the list. Raises ``errors.NotFound``."""
+        return self._record(self._row(name))
 
     def get(self, name: str) -> StoredImage:
-        """Give one image. Raises ``errors.NotFound``, ``errors.Refused`` (``ImageUnsigned``)."""
+        """Give one image, to use it. Raises ``errors.NotFound``, ``errors.Refused`` (``ImageUnverified``)."""
         row = self._row(name)
+        self._verifier.allow(name, row["manifest"])
         config = image_config.parse(self._content.read(row["config"]))
         found = [self._layers.find(chain_id) for chain_id in image_config.chain_ids(config.diff_ids)]
         stack = [path for path in reversed(found) if path is not None]
@@ -131,22 +132,20 @@ class Images:
         lower = tuple(overlay.visible(stack))
         return StoredImage(name, row["config"], config, lower, _labels(row), row["size"])
 
-    def _listed(self, row: records.Row) -> ImageRecord:
-        name, own = row["reference"], row["manifest"]
-        digests = tuple(sorted({row["digest"], own})) if row["digest"] else ()
-        usable = self._verifier.allows(name, own)
-        return ImageRecord(name, row["config"], _labels(row), row["size"], digests, usable)
-
     def manifest(self, name: str) -> bytes:
-        """Give an image's manifest, as it is stored. Raises ``errors.NotFound``, ``errors.Refused``."""
+        """Give an image's manifest, as it is stored. Raises ``errors.NotFound``."""
         return self._content.read(self._row(name)["manifest"])
+
+    def allow(self, name: str, image: str) -> None:
+        """Let an image (its id) be used by the name that it had. Raises ``errors.Refused`` (``ImageUnverified``)."""
+        self._verifier.allow(name, image)
 
     def tag(self, name: str, new: str, labels: Labels) -> None:
         """Keep an image under one more reference, replacing what was there.
 
-        Raises ``errors.NotFound``, and ``errors.Refused`` (``ImageUnsigned``) where a rule is against the new name.
+        Raises ``errors.NotFound``, ``errors.Refused`` (``ImageUnverified``).
         """
-        self._verifier.check(new, self._row(name)["manifest"])
+        self._verifier.allow(new, self._row(name)["manifest"])
         self._database.execute(
             "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size)"
             " SELECT ?, manifest, config, ?, size FROM images WHERE reference = ?",
@@ -173,16 +172,16 @@ class Images:
 
             chosen = await _choose(fetched.data, fetched.media_type, _platform(wanted), remote)
             parsed = _image(chosen)
-            own = digest.of(chosen)
-            top = digest.of(fetched.data)
-            await self._verifier.verify(source, (top, own), own)
+            top, signed = digest.of(fetched.data), signatures.Image(digest.of(chosen), parsed.config.digest)
+            await self._verifier.verify(source, (top, signed.manifest), signed)
             if not self._content.has(parsed.config.digest):
                 told = await self._registry.document(source, parsed.config)
                 with self._content.ingest(parsed.config) as target:
                     target.write(told)
             stored = await self._keep(name, chosen, labels, report, source)
             self._database.execute(
-                "INSERT OR REPLACE INTO origins (reference, manifest, digest) VALUES (?, ?, ?)", (name, own, top)
+                "INSERT OR REPLACE INTO origins (reference, manifest, digest) VALUES (?, ?, ?)",
+                (name, signed.manifest, top),
             )
             return stored
 
@@ -197,13 +196,17 @@ class Images:
             return await self.keep(name, data, labels, report)
 
     async def keep(self, name: str, data: bytes, labels: Labels, report: Report) -> StoredImage:
-        """Keep an image whose content is in the store, of an index the one for this host; for who is ``at_work``."""
+        """Keep an image whose content is in the store, of an index the one for this host; for who is ``at_work``.
+
+        Raises what ``load`` raises, and ``errors.Refused`` (``ImageUnverified``).
+        """
 
         async def local(child: descriptor.Descriptor) -> bytes:
             return self._content.read(child.digest)
 
         with _told(name):
             chosen = await _choose(data, "", _platform(""), local)
+        self._verifier.allow(name, digest.of(chosen))
         return await self._keep(name, chosen, labels, report)
 
     def remove(self, name: str, held: frozenset[str]) -> None:
@@ -225,11 +228,11 @@ class Images:
         blobs, chains = self._needed(held)
         self._layers.retain(chains)
         self._layers.collect()
-        self._verifier.forget()
         self._database.execute("DELETE FROM origins WHERE reference NOT IN (SELECT reference FROM images)")
         for blob in self._content.digests() - blobs:
             self._content.delete(blob)
             self.sources.forget(blob)
+        self._verifier.retain(blobs)
         self._write_index()
 
     def leftovers(self, held: frozenset[str]) -> tuple[str, ...]:
@@ -243,8 +246,14 @@ class Images:
         row = self._database.first("SELECT * FROM images WHERE reference = ?", (name,))
         if row is None:
             raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
-        self._verifier.check(name, row["manifest"])
         return row
+
+    def _record(self, row: records.Row) -> ImageRecord:
+        name, own = row["reference"], row["manifest"]
+        origin = self._database.first("SELECT digest FROM origins WHERE reference = ? AND manifest = ?", (name, own))
+        digests = tuple(sorted({origin["digest"], own})) if origin else ()
+        verified = self._verifier.allows(name, own)
+        return ImageRecord(name, row["config"], _labels(row), row["size"], digests, verified)
 
     def _forget_damaged(self) -> None:
         """Drop references whose manifest or config somebody has deleted: they are missing, and fetched again."""
@@ -283,7 +292,6 @@ class Images:
         self, name: str, data: bytes, labels: Labels, report: Report, source: reference.Reference | None = None
     ) -> StoredImage:
         """Bring in the layers that are not there, from a registry or the content store, and record the reference."""
-        self._verifier.check(name, digest.of(data))
         parsed = _image(data)
         stored = self._content.put(mediatypes.MANIFEST, data)
         with _told(name):

@@ -26,7 +26,10 @@ class Shipping:
         self._registry = registry
 
     def tag(self, name: str, new: str) -> None:
-        """Keep an image under one more name. Raises ``errors.NotFound``, ``errors.Refused`` where it has a digest."""
+        """Keep an image under one more name.
+
+        Raises ``errors.NotFound``, ``errors.Refused``: the name has a digest, or the image had to be signed for it.
+        """
         self._images.tag(name, _name(new), _NOBODYS)
 
     async def push(self, name: str, target: str, report: images.Report) -> str:
@@ -47,7 +50,7 @@ class Shipping:
             for name in dict.fromkeys(names):
                 found.setdefault(self._images.manifest(name), []).append(name)
             told = [saving.Image(tuple(known), data) for data, known in found.items()]
-            whole = sum(self._images.get(known[0]).size for known in found.values())
+            whole = sum(self._images.look(known[0]).size for known in found.values())
             sink = _Told(out, lambda done: report(images.Progress("saving", done, max(whole, done))))
             await tasks.in_thread(lambda: saving.write(form, told, self._content, sink), give_up=sink.given_up.set)
 

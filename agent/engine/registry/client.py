@@ -60,8 +60,11 @@ class RegistryClient:
     async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
-    async def manifest(self, source: reference.Reference) -> Fetched:
-        """Get a manifest. Raises ``errors.NotFound``, ``errors.Refused``, ``errors.Unavailable``."""
+    async def manifest(self, source: reference.Reference, *, mirrors: bool = True) -> Fetched:
+        """Get a manifest; ``mirrors``: they may be asked.
+
+        Raises ``errors.NotFound``, ``errors.Refused``, ``errors.Unavailable``.
+        """
 
         async def get(where: hosts.Endpoint) -> Fetched:
             headers = {"Accept": ", ".join(mediatypes.ACCEPTED)}
@@ -76,7 +79,7 @@ class RegistryClient:
                 )
             return Fetched(data, kind)
 
-        return await self._anywhere(source, get)
+        return await self._anywhere(source, get, mirrors=mirrors)
 
     async def digest(self, source: reference.Reference) -> str:
         """Tell what a tag stands for now, without a copy of it where the registry says so."""
@@ -111,7 +114,9 @@ class RegistryClient:
 
         return await self._anywhere(source, get)
 
-    async def document(self, source: reference.Reference, blob: descriptor.Descriptor) -> bytes:
+    async def document(
+        self, source: reference.Reference, blob: descriptor.Descriptor, *, mirrors: bool = True
+    ) -> bytes:
         """Get a small blob whole, verified: a config, a signature's payload. Raises as ``manifest`` does."""
 
         async def get(where: hosts.Endpoint) -> bytes:
@@ -125,7 +130,7 @@ class RegistryClient:
                 )
             return data
 
-        return await self._anywhere(source, get)
+        return await self._anywhere(source, get, mirrors=mirrors)
 
     async def blob(
         self, source: reference.Reference, blob: descriptor.Descriptor, start: int = 0, *, mirrors: bool = True
@@ -194,12 +199,14 @@ class RegistryClient:
         await transport.skip(answer, start)
         return answer
 
-    async def _anywhere(self, source: reference.Reference, get: Callable[[hosts.Endpoint], Awaitable[T]]) -> T:
+    async def _anywhere(
+        self, source: reference.Reference, get: Callable[[hosts.Endpoint], Awaitable[T]], *, mirrors: bool = True
+    ) -> T:
         """Ask one place after the other, again while that may help; the registry's own word is what counts."""
-        *mirrors, itself = self.hosts.endpoints(source.registry)
+        *others, itself = self.hosts.endpoints(source.registry)
         failures = 0
         while True:
-            for mirror in mirrors:
+            for mirror in others if mirrors else ():
                 with contextlib.suppress(errors.EngineError):
                     return await get(mirror)
             try:

@@ -1,201 +1,256 @@
-"""Images that must be signed, from Debian's registry, with signatures that the test makes."""
+"""Signed images, pulled from a real registry: only what one of a rule's keys has signed is fetched and used."""
 
+import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from agent.engine import errors
 from agent.engine.images import signatures
-from agent.oci import digest, mediatypes, platform
+from agent.oci import digest, mediatypes
 from tests import faulty_registry as faulty
 from tests import registry, signing
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.engine]
+
+IMAGE = digest.of(faulty.MANIFEST)
+ATTEMPTS = (
+    *("wrong key", "another image's", "another repository's", "another type", "tampered"),
+    *("of nothing", "of the digest", "garbage", "empty", "large"),
+)
 
 
 @pytest.fixture
-def address(tmp_path: pathlib.Path, busybox_archive: pathlib.Path) -> Iterator[str]:
-    """A registry with an image in two repositories, once behind an index."""
-    with registry.running(tmp_path / "registry") as running:
-        registry.push(busybox_archive, f"{running}/team/app:1")
-        registry.push(busybox_archive, f"{running}/other/app:1")
-        yield running
+def address(tmp_path: pathlib.Path) -> Iterator[str]:
+    """A registry with two images, ``team/app:1`` and ``team/other:1``, of which the first is also ``team/copy:1``."""
+    with registry.running(tmp_path / "registry") as found:
+        for name, more in (("team/app", {}), ("team/other", {"annotations": {"a": "b"}}), ("team/copy", {})):
+            for blob in (faulty.CONFIG, faulty.LAYER):
+                registry.push_blob(f"{found}/{name}", blob)
+            registry.push_manifest(f"{found}/{name}:1", {**faulty.IMAGE, **more})
+        yield found
 
 
 @pytest.fixture
-def key() -> signing.PrivateKey:
-    return signing.key()
+def app(address) -> str:
+    """The repository of the image that is pulled."""
+    return f"{address}/team/app"
 
 
 @pytest.fixture
-def rule(tmp_path: pathlib.Path, key: signing.PrivateKey) -> signatures.Rule:
-    return signatures.Rule("127.0.0.1:*/team/*", (signing.public(key, tmp_path / "cosign.pub"),))
+def signer(tmp_path) -> signing.Signer:
+    """Who must have signed what is pulled."""
+    return signing.signer(tmp_path)
 
 
-def _digest(reference: str) -> str:
-    return str(registry.manifest(reference)[1]["digest"])
+@contextlib.asynccontextmanager
+async def _guarded(home: pathlib.Path, *rules: signatures.Rule) -> AsyncIterator[registry.Store]:
+    async with registry.opened(home / "store", rules=rules) as opened:
+        yield opened
 
 
-def _usable(store: registry.Store) -> dict[str, bool]:
-    return {one.reference: one.usable for one in store.images.list()}
-
-
-async def _refused(home: pathlib.Path, reference: str, *rules: signatures.Rule) -> errors.EngineError:
-    """Pull what is refused; nothing of it is there then, neither packed nor unpacked."""
-    async with registry.opened(home / "store", rules=rules) as store:
-        failed = await store.fails(reference)
+async def _refused(home: pathlib.Path, name: str, *rules: signatures.Rule) -> errors.EngineError:
+    """Fail to pull, with nothing fetched, kept or remembered."""
+    async with _guarded(home, *rules) as store:
+        failed = await store.fails(name)
         assert isinstance(failed, errors.Refused)
-        assert (store.images.list(), store.content.digests(), store.snapshots()) == ((), frozenset(), [])
+        assert (store.content.digests(), store.snapshots(), store.images.list()) == (frozenset(), [], ())
+        assert [one.message for one in store.stages] == [f"resolving {name}"]
+        with pytest.raises(errors.NotFound):
+            store.images.get(name)
     return failed
 
 
-async def test_pull__unsigned__is_refused_before_anything_of_it_comes(tmp_path, address, rule) -> None:
-    failed = await _refused(tmp_path, f"{address}/team/app:1", rule)
+async def _used(home: pathlib.Path, name: str, *rules: signatures.Rule, platform: str = "") -> None:
+    async with _guarded(home, *rules) as store:
+        pulled = await store.pull(name, platform)
+        assert store.images.get(name) == pulled
+        assert [one.verified for one in store.images.list()] == [True]
+
+
+@pytest.mark.parametrize("kind", signing.KINDS)
+@pytest.mark.parametrize("name", ["1", f"1@{IMAGE}"], ids=["tag", "digest"])
+async def test_pull__signed_by_the_key__is_used(tmp_path, app, kind: str, name: str) -> None:
+    signer = signing.signer(tmp_path, kind)
+    signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+    await _used(tmp_path, f"{app}:{name}", signer.rule("127.0.0.1:*/team/*"))
+
+
+async def test_pull__signed_by_one_of_several_keys_among_other_signatures__is_used(tmp_path, app, signer) -> None:
+    others = [signing.signer(tmp_path, kind, kind) for kind in signing.KINDS]
+    signed = [one.signed(signing.payload(IMAGE, app)) for one in others]
+    signing.push(app, IMAGE, *signed[:2], signer.signed(signing.payload(IMAGE)), *signed[2:])
+    rule = signatures.Rule("*", (signing.signer(tmp_path, "RSA", "unused").path, signer.path))
+    await _used(tmp_path, f"{app}:1", rule)
+
+
+async def test_pull__no_rule_for_it__need_not_be_signed(tmp_path, app, signer) -> None:
+    await _used(tmp_path, f"{app}:1", signer.rule("*/team/other"))
+
+
+async def test_pull__not_signed__is_refused_and_says_what_to_do(tmp_path, app, signer) -> None:
+    failed = await _refused(tmp_path, f"{app}:1", signer.rule("*/team/*"))
     assert failed.reason == "ImageUnsigned"
-    assert f"{address}/team/app:1 is not signed (sign it: cosign sign --key" in str(failed)
+    assert failed.message == f"{app}:1 is not signed, and images of */team/* must be signed by {signer.path}"
+    assert failed.hint.startswith(f"cosign sign --key cosign.key {app}@{IMAGE} (cosign 3: with --new-bundle-format=")
 
 
-async def test_pull__no_rule_is_about_it__needs_no_signature(tmp_path, address, rule) -> None:
-    async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        assert (await store.pull(f"{address}/other/app:1")).size > 0
+@pytest.fixture
+def index(app) -> str:
+    """``team/app:all``: the image for amd64, and another one for arm64. Gives its digest."""
+    registry.push_manifest(f"{app}:arm64", {**faulty.IMAGE, "annotations": {"made": "for arm"}})
+    entries = []
+    for tag, architecture in (("1", "amd64"), ("arm64", "arm64")):
+        _, entry = registry.manifest(f"{app}:{tag}")
+        entries.append({**entry, "platform": {"os": "linux", "architecture": architecture}})
+    return registry.push_index(f"{app}:all", mediatypes.INDEX, entries)
 
 
-@pytest.mark.parametrize("kind", ["ecdsa", "p384", "ed25519", "rsa"])
-async def test_pull__signed_by_a_key_of_the_rule__is_taken(tmp_path, address, kind: str) -> None:
-    made, wanted = signing.key(kind), _digest(f"{address}/team/app:1")
-    signing.signed(made, f"{address}/team/app", wanted)
-    strangers = signing.public(signing.key(), tmp_path / "strangers.pub")
-    told = signatures.Rule(f"{address}/team/app", (strangers, signing.public(made, tmp_path / "made.pub")))
-    async with registry.opened(tmp_path / "store", rules=(told,)) as store:
-        for name in (f"{address}/team/app:1", f"{address}/team/app@{wanted}"):
-            assert (await store.pull(name)).reference == name
-        assert len(store.images.list()) == 2
+@pytest.mark.parametrize("by", ["tag", "digest"])
+@pytest.mark.parametrize("what", ["index", "manifest", "both"])
+async def test_pull__index__is_signed_itself_or_what_it_leads_to(tmp_path, app, signer, index, what, by) -> None:
+    for image in {"index": [index], "manifest": [IMAGE], "both": [IMAGE, index]}[what]:
+        signing.push(app, image, signer.signed(signing.payload(image, app)))
+    name = f"{app}:all" if by == "tag" else f"{app}@{index}"
+    await _used(tmp_path, name, signer.rule("*"), platform="linux/amd64")
 
 
-@pytest.mark.parametrize("what", ["index", "image"])
-async def test_pull__index__it_or_the_image_that_it_names_is_signed(tmp_path, address, key, rule, what: str) -> None:
-    _, child = registry.manifest(f"{address}/team/app:1")
-    here = platform.of_machine("x86_64")
-    child["platform"] = {"os": here.os, "architecture": here.architecture}
-    top = registry.push_index(f"{address}/team/app:many", mediatypes.INDEX, [child])
-    signing.signed(key, f"{address}/team/app", top if what == "index" else child["digest"])
-    async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        assert (await store.pull(f"{address}/team/app:many", str(here))).size > 0
+@pytest.mark.usefixtures("index")
+async def test_pull__index__another_platforms_manifest_is_signed__is_refused(tmp_path, app, signer) -> None:
+    signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+    async with _guarded(tmp_path, signer.rule("*")) as store:
+        assert await store.failure(f"{app}:all", "linux/arm64") == ("Refused", "ImageUnsigned")
+        await store.pull(f"{app}:all", "linux/amd64")
 
 
-async def test_pull__signed_by_another_key__is_refused(tmp_path, address, rule) -> None:
-    signing.signed(signing.key(), f"{address}/team/app", _digest(f"{address}/team/app:1"))
-    failed = await _refused(tmp_path, f"{address}/team/app:1", rule)
-    assert (failed.reason, "is signed by none of the rule's keys" in str(failed)) == ("SignatureRefused", True)
+@pytest.fixture
+def other(tmp_path) -> signing.Signer:
+    """Somebody whose key no rule names."""
+    return signing.signer(tmp_path, name="other")
 
 
-async def test_pull__signature_of_another_image__is_refused(tmp_path, address, key, rule) -> None:
-    wanted = _digest(f"{address}/team/app:1")
-    data = signing.payload("sha256:" + "0" * 64, f"{address}/team/app")
-    signing.push(f"{address}/team/app", wanted, (data, signing.sign(key, data)))
-    failed = await _refused(tmp_path, f"{address}/team/app:1", rule)
-    assert (failed.reason, "is signed of another image" in str(failed)) == ("SignatureRefused", True)
+def _attempts(app: str, signer: signing.Signer, other: signing.Signer) -> dict[str, tuple[Any, str]]:
+    """Give signatures that do not count, with what is said of each."""
+    right = signing.payload(IMAGE, app)
+    elsewhere = digest.of(b"another image")
+    tampered = right.replace(b'"optional": null', b'"optional": {}')
+    return {
+        "wrong key": (other.signed(right), "a signature is by none of the keys"),
+        "another image's": (
+            signer.signed(signing.payload(elsewhere, app)),
+            f"a signature is of another image, {elsewhere}",
+        ),
+        "another repository's": (
+            signer.signed(signing.payload(IMAGE, "registry.example/evil/app")),
+            "a signature is for registry.example/evil/app, and not for this repository",
+        ),
+        "another type": (
+            signer.signed(signing.payload(IMAGE, app, "atomic container signature")),
+            "payload.critical.type must be 'cosign container image signature'",
+        ),
+        "tampered": ((tampered, signer.sign(right)), "a signature is by none of the keys"),
+        "of nothing": ((right, signer.sign(b"")), "a signature is by none of the keys"),
+        "of the digest": (signer.signed(IMAGE.encode()), "payload is not a JSON object"),
+        "garbage": ((right, "no base64"), "a signature is not Base64"),
+        "empty": ((right, ""), "a signature of 0 characters is none"),
+        "large": (signer.signed(right + b" " * 70_000), "a signature's payload of 70"),
+    }
 
 
-async def test_pull__signature_for_another_repository__is_refused(tmp_path, address, key, rule) -> None:
-    wanted = _digest(f"{address}/team/app:1")
-    data = signing.payload(wanted, f"{address}/other/app")
-    signing.push(f"{address}/team/app", wanted, (data, signing.sign(key, data)))
-    failed = await _refused(tmp_path, f"{address}/team/app:1", rule)
-    assert (failed.reason, "is signed of another repository" in str(failed)) == ("SignatureRefused", True)
-
-
-async def test_pull__payload_changed_after_it_was_signed__is_refused(tmp_path, address, key, rule) -> None:
-    wanted = _digest(f"{address}/team/app:1")
-    made = signing.sign(key, signing.payload("sha256:" + "0" * 64, f"{address}/team/app"))
-    signing.push(f"{address}/team/app", wanted, (signing.payload(wanted, f"{address}/team/app"), made))
-    assert (await _refused(tmp_path, f"{address}/team/app:1", rule)).reason == "SignatureRefused"
-
-
-async def test_pull__right_signature_among_wrong_ones__is_found(tmp_path, address, key, rule) -> None:
-    wanted = _digest(f"{address}/team/app:1")
-    data = signing.payload(wanted, f"{address}/team/app")
-    right = (data, signing.sign(key, data))
-    signing.push(f"{address}/team/app", wanted, (b"{}", b"x"), (b"[[[", signing.sign(key, b"[[[")), right)
-    async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        assert (await store.pull(f"{address}/team/app:1")).size > 0
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        {"mediaType": "text/plain", "digest": "sha256:" + "1" * 64, "size": 1},
-        {"mediaType": signatures.PAYLOAD, "digest": "sha256:" + "1" * 64, "size": 1},
-        {"annotations": {"dev.cosignproject.cosign/signature": "no base64 \u00e9"}},
-        {"annotations": {"dev.cosignproject.cosign/signature": "QUJD" * 10_000}},
-        {"size": 1_000_000},
-    ],
-    ids=["other type", "no signature", "no base64", "huge signature", "huge payload"],
-)
-async def test_pull__signatures_that_nobody_can_read__are_refused(tmp_path, address, rule, layer) -> None:
-    blob = registry.push_blob(f"{address}/team/app", b"{}")
-    sound = {"mediaType": signatures.PAYLOAD, "annotations": {"dev.cosignproject.cosign/signature": "QUJD"}}
-    told = layer if "digest" in layer else {**blob, **sound, **layer}
-    told = {**told, "digest": blob["digest"]}
-    signing.push_manifest(f"{address}/team/app", _digest(f"{address}/team/app:1"), [told])
-    failed = await _refused(tmp_path, f"{address}/team/app:1", rule)
-    assert (failed.reason, "in a way that nobody can read" in str(failed)) == ("SignatureRefused", True)
-
-
-async def test_pull__key_that_is_none__is_told_and_nothing_is_taken(tmp_path, address) -> None:
-    broken = tmp_path / "broken.pub"
-    broken.write_text("no key")
-    weak = signing.public(signing.key("weak"), tmp_path / "weak.pub")
-    for path, why in ((broken, "is no public key"), (tmp_path / "gone", "cannot be read"), (weak, "of another kind")):
-        failed = await _refused(tmp_path, f"{address}/team/app:1", signatures.Rule("*", (path,)))
-        assert (failed.reason, str(path) in str(failed), why in str(failed)) == ("KeyUnusable", True, True)
-
-
-async def test_rule__made_later__bars_what_is_there_until_it_is_found_signed(tmp_path, address, key, rule) -> None:
-    name = f"{address}/team/app:1"
-    async with registry.opened(tmp_path / "store") as store:
-        await store.pull(name)
-        store.images.tag(name, "localhost/kept:1", ())
-    async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        assert _usable(store) == {name: False, "localhost/kept:1": True}
-        for use in (store.images.get, store.images.manifest):
-            with pytest.raises(errors.Refused, match="must be signed"):
-                use(name)
-        assert (await store.fails(name)).reason == "ImageUnsigned"
-        signing.signed(key, f"{address}/team/app", _digest(name))
-        assert (await store.pull(name)).reference == name
-        assert store.images.get(name).size > 0
-    async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        assert _usable(store) == {name: True, "localhost/kept:1": True}, "it is remembered"
-    other = signatures.Rule("*/team/*", (signing.public(signing.key(), tmp_path / "other.pub"),))
-    async with registry.opened(tmp_path / "store", rules=(other,)) as store:
-        assert _usable(store) == {name: False, "localhost/kept:1": True}, "another key, another word"
-
-
-async def test_rule__ways_round_it__are_closed(tmp_path, address, key, rule, busybox_archive) -> None:
-    name = f"{address}/team/app:2"
-    async with registry.opened(tmp_path / "store", rules=(rule,)) as store:
-        await store.pull(f"{address}/other/app:1")
-        with pytest.raises(errors.Refused, match="pull it from its registry") as caught:
-            store.images.tag(f"{address}/other/app:1", name, ())
-        assert caught.value.reason == "ImageUnsigned"
-        with pytest.raises(errors.Refused, match="no signature of this image is known"):
-            await store.images.load(busybox_archive, name, (), store.stages.append)
-        assert [one.reference for one in store.images.list()] == [f"{address}/other/app:1"]
-        signing.signed(key, f"{address}/team/app", _digest(f"{address}/team/app:1"))
-        await store.pull(f"{address}/team/app:1")
-        store.images.tag(f"{address}/team/app:1", name, ())
-        assert store.images.get(name).reference == name, "the same image of the same repository is signed"
-
-
-@pytest.mark.parametrize("fault", [faulty.says(b"", 500), faulty.says(b"", 403), faulty.cuts])
-async def test_pull__registry_that_does_not_say_whether_it_is_signed__is_no_unsigned_image(
-    tmp_path, server, rule, fault: faulty.Answer
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+async def test_pull__a_signature_that_does_not_count__is_refused_and_says_why(
+    tmp_path, app, signer, other, attempt: str
 ) -> None:
-    server.answers[f"/v2/app/manifests/{signatures.place(digest.of(faulty.MANIFEST))}"] = fault
-    told = signatures.Rule("*", rule.keys)
-    async with registry.opened(tmp_path / "store", rules=(told,)) as store:
-        failed = await store.fails(server.image)
-    assert failed.reason in {"ImagePullFailed", "ImagePullDenied"}
-    assert faulty.CONFIG_PATH not in [path for path, _ in server.asked]
+    signed, why = _attempts(app, signer, other)[attempt]
+    signing.push(app, IMAGE, signed)
+    failed = await _refused(tmp_path, f"{app}:1", signer.rule("*"))
+    assert failed.reason == "SignatureRefused"
+    assert f"{app}:1 has no signature that counts ({why}" in failed.message
+
+
+async def test_pull__signatures_copied_from_another_repository__are_refused(tmp_path, address, app, signer) -> None:
+    """Whoever may push can copy an image with its signatures; where it was signed for is in what was signed."""
+    signing.push(f"{address}/team/copy", IMAGE, signer.signed(signing.payload(IMAGE, app)))
+    failed = await _refused(tmp_path, f"{address}/team/copy:1", signer.rule("*"))
+    assert (failed.reason, f"is for {app}" in failed.message) == ("SignatureRefused", True)
+
+
+async def test_pull__signed_before_it_was_pushed_anew__is_refused(tmp_path, app, signer) -> None:
+    signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+    registry.push_manifest(f"{app}:1", {**faulty.IMAGE, "annotations": {"a": "b"}})
+    assert (await _refused(tmp_path, f"{app}:1", signer.rule("*"))).reason == "ImageUnsigned"
+
+
+async def test_pull__signed_at_last__is_used(tmp_path, app, signer, other) -> None:
+    async with _guarded(tmp_path, signer.rule("*")) as store:
+        assert await store.failure(f"{app}:1") == ("Refused", "ImageUnsigned")
+        signing.push(app, IMAGE, other.signed(signing.payload(IMAGE, app)))
+        assert await store.failure(f"{app}:1") == ("Refused", "SignatureRefused")
+        signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+        await store.pull(f"{app}:1")
+
+
+async def test_pull__a_key_cannot_be_read__is_refused_with_its_file(tmp_path, app, signer) -> None:
+    signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+    failed = await _refused(tmp_path, f"{app}:1", signatures.Rule("*", (signer.path, tmp_path / "missing.pub")))
+    assert (failed.reason, "missing.pub" in failed.message) == ("SignatureKeyInvalid", True)
+
+
+async def test_get__a_rule_comes_later__is_refused_until_it_is_pulled_again(tmp_path, app, signer) -> None:
+    name = f"{app}:1"
+    await _used(tmp_path, name)
+    async with _guarded(tmp_path, signer.rule("*")) as store:
+        assert [one.verified for one in store.images.list()] == [False]
+        with pytest.raises(errors.Refused) as caught:
+            store.images.get(name)
+        assert caught.value.reason == "ImageUnverified"
+        assert await store.failure(name) == ("Refused", "ImageUnsigned")
+        assert [one.verified for one in store.images.list()] == [False]
+        signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+        store.stages.clear()
+        pulled = await store.pull(name)
+        assert {(one.done, one.total) for one in store.stages} == {(0, 0)}
+        assert store.images.get(name) == pulled
+
+
+async def test_get__verified_once__needs_no_registry_until_the_key_is_another(tmp_path, signer, other) -> None:
+    rule = signer.rule("*")
+    with registry.running(tmp_path / "gone") as address:
+        app = f"{address}/app"
+        for blob in (faulty.CONFIG, faulty.LAYER):
+            registry.push_blob(app, blob)
+        registry.push_manifest(f"{app}:1", faulty.IMAGE)
+        signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+        await _used(tmp_path, f"{app}:1", rule)
+    async with _guarded(tmp_path, rule) as store:
+        store.images.collect(frozenset())
+        assert store.images.get(f"{app}:1").reference == f"{app}:1"
+    async with _guarded(tmp_path, other.rule("*")) as store:
+        with pytest.raises(errors.Refused):
+            store.images.get(f"{app}:1")
+        assert await store.failure(f"{app}:1") == ("Unavailable", "ImagePullFailed")
+
+
+async def test_tag__to_a_name_that_must_be_signed__is_refused_unless_this_image_is(tmp_path, address, signer) -> None:
+    app, other = f"{address}/team/app", f"{address}/team/other"
+    signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
+    async with _guarded(tmp_path, signer.rule("*/app")) as store:
+        await store.pull(f"{other}:1")
+        with pytest.raises(errors.Refused) as caught:
+            store.images.tag(f"{other}:1", f"{app}:1", ())
+        assert caught.value.reason == "ImageUnverified"
+        await store.pull(f"{app}:1")
+        with pytest.raises(errors.Refused):
+            store.images.tag(f"{other}:1", f"{app}:1", ())
+        store.images.tag(f"{app}:1", f"{app}:2", ())
+        assert store.images.get(f"{app}:2").id == store.images.get(f"{app}:1").id
+        store.images.tag(f"{app}:1", f"{other}:2", ())
+
+
+async def test_remove__not_verified__goes_as_every_image(tmp_path, app, signer) -> None:
+    await _used(tmp_path, f"{app}:1")
+    async with _guarded(tmp_path, signer.rule("*")) as store:
+        store.images.remove(f"{app}:1", frozenset())
+        assert (store.images.list(), store.content.digests()) == ((), frozenset())

@@ -209,3 +209,47 @@ def test_orphan__held__waits() -> None:
     found = builders.world(builders.observed_network(shop))
     computed = planner.compute_plan(builders.desired(), found, builders.rules(holds=(hold,)))
     assert [one.reason for one in computed.blocked] == ["InUse"]
+
+
+def _unverified() -> image.ObservedImage:
+    return dataclasses.replace(builders.observed_image(), verified=False)
+
+
+def test_image__not_verified__is_fetched_again_and_its_running_container_left_alone() -> None:
+    web = builders.config()
+    found = builders.world(_unverified(), builders.observed(web))
+    computed = planner.compute_plan(builders.desired(web), found, builders.rules())
+    assert steps(computed) == [("EnsureImage", f"Image/{builders.IMAGE}", "Unverified")]
+    assert computed.steps[0].action.cause.message == "it must be signed, which is not verified"
+
+
+def test_image__not_verified__whoever_is_to_start_from_it_waits_for_it() -> None:
+    web = builders.config()
+    for there in ([], [builders.observed(web, state=container.ContainerState.CREATED)]):
+        found = builders.world(_unverified(), *there)
+        computed = planner.compute_plan(builders.desired(web), found, builders.rules())
+        ensured, *others = computed.steps
+        assert type(ensured.action).__name__ == "EnsureImage"
+        assert type(others[-1].action).__name__ == "StartContainer"
+        assert ensured.id in others[0].after
+
+
+def test_image__somebody_elses_and_not_verified__is_fetched_again() -> None:
+    foreign = dataclasses.replace(_unverified(), labels=())
+    computed = planner.compute_plan(builders.desired(), builders.world(foreign), builders.rules())
+    assert steps(computed) == [("EnsureImage", f"Image/{builders.IMAGE}", "Unverified")]
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_image__not_verified_and_held__keeps_containers_from_starting(made: bool) -> None:
+    web = builders.config()
+    there = [builders.observed(web, state=container.ContainerState.CREATED)] if made else []
+    hold = policy.Hold(ObjectKey(Kind.IMAGE, builders.IMAGE), "ImageUnsigned", "it is not signed", 9e9, None)
+    found = builders.world(_unverified(), *there)
+    computed = planner.compute_plan(builders.desired(web), found, builders.rules(holds=(hold,)))
+    assert computed.empty
+    assert [(str(one.key), one.reason) for one in computed.blocked] == [
+        ("Container/web", "WaitingForDependency"),
+        (f"Image/{builders.IMAGE}", "ImageUnsigned"),
+    ]
+    assert "ImageUnsigned" in computed.blocked[0].message

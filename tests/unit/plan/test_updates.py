@@ -27,8 +27,8 @@ def planned(
     return planner.compute_plan(desired, observed, policy.PlanPolicy(owner=builders.OWNER, prune=True, holds=holds))
 
 
-def there(*digests: str, usable: bool = True) -> image.ObservedImage:
-    return dataclasses.replace(builders.observed_image(), digests=digests, usable=usable)
+def there(*digests: str, verified: bool = True) -> image.ObservedImage:
+    return dataclasses.replace(builders.observed_image(), digests=digests, verified=verified)
 
 
 def ensured(made: plan.Plan) -> list[tuple[str, str]]:
@@ -101,7 +101,7 @@ def test_image__never_pulled_and_not_there__is_blocked_with_its_containers() -> 
 
 
 def test_image__not_known_to_be_signed__is_fetched_again_and_containers_go_on() -> None:
-    made = planned(None, there(usable=False))
+    made = planned(None, there(verified=False))
     assert ensured(made) == [("Unverified", "")]
     assert len(made.steps) == 1
 
@@ -109,7 +109,7 @@ def test_image__not_known_to_be_signed__is_fetched_again_and_containers_go_on() 
 def test_image__not_known_to_be_signed_and_refused__holds_back_new_containers() -> None:
     desired = builders.desired(WEB, builders.config("other"))
     hold = policy.Hold(KEY, "ImageUnsigned", "it is not signed")
-    observed = dataclasses.replace(builders.world(builders.observed(WEB)), images=(there(usable=False),))
+    observed = dataclasses.replace(builders.world(builders.observed(WEB)), images=(there(verified=False),))
     rules = policy.PlanPolicy(owner=builders.OWNER, prune=True, holds=(hold,))
     made = planner.compute_plan(desired, observed, rules)
     assert made.steps == ()

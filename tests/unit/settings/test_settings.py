@@ -69,7 +69,6 @@ registries:
 verify:
   - {{match: r.example/team/*, keys: [{key}]}}
 layers: {{entries: 1000, unpacked: 1Gi, ratio: 200}}
-garbage: {{high: 90%, low: 70, minimumAge: 1h}}
 """
     found = _load(config, text)
     assert found.registries == settings.RegistrySettings(
@@ -82,7 +81,6 @@ garbage: {{high: 90%, low: 70, minimumAge: 1h}}
     )
     assert found.verify == (settings.VerifyRule("r.example/team/*", (key,)),)
     assert found.layers == settings.LayerSettings(1000, 2**30, 200)
-    assert found.garbage == settings.GarbageSettings(90, 70, 3600.0)
 
 
 def test_load__lists_in_variables__are_json(config: pathlib.Path) -> None:
@@ -139,8 +137,6 @@ def test_load__relative_paths__start_at_the_working_directory(
         ("registries: {hosts: [{registry: ''}]}", r"\[0\]\.registry: it is empty"),
         ("layers: {unpacked: much}", "write a quantity of bytes like 64Mi"),
         ("layers: {unpacked: 0}", "more than nothing"),
-        ("garbage: {high: 101}", "write a percentage from 1 to 100, as 85"),
-        ("garbage: {high: 50}", r"garbage\.low \(80\) is above garbage\.high \(50\)"),
         (
             "runtime: docker\nlayers: {ratio: 5}",
             r"config\.yaml:2:17: layers\.ratio: the runtime docker would not heed it",
