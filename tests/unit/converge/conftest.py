@@ -146,11 +146,11 @@ def script() -> Script:
 
 @pytest.fixture
 def until() -> Until:
-    """Wait for something to be so, looking at it now and then; virtual time passes fast."""
+    """Wait for something to be so, looking at it a thousand times; virtual time passes fast, looking does not."""
 
     async def wait(condition: Callable[[], object], patience: float = 10.0) -> None:
         async with asyncio.timeout(patience):
             while not condition():  # noqa: ASYNC110 - anything can be waited for
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(patience / 1000)
 
     return wait
