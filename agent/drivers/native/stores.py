@@ -139,7 +139,6 @@ class Volumes:
     async def remove(self, name: str) -> None:
         """Remove it and its data."""
         with failures.translated():
-            self.engine.images.look(name)
             users = [
                 record.name
                 for record in self.engine.table.all()
