@@ -190,7 +190,7 @@ async def _open_native(chosen: settings.Settings, *, exclusive: bool) -> AsyncIt
     """Open our own engine, told in its words what is set of it."""
     from agent.drivers.native import driver
     from agent.engine import engine
-    from agent.engine.images import signatures
+    from agent.engine.images import collection, signatures
     from agent.engine.layers import streams
     from agent.engine.registry import hosts, transport
 
@@ -202,6 +202,7 @@ async def _open_native(chosen: settings.Settings, *, exclusive: bool) -> AsyncIt
         registries=hosts.Hosts(tuple(told)),
         verify=tuple(signatures.Rule(one.match, one.keys) for one in chosen.verify),
         limits=streams.Limits(chosen.layers.entries, chosen.layers.unpacked, chosen.layers.ratio),
+        garbage=collection.Thresholds(chosen.garbage.high, chosen.garbage.low, chosen.garbage.minimum_age),
     )
     async with driver.open_runtime(chosen.root, chosen.run, options=options, exclusive=exclusive) as runtime:
         yield runtime

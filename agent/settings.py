@@ -23,7 +23,7 @@ _ROOT = "/var/lib/trimtab"
 _RUN_DIR = "/run/trimtab"
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, SOURCE_VARIABLE, failpoint.VARIABLE})
 _HELP = "see ops/docs/command-line.md"
-_OF_THE_NATIVE_ENGINE = ("registries.hosts", "verify", "layers.")
+_OF_THE_NATIVE_ENGINE = ("registries.hosts", "verify", "layers.", "garbage.")
 
 BadSettings = configuration.BadSettings
 
@@ -158,6 +158,23 @@ class LayerSettings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GarbageSettings:
+    """When images go that no manifest declares and no container uses; all others stay, however full the disk is."""
+
+    high: Annotated[int, parsers.percent] = 85
+    """Percents of the disk of ``root`` in use at which they go, the longest unused first."""
+    low: Annotated[int, parsers.percent] = 80
+    """And at which no more of them do."""
+    minimum_age: Annotated[float, parsers.seconds] = 120.0
+    """Seconds that an image stays in any case: who has brought it is about to use it."""
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that cannot be met."""
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one instance."""
 
@@ -178,6 +195,7 @@ class Settings:
     verify: Annotated[tuple[VerifyRule, ...], configuration.listed(VerifyRule)] = ()
     """Images that must be signed: all others are taken as they are."""
     layers: LayerSettings = LayerSettings()
+    garbage: GarbageSettings = GarbageSettings()
 
     @property
     def journal(self) -> pathlib.Path:

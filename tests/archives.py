@@ -18,12 +18,12 @@ import zstandard
 
 from agent.engine import layout, records
 from agent.engine.content import store
-from agent.engine.images import images, intake, signatures
-from agent.engine.kernel import linux
+from agent.engine.images import images, signatures
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
 from agent.oci import mediatypes
 from agent.oci import platform as platforms
+from tests import stores
 
 Member = tuple[tarfile.TarInfo, bytes]
 THEN = 1_600_000_000
@@ -218,15 +218,10 @@ async def opened(home: pathlib.Path, *rules: signatures.Rule) -> AsyncIterator[S
     """Open a store; whose images must be signed is what rules say."""
     where = layout.of(home / "root", home / "run")
     where.prepare()
-    with contextlib.closing(records.Database(where.records, (images.SCHEMA, snapshots.SCHEMA))) as database:
-        content = store.ContentStore(where)
-        content.prepare()
-        layers = snapshots.Snapshots(where, database, linux.LinuxKernel())
+    with contextlib.closing(records.Database(where.records, stores.SCHEMAS)) as database:
         async with client.RegistryClient() as registry:
-            bringing = intake.Intake(intake.Rooms(where, linux.LinuxKernel(), content, layers, registry))
-            verifier = signatures.Verifier(rules, registry, database)
-            pictures = images.Images(database, content, layers, registry, bringing, verifier)
-            yield Store(where, content, layers, pictures)
+            rooms = stores.opened(where, database, registry, rules)
+            yield Store(where, rooms.content, rooms.layers, images.Images(rooms))
 
 
 async def unpacked(into: snapshots.Snapshots, blob: pathlib.Path, told: str) -> pathlib.Path:

@@ -19,7 +19,7 @@ _OF_ROOT = frozenset(
     {
         *("lock", "agent.sqlite", "agent.sqlite-shm", "agent.sqlite-wal"),
         *("engine.sqlite", "engine.sqlite-shm", "engine.sqlite-wal"),
-        *("content", "content/oci-layout", "content/index.json", "content/ingest"),
+        *("content", "content/oci-layout", "content/index.json", "content/ingest", "content/leases"),
         *("content/blobs", "content/blobs/sha256", "content/blobs/sha512"),
         *("containers", "snapshots", "volumes"),
     }

@@ -14,11 +14,10 @@ import pytest
 
 from agent.engine import errors, layout, records
 from agent.engine.content import store
-from agent.engine.images import images, intake, signatures
-from agent.engine.kernel import linux
+from agent.engine.images import images, signatures
 from agent.engine.registry import client, hosts, retries
-from agent.engine.snapshots import snapshots
 from agent.oci import digest
+from tests import stores
 
 USER, PASSWORD = "pilot", "secret"
 """Who may pull from a registry that wants a login."""
@@ -174,18 +173,12 @@ async def opened(
     """
     where = layout.of(home / "root", home / "run")
     where.prepare()
-    content = store.ContentStore(where)
-    content.prepare()
-    database = records.Database(where.records, [images.SCHEMA, snapshots.SCHEMA])
+    database = records.Database(where.records, stores.SCHEMAS)
     try:
         async with client.RegistryClient(places, attempts=retries.Retries(pauses=(0.01, 0.01))) as registry:
-            kernel = linux.LinuxKernel()
-            layers = snapshots.Snapshots(where, database, kernel)
-            bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-            verifier = signatures.Verifier(rules, registry, database)
-            pictures = images.Images(database, content, layers, registry, bringing, verifier)
-            yield Store(home, pictures, content, registry)
-            assert content.unfinished() == []
+            rooms = stores.opened(where, database, registry, rules)
+            yield Store(home, images.Images(rooms), rooms.content, registry)
+            assert rooms.content.unfinished() == []
             session = registry._connection._session
             assert session is None or session.connector is None or session.connector._acquired == set()
     finally:

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 
 from agent.engine import errors, layout, records, recover
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
-from agent.engine.content import store
-from agent.engine.images import images, intake, shipping, signatures
+from agent.engine.content import leases, store
+from agent.engine.images import collection, collector, images, intake, shipping, signatures
 from agent.engine.kernel import linux
 from agent.engine.layers import streams
 from agent.engine.network import networks
@@ -24,8 +24,11 @@ from agent.kit import clock, locks, processes, tasks
 
 _ANY_REGISTRY = hosts.Hosts()
 _LIMITS = streams.Limits()
+_THRESHOLDS = collection.Thresholds()
 _UNASKED = oci_runtime.Program(pathlib.Path("runc"))
 """For those who only look at an instance that never ran anything."""
+Notice = supervise.Event | collector.Collected
+"""What an engine tells by itself."""
 SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
 
 
@@ -42,6 +45,8 @@ class Options:
     """Images that must be signed."""
     limits: streams.Limits = _LIMITS
     """What a layer may be at most."""
+    garbage: collection.Thresholds = _THRESHOLDS
+    """When images that nobody uses are removed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,13 +67,12 @@ class Engine:
     containers: lifecycle.Containers
     recovery: recover.Rooms
     shipping: shipping.Shipping
+    collector: collector.Collector
     registry: client.RegistryClient
 
 
 @contextlib.asynccontextmanager
-async def opened(
-    where: layout.Layout, options: Options, notify: Callable[[supervise.Event], None]
-) -> AsyncIterator[Engine]:
+async def opened(where: layout.Layout, options: Options, notify: Callable[[Notice], None]) -> AsyncIterator[Engine]:
     """Open an instance to change it: locked against others, recovered, its running containers watched.
 
     Raises ``kit.locks.LockedElsewhere`` where another process has it, ``errors.Unavailable`` where a program is
@@ -82,6 +86,7 @@ async def opened(
             async with tasks.Crew(_broken) as crew:
                 tending = upkeep.Upkeep(where, engine.table, options.log_size, options.log_files)
                 crew.start(tending.run(), name="upkeep of containers")
+                crew.start(engine.collector.run(notify), name="collection of images")
                 yield engine
     finally:
         lock.release()
@@ -96,7 +101,7 @@ async def looking(where: layout.Layout, options: Options) -> AsyncIterator[Engin
 
 @contextlib.asynccontextmanager
 async def _joined(
-    where: layout.Layout, options: Options, notify: Callable[[supervise.Event], None], *, read_only: bool
+    where: layout.Layout, options: Options, notify: Callable[[Notice], None], *, read_only: bool
 ) -> AsyncIterator[Engine]:
     async with contextlib.AsyncExitStack() as stack:
         absent = read_only and not where.records.exists()
@@ -113,7 +118,14 @@ async def _joined(
             layers.prepare()
         bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
         verifier = signatures.Verifier(options.verify, registry, database)
-        pictures = images.Images(database, content, layers, registry, bringing, verifier)
+        held, time = leases.Leases(where), clock.SystemClock()
+        collecting = collector.Collector(
+            collector.Rooms(where, content, held, lambda: records.Database(where.records, SCHEMAS), table.images, time),
+            options.garbage,
+        )
+        pictures = images.Images(
+            images.Rooms(database, content, layers, registry, bringing, verifier, held, collecting, time)
+        )
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
         known = probing.remembered(where.run) or _UNASKED
         program = known if read_only else await probing.find(where.run, where.cgroup)
@@ -121,7 +133,7 @@ async def _joined(
         data = volumes.Volumes(where, database)
         cleaner = ending.Cleaner(where, kernel, runtime, connections)
         life = recover.epoch(where, read_only=read_only)
-        around = supervise.Surroundings(where, table.Table(database), cleaner, clock.SystemClock(), life, notify)
+        around = supervise.Surroundings(where, table.Table(database), cleaner, time, life, notify)
         supervisor = await stack.enter_async_context(supervise.Supervisor(around))
         rooms = launch.Rooms(
             where, kernel, pictures, connections, data, runtime, _conmon(), around.epoch, options.log_size
@@ -142,6 +154,7 @@ async def _joined(
             containers,
             recovery,
             shipping.Shipping(pictures, content, registry),
+            collecting,
             registry,
         )
 

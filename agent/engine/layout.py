@@ -42,6 +42,11 @@ class Layout:
         return self.root / "content"
 
     @property
+    def leases(self) -> pathlib.Path:
+        """What may not be collected though no image leads to it, a file a lease."""
+        return self.content / "leases"
+
+    @property
     def snapshots(self) -> pathlib.Path:
         """Unpacked layers."""
         return self.root / "snapshots"
@@ -91,7 +96,7 @@ class Layout:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
         for path in (
-            *(self.content, self.snapshots, self.volumes, self.containers),
+            *(self.content, self.leases, self.snapshots, self.volumes, self.containers),
             *(self.bundles, self.oci_runtime, self.namespaces, self.dns),
         ):
             path.mkdir(mode=0o700, exist_ok=True)

@@ -42,7 +42,8 @@ async def recover(rooms: Rooms) -> None:
     await rooms.networks.restore(running)
     rooms.volumes.recover()
     await asyncio.to_thread(_folders, rooms.where, rooms.table.ids())
-    rooms.images.collect(held_images(rooms.table))
+    rooms.images.recover()
+    await rooms.images.collector.sweep()
 
 
 def epoch(where: layout.Layout, *, read_only: bool) -> str:
@@ -53,11 +54,6 @@ def epoch(where: layout.Layout, *, read_only: bool) -> str:
             return ""
         atomicfile.write(mark, secrets.token_hex(8).encode(), durable=False)
     return mark.read_text()
-
-
-def held_images(known: table.Table) -> frozenset[str]:
-    """Give the ids of the images that containers were made from."""
-    return frozenset(record.image_id for record in known.all())
 
 
 async def leftovers(rooms: Rooms) -> list[str]:
@@ -72,7 +68,7 @@ async def leftovers(rooms: Rooms) -> list[str]:
     if not running:
         found += [f"cgroup {path}" for path in tree.itself(host, rooms.where.cgroup)]
     found += [f"mount {target}" for target in _mounts(rooms) if pathlib.PurePath(target).parent.name not in running]
-    return [*found, *await rooms.networks.leftovers(running), *rooms.images.leftovers(held_images(rooms.table))]
+    return [*found, *await rooms.networks.leftovers(running), *rooms.images.leftovers()]
 
 
 async def _strangers(rooms: Rooms) -> None:

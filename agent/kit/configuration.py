@@ -69,7 +69,11 @@ def build(group: type[T], given: Mapping[str, Given], prefix: str = "") -> T:
                 values[name] = parse(given[full].text)
             except ValueError as error:
                 raise BadSettings(f"{given[full].place}: {_shown(given[full].text)} will not do: {error}") from error
-    return group(**values)
+    try:
+        return group(**values)
+    except ValueError as error:  # what does not go together: one of them at least was given
+        places = ", ".join(given[prefix + name].place for name, *_ in _fields(group) if prefix + name in given)
+        raise BadSettings(f"{places}: {error}") from error
 
 
 def names(group: type[object], prefix: str = "") -> tuple[str, ...]:

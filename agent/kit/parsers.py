@@ -52,6 +52,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def percent(text: str) -> int:
+    """Read a whole number of percents, from 1 to 100, with or without their sign."""
+    number = text.removesuffix("%").rstrip()
+    if not number.isdecimal() or not 1 <= int(number) <= 100:  # noqa: PLR2004 - all
+        raise ValueError("write a whole number from 1 to 100")
+    return int(number)
+
+
 def size(text: str) -> int:
     """Read an amount of bytes, of more than nothing."""
     try:

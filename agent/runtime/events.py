@@ -15,6 +15,8 @@ class EventAction(enum.StrEnum):
     OOM_KILLED = "oom_killed"
     CHANGED = "changed"
     REMOVED = "removed"
+    COLLECTED = "collected"
+    """An image that nobody used: the runtime has removed it by itself, as its disk was filling."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -110,17 +110,17 @@ async def test_load__again_under_the_same_name__replaces_and_the_old_content_is_
     for layer in (LAYER, SECOND):
         (tmp_path / "image.tar").write_bytes(archives.image(layer).archive())
         await room.load(tmp_path / "image.tar")
-    room.images.collect(frozenset())
-    assert room.images.leftovers(frozenset()) == ()
+    await room.images.collector.sweep()
+    assert room.images.leftovers() == ()
     assert len(room.content.digests()) == 3
-    room.images.remove(NAME, frozenset())
+    await room.images.remove(NAME)
     assert (room.content.digests(), list(room.where.snapshots.iterdir())) == (frozenset(), [])
 
 
 async def test_store__somebody_deletes_a_manifest__the_image_is_missing_and_loaded_again(room, tmp_path) -> None:
     (tmp_path / "image.tar").write_bytes(archives.image(LAYER).archive())
     stored = await room.load(tmp_path / "image.tar")
-    room.content.delete(stored.id)
-    room.images.collect(frozenset())
+    room.content.path(stored.id).unlink()
+    await room.images.collector.sweep()
     assert room.images.list() == ()
     assert (await room.load(tmp_path / "image.tar")).id == stored.id

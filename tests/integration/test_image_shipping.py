@@ -138,7 +138,7 @@ async def test_save__is_loaded_by_docker_and_what_it_saves_by_us(
 
 @FORMATS
 async def test_save__a_blob_is_gone__is_not_found(room, full, tmp_path, form: saving.Format) -> None:
-    room.content.delete(archives.digest(archives.packed(SECOND, "gzip")[0]))
+    room.content.path(archives.digest(archives.packed(SECOND, "gzip")[0])).unlink()
     with pytest.raises(errors.NotFound) as caught:
         await _saved(full, tmp_path / "all.tar", form, ONE, TWO)
     assert caught.value.reason == "ContentMissing"
@@ -201,13 +201,13 @@ async def test_tag__with_a_digest__is_refused(full) -> None:
 async def test_collect__keeps_what_has_a_name_and_forgets_where_the_rest_was(room) -> None:
     shared, second = (archives.digest(archives.packed(layer, "gzip")[0]) for layer in (LAYER, SECOND))
     room.images.sources.note([shared, second], reference.parse("registry.example/base:1"))
-    room.images.remove(TWO, frozenset())
+    await room.images.remove(TWO)
     assert second in room.content.digests()
-    room.images.remove(THREE, frozenset())
+    await room.images.remove(THREE)
     assert (shared in room.content.digests(), second in room.content.digests()) == (True, False)
     assert room.images.sources.of(shared, "registry.example") == ("base",)
     assert room.images.sources.of(second, "registry.example") == ()
-    assert room.images.leftovers(frozenset()) == ()
+    assert room.images.leftovers() == ()
 
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {

@@ -105,7 +105,7 @@ async def test_save_and_remove__not_verified__are_as_for_every_image(room, tmp_p
         await room.ship.save([BOUND], saving.Format.OCI, out, lambda _: None)
     with _refused():
         room.store.images.get(BOUND)
-    room.store.images.remove(BOUND, frozenset())
+    await room.store.images.remove(BOUND)
     assert (room.names(), room.store.content.digests()) == ([], frozenset())
 
 

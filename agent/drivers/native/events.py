@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from agent.engine.containers import supervise
+from agent.engine import engine
+from agent.engine.images import collector
 from agent.model.key import Kind
 from agent.runtime import events
 
@@ -18,8 +19,12 @@ class Broadcast:
         """Nobody listens yet."""
         self._queues: set[asyncio.Queue[events.RuntimeEvent | None]] = set()
 
-    def notify(self, event: supervise.Event) -> None:
+    def notify(self, event: engine.Notice) -> None:
         """Pass an engine's notice on."""
+        if isinstance(event, collector.Collected):
+            for name in event.references:
+                self._put(events.RuntimeEvent(Kind.IMAGE, name, name, events.EventAction.COLLECTED, event.time))
+            return
         self._put(
             events.RuntimeEvent(
                 kind=Kind.CONTAINER,

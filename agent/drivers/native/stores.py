@@ -5,7 +5,6 @@ import pathlib
 
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
-from agent.engine import recover
 from agent.engine.images import images, rootfs, saving
 from agent.model import image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
@@ -61,7 +60,7 @@ class Images:
             users = [record.name for record in self.engine.table.all() if record.spec.image == name]
             if users:
                 raise errors.InUse(f"image {name} is used by {', '.join(users)}", hint="remove the container first")
-            self.engine.images.remove(name, recover.held_images(self.engine.table))
+            await self.engine.images.remove(name)
 
     async def tag(self, name: str, new: str) -> None:
         """Keep it under one more reference."""

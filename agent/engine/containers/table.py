@@ -135,3 +135,9 @@ class Table:
             self._ids.pop(before.name, None)
         self._records[record.id] = record
         self._ids[record.name] = record.id
+
+
+def images(database: records.Database) -> frozenset[str]:
+    """Give the ids of the images that containers were made from, as the records say."""
+    rows = database.query("SELECT DISTINCT json_extract(body, '$.image_id') AS image FROM containers")
+    return frozenset(row["image"] for row in rows)

@@ -127,9 +127,11 @@ class ContentStore:
                 writer.write(data)
         return told
 
-    def delete(self, wanted: str) -> None:
-        """Remove a blob; one that is not there is no failure."""
-        self.path(wanted).unlink(missing_ok=True)
+    def condemn(self, wanted: str) -> pathlib.Path:
+        """Take a blob out of the store, and give the file that is left to remove: it may come anew meanwhile."""
+        left = self._ingest / secrets.token_hex(8)
+        self.path(wanted).rename(left)
+        return left
 
     def digests(self) -> frozenset[str]:
         """Give the digests of all blobs."""

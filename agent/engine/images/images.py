@@ -1,24 +1,22 @@
 """Images: what a reference stands for, ready to run; pulled, loaded, removed, and never half there.
 
 A reference is recorded last, when manifest, config and layers are verified and unpacked. What no reference leads to is
-removed by ``collect``, which is also what a removal ends with.
+the collector's to remove, unless it is on lease: so is whatever is brought in or sent out here.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 import pathlib
-import platform as machine
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable
 
 from agent.engine import errors, records
-from agent.engine.content import store
-from agent.engine.images import archive, intake, signatures, sources
+from agent.engine.content import leases, store
+from agent.engine.images import archive, collector, documents, index, intake, signatures, sources
 from agent.engine.registry import client
 from agent.engine.snapshots import overlay, snapshots
-from agent.kit import failpoint, locks
-from agent.oci import descriptor, digest, document, image_config, manifest, mediatypes, platform, reference
+from agent.kit import clock, failpoint, locks
+from agent.oci import descriptor, digest, image_config, mediatypes, reference
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS images (
@@ -37,7 +35,7 @@ CREATE TABLE IF NOT EXISTS origins (
 );
 """
 """What a reference stood for in its registry when ``manifest``, the image for this platform, was pulled."""
-SCHEMA = _TABLE + _ORIGINS + sources.SCHEMA + signatures.SCHEMA
+SCHEMA = _TABLE + _ORIGINS + sources.SCHEMA + signatures.SCHEMA + collector.SCHEMA
 
 _RECORD = failpoint.register("images.record")
 _REMOVE = failpoint.register("images.remove")
@@ -88,29 +86,37 @@ class ImageRecord:
     """It is signed, or need not be; what is not may not be used."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rooms:
+    """What images stand on."""
+
+    database: records.Database
+    content: store.ContentStore
+    layers: snapshots.Snapshots
+    registry: client.RegistryClient
+    intake: intake.Intake
+    verifier: signatures.Verifier
+    leases: leases.Leases
+    collector: collector.Collector
+    clock: clock.Clock
+
+
 class Images:
     """All images of an instance."""
 
-    def __init__(
-        self,
-        database: records.Database,
-        content: store.ContentStore,
-        layers: snapshots.Snapshots,
-        registry: client.RegistryClient,
-        bringing: intake.Intake,
-        verifier: signatures.Verifier,
-    ) -> None:
+    def __init__(self, rooms: Rooms) -> None:
         """Nothing is read or made yet."""
-        self._database = database
-        self._content = content
-        self._layers = layers
-        self._registry = registry
-        self._intake = bringing
-        self._verifier = verifier
-        self.sources = sources.Sources(database)
+        self._database = rooms.database
+        self._content = rooms.content
+        self._layers = rooms.layers
+        self._registry = rooms.registry
+        self._intake = rooms.intake
+        self._verifier = rooms.verifier
+        self._clock = rooms.clock
+        self.leases = rooms.leases
+        self.collector = rooms.collector
+        self.sources = sources.Sources(rooms.database)
         self._locks = locks.KeyedLocks()
-        self._under_way = 0
-        self._held: frozenset[str] | None = None
 
     def list(self) -> tuple[ImageRecord, ...]:
         """Give all images, sorted by reference."""
@@ -146,13 +152,11 @@ class Images:
         Raises ``errors.NotFound``, ``errors.Refused`` (``ImageUnverified``).
         """
         self._verifier.allow(new, self._row(name)["manifest"])
-        self._database.execute(
-            "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size)"
-            " SELECT ?, manifest, config, ?, size FROM images WHERE reference = ?",
-            (new, json.dumps(labels), name),
-        )
+        with self._database.transaction():
+            row = self._row(name)
+            self._record_row(new, row["manifest"], row["config"], labels, row["size"])
+            index.write(self._database, self._content)
         _RECORD.hit()
-        self._write_index()
 
     async def pull(self, name: str, wanted: str, labels: Labels, report: Report, pinned: str = "") -> StoredImage:
         """Pull an image from its registry for a platform (``os/arch[/variant]``; empty: this host's).
@@ -163,25 +167,28 @@ class Images:
         ``errors.Refused``.
         """
         source = reference.parse(pinned or name)
-        async with self._locks.hold(name), self.at_work():
+        async with self._locks.hold(name):
             report(Progress(f"resolving {name}"))
             fetched = await self._registry.manifest(source)
 
             async def remote(child: descriptor.Descriptor) -> bytes:
                 return (await self._registry.manifest(dataclasses.replace(source, digest=child.digest))).data
 
-            chosen = await _choose(fetched.data, fetched.media_type, _platform(wanted), remote)
-            parsed = _image(chosen)
-            top, signed = digest.of(fetched.data), signatures.Image(digest.of(chosen), parsed.config.digest)
-            await self._verifier.verify(source, (top, signed.manifest), signed)
-            if not self._content.has(parsed.config.digest):
-                told = await self._registry.document(source, parsed.config)
-                with self._content.ingest(parsed.config) as target:
-                    target.write(told)
-            stored = await self._keep(name, chosen, labels, report, source)
+            platform = documents.of_platform(wanted)
+            chosen = await documents.choose(fetched.data, fetched.media_type, platform, remote)
+            parsed = documents.image(chosen)
+            top, own = digest.of(fetched.data), digest.of(chosen)
+            blobs = (own, parsed.config.digest, *(layer.digest for layer in parsed.layers))
+            try:
+                with self.leases.pulling(name, blobs) as lease:
+                    image = signatures.Image(own, parsed.config.digest)
+                    await self._verifier.verify(source, (top, own), image)
+                    await self._config(source, parsed.config)
+                    stored = await self._keep(name, chosen, labels, report, lease, source)
+            finally:
+                self.collector.wake()
             self._database.execute(
-                "INSERT OR REPLACE INTO origins (reference, manifest, digest) VALUES (?, ?, ?)",
-                (name, signed.manifest, top),
+                "INSERT OR REPLACE INTO origins (reference, manifest, digest) VALUES (?, ?, ?)", (name, own, top)
             )
             return stored
 
@@ -190,13 +197,16 @@ class Images:
 
         Raises ``errors.NotFound`` (``ArchiveNotFound``), ``errors.Refused``, ``errors.Unavailable`` (``DiskFull``).
         """
-        async with self._locks.hold(name), self.at_work():
-            report(Progress(f"reading {path}"))
-            data = await asyncio.to_thread(archive.read, path, self._content)
-            return await self.keep(name, data, labels, report)
+        async with self._locks.hold(name):
+            with self.leases.everything():
+                report(Progress(f"reading {path}"))
+                data = await asyncio.to_thread(archive.read, path, self._content)
+                stored = await self.keep(name, data, labels, report)
+            self.collector.wake()
+            return stored
 
     async def keep(self, name: str, data: bytes, labels: Labels, report: Report) -> StoredImage:
-        """Keep an image whose content is in the store, of an index the one for this host; for who is ``at_work``.
+        """Keep an image whose content is in the store, of an index the one for this host; for who has it on lease.
 
         Raises what ``load`` raises, and ``errors.Refused`` (``ImageUnverified``).
         """
@@ -204,43 +214,26 @@ class Images:
         async def local(child: descriptor.Descriptor) -> bytes:
             return self._content.read(child.digest)
 
-        with _told(name):
-            chosen = await _choose(data, "", _platform(""), local)
+        with documents.told(name):
+            chosen = await documents.choose(data, "", documents.of_platform(""), local)
         self._verifier.allow(name, digest.of(chosen))
         return await self._keep(name, chosen, labels, report)
 
-    def remove(self, name: str, held: frozenset[str]) -> None:
-        """Drop a reference, and the content that nothing needs; ``held``: the images (ids) that containers run from.
-
-        Raises ``errors.NotFound``.
-        """
+    async def remove(self, name: str) -> None:
+        """Drop a reference, and the content that neither images nor containers need. Raises ``errors.NotFound``."""
         if not self._database.execute("DELETE FROM images WHERE reference = ?", (name,)):
             raise errors.NotFound(f"image {name} is not in the store", reason="ImageNotFound")
         _REMOVE.hit()
-        self.collect(held)
+        self.leases.forget(name)
+        await self.collector.sweep()
 
-    def collect(self, held: frozenset[str]) -> None:
-        """Remove all content that no image leads to. Put off while a pull or load is under way: it ends with one."""
-        if self._under_way:
-            self._held = held
-            return
-        self._forget_damaged()
-        blobs, chains = self._needed(held)
-        self._layers.retain(chains)
+    def recover(self) -> None:
+        """Remove what a crash has left of layers being unpacked or removed, before any work begins."""
         self._layers.collect()
-        self._database.execute("DELETE FROM origins WHERE reference NOT IN (SELECT reference FROM images)")
-        for blob in self._content.digests() - blobs:
-            self._content.delete(blob)
-            self.sources.forget(blob)
-        self._verifier.retain(blobs)
-        self._write_index()
 
-    def leftovers(self, held: frozenset[str]) -> tuple[str, ...]:
+    def leftovers(self) -> tuple[str, ...]:
         """Name content that no image leads to, and what is half written. For the leak check."""
-        blobs, _ = self._needed(held)
-        found = [f"blob {blob}" for blob in sorted(self._content.digests() - blobs)]
-        found += [f"ingest {name}" for name in self._content.unfinished()]
-        return (*found, *(f"snapshot {name}" for name in self._layers.strangers()))
+        return (*self.collector.leftovers(), *(f"snapshot {name}" for name in self._layers.strangers()))
 
     def _row(self, name: str) -> records.Row:
         row = self._database.first("SELECT * FROM images WHERE reference = ?", (name,))
@@ -255,52 +248,35 @@ class Images:
         verified = self._verifier.allows(name, own)
         return ImageRecord(name, row["config"], _labels(row), row["size"], digests, verified)
 
-    def _forget_damaged(self) -> None:
-        """Drop references whose manifest or config somebody has deleted: they are missing, and fetched again."""
-        for row in self._database.query("SELECT reference, manifest, config FROM images"):
-            if not (self._content.has(row["manifest"]) and self._content.has(row["config"])):
-                self._database.execute("DELETE FROM images WHERE reference = ?", (row["reference"],))
-
-    def _needed(self, held: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-        """Give the blobs and the chain ids that images and containers lead to."""
-        blobs: set[str] = set()
-        configs: set[str] = {config for config in held if self._content.has(config)}
-        for row in self._database.query("SELECT manifest, config FROM images"):
-            parsed = _image(self._content.read(row["manifest"]))
-            blobs |= {row["manifest"], *(layer.digest for layer in parsed.layers)}
-            configs.add(row["config"])
-        chains = {
-            chain_id
-            for config in configs
-            for chain_id in image_config.chain_ids(image_config.parse(self._content.read(config)).diff_ids)
-        }
-        return frozenset(blobs | configs), frozenset(chains)
-
-    @contextlib.asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """Put off the removal of content until the block has ended: it is being brought in, or read."""
-        self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if not self._under_way and self._held is not None:
-                held, self._held = self._held, None
-                self.collect(held)
+    async def _config(self, source: reference.Reference, wanted: descriptor.Descriptor) -> None:
+        """Have an image's config, fetched once however many images are pulled that have it."""
+        async with self._locks.hold(wanted.digest):
+            if not self._content.has(wanted.digest):
+                told = await self._registry.document(source, wanted)
+                with self._content.ingest(wanted) as target:
+                    target.write(told)
 
     async def _keep(
-        self, name: str, data: bytes, labels: Labels, report: Report, source: reference.Reference | None = None
+        self,
+        name: str,
+        data: bytes,
+        labels: Labels,
+        report: Report,
+        lease: leases.Lease | None = None,
+        source: reference.Reference | None = None,
     ) -> StoredImage:
         """Bring in the layers that are not there, from a registry or the content store, and record the reference."""
-        parsed = _image(data)
+        parsed = documents.image(data)
         stored = self._content.put(mediatypes.MANIFEST, data)
-        with _told(name):
+        with documents.told(name):
             config = image_config.parse(self._content.read(parsed.config.digest))
         if len(config.diff_ids) != len(parsed.layers):
             raise errors.Refused(
                 f"{name}: the config and the manifest differ in the number of layers", reason="ImageRefused"
             )
         chain_ids = image_config.chain_ids(config.diff_ids)
+        if lease is not None:
+            lease.add(chain_ids)
         layers = tuple(map(intake.Layer, parsed.layers, chain_ids, config.diff_ids))
         total = sum(blob.size for blob in parsed.layers if not self._content.has(blob.digest))
         count = 0
@@ -315,68 +291,18 @@ class Images:
         if source is not None:
             self.sources.note([parsed.config.digest, *(layer.digest for layer in parsed.layers)], source)
         size = stored.size + parsed.config.size + sum(layer.size for layer in parsed.layers)
-        self._database.execute(
-            "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size) VALUES (?, ?, ?, ?, ?)",
-            (name, stored.digest, parsed.config.digest, json.dumps(labels), size),
-        )
+        with self._database.transaction():
+            collector.note_arrival(self._database, parsed.config.digest, self._clock.now(), again=True)
+            self._record_row(name, stored.digest, parsed.config.digest, labels, size)
+            index.write(self._database, self._content)
         _RECORD.hit()
-        self._write_index()
         return self.get(name)
 
-    def _write_index(self) -> None:
-        rows = self._database.query("SELECT reference, manifest FROM images ORDER BY reference")
-        self._content.write_index(
-            descriptor.Descriptor(
-                mediatypes.MANIFEST,
-                row["manifest"],
-                self._content.path(row["manifest"]).stat().st_size,
-                annotations=(("org.opencontainers.image.ref.name", row["reference"]),),
-            )
-            for row in rows
+    def _record_row(self, name: str, own: str, config: str, labels: Labels, size: int) -> None:
+        self._database.execute(
+            "INSERT OR REPLACE INTO images (reference, manifest, config, labels, size) VALUES (?, ?, ?, ?, ?)",
+            (name, own, config, json.dumps(labels), size),
         )
-
-
-async def _choose(
-    data: bytes,
-    media_type: str,
-    wanted: platform.Platform,
-    fetch: Callable[[descriptor.Descriptor], Awaitable[bytes]],
-) -> bytes:
-    """Give the manifest for a platform: the document itself, or the one that an index names for it."""
-    with _told("the image"):
-        parsed = manifest.parse(data, media_type)
-    if isinstance(parsed, manifest.Manifest):
-        return data
-    index = platform.choose(wanted, [child.platform for child in parsed.manifests])
-    if index is None:
-        offered = ", ".join(sorted({str(child.platform) for child in parsed.manifests if child.platform})) or "nothing"
-        raise errors.NotFound(
-            f"the image is not made for {wanted}", hint=f"it is made for {offered}", reason="PlatformNotFound"
-        )
-    return await fetch(parsed.manifests[index])
-
-
-def _image(data: bytes) -> manifest.Manifest:
-    with _told("the image"):
-        parsed = manifest.parse(data)
-    if not isinstance(parsed, manifest.Manifest):
-        raise errors.Refused("an index names another index where an image should be", reason="ImageRefused")
-    unknown = [layer.media_type for layer in parsed.layers if layer.media_type not in mediatypes.LAYERS]
-    if unknown:
-        raise errors.Refused(f"the image has layers of unknown type {unknown[0][:100]!r}", reason="ImageRefused")
-    return parsed
-
-
-@contextlib.contextmanager
-def _told(what: object) -> Iterator[None]:
-    try:
-        yield
-    except document.Malformed as error:
-        raise errors.Refused(f"{what}: {error}", reason="ImageRefused") from error
-
-
-def _platform(wanted: str) -> platform.Platform:
-    return platform.parse(wanted) if wanted else platform.of_machine(machine.machine())
 
 
 def _labels(row: records.Row) -> Labels:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from agent.engine import errors
 from agent.engine.content import store
-from agent.engine.images import archive, images, rootfs, saving
+from agent.engine.images import archive, documents, images, rootfs, saving
 from agent.engine.registry import client, push
 from agent.kit import tasks
-from agent.oci import reference
+from agent.oci import digest, reference
 
 _NOBODYS: images.Labels = ()
 """The labels of what a person has made by hand: no manifest declares it, so that nobody prunes it."""
@@ -39,16 +39,17 @@ class Shipping:
         def moved(told: push.Sending) -> None:
             report(images.Progress(f"pushing {target}", told.done, told.total))
 
-        async with self._images.at_work():
+        data = self._images.manifest(name)
+        with self._images.leases.reading(_blobs(data)):
             sending = push.Push(self._registry, self._content, self._images.sources, place, moved)
-            return await sending.image(self._images.manifest(name))
+            return await sending.image(data)
 
     async def save(self, names: Sequence[str], form: saving.Format, out: saving.Sink, report: images.Report) -> None:
         """Write an archive of images. Raises what ``saving.write`` raises, and what ``out`` raises."""
-        async with self._images.at_work():
-            found: dict[bytes, list[str]] = {}
-            for name in dict.fromkeys(names):
-                found.setdefault(self._images.manifest(name), []).append(name)
+        found: dict[bytes, list[str]] = {}
+        for name in dict.fromkeys(names):
+            found.setdefault(self._images.manifest(name), []).append(name)
+        with self._images.leases.reading({blob for data in found for blob in _blobs(data)}):
             told = [saving.Image(tuple(known), data) for data, known in found.items()]
             whole = sum(self._images.look(known[0]).size for known in found.values())
             sink = _Told(out, lambda done: report(images.Progress("saving", done, max(whole, done))))
@@ -61,7 +62,7 @@ class Shipping:
         """
         if name:
             return (await self._images.load(path, _name(name), _NOBODYS, report),)
-        async with self._images.at_work():
+        with self._images.leases.everything():
             report(images.Progress(f"reading {path}"))
             found = archive.named(await asyncio.to_thread(archive.read_all, path, self._content))
             return tuple(
@@ -75,10 +76,16 @@ class Shipping:
 
         It is unpacked as every layer is: what is hostile is refused. Raises what ``rootfs.made`` raises.
         """
-        async with self._images.at_work():
+        with self._images.leases.everything():
             report(images.Progress(f"reading {path}"))
             data = await asyncio.to_thread(rootfs.made, path, root, self._content)
             return await self._images.keep(_name(name), data, _NOBODYS, report)
+
+
+def _blobs(data: bytes) -> set[str]:
+    """Give what is read of an image to send it out."""
+    parsed = documents.image(data)
+    return {digest.of(data), parsed.config.digest, *(layer.digest for layer in parsed.layers)}
 
 
 def _name(text: str) -> str:

@@ -90,10 +90,6 @@ class Verifier:
             return False
         return True
 
-    def retain(self, configs: Iterable[str]) -> None:
-        """Forget what was verified of all images but those with these configs."""
-        self._verified.retain(configs)
-
     def _rule(self, source: reference.Reference) -> Rule | None:
         """Give the first rule for a repository."""
         name = _repository(source)

@@ -83,7 +83,7 @@ class Snapshots:
             await tasks.in_thread(unpacking, give_up=read.give_up)
             yield Unpacked(temporary, name)
         finally:
-            await asyncio.to_thread(_discard, temporary)
+            await asyncio.to_thread(discard, temporary)
 
     def keep(self, chain_id: str, made: "Unpacked") -> None:
         """Make a snapshot of a layer that is on the disk for good, unless there is one by now."""
@@ -94,15 +94,8 @@ class Snapshots:
         _COMMIT.hit()
         self._database.execute("INSERT INTO snapshots (chain_id, directory) VALUES (?, ?)", (chain_id, made.name))
 
-    def retain(self, chain_ids: frozenset[str]) -> None:
-        """Remove every layer that is not one of these."""
-        for row in self._database.query("SELECT chain_id, directory FROM snapshots"):
-            if row["chain_id"] not in chain_ids:
-                self._database.execute("DELETE FROM snapshots WHERE chain_id = ?", (row["chain_id"],))
-                _discard(self._root / row["directory"])
-
     def collect(self) -> None:
-        """Remove directories that no record knows: left-overs of a crash."""
+        """Remove directories that no record knows: left-overs of a crash. For who is the only one at work."""
         for name in self.strangers():
             trees.remove(self._root / name)
 
@@ -131,7 +124,15 @@ class Snapshots:
             )
 
 
-def _discard(directory: pathlib.Path) -> None:
+def condemn(database: records.Database, kept: frozenset[str]) -> list[str]:
+    """Forget every layer that is not one of these chain ids, and name the directories that are left to ``discard``."""
+    gone = [row for row in database.query("SELECT chain_id, directory FROM snapshots") if row["chain_id"] not in kept]
+    for row in gone:
+        database.execute("DELETE FROM snapshots WHERE chain_id = ?", (row["chain_id"],))
+    return [row["directory"] for row in gone]
+
+
+def discard(directory: pathlib.Path) -> None:
     """Remove a directory that no record knows; what cannot be removed now is found by the next ``collect``."""
     with contextlib.suppress(OSError):
         trees.remove(directory)

@@ -198,7 +198,7 @@ async def test_blob__shorter_than_it_should_be__is_not_the_registrys_fault(regis
 
 async def test_blob__not_in_the_store__is_not_found(registry, store) -> None:
     top = _image(store, LAYER)
-    store.content.delete(digest.of(LAYER))
+    store.content.path(digest.of(LAYER)).unlink()
     with pytest.raises(errors.NotFound) as caught:
         await _pushing(store, f"{registry.address}/app:1", []).image(top)
     assert caught.value.reason == "ContentMissing"

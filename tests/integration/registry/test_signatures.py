@@ -225,7 +225,7 @@ async def test_get__verified_once__needs_no_registry_until_the_key_is_another(tm
         signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
         await _used(tmp_path, f"{app}:1", rule)
     async with _guarded(tmp_path, rule) as store:
-        store.images.collect(frozenset())
+        await store.images.collector.sweep()
         assert store.images.get(f"{app}:1").reference == f"{app}:1"
     async with _guarded(tmp_path, other.rule("*")) as store:
         with pytest.raises(errors.Refused):
@@ -252,5 +252,5 @@ async def test_tag__to_a_name_that_must_be_signed__is_refused_unless_this_image_
 async def test_remove__not_verified__goes_as_every_image(tmp_path, app, signer) -> None:
     await _used(tmp_path, f"{app}:1")
     async with _guarded(tmp_path, signer.rule("*")) as store:
-        store.images.remove(f"{app}:1", frozenset())
+        await store.images.remove(f"{app}:1")
         assert (store.images.list(), store.content.digests()) == ((), frozenset())

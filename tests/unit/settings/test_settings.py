@@ -69,6 +69,7 @@ registries:
 verify:
   - {{match: r.example/team/*, keys: [{key}]}}
 layers: {{entries: 1000, unpacked: 1Gi, ratio: 200}}
+garbage: {{high: 70%, low: 60, minimumAge: 1h}}
 """
     found = _load(config, text)
     assert found.registries == settings.RegistrySettings(
@@ -81,6 +82,7 @@ layers: {{entries: 1000, unpacked: 1Gi, ratio: 200}}
     )
     assert found.verify == (settings.VerifyRule("r.example/team/*", (key,)),)
     assert found.layers == settings.LayerSettings(1000, 2**30, 200)
+    assert found.garbage == settings.GarbageSettings(70, 60, 3600.0)
 
 
 def test_load__lists_in_variables__are_json(config: pathlib.Path) -> None:
@@ -137,6 +139,11 @@ def test_load__relative_paths__start_at_the_working_directory(
         ("registries: {hosts: [{registry: ''}]}", r"\[0\]\.registry: it is empty"),
         ("layers: {unpacked: much}", "write a quantity of bytes like 64Mi"),
         ("layers: {unpacked: 0}", "more than nothing"),
+        ("garbage: {high: 101}", "whole number from 1 to 100"),
+        ("garbage: {low: some}", "whole number from 1 to 100"),
+        ("garbage: {low: 0}", "whole number from 1 to 100"),
+        ("garbage: {low: 85}", "low must be below high"),
+        ("runtime: podman\ngarbage: {low: 5}", r"garbage\.low: the runtime podman would not heed it"),
         (
             "runtime: docker\nlayers: {ratio: 5}",
             r"config\.yaml:2:17: layers\.ratio: the runtime docker would not heed it",

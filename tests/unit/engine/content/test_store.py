@@ -118,11 +118,13 @@ def test_read__blob_too_large_for_a_document__is_refused_and_not_taken_to_memory
     assert len(content.read(content.put(mediatypes.CONFIG, bytes(4 * 1024 * 1024)).digest)) == 4 * 1024 * 1024
 
 
-def test_delete__twice__is_no_failure(content) -> None:
+def test_condemn__it_comes_anew_meanwhile__is_there_and_stays(content) -> None:
     told = content.put(mediatypes.CONFIG, DATA)
-    content.delete(told.digest)
-    content.delete(told.digest)
+    left = content.condemn(told.digest)
     assert not content.has(told.digest)
+    content.put(mediatypes.CONFIG, DATA)
+    left.unlink()
+    assert (content.read(told.digest), content.unfinished()) == (DATA, [])
 
 
 def test_prepare__after_a_crash__takes_away_what_was_being_written(content, tmp_path) -> None:

@@ -112,9 +112,9 @@ def test_retain__images_that_are_gone__are_forgotten(database, tmp_path) -> None
     signer = signing.signer(tmp_path)
     _note(database, signer.path)
     verifier = _verifier(database, signer.rule("*"))
-    verifier.retain([OTHER, CONFIG])
+    verified.Verified(database).retain([OTHER, CONFIG])
     assert verifier.allows(NAME, MANIFEST)
-    verifier.retain([OTHER, MANIFEST])
+    verified.Verified(database).retain([OTHER, MANIFEST])
     assert not verifier.allows(NAME, MANIFEST)
 
 

@@ -1,0 +1,139 @@
+"""What may not be collected though no image leads to it: a pull brings it in, or somebody is reading it.
+
+A lease is a file that is locked for as long as its holder lives, in whatever process that is; it lists blobs and layers
+(chain ids). What a broken pull has brought in stays on lease for a day: the next attempt need not fetch it again.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import os
+import pathlib
+import secrets
+from collections.abc import Iterable, Iterator
+
+from agent.engine import layout
+
+KEPT = 24 * 3600.0
+"""Seconds that what a broken attempt has brought in is kept."""
+_EVERYTHING = "*"
+_PULL, _READ = "pull-", "read-"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leased:
+    """What all leases say together."""
+
+    resources: frozenset[str]
+    """Digests of blobs and chain ids of layers."""
+    everything: bool
+    """Nothing at all may be collected now."""
+
+
+class Lease:
+    """A lease that is held."""
+
+    def __init__(self, leases: "Leases", descriptor: int) -> None:
+        """Take a file that is locked."""
+        self._leases = leases
+        self._descriptor = descriptor
+
+    def add(self, resources: Iterable[str]) -> None:
+        """Hold these as well, from now on; what is there now will be there until the end."""
+        with self._leases.gate():
+            _write(self._descriptor, resources)
+
+
+class Leases:
+    """All leases of an instance. Each is given and looked at in a moment, while no other process does so."""
+
+    def __init__(self, where: layout.Layout) -> None:
+        """Nothing is read or made yet."""
+        self._root = where.leases
+
+    @contextlib.contextmanager
+    def pulling(self, name: str, resources: Iterable[str]) -> Iterator[Lease]:
+        """Hold what a pull brings in; what an earlier attempt for that name held is held no longer.
+
+        Ending by a failure leaves the lease there for a day.
+        """
+        with self._held(self._of_pull(name), resources) as lease:
+            yield lease
+        self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Keep nothing for a next attempt to pull a name."""
+        self._of_pull(name).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def reading(self, resources: Iterable[str]) -> Iterator[Lease]:
+        """Hold what is read or sent."""
+        path = self._root / f"{_READ}{secrets.token_hex(16)}"
+        try:
+            with self._held(path, resources) as lease:
+                yield lease
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def everything(self) -> Iterator[None]:
+        """Hold all that is there and all that comes: an archive is read, and nobody knows yet what is in it."""
+        with self.reading([_EVERYTHING]):
+            yield
+
+    @contextlib.contextmanager
+    def looked_at(self, now: float, kept: float = KEPT) -> Iterator[Leased]:
+        """Give what is on lease; until the block ends nobody gets a lease.
+
+        Leases of the dead are ended: those of pulls when they have been over for ``kept`` seconds.
+        """
+        with self.gate():
+            found: set[str] = set()
+            for path in sorted(self._root.iterdir()):
+                found |= _read(path, now - kept)
+            yield Leased(frozenset(found - {_EVERYTHING}), _EVERYTHING in found)
+
+    @contextlib.contextmanager
+    def gate(self) -> Iterator[None]:
+        """Keep all others out for a moment."""
+        self._root.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _of_pull(self, name: str) -> pathlib.Path:
+        return self._root / f"{_PULL}{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+    @contextlib.contextmanager
+    def _held(self, path: pathlib.Path, resources: Iterable[str]) -> Iterator[Lease]:
+        with self.gate():
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            _write(descriptor, resources)
+        try:
+            yield Lease(self, descriptor)
+        finally:
+            os.utime(descriptor)
+            os.close(descriptor)
+
+
+def _write(descriptor: int, resources: Iterable[str]) -> None:
+    os.write(descriptor, "".join(f"{one}\n" for one in resources).encode())
+
+
+def _read(path: pathlib.Path, older_than: float) -> frozenset[str]:
+    """Give what a lease holds; one that nobody holds any more is ended, unless a pull may go on from there."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not path.name.startswith(_PULL) or os.fstat(descriptor).st_mtime < older_than:
+                path.unlink()
+                return frozenset()
+        return frozenset(path.read_text().split())
+    finally:
+        os.close(descriptor)

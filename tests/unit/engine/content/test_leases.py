@@ -1,0 +1,150 @@
+"""What is on lease is there as long as its holder lives, in whatever process that is."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from agent.engine import layout
+from agent.engine.content import leases
+
+ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+NAME = "registry.example/app:1"
+HOLDER = """
+import pathlib, sys
+from agent.engine import layout
+from agent.engine.content import leases
+held = leases.Leases(layout.of(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))
+with held.reading([sys.argv[3]]) if sys.argv[4] == "read" else held.pulling("app", [sys.argv[3]]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def where(tmp_path: pathlib.Path) -> layout.Layout:
+    made = layout.of(tmp_path / "root", tmp_path / "run")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def held(where: layout.Layout) -> leases.Leases:
+    return leases.Leases(where)
+
+
+@pytest.fixture(params=["read", "pull"])
+def elsewhere(where: layout.Layout, request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that holds a lease of ``ONE``."""
+    words = [sys.executable, "-c", HOLDER, str(where.root), str(where.run), ONE, request.param]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def fails(held: leases.Leases, *resources: str, during: Callable[[leases.Lease], object] = lambda _: None) -> None:
+    """Let a pull fail."""
+    with contextlib.suppress(RuntimeError), held.pulling(NAME, resources) as lease:
+        during(lease)
+        raise RuntimeError
+
+
+def seen(held: leases.Leases, later: float = 0.0) -> frozenset[str]:
+    with held.looked_at(time.time() + later) as found:
+        assert not found.everything
+        return found.resources
+
+
+def test_reading__until_the_block_ends__is_on_lease(held, where) -> None:
+    with held.reading([ONE]) as lease:
+        assert seen(held) == {ONE}
+        lease.add([TWO])
+        assert seen(held, 10 * leases.KEPT) == {ONE, TWO}
+    assert (seen(held), list(where.leases.iterdir())) == (frozenset(), [])
+
+
+def test_reading__fails__ends_as_well(held, where) -> None:
+    with contextlib.suppress(RuntimeError), held.reading([ONE]):
+        raise RuntimeError
+    assert list(where.leases.iterdir()) == []
+
+
+def test_pulling__fails__what_has_come_is_kept_for_a_day(held, where) -> None:
+    fails(held, ONE, during=lambda lease: lease.add([TWO]))
+    assert seen(held, leases.KEPT - 60) == {ONE, TWO}
+    assert seen(held, leases.KEPT + 60) == frozenset()
+    assert list(where.leases.iterdir()) == []
+
+
+def test_pulling__for_longer_than_a_day__is_held_and_kept_from_its_end_on(held, where) -> None:
+    def long(_: leases.Lease) -> None:
+        (path,) = where.leases.iterdir()
+        os.utime(path, (0, 0))
+        assert seen(held) == {ONE}
+
+    fails(held, ONE, during=long)
+    assert seen(held) == {ONE}
+
+
+def test_pulling__again_and_it_is_another_image_by_now__holds_that_alone(held, where) -> None:
+    fails(held, ONE)
+    with held.pulling(NAME, [TWO]):
+        assert seen(held) == {TWO}
+    assert list(where.leases.iterdir()) == []
+
+
+def test_forget__what_a_broken_pull_has_left__is_kept_for_nobody(held, where) -> None:
+    fails(held, ONE)
+    held.forget("another")
+    assert seen(held) == {ONE}
+    held.forget(NAME)
+    assert (seen(held), list(where.leases.iterdir())) == (frozenset(), [])
+
+
+def test_everything__while_an_archive_is_read__nothing_may_go(held) -> None:
+    with held.everything(), held.reading([ONE]), held.looked_at(time.time()) as found:
+        assert (found.everything, found.resources) == (True, {ONE})
+    with held.looked_at(time.time()) as found:
+        assert not found.everything
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_lease__of_another_process__is_respected_while_that_lives(held) -> None:
+    assert seen(held) == {ONE}
+
+
+@pytest.mark.parametrize("elsewhere", ["read"], indirect=True)
+def test_reading__its_process_is_killed__is_over(held, where, elsewhere) -> None:
+    elsewhere.kill()
+    elsewhere.wait()
+    assert (seen(held), list(where.leases.iterdir())) == (frozenset(), [])
+
+
+@pytest.mark.parametrize("elsewhere", ["pull"], indirect=True)
+def test_pulling__its_process_is_killed__is_kept_for_the_next_attempt(held, elsewhere) -> None:
+    elsewhere.kill()
+    elsewhere.wait()
+    assert (seen(held), seen(held, leases.KEPT + 60)) == ({ONE}, frozenset())
+
+
+def test_looked_at__until_its_block_ends__nobody_gets_a_lease(held, where) -> None:
+    words = [sys.executable, "-c", HOLDER, str(where.root), str(where.run), ONE, "read"]
+    with held.looked_at(time.time()) as found:
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        assert (found.resources, list(where.leases.iterdir())) == (frozenset(), [])
+    try:
+        assert process.stdout.readline() == "held\n"
+        assert seen(held) == {ONE}
+    finally:
+        process.kill()
+        process.communicate()
