@@ -133,7 +133,7 @@ class Store:
 
     def partial(self) -> bytes:
         """Give what is there of a blob that has not come whole; nothing where there is none."""
-        return b"".join((self.home / "root/content/ingest" / name).read_bytes() for name in self.content.partials())
+        return b"".join(path.read_bytes() for path in self.content.partials())
 
     def snapshots(self) -> list[str]:
         """Name all that lies where unpacked layers do, be it kept or not."""

@@ -24,6 +24,7 @@ from agent.cli import (
     run,
     source,
     status,
+    system,
     terminal,
 )
 from agent.sources import api
@@ -61,6 +62,7 @@ def build() -> typer.Typer:
     # What follows the name belongs to the container's command, dashes and all.
     app.command("exec", context_settings={"allow_interspersed_args": False})(containers.execute)
     app.add_typer(image.group(), name="image")
+    app.add_typer(system.group(), name="system")
     app.command("version")(version)
     return app
 

@@ -17,6 +17,7 @@ from agent.cli import exits
 from agent.kit import canonical, escapes
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_STEP = 1024
 
 
 def result(text: str, *, at_once: bool = False) -> None:
@@ -127,3 +128,13 @@ def age(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{int(seconds // length)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def size(amount: int) -> str:
+    """Give an amount of bytes: ``812 B``, ``12.5 MiB``."""
+    value, units = float(amount), ["KiB", "MiB", "GiB", "TiB"]
+    if value < _STEP:
+        return f"{amount} B"
+    while (value := value / _STEP) >= _STEP and len(units) > 1:
+        units.pop(0)
+    return f"{value:.1f} {units[0]}"

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from agent.model import abilities, container, image, network, policy, volume
 from agent.model.key import Pairs
-from agent.runtime import events
+from agent.runtime import disk, events
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -331,6 +331,10 @@ class Runtime(Protocol):
     @property
     def volumes(self) -> Volumes:
         """The volumes."""
+
+    @property
+    def disk(self) -> disk.Disk:
+        """The room that all that takes."""
 
     @property
     def events(self) -> Events:

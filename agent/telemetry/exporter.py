@@ -7,7 +7,7 @@ import prometheus_client
 from prometheus_client import core, exposition, registry
 
 from agent.kit import clock
-from agent.runtime import api, errors
+from agent.runtime import api, disk, errors
 from agent.telemetry import metrics, samples, tally
 
 PATIENCE = 5.0
@@ -23,6 +23,7 @@ class Exporter(registry.Collector):
         self._runtime = runtime
         self._clock = time
         self._began = time.now()
+        self._space: disk.Space | None = None
         self._usage: Mapping[str, api.ContainerStats] = {}
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -32,6 +33,7 @@ class Exporter(registry.Collector):
         """Give a scrape and its content type, in the format that an ``Accept`` header asks for."""
         try:
             async with asyncio.timeout(PATIENCE):
+                self._space = await self._runtime.disk.space()
                 self._usage = await self._runtime.containers.stats()
         except (errors.RuntimeFailure, TimeoutError):
             self._usage = {}  # the rest of the metrics tells why
@@ -42,7 +44,8 @@ class Exporter(registry.Collector):
         """Give every family that has samples, in the table's order."""
         found: dict[str, list[samples.Sample]] = {}
         moments = samples.Moments(self._began, self._clock.now())
-        for sample in samples.everything(self._known, self._usage, self._runtime.features.name, moments):
+        seen = samples.Seen(self._usage, self._space)
+        for sample in samples.everything(self._known, seen, self._runtime.features.name, moments):
             found.setdefault(sample[0], []).append(sample)
         for metric in metrics.TABLE:
             if metric.type is metrics.Type.HISTOGRAM:

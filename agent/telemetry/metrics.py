@@ -126,6 +126,27 @@ TABLE: tuple[Metric, ...] = (
         "the registry's answers",
     ),
     Metric(
+        "trimtab_images_collected_total",
+        Type.COUNTER,
+        (),
+        "Images that were removed because the disk was filling and nobody used them.",
+        "the runtime's events",
+    ),
+    Metric(
+        "trimtab_disk_size_bytes",
+        Type.GAUGE,
+        (),
+        "Size of the file system that images and containers are on; absent where the runtime does not tell.",
+        "statvfs of the root",
+    ),
+    Metric(
+        "trimtab_disk_available_bytes",
+        Type.GAUGE,
+        (),
+        "What is free of it, without what is reserved for others.",
+        "statvfs of the root",
+    ),
+    Metric(
         "trimtab_image_check_timestamp_seconds",
         Type.GAUGE,
         ("name",),

@@ -12,6 +12,7 @@ from agent.model import conditions
 from agent.model.conditions import ConditionStatus, ConditionType
 from agent.model.key import ObjectKey
 from agent.plan import actions
+from agent.runtime import events
 
 _DONE: dict[type[actions.Action], str] = {
     actions.EnsureImage: "fetched",
@@ -65,6 +66,8 @@ class Narrator:
             case signals.ProbeFinished(result):
                 outcome = "succeeded" if result.success else "failed"
                 self._log.debug(f"{result.container}: {result.probe} probe {outcome}", message=result.message)
+            case signals.RuntimeEvent(events.RuntimeEvent(action=events.EventAction.COLLECTED) as event):
+                self._log.info(f"{event.name}: removed (the disk is filling, and nobody used it)")
             case signals.ActionStarted(action):
                 self._log.debug(f"{action.key.name}: {type(action).__name__}", key=str(action.key))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import agent
 from agent.model import conditions, container, health, ledger
 from agent.model.key import Kind
-from agent.runtime import api
+from agent.runtime import api, disk
 from agent.telemetry import tally
 
 Sample = tuple[str, tuple[str, ...], float]
@@ -28,7 +28,15 @@ class Moments:
     now: float
 
 
-def everything(known: tally.Tally, usage: Usage, runtime: str, moments: Moments) -> Iterator[Sample]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """What the runtime says at the moment of a scrape."""
+
+    usage: Usage
+    space: disk.Space | None = None
+
+
+def everything(known: tally.Tally, seen: Seen, runtime: str, moments: Moments) -> Iterator[Sample]:
     """Give all samples but those of histograms."""
     yield "trimtab_build_info", (agent.__version__, platform.python_version(), runtime), 1
     yield from _objects(known)
@@ -39,7 +47,10 @@ def everything(known: tally.Tally, usage: Usage, runtime: str, moments: Moments)
     for name, counter in known.counts.items():
         for labels, count in counter.items():
             yield name, labels, count
-    yield from _usage(known, usage, moments.now)
+    yield from _usage(known, seen.usage, moments.now)
+    if seen.space is not None:
+        yield "trimtab_disk_size_bytes", (), seen.space.size
+        yield "trimtab_disk_available_bytes", (), seen.space.available
 
 
 def _objects(known: tally.Tally) -> Iterator[Sample]:

@@ -17,6 +17,7 @@ Labels = tuple[str, ...]
 _FROM_ZERO: tuple[tuple[str, Labels], ...] = (
     *(("trimtab_source_reads_total", (result,)) for result in ("good", "rejected", "failed")),
     *(("trimtab_drift_found_total", (kind.value,)) for kind in Kind),
+    ("trimtab_images_collected_total", ()),
     ("trimtab_journal_errors_total", ()),
     ("trimtab_internal_errors_total", ()),
 )
@@ -89,8 +90,7 @@ class Tally:
                 outcome = "success" if result.success else "failure"
                 self.counts["trimtab_probe_total"][result.container, result.probe, outcome] += 1
             case signals.RuntimeEvent(event):
-                if event.exit_code is not None and event.action is events.EventAction.EXITED:
-                    self.exit_codes[event.name] = event.exit_code
+                self._take_event(event)
             case signals.EventStream(connected):
                 self.streaming = connected
             case signals.JournalFailed():
@@ -105,6 +105,12 @@ class Tally:
         there = {one.name: one for one in self.latest.observed.containers}
         for name in self._names(self.latest):
             yield name, there.get(name)
+
+    def _take_event(self, event: events.RuntimeEvent) -> None:
+        if event.exit_code is not None and event.action is events.EventAction.EXITED:
+            self.exit_codes[event.name] = event.exit_code
+        if event.action is events.EventAction.COLLECTED:
+            self.counts["trimtab_images_collected_total"][()] += 1
 
     def _take_pass(self, signal: signals.PassFinished | signals.PassFailed | signals.RevisionApplied) -> None:
         match signal:

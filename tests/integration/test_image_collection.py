@@ -13,9 +13,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiohttp import web
 
-from agent.engine import errors, layout, records
+from agent.engine import errors, layout, records, usage
+from agent.engine.containers import table
 from agent.engine.images import collection, images
 from agent.engine.registry import client, retries
+from agent.engine.volumes import volumes
 from tests import archives, stores
 from tests import faulty_registry as faulty
 
@@ -227,6 +229,30 @@ async def test_pull__breaks_off__the_next_attempt_fetches_only_what_is_missing_e
         server.answers[second] = right
         await host.pull(f"{server.address}/app:1")
         assert (server.count(first), list(where.leases.iterdir())) == (1, [])
+
+
+async def test_usage__what_pruning_gives_back__is_what_it_is_said_to_be(host, server, tmp_path) -> None:
+    known = table.Table(host.rooms.database)
+    first, free, contained = [await host.load(tmp_path, number) for number in range(3)]
+    host.images.tag(first, "localhost/declared:1", OWNED)
+    host.contained(contained)
+    _, second = server.publish("app", *_blobs(1, 2, size=MEGABYTE))
+    server.answers[second] = faulty.says(b"", 500)
+    with pytest.raises(errors.Unavailable, match="500"):
+        await host.pull(f"{server.address}/app:1")
+    kept = volumes.Volumes(host.where, host.rooms.database)
+
+    async def measured() -> usage.Usage:
+        return await usage.measure(host.where, host.rooms.collector, known, kept)
+
+    before, space = await measured(), host.rooms.collector.space().available
+    assert (before.images.count, host.rooms.collector.prunable()) == (3, (free,))
+    assert 6 * MEGABYTE < before.reclaimable < 6.2 * MEGABYTE
+    await host.rooms.collector.prune()
+    after = await measured()
+    assert (after.images.count, after.reclaimable) == (2, 0)
+    assert before.images.size - after.images.size == before.reclaimable
+    assert abs(host.rooms.collector.space().available - space - before.reclaimable) < 0.1 * MEGABYTE
 
 
 async def test_prune__after_a_broken_pull__keeps_nothing_of_it(host, server) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from agent.drivers.docker import (
     connection,
     containers,
+    disk,
     endpoint,
     events,
     features,
@@ -31,6 +32,7 @@ class DockerRuntime:
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
+    disk: disk.Disk
     events: events.Events
     engine: connection.Connection
 
@@ -66,6 +68,7 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
             containers=containers.Containers(engine, known, table, able),
             networks=stores.Networks(engine, table),
             volumes=stores.Volumes(engine, table),
+            disk=disk.Disk(engine, table),
             events=events.Events(engine, known, table, able, clock.SystemClock()),
             engine=engine,
         )

@@ -258,8 +258,12 @@ class Images:
         return made
 
 
-async def sweep(engine: connection.Connection, book: notes.Book) -> None:
-    """Remove images that were ours and have lost their names, as far as no container is made of them any more."""
+async def sweep(engine: connection.Connection, book: notes.Book) -> tuple[str, ...]:
+    """Remove images that were ours and have lost their names, as far as no container is made of them any more.
+
+    Gives the ids of those that are gone by that.
+    """
+    removed: list[str] = []
     waiting = book.superseded()
     used: set[str] = set()
     if waiting:
@@ -274,8 +278,10 @@ async def sweep(engine: connection.Connection, book: notes.Book) -> None:
                 for name in found.get("RepoDigests") or ():
                     await engine.ask(f"images/{name}", what, method="DELETE")
                 await engine.ask(f"images/{image_id}", what, method="DELETE")
+                removed.append(image_id)
         except errors.NotFound:
             pass
         except (errors.Conflict, errors.InUse, errors.Unavailable):
             continue
         book.forget_superseded(image_id)
+    return tuple(sorted(removed))

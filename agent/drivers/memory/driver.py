@@ -21,6 +21,7 @@ class MemoryRuntime:
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
+    disk: stores.Disk
     events: world.World
 
 
@@ -32,6 +33,7 @@ def runtime_in(around: world.World) -> MemoryRuntime:
         containers=containers.Containers(around),
         networks=stores.Networks(around),
         volumes=stores.Volumes(around),
+        disk=stores.Disk(around),
         events=around,
     )
 

@@ -10,7 +10,7 @@ from agent.kit import canonical
 from agent.model import container, image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.oci import reference
-from agent.runtime import api, errors, events
+from agent.runtime import api, disk, errors, events
 
 WITHOUT_CONTENT = "simulates: its images have no content"
 """Why nothing can be pushed, saved, loaded or imported."""
@@ -200,3 +200,46 @@ def _mounts(config: container.ContainerConfig, name: str) -> bool:
 
 def _first(subnet: str) -> ipaddress.IPv4Address:
     return next(ipaddress.IPv4Network(subnet).hosts())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Disk:
+    """``runtime.api.Disk`` in RAM: an image takes the byte that it says, and nothing else takes any room."""
+
+    world: world.World
+
+    async def space(self) -> disk.Space | None:
+        """Say nothing: there is no disk."""
+        return None
+
+    async def usage(self) -> disk.DiskUsage:
+        """Count."""
+        sizes = {one.id: one.size for one in self.world.images.values()}
+        used = {one.image_id for one in self.world.containers.values()}
+        there = self.world.containers.values()
+        mounted = {name for name in self.world.volumes if any(_mounts(one.config, name) for one in there)}
+        running = sum(one.state is container.ContainerState.RUNNING for one in there)
+        prunable = self._prunable()
+        kept = {one.id for one in self.world.images.values() if one.reference not in prunable}
+        gone = sum(size for image_id, size in sizes.items() if image_id not in kept)
+        return disk.DiskUsage(
+            (
+                disk.Share(disk.Sort.IMAGES, len(sizes), len(used & set(sizes)), sum(sizes.values()), gone),
+                disk.Share(disk.Sort.CONTAINERS, len(there), running, 0),
+                disk.Share(disk.Sort.VOLUMES, len(self.world.volumes), len(mounted), 0),
+            ),
+            prunable,
+        )
+
+    async def prune(self) -> tuple[str, ...]:
+        """Remove images that nobody has labelled, and no container uses."""
+        await self.world.enter("disk.prune", "images")
+        gone = self._prunable()
+        for name in gone:
+            del self.world.images[name]
+        return gone
+
+    def _prunable(self) -> tuple[str, ...]:
+        kept = {one.image_id for one in self.world.containers.values()}
+        kept |= {one.id for one in self.world.images.values() if one.labels}
+        return tuple(sorted(one.reference for one in self.world.images.values() if one.id not in kept))

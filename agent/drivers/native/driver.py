@@ -23,6 +23,7 @@ class NativeRuntime:
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
+    disk: stores.Disk
     events: events.Broadcast
     engine: engines.Engine
 
@@ -48,6 +49,7 @@ async def open_runtime(
             containers=containers.Containers(engine),
             networks=stores.Networks(engine),
             volumes=stores.Volumes(engine),
+            disk=stores.Disk(engine),
             events=broadcast,
             engine=engine,
         )

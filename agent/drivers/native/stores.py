@@ -5,11 +5,12 @@ import pathlib
 
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
+from agent.engine import usage
 from agent.engine.images import images, rootfs, saving
 from agent.model import image, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
 from agent.oci import reference
-from agent.runtime import api, errors
+from agent.runtime import api, disk, errors
 
 _ROOT = tuple(field.name for field in dataclasses.fields(api.RootImage))
 
@@ -146,3 +147,46 @@ class Volumes:
             if users:
                 raise errors.InUse(f"volume {name} is used by {', '.join(users)}", hint="remove the container first")
             self.engine.volumes.remove(name)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Disk:
+    """``runtime.api.Disk`` over the engine; all of it works beside the process that may change things."""
+
+    engine: engines.Engine
+
+    async def space(self) -> disk.Space | None:
+        """Look at the disk of the root."""
+        try:
+            found = self.engine.collector.space()
+        except OSError:
+            return None
+        return disk.Space(found.size, found.available)
+
+    async def usage(self) -> disk.DiskUsage:
+        """Measure the trees."""
+        engine = self.engine
+        if not engine.where.records.exists():
+            return disk.DiskUsage(tuple(disk.Share(sort, 0, 0, 0) for sort in disk.Sort), ())
+        with failures.translated():
+            found = await usage.measure(engine.where, engine.collector, engine.table, engine.volumes)
+            prunable = engine.collector.prunable()
+        return disk.DiskUsage(
+            (
+                _share(disk.Sort.IMAGES, found.images, found.reclaimable),
+                _share(disk.Sort.CONTAINERS, found.containers),
+                _share(disk.Sort.VOLUMES, found.volumes),
+            ),
+            prunable,
+        )
+
+    async def prune(self) -> tuple[str, ...]:
+        """Remove them."""
+        if not self.engine.where.records.exists():
+            return ()
+        with failures.translated():
+            return await self.engine.collector.prune()
+
+
+def _share(sort: disk.Sort, found: usage.Share, reclaimable: int = 0) -> disk.Share:
+    return disk.Share(sort, found.count, found.active, found.size, reclaimable)

@@ -141,18 +141,18 @@ class ContentStore:
         """Name what is being written; outside of a pull that is nothing."""
         return sorted(entry.name for entry in self._ingest.iterdir() if not entry.name.startswith(_PARTIAL))
 
-    def partials(self) -> list[str]:
-        """Name what downloads have left to go on from."""
-        return sorted(entry.name for entry in self._ingest.iterdir() if entry.name.startswith(_PARTIAL))
+    def partials(self, without: frozenset[str] = frozenset()) -> list[pathlib.Path]:
+        """Give what downloads have left to go on from, but for those of some digests."""
+        names = {self._partial(one) for one in without}
+        found = [one for one in self._ingest.iterdir() if one.name.startswith(_PARTIAL) and one.name not in names]
+        return sorted(found)
 
     def forget_partials(self, kept: frozenset[str], older_than: float) -> None:
         """Remove what nobody has gone on with since a time, but for those of some digests."""
-        names = {self._partial(one) for one in kept}
-        for entry in self._ingest.iterdir():
-            if entry.name.startswith(_PARTIAL) and entry.name not in names:
-                with contextlib.suppress(FileNotFoundError):
-                    if entry.stat().st_mtime < older_than:
-                        entry.unlink()
+        for path in self.partials(kept):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < older_than:
+                    path.unlink()
 
     @staticmethod
     def _partial(wanted: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import pathlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -45,6 +46,16 @@ class Collected:
 
     references: tuple[str, ...]
     time: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holdings:
+    """What is in the store."""
+
+    ids: frozenset[str]
+    """Of images that have a name."""
+    prunable: tuple[pathlib.Path, ...]
+    """Files and directories that pruning would remove."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,6 +122,24 @@ class Collector:
         """Name the images that ``prune`` would remove."""
         with self._opened() as database:
             return tuple(sorted(name for one in self._unused(database) for name in one.references))
+
+    def holdings(self) -> Holdings:
+        """Say what there is, and which files ``prune`` would remove."""
+        content, now = self._rooms.content, self._rooms.clock.now()
+        with self._opened() as database, self._rooms.leases.looked_at(now, kept=0.0) as leased:
+            needed = self._needed(database, frozenset(one.id for one in self._unused(database)))
+            ids = frozenset(row["config"] for row in database.query("SELECT config FROM images"))
+            layers = snapshots.unneeded(database, needed.chains | leased.resources)
+            gone = () if leased.everything else content.digests() - needed.blobs - leased.resources
+            partials = content.partials(leased.resources)
+        return Holdings(
+            ids,
+            (
+                *(content.path(blob) for blob in sorted(gone)),
+                *(self._rooms.where.snapshots / directory for _, directory in layers),
+                *partials,
+            ),
+        )
 
     def leftovers(self) -> tuple[str, ...]:
         """Name content that neither an image nor a lease leads to, and what is half written. For the leak check."""
@@ -223,11 +252,14 @@ class Collector:
             if not (self._rooms.content.has(row["manifest"]) and self._rooms.content.has(row["config"])):
                 database.execute("DELETE FROM images WHERE reference = ?", (row["reference"],))
 
-    def _needed(self, database: records.Database) -> _Needed:
+    def _needed(self, database: records.Database, without: frozenset[str] = frozenset()) -> _Needed:
+        """Give what images and containers lead to; some images may be thought away."""
         content = self._rooms.content
         blobs: set[str] = set()
         configs = {config for config in self._rooms.held(database) if content.has(config)}
         for row in database.query("SELECT manifest, config FROM images"):
+            if row["config"] in without:
+                continue
             parsed = documents.image(content.read(row["manifest"]))
             blobs |= {row["manifest"], *(layer.digest for layer in parsed.layers)}
             configs.add(row["config"])

@@ -124,12 +124,18 @@ class Snapshots:
             )
 
 
+def unneeded(database: records.Database, kept: frozenset[str]) -> list[tuple[str, str]]:
+    """Give (chain id, directory's name) of every layer that is not one of these chain ids."""
+    rows = database.query("SELECT chain_id, directory FROM snapshots")
+    return [(row["chain_id"], row["directory"]) for row in rows if row["chain_id"] not in kept]
+
+
 def condemn(database: records.Database, kept: frozenset[str]) -> list[str]:
     """Forget every layer that is not one of these chain ids, and name the directories that are left to ``discard``."""
-    gone = [row for row in database.query("SELECT chain_id, directory FROM snapshots") if row["chain_id"] not in kept]
-    for row in gone:
-        database.execute("DELETE FROM snapshots WHERE chain_id = ?", (row["chain_id"],))
-    return [row["directory"] for row in gone]
+    gone = unneeded(database, kept)
+    for chain_id, _ in gone:
+        database.execute("DELETE FROM snapshots WHERE chain_id = ?", (chain_id,))
+    return [directory for _, directory in gone]
 
 
 def discard(directory: pathlib.Path) -> None:

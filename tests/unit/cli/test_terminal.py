@@ -83,3 +83,18 @@ def test_result__goes_to_stdout_only(capsys: pytest.CaptureFixture[str]) -> None
     terminal.note("y")
     assert capsys.readouterr() == ("x\n", "y\n")
     assert sys.stdout is not sys.stderr
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536 * 1024, "1.5 MiB"),
+        (5 * 2**30, "5.0 GiB"),
+        (3000 * 2**40, "3000.0 TiB"),
+    ],
+)
+def test_size__is_short(amount: int, text: str) -> None:
+    assert terminal.size(amount) == text

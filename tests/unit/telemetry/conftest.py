@@ -11,6 +11,7 @@ from agent.converge import wish as wishes
 from agent.model import state
 from agent.plan import planner
 from agent.runtime import api
+from agent.runtime import disk as disks
 from agent.telemetry import exporter, tally
 from tests import builders
 
@@ -37,6 +38,16 @@ class Usage:
 
     given: dict[str, api.ContainerStats] = dataclasses.field(default_factory=dict)
     failure: Exception | None = None
+    room: disks.Space | None = None
+
+    @property
+    def disk(self) -> "Usage":
+        """Be that role as well."""
+        return self
+
+    async def space(self) -> disks.Space | None:
+        """Give it."""
+        return self.room
 
     @property
     def containers(self) -> "Usage":

@@ -12,7 +12,7 @@ from agent.model import health, ledger, state
 from agent.model.key import Kind, ObjectKey
 from agent.observe import probes
 from agent.plan import actions
-from agent.runtime import api, errors, events
+from agent.runtime import api, disk, errors, events
 from agent.telemetry import metrics
 from tests import builders
 from tests.unit.telemetry import conftest
@@ -48,6 +48,19 @@ async def test_scrape__nothing_was_told__is_there_all_the_same(known: conftest.K
     )
     assert samples['trimtab_source_reads_total{result="failed"}'] == 0
     assert samples["trimtab_event_stream_up{}"] == 0
+
+
+async def test_scrape__disk_and_images_collected__are_told_where_they_are_known(known: conftest.Known) -> None:
+    samples = await known.scrape()
+    assert samples["trimtab_images_collected_total{}"] == 0
+    assert "trimtab_disk_size_bytes{}" not in samples
+    known.usage.room = disk.Space(1000, 150)
+    for name in ("app:1", "app:2"):
+        event = events.RuntimeEvent(Kind.IMAGE, name, name, events.EventAction.COLLECTED, builders.NOW)
+        known.tally.take(signals.RuntimeEvent(event))
+    samples = await known.scrape()
+    assert (samples["trimtab_disk_size_bytes{}"], samples["trimtab_disk_available_bytes{}"]) == (1000, 150)
+    assert samples["trimtab_images_collected_total{}"] == 2
 
 
 async def test_scrape__container_runs__tells_its_state_and_conditions(known: conftest.Known) -> None:
@@ -352,6 +365,7 @@ def test_table__every_metric__is_named_as_the_field_does() -> None:
 
 
 def _tell_everything(known: conftest.Known) -> None:
+    known.usage.room = disk.Space(1000, 150)
     known.usage.given = {"id-web": STATS}
     waiting = builders.config("waiting")
     observed = builders.world(

@@ -8,9 +8,10 @@ from structlog.testing import capture_logs
 from agent.converge import signals
 from agent.manifests import problem
 from agent.model import container, health, policy, state
+from agent.model.key import Kind
 from agent.observe import probes
 from agent.plan import actions, planner
-from agent.runtime import errors
+from agent.runtime import errors, events
 from agent.telemetry import narrator
 from tests import builders
 from tests.unit.telemetry import conftest
@@ -40,6 +41,14 @@ def test_narrator__action_succeeds__is_a_line_with_its_cause() -> None:
         done(actions.StartContainer(KEY, exited, "web", None, 1)),
         done(actions.StopContainer(KEY, missing, "web", WEB.stop), signals.Result.SKIPPED),
     ) == ["info: web: created (not there yet)", "info: web: started (restart: exited with 1)"]
+
+
+def test_narrator__image_is_collected__is_a_line_and_other_events_are_none() -> None:
+    told = [
+        signals.RuntimeEvent(events.RuntimeEvent(Kind.IMAGE, "app:1", "app:1", action, 1.0))
+        for action in (events.EventAction.REMOVED, events.EventAction.COLLECTED)
+    ]
+    assert lines(*told) == ["info: app:1: removed (the disk is filling, and nobody used it)"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""``trimtab system`` and a disk that fills, as who runs a host sees them."""
+
+import pathlib
+import random
+import subprocess
+
+import pytest
+
+from tests import archives
+from tests.e2e import command
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+
+ONE, TWO = "docker.io/library/one:1", "docker.io/library/two:2"
+DECLARED = """
+apiVersion: trimtab.dev/v1
+kind: Image
+metadata: {{name: web}}
+spec: {{archive: {{path: {image}}}}}
+---
+apiVersion: trimtab.dev/v1
+kind: Volume
+metadata: {{name: data}}
+spec: {{deletionPolicy: Delete}}
+---
+apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {{name: web}}
+spec:
+  image: {{name: web}}
+  command: [sh, -c, 'dd if=/dev/zero of=/data/file bs=1M count=3; exec sleep 1000']
+  networks: none
+  mounts: [{{volume: data, path: /data}}]
+  stop: {{gracePeriod: 0s}}
+"""
+FULL = {"TRIMTAB_GARBAGE_HIGH": "2", "TRIMTAB_GARBAGE_LOW": "1", "TRIMTAB_GARBAGE_MINIMUM_AGE": "1ms"}
+"""Every disk has more than a hundredth in use."""
+
+
+def done(completed: subprocess.CompletedProcess[str]) -> str:
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+def by_hand(native: command.Trimtab, *names: str) -> None:
+    """Have an image of a megabyte under some names, which no manifest declares."""
+    root = native.home / "root.tar"
+    root.write_bytes(archives.tar(archives.file("data", random.Random(1).randbytes(1_000_000))))  # noqa: S311 - the same
+    done(native("image", "import", root, names[0]))
+    for name in names[1:]:
+        done(native("image", "tag", names[0], name))
+
+
+def declared(native: command.Trimtab, image: pathlib.Path) -> pathlib.Path:
+    folder = native.home / "manifests"
+    (folder / "web.yaml").write_text(DECLARED.format(image=image))
+    return folder
+
+
+def listed(native: command.Trimtab) -> list[str]:
+    return [one["reference"] for one in native.output("image", "ls")]
+
+
+def test_system__beside_an_agent__tells_what_takes_room_and_gives_back_what_nobody_declares(
+    native, busybox_archive
+) -> None:
+    folder = declared(native, busybox_archive)
+    by_hand(native, ONE, TWO)
+    with native.running(folder) as agent:
+        agent.runs("web")
+        command.eventually(lambda: native.output("system", "df")["shares"][2]["size"] > 3 * 2**20, "the written file")
+        found = native.output("system", "df")
+        assert [(one["sort"], one["count"], one["active"]) for one in found["shares"]] == [
+            ("images", 2, 1),
+            ("containers", 1, 1),
+            ("volumes", 1, 1),
+        ]
+        assert found["prunable"] == [ONE, TWO]
+        assert 0 < found["space"]["available"] < found["space"]["size"]
+        reclaimable = found["shares"][0]["reclaimable"]
+        assert 1_000_000 < reclaimable < found["shares"][0]["size"]
+        text = native("system", "df")
+        heading, images, *_ = done(text).splitlines()
+        assert heading.split() == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]
+        assert images.split()[:3] == ["images", "2", "1"]
+        assert f"the disk of {native.home / 'root'}: " in text.stderr
+        assert "from 85 % on images go that nobody uses" in text.stderr
+        assert native.output("system", "prune", "--dry-run") == {
+            "removed": [ONE, TWO],
+            "reclaimed": reclaimable,
+            "dryRun": True,
+        }
+        pruned = native("system", "prune")
+        assert (done(pruned).split(), pruned.stderr.strip().endswith("MiB reclaimed")) == ([ONE, TWO], True)
+        assert native.output("system", "prune")["removed"] == []
+        (kept,) = listed(native)
+        assert agent.metric('trimtab_container_state{name="web",state="running"}') == 1
+        assert native.output("image", "ls")[0]["object"] == "Image/web", kept
+    done(native("delete", folder))
+    assert native.output("system", "df")["shares"][0]["size"] < 100_000
+
+
+def test_agent__its_disk_is_fuller_than_wanted__unused_images_go_and_what_is_declared_stays(
+    native, busybox_archive
+) -> None:
+    folder = declared(native, busybox_archive)
+    by_hand(native, ONE)
+    with native.running(folder, environment=FULL) as agent:
+        agent.runs("web")
+        agent.shows("trimtab_images_collected_total", 1.0)
+        assert f"{ONE}: removed (the disk is filling, and nobody used it)" in agent.log
+        assert len(listed(native)) == 1
+        size, available = agent.metric("trimtab_disk_size_bytes"), agent.metric("trimtab_disk_available_bytes")
+        assert size is not None
+        assert available is not None
+        assert 0 < available < size
+    done(native("delete", folder))
+
+
+@pytest.mark.parametrize("words", [("df",), ("prune",), ("prune", "--dry-run")])
+def test_system__nothing_was_ever_here__makes_nothing(trimtab, words: tuple[str, ...]) -> None:
+    for runtime in ("native", "memory"):
+        root = trimtab.home / runtime
+        done(trimtab("--root", root, "--runtime", runtime, "system", *words))
+        assert not (root / "engine.sqlite").exists()
