@@ -12,7 +12,7 @@ from agent.converge import intake, journal, loop, once, reconcile, signals
 from agent.engine import layout
 from agent.kit import clock, lean, locks
 from agent.manifests import pipeline
-from agent.model import abilities, ledger, policy, state
+from agent.model import abilities, ledger, policy, secret, state
 from agent.observe import snapshot
 from agent.plan import plan, planner
 from agent.runtime import api as runtime_api
@@ -111,6 +111,18 @@ async def observe(chosen: settings.Settings) -> Sight:
     async with open_runtime(chosen, exclusive=False) as runtime:
         observer = snapshot.Observer(runtime, tuple, clock.SystemClock())
         return Sight(owner(chosen), runtime.features.in_place, await observer.observe(_ledger(chosen)))
+
+
+def declared_logins(chosen: settings.Settings) -> tuple[secret.Login, ...]:
+    """Give what the last good revision declares to be shown to registries."""
+    if not chosen.journal.exists():
+        return ()
+    try:
+        with journal.Journal(chosen.journal) as book:
+            good = book.good()
+    except journal.JournalUnavailable:
+        return ()
+    return good.desired.logins if good else ()
 
 
 def plan_for(desired: state.DesiredState, sight: Sight) -> plan.Plan:

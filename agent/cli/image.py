@@ -71,6 +71,7 @@ def push(
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Push an image to a registry and print what it is there; works beside a running agent."""
+    from agent import app
     from agent.cli import transfer
 
     source = _reference(chosen, name)
@@ -78,6 +79,7 @@ def push(
 
     async def pushed() -> str:
         async with _looking(chosen) as runtime:
+            runtime.images.use(app.declared_logins(chosen))
             return await runtime.images.push(source, place, told)
 
     with transfer.Transfer() as told:

@@ -1,11 +1,14 @@
 """Showing what is wrong with manifests: path:line:column, the line itself, and the way out."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
 from agent.cli import terminal
 from agent.manifests import problem
 
+_SECRET = re.compile(rb"""["']?\bkind["']?\s*:\s*["']?Secret\b""")
+"""A file with a Secret: none of its lines is shown, as what is wrong with it may hide which are the Secret's."""
 _WIDTH = 160
 """Columns of a source line that are shown."""
 
@@ -16,7 +19,8 @@ def show(problems: Sequence[problem.Problem], contents: Mapping[str, bytes]) -> 
         where = terminal.printable(f"{found.path}:{found.line}:{found.column}:")
         place = terminal.style(where, "bold", sys.stderr)
         terminal.note(f"{place} {terminal.style('error:', 'red', sys.stderr)} {terminal.printable(found.message)}")
-        for line in excerpt(contents.get(found.path, b""), found.line, found.column):
+        data = contents.get(found.path, b"")
+        for line in () if _SECRET.search(data) else excerpt(data, found.line, found.column):
             terminal.note(terminal.style(line, "dim", sys.stderr))
         if found.hint:
             terminal.note(f"{terminal.style('hint:', 'cyan', sys.stderr)} {terminal.printable(found.hint)}")

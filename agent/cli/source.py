@@ -1,6 +1,7 @@
 """``validate`` and ``render``: what SOURCE says, without looking at any runtime."""
 
 import asyncio
+import dataclasses
 
 import typer
 
@@ -35,10 +36,11 @@ def render(
     source: options.SourceArgument,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
-    """Print what SOURCE lowers to: every object with every default filled in."""
+    """Print what SOURCE lowers to: every object with every default filled in, logins hidden."""
     from agent import app
 
-    desired = asyncio.run(app.read(chosen, source)).checked()
+    read = asyncio.run(app.read(chosen, source)).checked()
+    desired = dataclasses.replace(read, logins=tuple(login.hidden() for login in read.logins))
     if output is options.Output.JSON:
         terminal.result_json(desired)
     else:

@@ -115,9 +115,10 @@ class Cycle:
         await self._follower.answered(patience)
 
     def _follow(self) -> None:
-        book = self._parts.book
-        follows = self._wish().desired.follows
-        self._follower.track(follows, lambda name: book.entry(ObjectKey(Kind.IMAGE, name)).newest)
+        """Ask registries what is newest of what follows them, with the logins that are declared."""
+        book, desired = self._parts.book, self._wish().desired
+        self._parts.runtime.images.use(desired.logins)
+        self._follower.track(desired.follows, lambda name: book.entry(ObjectKey(Kind.IMAGE, name)).newest)
 
     def _answered(self, name: str, answer: ledger.Newest) -> None:
         book, key = self._parts.book, ObjectKey(Kind.IMAGE, name)

@@ -52,6 +52,10 @@ class Failures:
         self._known[key] = failure
         return failure
 
+    def pardon(self, reason: str) -> None:
+        """Forget what has failed for a reason that may be gone."""
+        self._known = {key: failure for key, failure in self._known.items() if failure.hold.reason != reason}
+
     def settle(self, wish: wishes.Wish, busy: frozenset[ObjectKey], waiting: frozenset[ObjectKey]) -> None:
         """Forget failures of objects that are well again or gone, and of declarations that have changed.
 

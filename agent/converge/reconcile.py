@@ -7,7 +7,7 @@ from agent.converge import dispose, execute, failures, journal, memory, perform,
 from agent.converge import wish as wishes
 from agent.kit import clock, failpoint, tasks
 from agent.manifests import pipeline
-from agent.model import conditions, policy, state
+from agent.model import conditions, policy, secret, state
 from agent.model.key import ObjectKey, ownership_of
 from agent.observe import probes, snapshot
 from agent.oci import reference
@@ -15,6 +15,8 @@ from agent.plan import actions, plan, planner
 from agent.runtime import api
 from agent.runtime import errors as runtime_errors
 
+_DENIED = "ImagePullDenied"
+"""The reason that another login may end."""
 _PERFORM = failpoint.register("converge.perform")
 _PERFORMED = failpoint.register("converge.performed")
 
@@ -79,6 +81,7 @@ class Reconciler:
         self._failures = failures.Failures()
         self._statuses = {status.key: status for status in parts.book.statuses()}
         self._dispatched: dict[ObjectKey, str] = {}
+        self._logins: tuple[secret.Login, ...] = ()
 
     @property
     def current(self) -> Mapping[ObjectKey, actions.Action]:
@@ -87,6 +90,9 @@ class Reconciler:
 
     async def reconcile(self, wish: wishes.Wish) -> Pass:
         """Observe, plan, set the plan going, report. Raises the runtime's errors where it cannot be observed."""
+        if wish.desired.logins != self._logins:
+            self._logins = wish.desired.logins
+            self._failures.pardon(_DENIED)
         self._executor.supersede(self._outdated(wish))
         busy = self._executor.busy  # before observing: what ends meanwhile is seen half done
         observed = wish.seen(await self._observer.observe(self._parts.book.ledger()), self._parts.owner)

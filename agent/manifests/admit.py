@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.kit import graph
 from agent.manifests import lower, problem, registry, wording
-from agent.manifests.v1 import container, forms, image, network
+from agent.manifests.v1 import container, forms, image, network, secret
 from agent.model.key import Kind, ObjectKey
 from agent.oci import reference
 
@@ -29,6 +29,7 @@ def admit(manifests: Iterable[registry.Manifest]) -> list[problem.Problem]:
     found += _ports(by_key)
     found += _subnets(by_key)
     found += _addresses(by_key)
+    found += _logins(by_key)
     return sorted(set(found))
 
 
@@ -226,3 +227,16 @@ def _address_problem(wanted: container.NetworkRef, by_key: Manifests) -> tuple[s
     if address in (range_.network_address, range_.broadcast_address, gateway):
         return f"is the network's own or the gateway's in {key}", "choose another one"
     return "", ""
+
+
+def _logins(by_key: Manifests) -> Iterator[problem.Problem]:
+    """Find two logins for one place."""
+    said: dict[str, registry.Manifest] = {}
+    for _, manifest in sorted(by_key.items()):
+        if isinstance(manifest.object, secret.Secret):
+            for place in manifest.object.auths().entries:
+                other = said.setdefault(place, manifest)
+                if other is not manifest:
+                    hint = f"{other.key} in {other.document.path} has one: remove one of them"
+                    field = "stringData" if manifest.object.string_data else "data"
+                    yield manifest.document.problem(f"a second login for {place}", hint, field)

@@ -8,8 +8,9 @@ from agent.manifests.v1 import container as v1_container
 from agent.manifests.v1 import forms
 from agent.manifests.v1 import image as v1_image
 from agent.manifests.v1 import network as v1_network
+from agent.manifests.v1 import secret as v1_secret
 from agent.manifests.v1 import volume as v1_volume
-from agent.model import container, health, image, network, state, volume
+from agent.model import container, health, image, network, secret, state, volume
 from agent.model.key import Kind, ObjectKey, pairs
 from agent.oci import capabilities, reference
 
@@ -31,6 +32,7 @@ def lower(
     follows: list[image.Follow] = []
     networks: dict[str, network.NetworkConfig] = {}
     volumes: list[volume.VolumeConfig] = []
+    logins: list[secret.Login] = []
     wanted: list[v1_container.Container] = []
     for manifest in manifests:
         match manifest.object:
@@ -42,6 +44,8 @@ def lower(
                 networks[manifest.key.name] = _network(manifest.object)
             case v1_volume.Volume():
                 volumes.append(_volume(manifest.object))
+            case v1_secret.Secret():
+                logins += _logins(manifest.object)
             case v1_container.Container():
                 wanted.append(manifest.object)
     containers = [_container(one, images, default_registry) for one in wanted]
@@ -57,6 +61,7 @@ def lower(
         networks=tuple(networks[name] for name in sorted(networks)),
         volumes=tuple(sorted(volumes, key=lambda one: one.name)),
         follows=tuple(sorted(follows, key=lambda one: one.name)),
+        logins=tuple(sorted(logins)),
     )
 
 
@@ -217,6 +222,11 @@ def _follows(written: v1_image.Image, lowered: image.ImageConfig) -> Iterator[im
         return
     track = pull.update.track if pull.update and pull.update.track != v1_image.TAG else ""
     yield image.Follow(lowered.name, lowered.reference, policy, track, pull.update.interval if pull.update else None)
+
+
+def _logins(written: v1_secret.Secret) -> Iterator[secret.Login]:
+    for place, known in written.auths().entries.items():
+        yield secret.Login(place, written.metadata.name, known.user, known.password, known.identity_token)
 
 
 def _network(written: v1_network.Network) -> network.NetworkConfig:

@@ -5,19 +5,20 @@ import dataclasses
 import pydantic
 
 from agent.manifests import decode, problem, wording
-from agent.manifests.v1 import container, image, network, volume
+from agent.manifests.v1 import container, image, network, secret, volume
 from agent.model.key import PREFIX, Kind, ObjectKey
 
 API_VERSION = "trimtab.dev/v1"
-Object = container.Container | image.Image | network.Network | volume.Volume
+Object = container.Container | image.Image | network.Network | secret.Secret | volume.Volume
 
 MODELS: dict[str, type[Object]] = {
     "Container": container.Container,
     "Image": image.Image,
     "Network": network.Network,
+    "Secret": secret.Secret,
     "Volume": volume.Volume,
 }
-LATER = ("Secret", "Config", "Stack", "Release", "Source", "Service")
+LATER = ("Config", "Stack", "Release", "Source", "Service")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ _KEPT = frozenset(
         *("minLength", "maxLength", "minItems", "default", "additionalProperties"),
     }
 )
+_OF_EVERY_KIND = frozenset({"apiVersion", "kind", "metadata"})
 Json = dict[str, Any]
 
 
@@ -50,13 +51,14 @@ def _standalone(schema: Json) -> Json:
 def _crd(kind: str, schema: Json) -> Json:
     plural = f"{kind.lower()}s"
     structural = _structural(schema)
+    own = {name: told for name, told in structural["properties"].items() if name not in _OF_EVERY_KIND}
     structural["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
         "metadata": {"type": "object"},
-        "spec": structural["properties"]["spec"],
+        **own,
     }
-    structural["required"] = [name for name in structural.get("required", []) if name == "spec"]
+    structural["required"] = [name for name in structural.get("required", []) if name in own]
     if not structural["required"]:
         del structural["required"]
     structural.pop("additionalProperties", None)

@@ -1,7 +1,7 @@
 """From pydantic's findings to what people read: the place in the file, a sentence that begins with the field, a hint.
 
-Values below ``env``, ``headers``, ``command``, ``args`` and ``exec`` may be secrets, and problems are logged and
-stored: of these only the shape is told. Of mappings and lists nothing else is told anywhere.
+Values below ``env``, ``headers``, ``command``, ``args`` and ``exec`` may be secrets, those of a Secret are, and
+problems are logged and stored: of these only the shape is told. Of mappings and lists nothing else is told anywhere.
 """
 
 import difflib
@@ -19,7 +19,7 @@ from agent.manifests.v1 import base, forms
 Model = type[pydantic.BaseModel]
 Path = list[str | int]
 
-_PRIVATE = frozenset({"env", "headers", "command", "args", "exec"})
+_PRIVATE = frozenset({"env", "headers", "command", "args", "exec", "data", "stringData"})
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _KEY = "[key]"
 """How pydantic marks that a mapping's key is wrong, not its value."""

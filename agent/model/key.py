@@ -26,6 +26,11 @@ class Kind(enum.StrEnum):
     IMAGE = "Image"
     NETWORK = "Network"
     VOLUME = "Volume"
+    SECRET = "Secret"  # noqa: S105 - a kind
+
+
+OBJECTS = (Kind.CONTAINER, Kind.IMAGE, Kind.NETWORK, Kind.VOLUME)
+"""What a runtime has; of all other kinds something is used, and nothing is made."""
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -70,7 +75,7 @@ def ownership_of(labels: Pairs) -> Ownership | None:
     """Read the owner back from an object's labels; ``None`` for a foreign object or one with incomplete labels."""
     found = dict(labels)
     kind = found.get(KIND_LABEL)
-    if OWNER_LABEL not in found or NAME_LABEL not in found or kind not in set(Kind):
+    if OWNER_LABEL not in found or NAME_LABEL not in found or kind not in OBJECTS:
         return None
     key = ObjectKey(Kind(kind), found[NAME_LABEL])
     return Ownership(found[OWNER_LABEL], key, found.get(CONFIG_HASH_LABEL, ""))

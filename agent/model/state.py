@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
-from agent.model import container, image, network, volume
+from agent.model import container, image, network, secret, volume
 from agent.model import health as probes
 from agent.model import ledger as memory
 from agent.model.key import Kind, ObjectKey
@@ -44,6 +44,8 @@ class DesiredState:
     volumes: tuple[volume.VolumeConfig, ...] = ()
     follows: tuple[image.Follow, ...] = ()
     """Of images that do not just have to be there."""
+    logins: tuple[secret.Login, ...] = ()
+    """What pulls show to registries."""
 
     def __iter__(self) -> Iterator[Config]:
         """Go over every declared object, what is depended on first."""

@@ -17,7 +17,7 @@ import enum
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
-from agent.model import abilities, container, image, network, policy, volume
+from agent.model import abilities, container, image, network, policy, secret, volume
 from agent.model.key import Pairs
 from agent.runtime import disk, events
 
@@ -174,6 +174,12 @@ class Images(Protocol):
 
     async def list(self) -> tuple[image.ObservedImage, ...]:
         """Give all images, sorted by reference; one with two references is listed twice."""
+
+    def use(self, logins: tuple[secret.Login, ...]) -> None:
+        """Show these to registries from now on, before what this host knows, and no others that were given before.
+
+        Pushes show them as well.
+        """
 
     async def ensure(
         self, config: image.ImageConfig, labels: Pairs, progress: ProgressSink, pinned: str = ""

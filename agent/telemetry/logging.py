@@ -6,6 +6,7 @@ import sys
 from typing import TextIO
 
 import structlog
+import structlog.tracebacks
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from agent.kit import escapes
@@ -43,11 +44,21 @@ def configure(format: str, level: str, stream: TextIO = sys.stderr) -> None:
 
 
 def _console(*, coloured: bool) -> list[Processor]:
-    return [_printable, structlog.dev.ConsoleRenderer(colors=coloured, pad_event_to=0)]
+    return [_printable, _renderer(coloured=coloured)]
+
+
+def _renderer(*, coloured: bool) -> Processor:
+    formatter = structlog.dev.plain_traceback  # without the values of variables, which may be secrets
+    return structlog.dev.ConsoleRenderer(colors=coloured, pad_event_to=0, exception_formatter=formatter)
+
+
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # values of variables may be secrets
+)
 
 
 def _json() -> list[Processor]:
-    return [structlog.processors.dict_tracebacks, _ordered, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [_TRACEBACKS, _ordered, structlog.processors.JSONRenderer(ensure_ascii=False)]
 
 
 def _ordered(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

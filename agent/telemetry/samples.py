@@ -6,8 +6,8 @@ import platform
 from collections.abc import Iterator, Mapping
 
 import agent
-from agent.model import conditions, container, health, ledger
-from agent.model.key import Kind
+from agent.model import conditions, container, health, ledger, state
+from agent.model.key import OBJECTS, Kind
 from agent.runtime import api, disk
 from agent.telemetry import tally
 
@@ -68,9 +68,9 @@ def _objects(known: tally.Tally) -> Iterator[Sample]:
             if condition.type is conditions.ConditionType.READY:
                 yield "trimtab_object_ready_reason", (*labels, condition.reason), 1
     desired = known.latest.desired
-    counts = (desired.containers, desired.images, desired.networks, desired.volumes)
-    for kind, objects in zip(Kind, counts, strict=True):
-        yield "trimtab_desired_objects", (kind.value,), len(objects)
+    counts = dict.fromkeys(OBJECTS, 0) | collections.Counter(state.key_of(one).kind for one in desired)
+    for kind, count in counts.items():
+        yield "trimtab_desired_objects", (kind.value,), count
     buckets = collections.Counter((key.kind.value, bucket.value) for key, bucket in known.latest.plan.buckets)
     for labels, count in buckets.items():
         yield "trimtab_observed_objects", labels, count
@@ -88,8 +88,8 @@ def _containers(known: tally.Tally) -> Iterator[Sample]:
     }
     for name, found in known.containers():
         current = "missing" if found is None else found.state.value
-        for state in _STATES:
-            yield "trimtab_container_state", (name, state), float(state == current)
+        for one in _STATES:
+            yield "trimtab_container_state", (name, one), float(one == current)
         for reason in ledger.RestartReason:
             yield "trimtab_container_restarts_total", (name, reason.value), restarts.get((name, reason), 0)
         if found is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agent.converge import signals
 from agent.model import container
-from agent.model.key import Kind
+from agent.model.key import OBJECTS, Kind
 from agent.plan import plan
 from agent.runtime import events
 from agent.telemetry import metrics
@@ -16,7 +16,7 @@ Labels = tuple[str, ...]
 
 _FROM_ZERO: tuple[tuple[str, Labels], ...] = (
     *(("trimtab_source_reads_total", (result,)) for result in ("good", "rejected", "failed")),
-    *(("trimtab_drift_found_total", (kind.value,)) for kind in Kind),
+    *(("trimtab_drift_found_total", (kind.value,)) for kind in OBJECTS),
     ("trimtab_images_collected_total", ()),
     ("trimtab_journal_errors_total", ()),
     ("trimtab_internal_errors_total", ()),

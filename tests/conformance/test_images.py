@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from agent.engine.images import docker_archive, rootfs
-from agent.model import container, image
+from agent.model import container, image, secret
 from agent.model.abilities import Ability
 from agent.runtime import api, errors
 from tests import archives, builders, engines, registry
@@ -48,15 +48,15 @@ async def saved(harness, form: api.ArchiveFormat, *names: str) -> bytes:
 
 
 @contextlib.contextmanager
-def served(harness, folder: pathlib.Path) -> Iterator[str]:
-    """Run a registry where the runtime reaches it."""
+def served(harness, folder: pathlib.Path, *, login: bool = False) -> Iterator[str]:
+    """Run a registry where the runtime reaches it; with ``login`` it is open to one user alone."""
     with contextlib.ExitStack() as stack:
         port = 0
         with contextlib.ExitStack() as inside:
             if harness.engine:
                 port = int(engines.REGISTRY.partition(":")[2])
                 inside.enter_context(engines.entered(harness.engine))
-            address = stack.enter_context(registry.running(folder / "registry", port))
+            address = stack.enter_context(registry.running(folder / "registry", port, login=login))
         yield address
 
 
@@ -296,3 +296,45 @@ def _rooted(folder: pathlib.Path, text: str) -> pathlib.Path:
     with path.open("wb") as out:
         docker_archive.of_root(folder / text, OTHER, rootfs.Root(1.0, command=("/bin/true",)), out)
     return path
+
+
+USER, PASSWORD = registry.USER, registry.PASSWORD
+
+
+@pytest.mark.parametrize("part", ["", "/shop", "/shop/app"])
+async def test_logins__that_are_declared__are_shown_to_their_registry(harness, tmp_path, part: str) -> None:
+    with served(harness, tmp_path, login=True) as address:
+        name = guarded(harness, address)
+        config = builders.image_config(name)
+
+        async def fetched() -> image.ObservedImage:
+            return await harness.runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
+
+        async def is_denied() -> None:
+            with pytest.raises(errors.InvalidArgument) as caught:
+                await fetched()
+            assert (caught.value.reason, PASSWORD in str(caught.value)) == ("ImagePullDenied", False)
+
+        await is_denied()
+        harness.runtime.images.use((secret.Login(f"{address}{part}", "hub", USER, "wrong"),))
+        await is_denied()
+        harness.runtime.images.use((secret.Login(f"{address}/other", "hub", USER, PASSWORD),))
+        await is_denied()
+        harness.runtime.images.use((secret.Login(f"{address}{part}", "hub", USER, PASSWORD),))
+        assert (await asked(harness, "tags", name), (await fetched()).reference) == (("1",), name)
+        if has_content(harness):
+            assert await harness.runtime.images.push(name, f"{address}/shop/app:2", lambda _: None)
+        await harness.runtime.images.remove(name)
+        harness.runtime.images.use(())
+        await is_denied()
+
+
+def guarded(harness, address: str) -> str:
+    """Have an image in a registry that lets in only one user, and give its reference."""
+    name = f"{address}/shop/app:1"
+    if harness.world is not None:
+        harness.world.guarded[address] = (USER, PASSWORD)
+    else:
+        with engines.entered(harness.engine) if harness.engine else contextlib.nullcontext():
+            registry.push(harness.archive, name, f"--dest-creds={USER}:{PASSWORD}")
+    return name

@@ -164,7 +164,7 @@ async def test_pull__login_missing_or_wrong__is_denied_until_it_is_right(
         _logged_in(docker_config, guarded, password)
     failed = await store.fails(f"{guarded}/app:1")
     assert (type(failed), failed.reason) == (errors.Refused, "ImagePullDenied")
-    assert failed.hint == f"docker login {guarded} writes the credentials that are used"
+    assert failed.hint == f"declare a Secret with its login, or let docker login {guarded} write it"
     assert registry.USER not in str(failed)
     _logged_in(docker_config, guarded)
     assert (await store.pull(f"{guarded}/app:1")).reference == f"{guarded}/app:1"

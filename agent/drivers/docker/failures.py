@@ -32,6 +32,7 @@ _PHRASES: tuple[tuple[str, type[errors.RuntimeFailure], str], ...] = (
         errors.InvalidArgument,
         "ImagePullDenied",
     ),
+    (r"no basic auth credentials", errors.InvalidArgument, "ImagePullDenied"),
     (r"unable to find network|network .* not found", errors.NotFound, "NetworkNotFound"),
     (r"manifest unknown|manifest for .* not found|name unknown", errors.NotFound, "ImageNotFound"),
     (r"no matching manifest|no image found in .* for architecture", errors.NotFound, "PlatformNotFound"),

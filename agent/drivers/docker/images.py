@@ -11,11 +11,11 @@ from typing import IO, TypeVar
 
 from agent.drivers.docker import connection, names, notes, references, transfers
 from agent.engine.images import docker_archive, rootfs
-from agent.engine.registry import hosts
+from agent.engine.registry import credentials, hosts
 from agent.kit import clock
-from agent.model import image
+from agent.model import image, secret
 from agent.model.key import Kind, Pairs
-from agent.oci import reference
+from agent.oci import auths, reference
 from agent.runtime import api, errors
 
 T = TypeVar("T")
@@ -31,6 +31,14 @@ class Images:
     names: names.Names
     scratch: pathlib.Path
     """A directory for archives on their way; what a crash left in it is nobody's."""
+    keyring: credentials.Keyring = dataclasses.field(default_factory=credentials.Keyring)
+    """What registries are shown."""
+
+    def use(self, logins: tuple[secret.Login, ...]) -> None:
+        """Show them to registries, through the engine too."""
+        self.keyring.declare(
+            {one.place: auths.Credentials(one.user, one.password, one.identity_token) for one in logins}
+        )
 
     async def list(self) -> tuple[image.ObservedImage, ...]:
         """Give all images, sorted by reference."""
@@ -64,12 +72,12 @@ class Images:
 
     async def digest(self, name: str) -> str:
         """Ask the registry ourselves: not every engine does it for others, and none lists tags."""
-        async with transfers.registry() as registry:
+        async with transfers.registry(self.keyring) as registry:
             return await registry.digest(reference.parse(name))
 
     async def tags(self, name: str) -> tuple[str, ...]:
         """Ask the registry ourselves."""
-        async with transfers.registry() as registry:
+        async with transfers.registry(self.keyring) as registry:
             return await registry.tags(reference.parse(name))
 
     async def _named(self, pinned: str, place: reference.Reference) -> None:
@@ -135,7 +143,7 @@ class Images:
         params = {"tag": place.tag or "latest"}
         if hosts.Hosts().itself(place.registry).origin.scheme == "http":
             params["tlsVerify"] = "false"  # Podman has to be told so; Docker knows it of this host's own addresses
-        headers = await transfers.login(place) or transfers.NOBODY
+        headers = await transfers.login(place, self.keyring) or transfers.NOBODY
         with transfers.pushing():
             async with (
                 transfers.watched(self.engine, what) as moved,
@@ -211,7 +219,7 @@ class Images:
         params = {"fromImage": f"{source.registry}/{source.repository}", "tag": source.digest or source.tag or "latest"}
         if platform:
             params["platform"] = platform
-        headers = await transfers.login(source)
+        headers = await transfers.login(source, self.keyring)
         progress(api.Progress(f"pulling {name}"))
         async with (
             transfers.watched(self.engine, f"image {name}") as moved,

@@ -35,10 +35,10 @@ async def watched(engine: connection.Connection, what: str) -> AsyncIterator[Cal
             yield lambda: bound.reschedule(loop.time() + limit)
 
 
-async def login(source: reference.Reference) -> dict[str, str]:
+async def login(source: reference.Reference, keyring: credentials.Keyring) -> dict[str, str]:
     """Give the header that shows an engine what is known of us at a registry; empty where nothing is."""
     with engine_told():
-        known = await credentials.known(source.registry, source.repository)
+        known = await keyring.find(source.registry, source.repository)
     return {"X-Registry-Auth": _authorization(known)} if known else {}
 
 
@@ -129,10 +129,10 @@ def engine_told() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def registry() -> AsyncIterator[client.RegistryClient]:
+async def registry(keyring: credentials.Keyring) -> AsyncIterator[client.RegistryClient]:
     """Give our own client of registries, with the logins that engines are shown."""
     with engine_told():
-        async with client.RegistryClient() as made:
+        async with client.RegistryClient(keyring=keyring) as made:
             yield made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from agent.drivers.memory import world
 from agent.kit import canonical
-from agent.model import container, image, network, volume
+from agent.model import container, image, network, secret, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.oci import reference
 from agent.runtime import api, disk, errors, events
@@ -27,6 +27,10 @@ class Images:
         """Give all images."""
         return tuple(sorted(self.world.images.values(), key=lambda one: one.reference))
 
+    def use(self, logins: tuple[secret.Login, ...]) -> None:
+        """Show them to the world's registries."""
+        self.world.logins = logins
+
     async def ensure(
         self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
     ) -> image.ObservedImage:
@@ -35,6 +39,7 @@ class Images:
         await self.world.enter("images.ensure", config.reference)
         digests: tuple[str, ...] = ()
         if isinstance(config.source, image.PullSource):
+            self.world.admit(config.reference)
             digests = (reference.parse(pinned or config.reference).digest or self.world.digest(config.reference),)
         made = image.ObservedImage(
             _hash((config.reference, config.source, digests)), config.reference, labels, 1, digests
@@ -45,11 +50,13 @@ class Images:
     async def digest(self, name: str) -> str:
         """Say what the world's registry has."""
         await self.world.enter("images.digest", name)
+        self.world.admit(name)
         return self.world.digest(name)
 
     async def tags(self, name: str) -> tuple[str, ...]:
         """Say what the world's registry has."""
         await self.world.enter("images.tags", name)
+        self.world.admit(name)
         return self.world.tags(name)
 
     async def remove(self, name: str) -> None:

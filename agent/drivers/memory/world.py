@@ -7,9 +7,9 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from agent.kit import clock
-from agent.model import container, image, network, volume
+from agent.model import container, image, network, secret, volume
 from agent.model.key import Kind
-from agent.oci import reference
+from agent.oci import auths, reference
 from agent.runtime import api, errors, events
 
 Program = Callable[[api.ExecRequest], tuple[int, bytes]]
@@ -35,6 +35,10 @@ class World:
     volumes: dict[str, volume.ObservedVolume] = dataclasses.field(default_factory=dict)
     published: dict[str, str] = dataclasses.field(default_factory=dict)
     """What registries have where that matters, reference to digest; all else is there and never moves."""
+    guarded: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    """Registries that let in only who shows this user and password."""
+    logins: tuple[secret.Login, ...] = ()
+    """What is shown to registries."""
     logs: dict[str, list[api.LogLine]] = dataclasses.field(default_factory=dict)
     calls: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """Every call that changed or tried to change something: (operation, object)."""
@@ -47,6 +51,15 @@ class World:
     def digest(self, name: str) -> str:
         """Give what a reference stands for in its registry."""
         return self.published.get(name) or f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+    def admit(self, name: str) -> None:
+        """Let us at a reference's repository. Raises ``errors.InvalidArgument`` (``ImagePullDenied``)."""
+        wanted = reference.parse(name)
+        known = {one.place: (one.user, one.password) for one in self.logins}
+        shown = next((known[one] for one in auths.places(wanted.registry, wanted.repository) if one in known), None)
+        if shown != self.guarded.get(wanted.registry, shown):
+            message = f"{wanted.registry} does not let us at {name}"
+            raise errors.InvalidArgument(message, hint="declare a Secret with a login", reason="ImagePullDenied")
 
     def tags(self, name: str) -> tuple[str, ...]:
         """Give the tags of a reference's repository."""

@@ -7,9 +7,9 @@ from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
 from agent.engine import usage
 from agent.engine.images import images, rootfs, saving
-from agent.model import image, network, volume
+from agent.model import image, network, secret, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
-from agent.oci import reference
+from agent.oci import auths, reference
 from agent.runtime import api, disk, errors
 
 _ROOT = tuple(field.name for field in dataclasses.fields(api.RootImage))
@@ -28,6 +28,12 @@ class Images:
                 record.id, record.reference, record.labels, record.size, record.digests, verified=record.verified
             )
             for record in self.engine.images.list()
+        )
+
+    def use(self, logins: tuple[secret.Login, ...]) -> None:
+        """Show them to registries."""
+        self.engine.registry.use(
+            {one.place: auths.Credentials(one.user, one.password, one.identity_token) for one in logins}
         )
 
     async def ensure(

@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 import http
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Self, TypeVar
 
 import aiohttp
@@ -45,20 +45,26 @@ class RegistryClient:
     def __init__(
         self,
         places: hosts.Hosts | None = None,
-        logins: grants.Logins = credentials.known,
+        keyring: credentials.Keyring | None = None,
         attempts: retries.Retries | None = None,
     ) -> None:
         """Nothing is opened yet."""
         self.hosts = places or hosts.Hosts()
         self.retries = attempts or retries.Retries()
         self._connection = transport.Transport()
-        self._grants = grants.Grants(self._connection, logins, self.retries)
+        self._keyring = keyring or credentials.Keyring()
+        self._grants = grants.Grants(self._connection, self._keyring.find, self.retries)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
+
+    def use(self, logins: Mapping[str, credentials.Credentials]) -> None:
+        """Show these logins from now on, by what they are for, before those that this host knows."""
+        if self._keyring.declare(logins):
+            self._grants.forget_all()
 
     async def manifest(self, source: reference.Reference, *, mirrors: bool = True) -> Fetched:
         """Get a manifest; ``mirrors``: they may be asked.

@@ -1,37 +1,22 @@
 """Who we are to a registry: what ``docker login`` and ``podman login`` keep, and what registries challenge us with."""
 
 import asyncio
-import base64
 import dataclasses
-import json
 import os
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
 
 from agent.engine.registry import keychain
-from agent.oci import reference
+from agent.oci import auths, reference
 
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s",]+))')
 _HUB_KEY = "https://index.docker.io/v1/"
 """What ``docker login`` calls Docker Hub, for reasons of history."""
-_HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io"})
 _TOKEN_USER = "<token>"  # noqa: S105 - the name by which a keychain says that its secret is an identity token
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Credentials:
-    """A name and a password, or an identity token that stands for both. Its text never shows them."""
-
-    user: str = dataclasses.field(default="", repr=False)
-    password: str = dataclasses.field(default="", repr=False)
-    identity_token: str = dataclasses.field(default="", repr=False)
-
-    def basic(self) -> str:
-        """Give them as ``Authorization`` has them (RFC 7617, in UTF-8); empty where there is only an identity token."""
-        if self.identity_token and not self.password:
-            return ""
-        return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
+Credentials = auths.Credentials
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,9 +60,9 @@ async def find(registry: str, repository: str, files: Iterable[pathlib.Path]) ->
     Raises ``errors.Refused`` and ``errors.Unavailable`` (``CredentialHelperFailed``).
     """
     for path in files:
-        logins = await asyncio.to_thread(_read, path)
-        for place in _places(registry, repository):
-            found = await logins.find(place)
+        told = await asyncio.to_thread(_read, path)
+        for place in auths.places(registry, repository):
+            found = await _kept(told, place)
             if found is not None:
                 return found
     return None
@@ -94,81 +79,46 @@ def challenge(header: str) -> Challenge | None:
     return Challenge(scheme.lower(), parts.get("realm", ""), parts.get("service", ""), parts.get("scope", ""))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Logins:
-    """What one file says."""
+class Keyring:
+    """Logins that were declared to us, and behind them what this host knows."""
 
-    entries: Mapping[str, list[Credentials]]
-    """By what they are for: a registry, or a part of one."""
-    keychains: Mapping[str, tuple[str, str]]
-    """By what they are for: a keychain, and the name under which it knows that."""
-    keychain: str
-    """Of all registries that none is named for; empty where there is none."""
+    def __init__(self) -> None:
+        """Nothing is declared."""
+        self._declared: Mapping[str, Credentials] = {}
 
-    async def find(self, place: str) -> Credentials | None:
-        keychain_of, server = self.keychains.get(place, ("", ""))
-        if not keychain_of and "/" not in place:
-            keychain_of, server = self.keychain, _HUB_KEY if place == reference.DEFAULT_REGISTRY else place
-        told = await keychain.ask(keychain_of, server) if keychain_of else None
-        if told is not None:
-            user, secret = told
-            return Credentials(identity_token=secret) if user == _TOKEN_USER else Credentials(user, secret)
-        return next(iter(self.entries.get(place, ())), None)
+    def declare(self, logins: Mapping[str, Credentials]) -> bool:
+        """Know these from now on, by what they are for, and no others; tell whether that is something new."""
+        news = logins != self._declared
+        self._declared = dict(logins)
+        return news
+
+    async def find(self, registry: str, repository: str) -> Credentials | None:
+        """Give what is shown at a repository; ``None`` where that is nothing. Raises as ``find``."""
+        for place in auths.places(registry, repository):
+            if place in self._declared:
+                return self._declared[place]
+        return await known(registry, repository)
 
 
-def _read(path: pathlib.Path) -> _Logins:
+async def _kept(told: auths.Auths, place: str) -> Credentials | None:
+    """Give what one file says of a place, a keychain first."""
+    keychain_of, server = told.keychains.get(place, ("", ""))
+    if not keychain_of and "/" not in place:
+        keychain_of, server = told.keychain, _HUB_KEY if place == reference.DEFAULT_REGISTRY else place
+    answer = await keychain.ask(keychain_of, server) if keychain_of else None
+    if answer is not None:
+        user, secret = answer
+        return Credentials(identity_token=secret) if user == _TOKEN_USER else Credentials(user, secret)
+    return told.entries.get(place)
+
+
+def _read(path: pathlib.Path) -> auths.Auths:
     """Read a file; what cannot be read of it says nothing."""
     try:
-        told = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        told = {}
-    members = told if isinstance(told, dict) else {}
-    entries: dict[str, list[Credentials]] = {}
-    for key, entry in _sorted(members.get("auths")):
-        found = _entry(entry)
-        if found is not None:
-            entries.setdefault(_meant(key), []).append(found)
-    helpers = ((key, name) for key, name in _sorted(members.get("credHelpers")) if isinstance(name, str) and name)
-    keychains: dict[str, tuple[str, str]] = {}
-    for key, name in helpers:
-        keychains.setdefault(_meant(key), (name, key))
-    store = members.get("credsStore")
-    return _Logins(entries, keychains, store if isinstance(store, str) else "")
+        data = path.read_bytes()
+    except OSError:
+        data = b""
+    return auths.parse(data) or _NOTHING
 
 
-def _sorted(told: object) -> list[tuple[str, object]]:
-    """Give the members of an object, those first that are named as references name registries."""
-    members = told.items() if isinstance(told, dict) else ()
-    return sorted(members, key=lambda member: member[0] != _meant(member[0]))
-
-
-def _entry(told: object) -> Credentials | None:
-    if not isinstance(told, dict):
-        return None
-    user, password, token = (
-        value if isinstance(value, str) else "" for value in map(told.get, ("username", "password", "identitytoken"))
-    )
-    encoded = told.get("auth")
-    if encoded and isinstance(encoded, str):
-        try:
-            user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except ValueError:
-            colon = ""
-        if not colon:
-            user = password = ""
-    return Credentials(user, password.strip("\0"), token) if user or token else None
-
-
-def _meant(key: str) -> str:
-    """Give what a key is for: a part of a registry (``registry/namespace``), or all of it, as every address is."""
-    bare = key.removeprefix("https://").removeprefix("http://")
-    registry, _, rest = bare.partition("/")
-    registry = reference.DEFAULT_REGISTRY if registry in _HUB_NAMES else registry
-    namespace = rest.strip("/")
-    return registry if bare != key or namespace in {"", "v1", "v2"} else f"{registry}/{namespace}"
-
-
-def _places(registry: str, repository: str) -> list[str]:
-    """Give what a repository is part of, the narrowest first, and the registry last."""
-    names = [registry, *filter(None, repository.split("/"))]
-    return ["/".join(names[:count]) for count in range(len(names), 0, -1)]
+_NOTHING = auths.Auths({}, {}, "", ())

@@ -43,6 +43,10 @@ class Grants:
         """Drop what the registry does not take any more."""
         self._held.pop((str(where.origin), source.repository, right), None)
 
+    def forget_all(self) -> None:
+        """Drop all: who we are has changed."""
+        self._held.clear()
+
     async def obtain(
         self, where: hosts.Endpoint, source: reference.Reference, right: str, challenges: Iterable[str]
     ) -> None:
@@ -113,7 +117,7 @@ def denied(where: hosts.Endpoint, source: reference.Reference) -> errors.Refused
     """Say that a registry wants a login, or another one."""
     return errors.Refused(
         f"{where.login} does not let us at {source}",
-        hint=f"docker login {where.login} writes the credentials that are used",
+        hint=f"declare a Secret with its login, or let docker login {where.login} write it",
         reason="ImagePullDenied",
     )
 

@@ -22,7 +22,7 @@ class ImageName(Model):
 class EnvironmentSource(Model):
     """A value from somewhere else."""
 
-    secret: Annotated[object, base.NotBuilt("there are no Secrets: write the value out")] = Field(
+    secret: Annotated[object, base.NotBuilt("Secrets are only logins of pulls so far: write the value out")] = Field(
         default=None, description="Not built yet: refused."
     )
     key: str = Field(default="", description="Which of the Secret's values.")
@@ -69,7 +69,7 @@ class MountSpec(Model):
     tmpfs: forms.SomeBytes | None = Field(
         default=None, description="Memory, of at most this size; empty at each start."
     )
-    secret: Annotated[object, base.NotBuilt("there are no Secrets: use a bind mount")] = Field(
+    secret: Annotated[object, base.NotBuilt("Secrets are only logins of pulls so far: use a bind mount")] = Field(
         default=None, description="Not built yet: refused."
     )
     path: texts.MountPath = Field(description="Where it is in the container: an absolute path.")

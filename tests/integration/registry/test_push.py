@@ -145,7 +145,7 @@ async def test_push__with_a_login__is_let_in_and_without_one_denied(guarded, sto
     with pytest.raises(errors.Refused) as caught:
         await _push(store, f"{guarded}/app:1")
     assert caught.value.reason == "ImagePushDenied"
-    assert caught.value.hint == f"docker login {guarded} writes the credentials that are used"
+    assert caught.value.hint == f"declare a Secret with its login, or let docker login {guarded} write it"
     subprocess.run(
         [
             *("skopeo", "login", "--tls-verify=false", f"--authfile={docker_config}/config.json"),

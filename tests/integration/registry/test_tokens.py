@@ -46,7 +46,7 @@ async def test_pull__as_nobody__is_not_let_at_the_rest(address, tokens, store) -
     assert [one.shown for one in tokens.asked] == [""]
     assert (type(failed), failed.reason) == (errors.Refused, "ImagePullDenied")
     assert failed.message == f"{address} does not let us at {address}/private/app:1"
-    assert failed.hint == f"docker login {address} writes the credentials that are used"
+    assert failed.hint == f"declare a Secret with its login, or let docker login {address} write it"
 
 
 async def test_pull__with_a_password__is_let_in(address, tokens, store, docker_config) -> None:

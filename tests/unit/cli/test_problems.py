@@ -37,6 +37,13 @@ def test_show__a_hostile_file_name__is_made_harmless(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "m/\\x1b[2J\\nfake.yaml:1:2: error: it is broken\nhint: mend\\rit\n"
 
 
+@pytest.mark.parametrize("kind", ["kind: Secret", '{"kind": "Secret"}', "kind:  'Secret' # x", "---\nkind: Secret"])
+def test_show__a_file_with_a_secret__shows_none_of_its_lines(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    data = f"stringData: s3cr3t\n{kind}\n".encode()
+    problems.show([problem.Problem("m/s.yaml", 1, 1, "it is broken", "mend it")], {"m/s.yaml": data})
+    assert capsys.readouterr().err == "m/s.yaml:1:1: error: it is broken\nhint: mend it\n"
+
+
 def test_excerpt__a_long_line__is_shown_around_the_column() -> None:
     data = b"a" * 5000 + b"X" + b"b" * 5000
     shown, caret = problems.excerpt(data, 1, 5001)

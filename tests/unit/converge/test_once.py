@@ -180,6 +180,9 @@ async def test_converge_once__takes_too_long__comes_back_with_what_it_has(stage:
 @virtual
 async def test_converge_once__runtime_cannot_be_observed__is_failed(stage: conftest.Stage) -> None:
     class Down:
+        def use(self, logins: tuple[()]) -> None:
+            assert logins == ()
+
         async def list(self) -> tuple[()]:
             raise errors.Unavailable("no engine")
 

@@ -45,7 +45,7 @@ def network(name: str, subnet: str) -> str:
             "apiVersion: trimtab.dev/v1\nkind: Contaner",
             "a.yaml:2:7: kind 'Contaner' is unknown (did you mean Container?)",
         ),
-        ("apiVersion: trimtab.dev/v1\nkind: Secret", "a.yaml:2:7: kind Secret is not built yet (known are Container,"),
+        ("apiVersion: trimtab.dev/v1\nkind: Config", "a.yaml:2:7: kind Config is not built yet (known are Container,"),
         (CONTAINER, "a.yaml:1:1: spec is missing (see trimtab explain container)"),
         (CONTAINER + "spec: {imag: x}", "a.yaml:4:8: unknown field spec.imag (did you mean image?)"),
         (
@@ -112,8 +112,8 @@ def test_mistake__is_told_with_place_and_way_out(text: str, expected: str) -> No
 @pytest.mark.parametrize(
     ("spec", "place"),
     [
-        ("image: x, env: {A: {secret: db}}", "spec.env.A.secret is not built yet (there are no Secrets"),
-        ("image: x, mounts: [{secret: tls, path: /x}]", "spec.mounts[0].secret is not built yet (there are no"),
+        ("image: x, env: {A: {secret: db}}", "spec.env.A.secret is not built yet (Secrets are only logins"),
+        ("image: x, mounts: [{secret: tls, path: /x}]", "spec.mounts[0].secret is not built yet (Secrets are"),
         (
             "image: x, update: {strategy: StartFirst}",
             "spec.update.strategy must be Recreate: StartFirst is not built yet",

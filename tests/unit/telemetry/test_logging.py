@@ -81,3 +81,17 @@ def test_configure__error_with_a_traceback__is_one_object() -> None:
         structlog.get_logger().error("relist broke", exc_info=error)
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["exception"][0]["exc_type"] == "KeyError"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_configure__error_with_a_traceback__tells_no_values_of_variables(form: str) -> None:
+    stream = io.StringIO()
+    logging.configure(form, "info", stream)
+    password = "s3cr3t"
+    try:
+        {}[len(password)]
+    except KeyError as error:
+        structlog.get_logger().error("relist broke", exc_info=error)
+        stdlib.getLogger("aiohttp.server").exception("a request broke")
+    assert stream.getvalue().count("KeyError") >= 2
+    assert password not in stream.getvalue()

@@ -75,6 +75,7 @@ DOCKER = [
         "ImagePullDenied",
     ),
     (500, "unauthorized: authentication required", errors.InvalidArgument, "ImagePullDenied"),
+    (500, 'Head "http://r/v2/a/manifests/1": no basic auth credentials', errors.InvalidArgument, "ImagePullDenied"),
     (404, "manifest for localhost:5000/app:9 not found: manifest unknown", errors.NotFound, "ImageNotFound"),
     (404, "no matching manifest for linux/arm64 in the manifest list entries", errors.NotFound, "PlatformNotFound"),
 ]

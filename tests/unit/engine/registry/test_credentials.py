@@ -198,3 +198,17 @@ def test_credentials__of_an_identity_token_alone__are_no_password() -> None:
     assert credentials.Credentials(identity_token="t").basic() == ""
     assert credentials.Credentials("0-0", "", "t").basic() == ""
     assert credentials.Credentials("me", "").basic() == "Basic bWU6"
+
+
+async def test_keyring__what_is_declared__comes_before_what_the_host_knows(config, monkeypatch) -> None:
+    config.write_text(json.dumps({"auths": {"r.example": encoded("host:1"), "other.example": encoded("host:2")}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(config))
+    keyring = credentials.Keyring()
+    narrow, wide = credentials.Credentials("narrow", "3"), credentials.Credentials("wide", "4")
+    assert keyring.declare({"r.example/team": narrow, "r.example": wide})
+    assert not keyring.declare({"r.example": wide, "r.example/team": narrow}), "it is nothing new"
+    assert await keyring.find("r.example", "team/app") == narrow
+    assert await keyring.find("r.example", "teams/app") == wide
+    assert await keyring.find("other.example", "app") == credentials.Credentials("host", "2")
+    assert keyring.declare({})
+    assert await keyring.find("r.example", "team/app") == credentials.Credentials("host", "1")
