@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO
 
 from agent.engine import errors, layout
-from agent.kit import atomicfile, canonical, failpoint
+from agent.kit import atomicfile, canonical, failpoint, files
 from agent.oci import descriptor, digest
 
 _INGEST = failpoint.register("content.ingest")
@@ -189,9 +189,7 @@ class Ingest:
         if self.written > self.expected.size:
             raise self._mismatch(f"more than the announced {self.expected.size} bytes")
         self._hash.update(chunk)
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(self._file, view) :]
+        files.write_all(self._file, chunk)
 
     def verify(self) -> None:
         """Compare with what was announced. Raises ``errors.Refused``."""

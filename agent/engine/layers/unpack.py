@@ -16,6 +16,7 @@ import stat
 from agent.engine import errors
 from agent.engine.kernel import api
 from agent.engine.layers import channel, entries, streams
+from agent.kit import files
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -124,9 +125,7 @@ class Unpacker:
             target = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         try:
             for chunk in archive.content():
-                view = memoryview(chunk)
-                while view:  # a disk that is nearly full takes a part
-                    view = view[os.write(target, view) :]
+                files.write_all(target, chunk)
             os.fchown(target, entry.uid, entry.gid)
             _set_xattrs(entry, target)
             os.fchmod(target, entry.mode)
