@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 import secrets
 
-from agent.engine import layout
+from agent.engine import errors, layout
 from agent.engine.cgroups import hierarchy, tree
 from agent.engine.containers import ending, lifecycle, table
 from agent.engine.images import images
@@ -43,7 +43,8 @@ async def recover(rooms: Rooms) -> None:
     rooms.volumes.recover()
     await asyncio.to_thread(_folders, rooms.where, rooms.table.ids())
     rooms.images.recover()
-    await rooms.images.collector.sweep()
+    with contextlib.suppress(errors.Unavailable):  # a disk without any room: it is tried again and again
+        await rooms.images.collector.sweep()
 
 
 def epoch(where: layout.Layout, *, read_only: bool) -> str:

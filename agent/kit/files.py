@@ -3,8 +3,8 @@
 import os
 
 PIECE = 64 * 1024
-"""Bytes written at a time. Larger writes let ext4 (Linux 6.16 and newer) look for large pages, which takes up to ten times
-as long as the writing itself."""
+"""Bytes written at a time. For larger writes ext4 (Linux 6.16 and newer) looks for large pages, which takes up to ten
+times as long as the writing itself."""
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:

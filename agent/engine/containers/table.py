@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import json
 import sqlite3
 from collections.abc import Callable
 
@@ -137,7 +138,10 @@ class Table:
         self._ids[record.name] = record.id
 
 
-def images(database: records.Database) -> frozenset[str]:
-    """Give the ids of the images that containers were made from, as the records say."""
-    rows = database.query("SELECT DISTINCT json_extract(body, '$.image_id') AS image FROM containers")
-    return frozenset(row["image"] for row in rows)
+def images(database: records.Database) -> dict[str, tuple[str, ...]]:
+    """Give the ids of the images that containers were made from, as the records say, with their layers' diff ids."""
+    found = database.query(
+        "SELECT json_extract(body, '$.image_id') AS image, json_extract(body, '$.image_config.diff_ids') AS layers"
+        " FROM containers"
+    )
+    return {row["image"]: tuple(json.loads(row["layers"])) for row in found}

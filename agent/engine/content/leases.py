@@ -83,15 +83,20 @@ class Leases:
             yield
 
     @contextlib.contextmanager
-    def looked_at(self, now: float, kept: float = KEPT) -> Iterator[Leased]:
+    def looked_at(self, now: float, kept: float = KEPT, *, end: bool = False) -> Iterator[Leased]:
         """Give what is on lease; until the block ends nobody gets a lease.
 
-        Leases of the dead are ended: those of pulls when they have been over for ``kept`` seconds.
+        What the dead have held counts no more, but for pulls until they have been over for ``kept`` seconds; ``end``
+        takes such leases away.
         """
         with self.gate():
             found: set[str] = set()
             for path in sorted(self._root.iterdir()):
-                found |= _read(path, now - kept)
+                resources = _read(path, now - kept)
+                if resources is not None:
+                    found |= resources
+                elif end:
+                    path.unlink()
             yield Leased(frozenset(found - {_EVERYTHING}), _EVERYTHING in found)
 
     @contextlib.contextmanager
@@ -125,15 +130,14 @@ def _write(descriptor: int, resources: Iterable[str]) -> None:
     os.write(descriptor, "".join(f"{one}\n" for one in resources).encode())
 
 
-def _read(path: pathlib.Path, older_than: float) -> frozenset[str]:
-    """Give what a lease holds; one that nobody holds any more is ended, unless a pull may go on from there."""
+def _read(path: pathlib.Path, older_than: float) -> frozenset[str] | None:
+    """Give what a lease holds; ``None`` where nobody holds it any more, unless a pull may go on from there."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not path.name.startswith(_PULL) or os.fstat(descriptor).st_mtime < older_than:
-                path.unlink()
-                return frozenset()
+                return None
         return frozenset(path.read_text().split())
     finally:
         os.close(descriptor)

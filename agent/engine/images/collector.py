@@ -11,7 +11,7 @@ import dataclasses
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from agent.engine import errors, layout, records
@@ -19,7 +19,7 @@ from agent.engine.content import leases, store
 from agent.engine.images import collection, documents, index, sources, verified
 from agent.engine.snapshots import snapshots
 from agent.kit import clock, failpoint, tasks
-from agent.oci import image_config
+from agent.oci import digest, image_config, manifest
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS image_uses (
@@ -36,8 +36,8 @@ _INTERVAL = 300.0
 _CONDEMN = failpoint.register("images.condemn")
 _COLLECT = failpoint.register("images.collect")
 
-Held = Callable[[records.Database], frozenset[str]]
-"""Gives the images (ids) that containers were made from."""
+Held = Callable[[records.Database], Mapping[str, tuple[str, ...]]]
+"""Gives the images (ids) that containers were made from, each with the diff ids of its layers."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Collector:
         aim = collection.wanted(self.space(), self._thresholds)
         if not aim:
             return ()
-        in_use, now = self._rooms.held(database), self._rooms.clock.now()
+        in_use, now = frozenset(self._rooms.held(database)), self._rooms.clock.now()
         due = collection.due(_kept(database), in_use, now, self._thresholds.minimum_age)
         enough = (one for one in due if self.space().available < aim)
         return self._remove(database, enough, given_up)
@@ -190,7 +190,7 @@ class Collector:
 
     def _unused(self, database: records.Database) -> tuple[collection.Kept, ...]:
         self._note_uses(database)
-        return collection.unused(_kept(database), self._rooms.held(database))
+        return collection.unused(_kept(database), frozenset(self._rooms.held(database)))
 
     def _note_uses(self, database: records.Database) -> None:
         """Note that the images of containers are used now; of which nothing is known has come now."""
@@ -219,7 +219,7 @@ class Collector:
     def _sweep(self, database: records.Database, kept: float = leases.KEPT) -> None:
         content = self._rooms.content
         now = self._rooms.clock.now()
-        with self._rooms.leases.looked_at(now, kept) as leased:
+        with self._rooms.leases.looked_at(now, kept, end=True) as leased:
             if leased.everything:
                 return
             with database.transaction():
@@ -247,27 +247,44 @@ class Collector:
         index.write(database, self._rooms.content)
 
     def _forget_damaged(self, database: records.Database) -> None:
-        """Drop references whose manifest or config somebody has deleted: they are missing, and fetched again."""
+        """Drop references whose manifest or config cannot be read any more: they are missing, and fetched again."""
         for row in database.query("SELECT reference, manifest, config FROM images"):
-            if not (self._rooms.content.has(row["manifest"]) and self._rooms.content.has(row["config"])):
+            try:
+                self._layers(row)
+            except errors.EngineError:
                 database.execute("DELETE FROM images WHERE reference = ?", (row["reference"],))
+
+    def _document(self, wanted: str) -> bytes:
+        """Read a document as it came. Raises ``errors.EngineError``, also for one that is another by now."""
+        data = self._rooms.content.read(wanted)
+        if not digest.matches(wanted, data):
+            raise errors.Refused(f"{wanted} is damaged", reason="DigestMismatch")
+        return data
+
+    def _is_sound(self, wanted: str) -> bool:
+        """Tell whether a document is there as it came; one that is not would be taken for it at the next pull."""
+        with contextlib.suppress(errors.EngineError):
+            return bool(self._document(wanted))
+        return False
+
+    def _layers(self, row: records.Row) -> tuple[manifest.Manifest, tuple[str, ...]]:
+        """Give an image's manifest, and the diff ids of its layers. Raises ``errors.EngineError``."""
+        parsed = documents.image(self._document(row["manifest"]))
+        with documents.told(row["reference"]):
+            return parsed, image_config.parse(self._document(row["config"])).diff_ids
 
     def _needed(self, database: records.Database, without: frozenset[str] = frozenset()) -> _Needed:
         """Give what images and containers lead to; some images may be thought away."""
-        content = self._rooms.content
+        held = self._rooms.held(database)
         blobs: set[str] = set()
-        configs = {config for config in self._rooms.held(database) if content.has(config)}
-        for row in database.query("SELECT manifest, config FROM images"):
-            if row["config"] in without:
-                continue
-            parsed = documents.image(content.read(row["manifest"]))
-            blobs |= {row["manifest"], *(layer.digest for layer in parsed.layers)}
-            configs.add(row["config"])
-        chains = {
-            chain_id
-            for config in configs
-            for chain_id in image_config.chain_ids(image_config.parse(content.read(config)).diff_ids)
-        }
+        configs = {config for config in held if self._is_sound(config)}
+        chains = {chain_id for diff_ids in held.values() for chain_id in image_config.chain_ids(diff_ids)}
+        for row in database.query("SELECT reference, manifest, config FROM images"):
+            if row["config"] not in without:
+                parsed, diff_ids = self._layers(row)
+                blobs |= {row["manifest"], *(layer.digest for layer in parsed.layers)}
+                configs.add(row["config"])
+                chains.update(image_config.chain_ids(diff_ids))
         return _Needed(frozenset(blobs | configs), frozenset(chains), frozenset(configs))
 
 

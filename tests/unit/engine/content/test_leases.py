@@ -57,7 +57,11 @@ def fails(held: leases.Leases, *resources: str, during: Callable[[leases.Lease],
 
 
 def seen(held: leases.Leases, later: float = 0.0) -> frozenset[str]:
-    with held.looked_at(time.time() + later) as found:
+    now = time.time() + later
+    with held.looked_at(now) as before:
+        pass
+    with held.looked_at(now, end=True) as found:
+        assert before == found, "whoever only looks sees the same, and ends nothing"
         assert not found.everything
         return found.resources
 
