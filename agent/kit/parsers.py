@@ -2,8 +2,11 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import TypeVar
 
 from agent.kit import quantities
+
+Number = TypeVar("Number", int, float)
 
 
 def path(text: str) -> pathlib.Path:
@@ -36,13 +39,7 @@ def flag(text: str) -> bool:
 
 def seconds(text: str) -> float:
     """Read a duration, of more than nothing."""
-    try:
-        total = quantities.seconds(text)
-    except ValueError as error:
-        raise ValueError(f"write {error}") from error
-    if total <= 0:
-        raise ValueError("it must be longer than nothing")
-    return total
+    return _positive(quantities.seconds, text, "it must be longer than nothing")
 
 
 def count(text: str) -> int:
@@ -62,13 +59,7 @@ def percent(text: str) -> int:
 
 def size(text: str) -> int:
     """Read an amount of bytes, of more than nothing."""
-    try:
-        total = quantities.size(text)
-    except ValueError as error:
-        raise ValueError(f"write {error}") from error
-    if total <= 0:
-        raise ValueError("it must be more than nothing")
-    return total
+    return _positive(quantities.size, text, "it must be more than nothing")
 
 
 def some(text: str) -> str:
@@ -84,3 +75,13 @@ def file(text: str) -> pathlib.Path:
     if not found.is_file():
         raise ValueError(f"there is no file {found}")
     return found
+
+
+def _positive(read: Callable[[str], Number], text: str, demand: str) -> Number:
+    try:
+        total = read(text)
+    except ValueError as error:
+        raise ValueError(f"write {error}") from error
+    if total <= 0:
+        raise ValueError(demand)
+    return total
