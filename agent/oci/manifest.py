@@ -4,7 +4,8 @@ import dataclasses
 
 from agent.oci import descriptor, document, mediatypes
 
-_MOST_LAYERS = 500
+MOST_LAYERS = 500
+"""Of an image: kernels stack far fewer, and honest images have some dozens."""
 _MOST_MANIFESTS = 1000
 
 
@@ -37,7 +38,7 @@ def parse(data: bytes, media_type: str = "") -> Manifest | Index:
         return Index(_descriptors(node, "manifests", _MOST_MANIFESTS))
     if "config" not in node.members:
         raise document.Malformed("manifest has no config: Docker's schema 1 and artifacts are no images")
-    return Manifest(descriptor.read(node.child("config")), _descriptors(node, "layers", _MOST_LAYERS))
+    return Manifest(descriptor.read(node.child("config")), _descriptors(node, "layers", MOST_LAYERS))
 
 
 def _descriptors(node: document.Node, name: str, most: int) -> tuple[descriptor.Descriptor, ...]:

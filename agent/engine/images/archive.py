@@ -22,7 +22,6 @@ from agent.oci import descriptor, digest, document, manifest, mediatypes, refere
 
 _CHUNK = 1024 * 1024
 _LARGEST_DOCUMENT = 4 * 1024 * 1024
-_MOST_LAYERS = 500
 _MOST_FILES = 50_000
 _MOST_IMAGES = 1000
 NAME_ANNOTATION = "io.containerd.image.name"
@@ -186,8 +185,8 @@ def _docker_image(
     """Give an image's manifest; ``known``: the layers that are in the store already, by their names in the archive."""
     config = content.put(mediatypes.CONFIG, _document(files, image.text("Config")))
     names = image.texts("Layers")
-    if len(names) > _MOST_LAYERS:
-        raise errors.Refused(f"the archive's image has more than {_MOST_LAYERS} layers", reason="ArchiveDamaged")
+    if len(names) > manifest.MOST_LAYERS:
+        raise errors.Refused(f"the archive's image has more than {manifest.MOST_LAYERS} layers", reason="ArchiveDamaged")
     for name in names:
         if name not in known:
             known[name] = _docker_layer(files, content, name)
