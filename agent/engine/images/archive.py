@@ -186,7 +186,8 @@ def _docker_image(
     config = content.put(mediatypes.CONFIG, _document(files, image.text("Config")))
     names = image.texts("Layers")
     if len(names) > manifest.MOST_LAYERS:
-        raise errors.Refused(f"the archive's image has more than {manifest.MOST_LAYERS} layers", reason="ArchiveDamaged")
+        message = f"the archive's image has more than {manifest.MOST_LAYERS} layers"
+        raise errors.Refused(message, reason="ArchiveDamaged")
     for name in names:
         if name not in known:
             known[name] = _docker_layer(files, content, name)
