@@ -180,7 +180,7 @@ class Images:
             top, own = digest.of(fetched.data), digest.of(chosen)
             blobs = (own, parsed.config.digest, *(layer.digest for layer in parsed.layers))
             try:
-                with self.leases.pulling(name, blobs) as lease:
+                async with self.leases.pulling(name, blobs) as lease:
                     image = signatures.Image(own, parsed.config.digest)
                     await self._verifier.verify(source, (top, own), image)
                     await self._config(source, parsed.config)
@@ -198,7 +198,7 @@ class Images:
         Raises ``errors.NotFound`` (``ArchiveNotFound``), ``errors.Refused``, ``errors.Unavailable`` (``DiskFull``).
         """
         async with self._locks.hold(name):
-            with self.leases.everything():
+            async with self.leases.everything():
                 report(Progress(f"reading {path}"))
                 data = await asyncio.to_thread(archive.read, path, self._content)
                 stored = await self.keep(name, data, labels, report)
@@ -276,7 +276,7 @@ class Images:
             )
         chain_ids = image_config.chain_ids(config.diff_ids)
         if lease is not None:
-            lease.add(chain_ids)
+            await lease.add(chain_ids)
         layers = tuple(map(intake.Layer, parsed.layers, chain_ids, config.diff_ids))
         total = sum(blob.size for blob in parsed.layers if not self._content.has(blob.digest))
         count = 0

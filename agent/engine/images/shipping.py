@@ -40,7 +40,7 @@ class Shipping:
             report(images.Progress(f"pushing {target}", told.done, told.total))
 
         data = self._images.manifest(name)
-        with self._images.leases.reading(_blobs(data)):
+        async with self._images.leases.reading(_blobs(data)):
             sending = push.Push(self._registry, self._content, self._images.sources, place, moved)
             return await sending.image(data)
 
@@ -49,7 +49,7 @@ class Shipping:
         found: dict[bytes, list[str]] = {}
         for name in dict.fromkeys(names):
             found.setdefault(self._images.manifest(name), []).append(name)
-        with self._images.leases.reading({blob for data in found for blob in _blobs(data)}):
+        async with self._images.leases.reading({blob for data in found for blob in _blobs(data)}):
             told = [saving.Image(tuple(known), data) for data, known in found.items()]
             whole = sum(self._images.look(known[0]).size for known in found.values())
             sink = _Told(out, lambda done: report(images.Progress("saving", done, max(whole, done))))
@@ -62,7 +62,7 @@ class Shipping:
         """
         if name:
             return (await self._images.load(path, _name(name), _NOBODYS, report),)
-        with self._images.leases.everything():
+        async with self._images.leases.everything():
             report(images.Progress(f"reading {path}"))
             found = archive.named(await asyncio.to_thread(archive.read_all, path, self._content))
             return tuple(
@@ -76,7 +76,7 @@ class Shipping:
 
         It is unpacked as every layer is: what is hostile is refused. Raises what ``rootfs.made`` raises.
         """
-        with self._images.leases.everything():
+        async with self._images.leases.everything():
             report(images.Progress(f"reading {path}"))
             data = await asyncio.to_thread(rootfs.made, path, root, self._content)
             return await self._images.keep(_name(name), data, _NOBODYS, report)

@@ -1,12 +1,13 @@
 """What is on lease is there as long as its holder lives, in whatever process that is."""
 
+import asyncio
 import contextlib
 import os
 import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
@@ -16,13 +17,17 @@ from agent.engine.content import leases
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 NAME = "registry.example/app:1"
 HOLDER = """
-import pathlib, sys
+import asyncio, pathlib, sys
 from agent.engine import layout
 from agent.engine.content import leases
 held = leases.Leases(layout.of(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))
-with held.reading([sys.argv[3]]) if sys.argv[4] == "read" else held.pulling("app", [sys.argv[3]]):
-    print("held", flush=True)
-    sys.stdin.read()
+
+async def main():
+    async with held.reading([sys.argv[3]]) if sys.argv[4] == "read" else held.pulling("app", [sys.argv[3]]):
+        print("held", flush=True)
+        sys.stdin.read()
+
+asyncio.run(main())
 """
 
 
@@ -49,11 +54,18 @@ def elsewhere(where: layout.Layout, request: pytest.FixtureRequest) -> Iterator[
         process.kill()
 
 
-def fails(held: leases.Leases, *resources: str, during: Callable[[leases.Lease], object] = lambda _: None) -> None:
+async def nothing(_: leases.Lease) -> None:
+    """Do nothing."""
+
+
+async def fails(
+    held: leases.Leases, *resources: str, during: Callable[[leases.Lease], Awaitable[None]] = nothing
+) -> None:
     """Let a pull fail."""
-    with contextlib.suppress(RuntimeError), held.pulling(NAME, resources) as lease:
-        during(lease)
-        raise RuntimeError
+    with contextlib.suppress(RuntimeError):
+        async with held.pulling(NAME, resources) as lease:
+            await during(lease)
+            raise RuntimeError
 
 
 def seen(held: leases.Leases, later: float = 0.0) -> frozenset[str]:
@@ -66,55 +78,57 @@ def seen(held: leases.Leases, later: float = 0.0) -> frozenset[str]:
         return found.resources
 
 
-def test_reading__until_the_block_ends__is_on_lease(held, where) -> None:
-    with held.reading([ONE]) as lease:
+async def test_reading__until_the_block_ends__is_on_lease(held, where) -> None:
+    async with held.reading([ONE]) as lease:
         assert seen(held) == {ONE}
-        lease.add([TWO])
+        await lease.add([TWO])
         assert seen(held, 10 * leases.KEPT) == {ONE, TWO}
     assert (seen(held), list(where.leases.iterdir())) == (frozenset(), [])
 
 
-def test_reading__fails__ends_as_well(held, where) -> None:
-    with contextlib.suppress(RuntimeError), held.reading([ONE]):
-        raise RuntimeError
+async def test_reading__fails__ends_as_well(held, where) -> None:
+    with contextlib.suppress(RuntimeError):
+        async with held.reading([ONE]):
+            raise RuntimeError
     assert list(where.leases.iterdir()) == []
 
 
-def test_pulling__fails__what_has_come_is_kept_for_a_day(held, where) -> None:
-    fails(held, ONE, during=lambda lease: lease.add([TWO]))
+async def test_pulling__fails__what_has_come_is_kept_for_a_day(held, where) -> None:
+    await fails(held, ONE, during=lambda lease: lease.add([TWO]))
     assert seen(held, leases.KEPT - 60) == {ONE, TWO}
     assert seen(held, leases.KEPT + 60) == frozenset()
     assert list(where.leases.iterdir()) == []
 
 
-def test_pulling__for_longer_than_a_day__is_held_and_kept_from_its_end_on(held, where) -> None:
-    def long(_: leases.Lease) -> None:
+async def test_pulling__for_longer_than_a_day__is_held_and_kept_from_its_end_on(held, where) -> None:
+    async def long(_: leases.Lease) -> None:
         (path,) = where.leases.iterdir()
         os.utime(path, (0, 0))
         assert seen(held) == {ONE}
 
-    fails(held, ONE, during=long)
+    await fails(held, ONE, during=long)
     assert seen(held) == {ONE}
 
 
-def test_pulling__again_and_it_is_another_image_by_now__holds_that_alone(held, where) -> None:
-    fails(held, ONE)
-    with held.pulling(NAME, [TWO]):
+async def test_pulling__again_and_it_is_another_image_by_now__holds_that_alone(held, where) -> None:
+    await fails(held, ONE)
+    async with held.pulling(NAME, [TWO]):
         assert seen(held) == {TWO}
     assert list(where.leases.iterdir()) == []
 
 
-def test_forget__what_a_broken_pull_has_left__is_kept_for_nobody(held, where) -> None:
-    fails(held, ONE)
+async def test_forget__what_a_broken_pull_has_left__is_kept_for_nobody(held, where) -> None:
+    await fails(held, ONE)
     held.forget("another")
     assert seen(held) == {ONE}
     held.forget(NAME)
     assert (seen(held), list(where.leases.iterdir())) == (frozenset(), [])
 
 
-def test_everything__while_an_archive_is_read__nothing_may_go(held) -> None:
-    with held.everything(), held.reading([ONE]), held.looked_at(time.time()) as found:
-        assert (found.everything, found.resources) == (True, {ONE})
+async def test_everything__while_an_archive_is_read__nothing_may_go(held) -> None:
+    async with held.everything(), held.reading([ONE]):
+        with held.looked_at(time.time()) as found:
+            assert (found.everything, found.resources) == (True, {ONE})
     with held.looked_at(time.time()) as found:
         assert not found.everything
 
@@ -152,3 +166,15 @@ def test_looked_at__until_its_block_ends__nobody_gets_a_lease(held, where) -> No
     finally:
         process.kill()
         process.communicate()
+
+
+async def test_lease__another_process_has_stopped_while_it_looks__only_who_wants_one_waits(held) -> None:
+    async def holds() -> None:
+        async with held.reading([ONE]):
+            pass
+
+    with held.looked_at(time.time()):
+        waiting = asyncio.get_running_loop().create_task(holds())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 5)
