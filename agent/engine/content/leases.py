@@ -100,7 +100,7 @@ class Leases:
                 if resources is not None:
                     found |= resources
                 elif end:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
             yield Leased(frozenset(found - {_EVERYTHING}), _EVERYTHING in found)
 
     @contextlib.asynccontextmanager
@@ -151,11 +151,12 @@ def _write(descriptor: int, resources: Iterable[str]) -> None:
 
 def _read(path: pathlib.Path, older_than: float) -> frozenset[str] | None:
     """Give what a lease holds; ``None`` where nobody holds it any more, unless a pull may go on from there."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        over = not path.name.startswith(_PULL) or os.fstat(descriptor).st_mtime < older_than
-        if _locked(descriptor) and over:
+        file = path.open()
+    except FileNotFoundError:  # it has just ended
+        return None
+    with file:
+        over = not path.name.startswith(_PULL) or os.fstat(file.fileno()).st_mtime < older_than
+        if _locked(file.fileno()) and over:
             return None
-        return frozenset(path.read_text().split())
-    finally:
-        os.close(descriptor)
+        return frozenset(file.read().split())

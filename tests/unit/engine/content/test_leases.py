@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -178,3 +179,30 @@ async def test_lease__another_process_has_stopped_while_it_looks__only_who_wants
         await asyncio.sleep(0.05)
         assert not waiting.done()
     await asyncio.wait_for(waiting, 5)
+
+
+async def test_leases__given_and_ended_while_others_look__nobody_fails_and_none_is_lost(held) -> None:
+    looking = threading.Event()
+
+    def look() -> int:
+        looks = 0
+        while not looking.is_set():
+            with held.looked_at(time.time(), end=True) as found:
+                assert always <= found.resources
+                looks += 1
+        return looks
+
+    always = {TWO}
+    async with held.reading(always):
+        watching = asyncio.get_running_loop().run_in_executor(None, look)
+        for _ in range(300):
+            async with held.reading([ONE]):
+                pass
+        looking.set()
+        assert await watching > 10
+    assert seen(held) == frozenset()
+
+
+def test_lease__ends_just_as_somebody_looks__is_none(held, monkeypatch) -> None:
+    monkeypatch.setattr(pathlib.Path, "iterdir", lambda folder: iter([folder / "read-gone"]))
+    assert seen(held) == frozenset()
