@@ -117,6 +117,16 @@ async def test_load__again_under_the_same_name__replaces_and_the_old_content_is_
     assert (room.content.digests(), list(room.where.snapshots.iterdir())) == (frozenset(), [])
 
 
+async def test_load__another_image_has_lost_its_manifest__is_there_all_the_same(room, tmp_path) -> None:
+    (tmp_path / "image.tar").write_bytes(archives.image(LAYER).archive())
+    await room.load(tmp_path / "image.tar", "localhost/lost:1")
+    room.content.path(archives.digest(room.images.manifest("localhost/lost:1"))).unlink()
+    (tmp_path / "image.tar").write_bytes(archives.image(SECOND).archive())
+    await room.load(tmp_path / "image.tar")
+    (named,) = json.loads((room.where.content / "index.json").read_text())["manifests"]
+    assert named["annotations"]["org.opencontainers.image.ref.name"] == NAME
+
+
 async def test_store__somebody_deletes_a_manifest__the_image_is_missing_and_loaded_again(room, tmp_path) -> None:
     (tmp_path / "image.tar").write_bytes(archives.image(LAYER).archive())
     stored = await room.load(tmp_path / "image.tar")

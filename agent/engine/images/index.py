@@ -8,7 +8,10 @@ _NAME = "org.opencontainers.image.ref.name"
 
 
 def write(database: records.Database, content: store.ContentStore) -> None:
-    """Write what the records say, inside of a transaction: whoever writes later has read later."""
+    """Write what the records say, inside of a transaction: whoever writes later has read later.
+
+    An image whose manifest somebody has taken away is left out: it must not keep others from coming.
+    """
     rows = database.query("SELECT reference, manifest FROM images ORDER BY reference")
     content.write_index(
         descriptor.Descriptor(
@@ -18,4 +21,5 @@ def write(database: records.Database, content: store.ContentStore) -> None:
             annotations=((_NAME, row["reference"]),),
         )
         for row in rows
+        if content.has(row["manifest"])
     )
