@@ -16,14 +16,13 @@ from typing import Any
 
 import zstandard
 
-from agent.engine import layout, records
+from agent.engine import engine, layout, records
 from agent.engine.content import store
 from agent.engine.images import images, signatures
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
 from agent.oci import mediatypes
 from agent.oci import platform as platforms
-from tests import stores
 
 Member = tuple[tarfile.TarInfo, bytes]
 THEN = 1_600_000_000
@@ -218,9 +217,9 @@ async def opened(home: pathlib.Path, *rules: signatures.Rule) -> AsyncIterator[S
     """Open a store; whose images must be signed is what rules say."""
     where = layout.of(home / "root", home / "run")
     where.prepare()
-    with contextlib.closing(records.Database(where.records, stores.SCHEMAS)) as database:
+    with contextlib.closing(records.Database(where.records, engine.SCHEMAS)) as database:
         async with client.RegistryClient() as registry:
-            rooms = stores.opened(where, database, registry, rules)
+            rooms = engine.join_images(where, engine.Options(verify=rules), registry, database)
             yield Store(where, rooms.content, rooms.layers, images.Images(rooms))
 
 

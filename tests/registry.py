@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from agent.engine import errors, layout, records
+from agent.engine import engine, errors, layout, records
 from agent.engine.content import store
 from agent.engine.images import images, signatures
 from agent.engine.registry import client, hosts, retries
 from agent.oci import digest
-from tests import stores
 
 USER, PASSWORD = "pilot", "secret"
 """Who may pull from a registry that wants a login."""
@@ -173,10 +172,10 @@ async def opened(
     """
     where = layout.of(home / "root", home / "run")
     where.prepare()
-    database = records.Database(where.records, stores.SCHEMAS)
+    database = records.Database(where.records, engine.SCHEMAS)
     try:
         async with client.RegistryClient(places, attempts=retries.Retries(pauses=(0.01, 0.01))) as registry:
-            rooms = stores.opened(where, database, registry, rules)
+            rooms = engine.join_images(where, engine.Options(verify=rules), registry, database)
             yield Store(home, images.Images(rooms), rooms.content, registry)
             assert rooms.content.unfinished() == []
             session = registry._connection._session

@@ -109,23 +109,9 @@ async def _joined(
         database = records.Database(path, SCHEMAS, read_only=read_only and not absent)
         stack.callback(database.close)
         kernel = linux.LinuxKernel()
-        content = store.ContentStore(where)
-        if not read_only:
-            content.prepare()
         registry = await stack.enter_async_context(client.RegistryClient(options.registries))
-        layers = snapshots.Snapshots(where, database, kernel, options.limits)
-        if not read_only:
-            layers.prepare()
-        bringing = intake.Intake(intake.Rooms(where, kernel, content, layers, registry))
-        verifier = signatures.Verifier(options.verify, registry, database)
-        held, time = leases.Leases(where), clock.SystemClock()
-        collecting = collector.Collector(
-            collector.Rooms(where, content, held, lambda: records.Database(where.records, SCHEMAS), table.images, time),
-            options.garbage,
-        )
-        pictures = images.Images(
-            images.Rooms(database, content, layers, registry, bringing, verifier, held, collecting, time)
-        )
+        rooms = join_images(where, options, registry, database, read_only=read_only)
+        pictures = images.Images(rooms)
         connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
         known = probing.remembered(where.run) or _UNASKED
         program = known if read_only else await probing.find(where.run, where.cgroup)
@@ -133,12 +119,12 @@ async def _joined(
         data = volumes.Volumes(where, database)
         cleaner = ending.Cleaner(where, kernel, runtime, connections)
         life = recover.epoch(where, read_only=read_only)
-        around = supervise.Surroundings(where, table.Table(database), cleaner, time, life, notify)
+        around = supervise.Surroundings(where, table.Table(database), cleaner, rooms.clock, life, notify)
         supervisor = await stack.enter_async_context(supervise.Supervisor(around))
-        rooms = launch.Rooms(
+        launching = launch.Rooms(
             where, kernel, pictures, connections, data, runtime, _conmon(), around.epoch, options.log_size
         )
-        containers = lifecycle.Containers(launch.Launcher(rooms, cleaner), supervisor, around)
+        containers = lifecycle.Containers(launch.Launcher(launching, cleaner), supervisor, around)
         recovery = recover.Rooms(where, kernel, pictures, connections, data, containers, cleaner, around.table)
         yield Engine(
             where,
@@ -153,10 +139,43 @@ async def _joined(
             supervisor,
             containers,
             recovery,
-            shipping.Shipping(pictures, content, registry),
-            collecting,
+            shipping.Shipping(pictures, rooms.content, registry),
+            rooms.collector,
             registry,
         )
+
+
+def join_images(
+    where: layout.Layout,
+    options: Options,
+    registry: client.RegistryClient,
+    database: records.Database,
+    *,
+    read_only: bool = False,
+) -> images.Rooms:
+    """Join what images stand on, ready to be written to unless one only looks."""
+    kernel, time = linux.LinuxKernel(), clock.SystemClock()
+    content, held = store.ContentStore(where), leases.Leases(where)
+    layers = snapshots.Snapshots(where, database, kernel, options.limits)
+    if not read_only:
+        content.prepare()
+        layers.prepare()
+
+    def again() -> records.Database:
+        return records.Database(where.records, SCHEMAS)
+
+    around = collector.Rooms(where, content, held, again, table.images, time)
+    return images.Rooms(
+        database=database,
+        content=content,
+        layers=layers,
+        registry=registry,
+        intake=intake.Intake(intake.Rooms(where, kernel, content, layers, registry)),
+        verifier=signatures.Verifier(options.verify, registry, database),
+        leases=held,
+        collector=collector.Collector(around, options.garbage),
+        clock=time,
+    )
 
 
 def _broken(task: str, failure: BaseException) -> None:

@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiohttp import web
 
-from agent.engine import errors, layout, records, usage
+from agent.engine import engine, errors, layout, records, usage
 from agent.engine.containers import table
 from agent.engine.images import collection, images
 from agent.engine.registry import client, retries
 from agent.engine.volumes import volumes
-from tests import archives, stores
+from tests import archives
 from tests import faulty_registry as faulty
 
 pytestmark = pytest.mark.root
@@ -81,9 +81,9 @@ class Host:
 @contextlib.asynccontextmanager
 async def opened(where: layout.Layout) -> AsyncIterator[Host]:
     """Open an instance's images; nothing else is at work there."""
-    with contextlib.closing(records.Database(where.records, stores.SCHEMAS)) as database:
+    with contextlib.closing(records.Database(where.records, engine.SCHEMAS)) as database:
         async with client.RegistryClient(attempts=retries.Retries(pauses=(0.01,))) as registry:
-            rooms = stores.opened(where, database, registry, thresholds=THRESHOLDS)
+            rooms = engine.join_images(where, engine.Options(garbage=THRESHOLDS), registry, database)
             host = Host(where, rooms, images.Images(rooms))
             host.images.recover()
             await rooms.collector.sweep()
