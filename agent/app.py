@@ -168,6 +168,7 @@ async def run(chosen: settings.Settings, text: str) -> None:
 
     Raises the runtime's errors, ``JournalUnavailable`` and ``CannotListen``, all of them before anything is changed.
     """
+    lean.frugal()
     with lean.without("rich"):
         import structlog
 

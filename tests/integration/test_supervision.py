@@ -1,13 +1,17 @@
 """Ends, starts and removals that something comes between: nothing hangs, nothing is left, the next call is whole."""
 
 import asyncio
+import contextlib
+import os
 import pathlib
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 
 from agent.engine import recover
-from agent.kit import failpoint
+from agent.engine.shim import oci_runtime
+from agent.kit import failpoint, processes
 from agent.model import container
 from agent.runtime import errors
 from tests import builders
@@ -80,6 +84,35 @@ async def test_start__fails_anywhere__is_undone_and_works_the_next_time(host, po
     assert await left(host) == []
     await host.runtime.containers.start(identity)
     assert (await host.seen(identity)).state is RUNNING
+
+
+async def test_start__killed_before_its_program_begins__is_worth_another_try(host, monkeypatch) -> None:
+    identity = await made(host)
+    start, killed = oci_runtime.OciRuntime.start, []
+
+    async def too_late(runtime: oci_runtime.OciRuntime, container_id: str) -> None:
+        if not killed:
+            killed.append(int((host.runtime.engine.where.bundles / container_id / "pid").read_text()))
+            os.kill(killed[0], signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it is gone already
+                await asyncio.wait_for(processes.wait(killed[0]), 5)
+        await start(runtime, container_id)
+
+    monkeypatch.setattr(oci_runtime.OciRuntime, "start", too_late)
+    with pytest.raises(errors.Unavailable, match="was killed before its program began") as caught:
+        await host.runtime.containers.start(identity)
+    assert caught.value.reason == "StartFailed"
+    assert ((await host.seen(identity)).state, await left(host)) == (CREATED, [])
+    await host.runtime.containers.start(identity)
+    assert (await host.seen(identity)).state is RUNNING
+
+
+async def test_start__no_such_program__is_refused_and_not_tried_again(host) -> None:
+    config = builders.config(image=native.REFERENCE, command=("/bin/nothing",))
+    identity = await host.runtime.containers.create(config, config.name, ())
+    with pytest.raises(errors.InvalidArgument) as caught:
+        await host.runtime.containers.start(identity)
+    assert caught.value.reason == "StartFailed"
 
 
 async def test_start__fails_and_cannot_be_undone__says_why_it_failed_and_is_cleaned_before_the_next(host) -> None:

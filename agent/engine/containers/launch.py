@@ -62,7 +62,7 @@ class Launcher:
             bundle = await self._bundle(record, sandbox)
             launched = await self._create(record, bundle, announced=sandbox is not None)
             _CONMON.hit()
-            await self.rooms.runtime.start(record.id)
+            await self._begin(record, bundle, launched)
             _START.hit()
             undo.pop_all()
         return table.Run(
@@ -73,6 +73,19 @@ class Launcher:
             monitor_started=liveness.start_time(launched.monitor),
             addresses=sandbox.addresses if sandbox else (),
         )
+
+    async def _begin(self, record: table.ContainerRecord, bundle: pathlib.Path, launched: conmon.Launched) -> None:
+        """Let its program begin. One that was killed while it waited for that is tried again: its declaration is sound.
+
+        Raises ``errors.Unavailable`` for that, ``errors.Refused`` for what cannot be run.
+        """
+        try:
+            await self.rooms.runtime.start(record.id)
+        except errors.Refused as error:
+            if liveness.start_time(launched.pid) is None and await conmon.killed(bundle, record.id, launched.monitor):
+                message = f"{record.name} was killed before its program began"
+                raise errors.Unavailable(message, reason="StartFailed") from error
+            raise
 
     async def _create(self, record: table.ContainerRecord, bundle: pathlib.Path, *, announced: bool) -> conmon.Launched:
         """Let conmon create it, and meanwhile let others know where it is: they find it before its program runs."""

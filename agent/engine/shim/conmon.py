@@ -19,6 +19,10 @@ from agent.engine import errors
 from agent.engine.shim import oci_runtime
 from agent.kit import processes
 
+_LAST_WORDS = 5.0
+"""Seconds that a monitor may take to say how its container has ended."""
+_BY_SIGNAL = 128
+"""Exit codes above it are those of a signal."""
 _ANSWER_LIMIT = 65536
 _ROUNDS = 5
 """Looks for processes that are to be killed; the second sees those that were forked during the first."""
@@ -164,3 +168,11 @@ def _kill(pid: int, bundle: pathlib.Path) -> bool:
             os.kill(pid, signal.SIGKILL)
             return True
     return False
+
+
+async def killed(bundle: pathlib.Path, container_id: str, monitor: int) -> bool:
+    """Tell whether a container that has ended was killed by a signal, as its monitor says when it ends as well."""
+    with contextlib.suppress(ProcessLookupError, TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS):
+            await processes.wait(monitor)
+    return (ending(bundle, container_id).code or 0) > _BY_SIGNAL
