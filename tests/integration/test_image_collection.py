@@ -219,6 +219,7 @@ async def test_sweep__a_document_is_damaged__the_image_is_missing_and_its_contai
         path.unlink()
     else:
         path.write_bytes(damage)
+    assert host.rooms.collector.holdings().prunable, "whoever measures the disk is told, and not refused"
     await host.rooms.collector.sweep()
     assert (host.names, len(_snapshots(host))) == ([], 1)
     assert await host.load(tmp_path, 1) == name

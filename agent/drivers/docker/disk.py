@@ -9,7 +9,7 @@ from agent.runtime import disk
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Disk:
-    """``runtime.api.Disk`` over the Engine API."""
+    """``runtime.disk.Disk`` over the Engine API."""
 
     engine: connection.Connection
     names: names.Names

@@ -211,7 +211,7 @@ def _first(subnet: str) -> ipaddress.IPv4Address:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Disk:
-    """``runtime.api.Disk`` in RAM: an image takes the byte that it says, and nothing else takes any room."""
+    """``runtime.disk.Disk`` in RAM: an image takes the byte that it says, and nothing else takes any room."""
 
     world: world.World
 

@@ -157,7 +157,7 @@ class Volumes:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Disk:
-    """``runtime.api.Disk`` over the engine; all of it works beside the process that may change things."""
+    """``runtime.disk.Disk`` over the engine; all of it works beside the process that may change things."""
 
     engine: engines.Engine
 

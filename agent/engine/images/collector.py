@@ -280,7 +280,9 @@ class Collector:
         configs = {config for config in held if self._is_sound(config)}
         chains = {chain_id for diff_ids in held.values() for chain_id in image_config.chain_ids(diff_ids)}
         for row in database.query("SELECT reference, manifest, config FROM images"):
-            if row["config"] not in without:
+            if row["config"] in without:
+                continue
+            with contextlib.suppress(errors.EngineError):  # a damaged one leads to nothing any more
                 parsed, diff_ids = self._layers(row)
                 blobs |= {row["manifest"], *(layer.digest for layer in parsed.layers)}
                 configs.add(row["config"])
