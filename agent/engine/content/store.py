@@ -39,13 +39,15 @@ class ContentStore:
         self._ingest = where.content / "ingest"
 
     def prepare(self) -> None:
-        """Make the layout, and take away what a crash left in ``ingest``."""
+        """Make the layout, and take away what a crash left half written."""
         for folder in (self._blobs / "sha256", self._blobs / "sha512", self._ingest):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (self._root / "oci-layout").exists():
             atomicfile.write(self._root / "oci-layout", _LAYOUT)
         for name in self.unfinished():
             (self._ingest / name).unlink()
+        for left in self._root.glob(f"{atomicfile.TEMPORARY_PREFIX}*"):  # of a table of contents that was being written
+            left.unlink(missing_ok=True)
 
     def path(self, wanted: str) -> pathlib.Path:
         """Give where a blob lies or would lie. Raises ``oci.digest.InvalidDigest``: a digest can never be a path."""

@@ -13,6 +13,7 @@ import pytest
 
 from agent.engine import errors, layout
 from agent.engine.content import store
+from agent.kit import atomicfile
 from agent.oci import descriptor, digest, mediatypes
 from tests import archives
 
@@ -181,3 +182,10 @@ def test_ingest__disk_full__is_unavailable_and_keeps_nothing(content, tmp_path) 
             file.write(data)
         assert (caught.value.reason, scratched.value.reason) == ("DiskFull", "DiskFull")
         assert (content.digests(), content.unfinished()) == (frozenset(), [])
+
+
+def test_prepare__after_a_crash_in_the_table_of_contents__takes_away_what_was_written_of_it(content, tmp_path) -> None:
+    half = tmp_path / "root/content" / f"{atomicfile.TEMPORARY_PREFIX}0123"
+    half.write_bytes(b"{")
+    content.prepare()
+    assert not half.exists()
