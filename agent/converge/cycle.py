@@ -88,6 +88,8 @@ class Cycle:
                     await work()
                 except Exception as error:  # noqa: BLE001 - nothing that one of them does may end the agent
                     self._parts.sink(signals.TaskFailed(name, error))
+                if tasks.is_ending():
+                    return
                 await asyncio.sleep(RETRY)
 
         self.crew.start(guarded(), name=name)

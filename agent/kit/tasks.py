@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from concurrent import futures
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
+
+_HEARD = 5.0
+"""Seconds in which a task that was cancelled is expected to have ended, before it is told so again."""
 
 
 def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
@@ -35,19 +39,31 @@ async def together(name: str, *work: Coroutine[Any, Any, Any]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-async def in_thread(call: Callable[[], T], *, give_up: Callable[[], None] = lambda: None) -> T:
-    """Run something that blocks in a thread. Whoever is cancelled waits until the thread has let go of what it holds.
+async def in_thread(
+    call: Callable[[], T], *, pool: futures.Executor | None = None, give_up: Callable[[], None] = lambda: None
+) -> T:
+    """Run something that blocks in a thread, of ``pool`` or the loop's own.
 
-    ``give_up`` tells the thread then that nobody waits for the result.
+    Whoever is cancelled is so when the thread has let go of what it holds, and can undo it then. ``give_up`` tells the
+    thread that nobody waits for the result.
     """
-    running = asyncio.get_running_loop().run_in_executor(None, call)
+    running = asyncio.get_running_loop().run_in_executor(pool, call)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         give_up()
-        await asyncio.wait([running])
-        running.exception()
+        while not running.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # nobody is there any more to be told
         raise
+
+
+def is_ending() -> bool:
+    """Tell whether the current task has been cancelled, also where an error in its clean-up took the word from that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Crew:
@@ -65,12 +81,11 @@ class Crew:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+        running: set[asyncio.Task[None]] = set(self._tasks.values())
+        while running:  # again, where an error in somebody's clean-up was taken for an answer and worked on
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=_HEARD)
 
     def __contains__(self, name: str) -> bool:
         return name in self._tasks

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
+from agent.kit import tasks
 from agent.sources import api, debounce, tree, watch
 
 _log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class DirectorySource:
 
     async def _arm(self, how: Callable[[], None]) -> None:
         try:
-            await asyncio.to_thread(how)
+            await tasks.in_thread(how)  # whoever is cancelled can stop it then: it is not half begun
         except OSError as error:
             _log.warning(
                 "%s is not watched (%s): changes are found every %g s; raise fs.inotify.max_user_watches",

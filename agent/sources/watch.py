@@ -6,9 +6,11 @@ ancestor is watched until it returns.
 """
 
 import contextlib
+import logging
 import os
 import pathlib
 import time
+import warnings
 from collections.abc import Callable
 
 from watchdog import events, observers
@@ -29,6 +31,18 @@ _ABOUT_THE_TOP = (
 )
 
 
+def _without_chatter() -> None:
+    """Let watchdog 7 not tell of what is as it should be."""
+    # A directory came while its parent was being walked: it is watched once, as wanted.
+    warnings.filterwarnings("ignore", r"Callback with id .* already exists for watch", RuntimeWarning)
+    # A watch was ended while its thread was about to read.
+    logging.getLogger("watchdog.observers.inotify").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "called when the thread is inactive" not in record.getMessage()
+
+
 class Watch(events.FileSystemEventHandler):
     """Watches one path. ``on_hint`` is called from watchdog's thread."""
 
@@ -44,8 +58,10 @@ class Watch(events.FileSystemEventHandler):
 
     def start(self) -> None:
         """Begin. Raises ``OSError`` where the host allows no more watches; a rescan must do then."""
-        self._observer = observers.Observer()
-        self._observer.start()
+        _without_chatter()
+        observer = observers.Observer()
+        observer.start()
+        self._observer = observer
         self.rearm()
 
     def stop(self) -> None:

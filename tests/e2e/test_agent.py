@@ -99,6 +99,7 @@ def test_run__stopped__in_order_and_exits_with_0(
         agent.is_ready()
         assert agent.stop(number) == 0
         assert agent.events()[-1]["event"] == "the agent stops"
+        assert [event for event in agent.events() if event["level"] not in {"info", "debug"}] == []
         assert "Traceback" not in agent.log
         assert "stopped; " in agent.log
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import logging
 import pathlib
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from watchdog import observers
 
 from agent.sources import api, directory
 
@@ -226,6 +229,36 @@ async def test_changes__nothing_is_told__the_rescan_looks_anyway(top: pathlib.Pa
     async with _watching(top, directory.Rhythm(rescan=0.05)) as watcher:
         target.write_text("2")
         await watcher.sees({"web.yaml": "2"})
+
+
+async def test_changes__ended_while_it_begins__leaves_no_thread(
+    top: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins, before = threading.Event(), set(threading.enumerate())
+
+    class Slow(observers.Observer):  # type: ignore[misc,valid-type] # it is chosen by the platform
+        def start(self) -> None:
+            begins.set()
+            time.sleep(0.05)
+            super().start()
+
+    monkeypatch.setattr(observers, "Observer", Slow)
+    async with directory.DirectorySource(str(top), _RHYTHM) as source, asyncio.TaskGroup() as group:
+        following = group.create_task(Watcher(source).follow())
+        await asyncio.to_thread(begins.wait)
+        following.cancel()
+    left = [one for one in set(threading.enumerate()) - before if not one.name.startswith("asyncio_")]
+    assert left == []
+
+
+async def test_changes__watched__only_what_is_amiss_is_logged(
+    top: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _watching(top):
+        library = logging.getLogger("watchdog.observers.inotify")
+        library.error("InotifyEmitter.queue_events() called when the thread is inactive")
+        library.warning("Inotify queue overflowed; filesystem events were lost")
+    assert [one.getMessage() for one in caplog.records] == ["Inotify queue overflowed; filesystem events were lost"]
 
 
 async def test_snapshot__an_unreadable_file__is_a_problem_and_the_rest_is_read(top: pathlib.Path) -> None:

@@ -4,7 +4,6 @@ All of it is blocking and quick (about two milliseconds), and some of it is a pr
 on threads of its own, which always come back to the host's namespace.
 """
 
-import asyncio
 import concurrent.futures
 import contextlib
 import os
@@ -14,6 +13,7 @@ from typing import TypeVar
 
 from agent.engine.kernel import api
 from agent.engine.network import netlink
+from agent.kit import tasks
 
 T = TypeVar("T")
 
@@ -29,16 +29,7 @@ class Threads:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run blocking work on one of them; who is cancelled meanwhile is so when it has ended, and can undo it."""
-        working = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            while not working.done():
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([working])
-            if not working.cancelled():
-                working.exception()  # nobody is there any more to be told
-            raise
+        return await tasks.in_thread(work, pool=self._pool)
 
     def close(self) -> None:
         """Let them end."""

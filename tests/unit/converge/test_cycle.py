@@ -327,6 +327,25 @@ async def test_cycle__left_while_working__writes_nothing_more_down(
     assert stage.of(signals.ActionFinished) == []
 
 
+async def test_cycle__left_and_a_task_fails_while_it_ends__is_told_and_does_not_begin_again(
+    stage: conftest.Stage, until: conftest.Until
+) -> None:
+    begun: list[str] = []
+
+    async def failing_at_its_end() -> None:
+        begun.append("once")
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            raise RuntimeError("what it held cannot be let go")
+
+    async with stage.going(conftest.declare) as going:
+        going.keep("fragile", failing_at_its_end)
+        await until(lambda: begun)
+    assert begun == ["once"]
+    assert [one.name for one in stage.of(signals.TaskFailed)] == ["fragile"]
+
+
 class _Replaced:
     """A role of the runtime in which some calls are others."""
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -134,6 +135,46 @@ async def test_crew__runs_cancels_and_tells_failures() -> None:
         await asyncio.sleep(0)
     assert told == [("two", "no")]
     assert "three" not in crew
+
+
+@pytest.mark.looptime
+async def test_crew__left_while_a_task_takes_its_cancellation_for_a_failure__ends() -> None:
+    heard: list[str] = []
+
+    async def deaf() -> None:
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                heard.append("cancelled")
+                if len(heard) > 1:
+                    raise
+
+    async with tasks.Crew(lambda *_: None) as crew:
+        crew.start(deaf(), name="deaf")
+        await asyncio.sleep(1)
+    assert heard == ["cancelled"] * 2
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_in_thread__cancelled__has_let_go_when_it_ends(times: int) -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10)
+        done.set()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(tasks.in_thread(work, give_up=lambda: None))
+        await asyncio.to_thread(begun.wait)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        assert not task.done()
+        go_on.set()
+    assert task.cancelled()
+    assert done.is_set()
 
 
 async def test_spawn__a_failure_ends_the_group() -> None:
