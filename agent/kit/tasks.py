@@ -81,11 +81,11 @@ class Crew:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        running: set[asyncio.Task[None]] = set(self._tasks.values())
+        running = set(self._tasks.values())
         while running:  # again, where an error in somebody's clean-up was taken for an answer and worked on
             for task in running:
                 task.cancel()
-            _, running = await asyncio.wait(running, timeout=_HEARD)
+            running = (await asyncio.wait(running, timeout=_HEARD))[1]
 
     def __contains__(self, name: str) -> bool:
         return name in self._tasks
