@@ -19,6 +19,7 @@ import zstandard
 from agent.engine import engine, layout, records
 from agent.engine.content import store
 from agent.engine.images import images, signatures
+from agent.engine.layers import spool
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
 from agent.oci import mediatypes
@@ -226,8 +227,8 @@ async def opened(home: pathlib.Path, *rules: signatures.Rule) -> AsyncIterator[S
 async def unpacked(into: snapshots.Snapshots, blob: pathlib.Path, told: str) -> pathlib.Path:
     """Unpack a lowest layer unless it is there, and give its directory."""
     if into.find(told) is None:
-        with blob.open("rb") as file:
-            async with into.unpacked(told, file, blob.stat().st_size) as made:
+        with spool.whole(blob) as packed:
+            async with into.unpacked(told, packed, blob.stat().st_size) as made:
                 into.keep(told, made)
     found = into.find(told)
     assert found is not None

@@ -1,19 +1,20 @@
 """An image's layers: fetched, verified, decompressed and unpacked in one go, several beside each other.
 
-A blob's bytes go to the disk and to the unpacking threads at once, so that a layer is ready hardly later than its last
-byte has come. What is unpacked before the digest of the whole is known is kept nowhere before that.
+A blob's bytes go to the disk, and are unpacked from there as they come, so that a layer is ready hardly later than its
+last byte, and a registry never waits for the unpacking. What is unpacked before the digest of the whole is known is
+kept nowhere before that.
 """
 
 import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import IO
 
 from agent.engine import errors, layout
 from agent.engine.content import store
+from agent.engine.images import arrival
 from agent.engine.kernel import api
-from agent.engine.layers import channel
+from agent.engine.layers import spool
 from agent.engine.registry import client
 from agent.engine.snapshots import snapshots
 from agent.kit import batching, locks, tasks
@@ -23,8 +24,6 @@ _FLUSH_EACH = 0.4
 """Seconds."""
 _OF_THE_BYTES = frozenset({"DigestMismatch", "LayerDamaged", "LayerRefused"})
 """Refusals that may be a damage on the way."""
-_PARALLEL = 3
-"""Layers at a time, as Docker: more gain little on one connection's bandwidth and cost memory."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Intake:
         """Nothing is under way."""
         self._rooms = rooms
         self._locks = locks.KeyedLocks()
-        self._places = asyncio.Semaphore(_PARALLEL)
+        self._places = asyncio.Semaphore(snapshots.AT_ONCE)
         self._flushed = batching.Batch(lambda: asyncio.to_thread(rooms.kernel.sync, str(rooms.where.root)))
 
     async def layers(
@@ -80,8 +79,8 @@ class Intake:
 
     async def _unpacked(self, wanted: Layer) -> None:
         """Unpack what is in the content store."""
-        with _opened(self._rooms.content, wanted.blob) as file:
-            async with self._rooms.snapshots.unpacked(wanted.diff_id, file, wanted.blob.size) as made:
+        with _opened(self._rooms.content, wanted.blob) as source:
+            async with self._rooms.snapshots.unpacked(wanted.diff_id, source, wanted.blob.size) as made:
                 await self._flushed.done()
                 self._rooms.snapshots.keep(wanted.chain_id, made)
 
@@ -112,32 +111,33 @@ class Intake:
     ) -> None:
         async with contextlib.AsyncExitStack() as stack:
             made: snapshots.Unpacked | None = None
-            with channel.Channel() as feed:
-                kept = _Kept(feed, target)
+            verified = asyncio.Event()
+            packed = stack.enter_context(spool.following(target.path))
 
-                async def fetch() -> None:
+            async def fetch() -> None:
+                arriving = arrival.Arrival(target, packed)
+                with packed.fed():
+                    await arriving.replay()
                     body = self._rooms.registry.blob(source, wanted.blob, target.there, mirrors=mirrors)
-                    with feed.fed():
-                        async with contextlib.aclosing(body) as chunks:
-                            async for chunk in chunks:
-                                arrived(len(chunk))
-                                await feed.send(chunk)
+                    async with contextlib.aclosing(body) as chunks:
+                        await arriving.write(chunks, arrived)
+                    target.verify()
+                verified.set()
 
-                async def unpack() -> None:
-                    nonlocal made
-                    try:
-                        if self._rooms.snapshots.find(wanted.chain_id) is None:
-                            unpacking = self._rooms.snapshots.unpacked(wanted.diff_id, kept, wanted.blob.size)
-                            made = await stack.enter_async_context(unpacking)
-                    except errors.Refused as error:
-                        if error.reason in _OF_THE_BYTES:  # where they are not those of the digest, say that
-                            await tasks.in_thread(kept.finish)
-                        raise
-                    await tasks.in_thread(kept.finish)
+            async def unpack() -> None:
+                nonlocal made
+                try:
+                    if self._rooms.snapshots.find(wanted.chain_id) is None:
+                        unpacking = self._rooms.snapshots.unpacked(wanted.diff_id, packed, wanted.blob.size)
+                        made = await stack.enter_async_context(unpacking)
+                except errors.Refused as error:
+                    if error.reason in _OF_THE_BYTES:  # where they are not those of the digest, say that
+                        await verified.wait()
+                    raise
 
-                async with tasks.Crew(lambda *_: None) as crew:
-                    crew.start(self._flush_meanwhile(), name="flush")
-                    await tasks.together("layer", fetch(), unpack())
+            async with tasks.Crew(lambda *_: None) as crew:
+                crew.start(self._flush_meanwhile(), name="flush")
+                await tasks.together("layer", fetch(), unpack())
             await self._flushed.done()
             self._rooms.content.keep(target)
             if made is not None:
@@ -150,35 +150,13 @@ class Intake:
             await self._flushed.done()
 
 
-class _Kept:
-    """A reader of a blob: of its part that is there, and then of what arrives, which is written behind it."""
-
-    def __init__(self, feed: channel.Channel, target: store.Ingest) -> None:
-        self._feed = feed
-        self._target = target
-
-    def read(self, size: int, /) -> bytes:
-        if self._target.written < self._target.there:
-            return self._target.replay(size)
-        chunk = self._feed.read(size)
-        with store.full_disk_told():
-            self._target.write(chunk)
-        return chunk
-
-    def finish(self) -> None:
-        """Read what nobody wanted to know, and compare all with what was announced. Raises ``errors.Refused``."""
-        while self.read(1024 * 1024):
-            pass
-        self._target.verify()
-
-
 @contextlib.contextmanager
-def _opened(content: store.ContentStore, blob: descriptor.Descriptor) -> Iterator[IO[bytes]]:
-    try:
-        file = content.path(blob.digest).open("rb")
-    except FileNotFoundError as error:
-        raise errors.NotFound(f"the layer {blob.digest} is not in the store", reason="ContentMissing") from error
-    except OSError as error:
-        raise errors.Unavailable(f"cannot read a layer: {error.strerror}", reason="HostFailure") from error
-    with file:
-        yield file
+def _opened(content: store.ContentStore, blob: descriptor.Descriptor) -> Iterator[spool.Spool]:
+    with contextlib.ExitStack() as stack:
+        try:
+            opened = stack.enter_context(spool.whole(content.path(blob.digest)))
+        except FileNotFoundError as error:
+            raise errors.NotFound(f"the layer {blob.digest} is not in the store", reason="ContentMissing") from error
+        except OSError as error:
+            raise errors.Unavailable(f"cannot read a layer: {error.strerror}", reason="HostFailure") from error
+        yield opened

@@ -1,10 +1,8 @@
-"""Bytes from whoever gets them to the thread that uses them, never more of them on the way than there is room for.
+"""Bytes from the thread that gets them to the thread that uses them, never more on the way than there is room for.
 
-A writer is a thread (``put``) or a coroutine (``send``); the reader is always a thread. Either side may break off: the
-other one is told at its next step.
+Either side may break off: the other one is told at its next step.
 """
 
-import asyncio
 import collections
 import contextlib
 import threading
@@ -20,7 +18,7 @@ _CHUNK = 512 * 1024
 
 
 class Channel:
-    """A reader (``streams.Reader``) of what another task or thread writes."""
+    """A reader (``streams.Reader``) of what another thread writes."""
 
     def __init__(self, room: int = _ROOM) -> None:
         """Let up to ``room`` bytes be on the way; a single chunk may be more."""
@@ -32,7 +30,6 @@ class Channel:
         self._failure: BaseException | None = None
         self._left = False
         self._changed = threading.Condition()
-        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -40,23 +37,13 @@ class Channel:
     def __exit__(self, *_: object) -> None:
         self.leave()
 
-    @contextlib.contextmanager
-    def fed(self) -> Iterator[None]:
-        """Say at the end of the block that nothing follows, or what has gone wrong in it."""
-        try:
-            yield
-        except errors.EngineError as error:
-            self.end(error)
-            raise
-        except BaseException:
-            self.end(errors.Unavailable("what was to arrive was given up"))
-            raise
-        self.end()
-
     def read(self, size: int, /) -> bytes:
         """Give the next bytes, none at the end. Raises what the writer has failed with."""
         if not self._rest:
-            self._rest = memoryview(self._next())
+            chunk = self._next()
+            if len(chunk) <= size:
+                return chunk
+            self._rest = memoryview(chunk)
         given, self._rest = self._rest[:size], self._rest[size:]
         return bytes(given)
 
@@ -66,23 +53,11 @@ class Channel:
             pass
 
     def put(self, chunk: bytes) -> None:
-        """Write, from a thread. Raises ``errors.Unavailable`` once nobody reads any more."""
+        """Write. Raises ``errors.Unavailable`` once nobody reads any more."""
         with self._changed:
             while self._size >= self._room and not self._left:
                 self._changed.wait()
             self._add(chunk)
-
-    async def send(self, chunk: bytes) -> None:
-        """Write, from a coroutine. Raises ``errors.Unavailable`` once nobody reads any more."""
-        room = asyncio.Event()
-        while True:
-            with self._changed:
-                if self._size < self._room or self._left:
-                    self._add(chunk)
-                    return
-                room.clear()
-                self._waiter = (asyncio.get_running_loop(), room)
-            await room.wait()
 
     def end(self, failure: BaseException | None = None) -> None:
         """Say that nothing follows, or why."""
@@ -97,7 +72,7 @@ class Channel:
             self._left = True
             self._chunks.clear()
             self._size = 0
-            self._tell()
+            self._changed.notify_all()
 
     def _add(self, chunk: bytes) -> None:
         if self._left:
@@ -119,16 +94,8 @@ class Channel:
                 self._changed.wait()
             chunk = self._chunks.popleft()
             self._size -= len(chunk)
-            self._tell()
+            self._changed.notify_all()
             return chunk
-
-    def _tell(self) -> None:
-        self._changed.notify_all()
-        if self._waiter is not None:
-            loop, room = self._waiter
-            self._waiter = None
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-                loop.call_soon_threadsafe(room.set)
 
 
 @contextlib.contextmanager

@@ -72,25 +72,6 @@ class Bounded:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-class Interruptible:
-    """A reader that can be told from another thread that nobody waits for it any more."""
-
-    def __init__(self, source: Reader) -> None:
-        """Read from ``source``."""
-        self._source = source
-        self._given_up = False
-
-    def give_up(self) -> None:
-        """Let the next read fail."""
-        self._given_up = True
-
-    def read(self, size: int, /) -> bytes:
-        """Give the next bytes. Raises ``errors.Unavailable`` once it is given up."""
-        if self._given_up:
-            raise errors.Unavailable("a layer was given up while it was unpacked")
-        return self._source.read(size)
-
-
 def is_compressed(head: bytes) -> bool:
     """Tell from its first four bytes whether a file is one that ``decompressed`` unpacks."""
     return head.startswith(_GZIP) or head == _ZSTD

@@ -1,6 +1,5 @@
-"""Bytes between threads and coroutines: in order, bounded, and nobody waits for a side that has broken off."""
+"""Bytes between threads: in order, bounded, and nobody waits for a side that has broken off."""
 
-import asyncio
 import io
 import random
 import threading
@@ -40,15 +39,9 @@ def _parts(sizes: int) -> Iterator[bytes]:
 
 
 def _put_all(feed: channel.Channel, sizes: int) -> None:
-    with feed.fed():
-        for part in _parts(sizes):
-            feed.put(part)
-
-
-async def _send_all(feed: channel.Channel, sizes: int) -> None:
-    with feed.fed():
-        for part in _parts(sizes):
-            await feed.send(part)
+    for part in _parts(sizes):
+        feed.put(part)
+    feed.end()
 
 
 @pytest.mark.parametrize("sizes", [3, 4096, 100_000])
@@ -59,34 +52,6 @@ def test_put__from_a_thread__arrives_in_order(threads, room: int, sizes: int) ->
         assert _whole(feed) == DATA
         writing.result()
         assert feed.read(1) == b""
-
-
-@pytest.mark.parametrize("sizes", [512, 100_000])
-@pytest.mark.parametrize("room", [1000, 10_000_000])
-async def test_send__from_a_coroutine__arrives_in_order(room: int, sizes: int) -> None:
-    with channel.Channel(room) as feed:
-        reading = asyncio.get_running_loop().run_in_executor(None, _whole, feed)
-        await _send_all(feed, sizes)
-        assert await reading == DATA
-
-
-async def test_send__where_nobody_reads__waits_once_there_is_no_room() -> None:
-    with channel.Channel(room=10_000) as feed:
-        sent: list[int] = []
-
-        async def send() -> None:
-            with feed.fed():
-                for _ in range(100):
-                    await feed.send(bytes(999))
-                    sent.append(999)
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(send())
-            for _ in range(300):
-                await asyncio.sleep(0)
-            assert sum(sent) == 11 * 999, "as much as there is room for, and the end of one chunk beyond it"
-            reading = group.create_task(asyncio.to_thread(_whole, feed))
-        assert reading.result() == bytes(100 * 999)
 
 
 def test_put__where_nobody_reads__waits_once_there_is_no_room(threads) -> None:
@@ -122,52 +87,16 @@ def test_drain__reads_to_the_end__and_raises_what_the_writer_failed_with(threads
             broken.drain()
 
 
-@pytest.mark.parametrize(
-    ("failure", "told", "message"),
-    [
-        (errors.Refused("it is wrong"), errors.Refused, "it is wrong"),
-        (ZeroDivisionError("a bug"), errors.Unavailable, "what was to arrive was given up"),
-        (asyncio.CancelledError(), errors.Unavailable, "what was to arrive was given up"),
-    ],
-)
-def test_fed__the_writer_fails__the_reader_gets_what_came_and_is_told(failure, told, message: str) -> None:
+def test_end__by_a_failure__the_reader_gets_what_came_and_is_told(threads) -> None:
     with channel.Channel() as feed:
         feed.put(b"first")
-        with pytest.raises(type(failure)), feed.fed():
-            raise failure
         assert feed.read(100) == b"first"
-        for _ in range(2):
-            with pytest.raises(told, match=message):
-                feed.read(100)
-
-
-def test_fed__the_writer_fails_while_the_reader_waits__ends_its_waiting(threads) -> None:
-    with channel.Channel() as feed:
         reading = threads.submit(feed.read, 1)
-        with pytest.raises(errors.Refused), feed.fed():
-            raise errors.Refused("it is wrong")
+        feed.end(errors.Refused("it is wrong"))
         with pytest.raises(errors.Refused, match="it is wrong"):
             reading.result(timeout=5)
-
-
-async def test_leave__while_a_coroutine_waits_for_room__ends_its_waiting() -> None:
-    feed = channel.Channel(room=1)
-
-    async def send() -> None:
-        while True:
-            await feed.send(bytes(10))
-
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
-        sending = group.create_task(_failure(send()))
-        await asyncio.sleep(0)
-        await asyncio.to_thread(feed.leave)
-    assert "nobody takes what arrives any more" in str(sending.result())
-
-
-async def _failure(work) -> errors.EngineError:
-    with pytest.raises(errors.Unavailable) as caught:
-        await work
-    return caught.value
+        with pytest.raises(errors.Refused, match="it is wrong"):
+            feed.read(100)
 
 
 def test_leave__while_a_thread_waits_for_room__ends_its_waiting(threads) -> None:
@@ -179,17 +108,6 @@ def test_leave__while_a_thread_waits_for_room__ends_its_waiting(threads) -> None
             writing.result(timeout=5)
         with pytest.raises(errors.Unavailable):
             feed.put(b"again")
-
-
-async def test_send__cancelled_while_it_waits_for_room__leaves_the_channel_in_order() -> None:
-    with channel.Channel(room=1) as feed:
-        await feed.send(b"one")
-        async with asyncio.TaskGroup() as group:
-            sending = group.create_task(feed.send(b"never"))
-            await asyncio.sleep(0)
-            sending.cancel()
-        feed.end()
-        assert await asyncio.to_thread(_whole, feed) == b"one"
 
 
 def test_ahead__of_a_source__gives_the_same_bytes() -> None:

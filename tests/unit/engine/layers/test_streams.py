@@ -102,14 +102,6 @@ def test_stream__small_layer_of_zeros__is_no_bomb() -> None:
     assert _read(packed) == (bytes(16 * MIB), archives.digest(bytes(16 * MIB)))
 
 
-def test_stream__given_up__fails_at_the_next_read() -> None:
-    stream = streams.Interruptible(io.BytesIO(PLAIN))
-    assert stream.read(10) == PLAIN[:10]
-    stream.give_up()
-    with pytest.raises(errors.Unavailable):
-        stream.read(10)
-
-
 def test_bounded__file_on_disk__takes_its_size_as_the_packed_one(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "layer"
     path.write_bytes(_zeros(80))
