@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from agent.engine import errors
-from agent.engine.layers import streams, unpack
+from agent.engine.layers import streams, unpack, worker
 from tests import archives
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("canary")]
@@ -20,8 +20,12 @@ pytestmark = [pytest.mark.root, pytest.mark.usefixtures("canary")]
 UP = "../" * 12
 
 
-@pytest.fixture
-async def room(tmp_path: pathlib.Path) -> AsyncIterator[archives.Store]:
+@pytest.fixture(params=["in a thread", "in a process of its own"])
+async def room(
+    tmp_path: pathlib.Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[archives.Store]:
+    if request.param != "in a thread":
+        monkeypatch.setattr(worker, "WORTH_IT", 0)
     async with archives.opened(tmp_path) as opened:
         yield opened
 
