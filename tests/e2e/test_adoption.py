@@ -100,9 +100,10 @@ def test_adopt__started_by_podmans_own_command_line__plans_nothing(engine_host) 
         "--volume",
         "data:/data:ro",
     )
-    engine_host.podman("run", "-d", "--name", "db", *networked, *closed, *SLEEP)
-    engine_host.podman("run", "-d", "--name", "web", "--publish", "127.0.0.1:18091:80", "--cpus", "0.5", IMAGE)
-    engine_host.podman("run", "-d", "--name", "on_host", "--network", "host", "--cap-add", "SYS_TIME", *SLEEP)
+    run = ("run", "-d", "--stop-timeout", "0", "--name")
+    engine_host.podman(*run, "db", *networked, *closed, *SLEEP)
+    engine_host.podman(*run, "web", "--publish", "127.0.0.1:18091:80", "--cpus", "0.5", IMAGE)
+    engine_host.podman(*run, "on_host", "--network", "host", "--cap-add", "SYS_TIME", *SLEEP)
     before = engine_host.runs()
     adopted = engine_host.trimtab("adopt", engine_host.folder)
     assert "3 adopted, 0 left alone" in adopted.stderr
