@@ -69,12 +69,7 @@ def peak(pid: int) -> Iterator[list[float]]:
 
     def look() -> None:
         while not over.wait(_LOOKS):
-            children = [
-                int(child)
-                for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
-                for child in (task / "children").read_text().split()
-            ]
-            most[0] = max(most[0], sum(map(_most, children)))
+            most[0] = max(most[0], sum(map(_most, _children(pid))))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -84,6 +79,14 @@ def peak(pid: int) -> Iterator[list[float]]:
         over.set()
         thread.join()
         told.append(_most(pid) + most[0])
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _most(pid: int) -> float:

@@ -111,12 +111,16 @@ class Containers:
     async def remove(self, ref: str) -> None:
         """Remove it, killing it where it runs. Volumes stay; nameless ones that only it could reach go with it."""
         found = await self.known.inspect(ref)
-        identity = str(found["Id"])
+        identity, what = str(found["Id"]), f"container {ref}"
         ours = translate.CONFIG_LABEL in ((found.get("Config") or {}).get("Labels") or {})
         with self._changing(identity):
             if (found.get("State") or {}).get("Running"):  # engines differ in how long they ask first
-                await self._signalled(identity, f"container {ref}", "SIGKILL")
-            await self._delete(identity, f"container {ref}", volumes=ours)
+                await self._signalled(identity, what, "SIGKILL")
+                await self._ended(identity, what, _AFTER_KILL * self.engine.patience)
+                # Docker says so before it lets go of the container's networks, and loses count of who is in them where
+                # it is removed meanwhile; whoever looks at it waits for that.
+                await self.engine.ask(f"containers/{identity}/json", what)
+            await self._delete(identity, what, volumes=ours)
         self.book.forget(Kind.CONTAINER, identity)
         self.book.forget(Kind.CONTAINER, str(found["Name"]).removeprefix("/"))
         await images.sweep(self.engine, self.book)

@@ -11,6 +11,8 @@ from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.runtime import errors
 
 _DRIVER = "bridge"
+_MISCOUNTED = "no container is in it: Docker has lost count of what was, and counts again when it is restarted"
+"""Docker 20.10 does so where somebody kills containers and removes them at once, many side by side."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +57,10 @@ class Networks:
                 raise errors.InUse(f"{what} is used by container {identity[:12]}", hint="stop it first")
             body = {"Container": identity, "Force": True}
             await self.engine.ask(f"networks/{engine_name}/disconnect", what, method="POST", body=body)
-        await self.engine.ask(f"networks/{engine_name}", what, method="DELETE")
+        try:
+            await self.engine.ask(f"networks/{engine_name}", what, method="DELETE")
+        except errors.InUse as error:
+            raise errors.InUse(error.message, hint=_MISCOUNTED) from error
         self._forget(self.names.noted_by(found), engine_name)
 
     def _forget(self, identity: str, engine_name: str) -> None:

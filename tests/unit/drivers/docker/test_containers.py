@@ -98,6 +98,31 @@ async def test_create__with_nothing_to_run__is_refused(tmp_path) -> None:
     assert CREATE not in served.calls()
 
 
+async def test_remove__one_that_runs__has_ended_before_it_is_deleted(tmp_path) -> None:
+    found = {"Id": twin.ID, "Name": "/web", "State": {"Running": True}}
+    kill, wait = f"POST containers/{twin.ID}/kill", f"POST containers/{twin.ID}/wait"
+    ended = asyncio.Event()
+
+    async def waited(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.05)
+        ended.set()
+        return web.json_response({"StatusCode": 137})
+
+    async def deleted(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=204 if ended.is_set() else 500)
+
+    answers = {
+        "GET containers/web/json": found,
+        INSPECT: found,
+        kill: web.Response(status=204),
+        wait: waited,
+        DELETE: deleted,
+    }
+    async with opened(tmp_path, **answers) as (served, runtime):
+        await runtime.containers.remove("web")
+    assert served.calls()[:5] == ["GET containers/web/json", kill, wait, INSPECT, DELETE]
+
+
 async def test_create__from_a_volume_or_directory_that_is_not_there__makes_neither(tmp_path) -> None:
     async with opened(tmp_path) as (served, runtime):
         mounts = (container.VolumeMount("data", "/data", read_only=False),)

@@ -72,6 +72,16 @@ async def test_network__with_containers_in_it__is_in_use_by_those_that_run(tmp_p
     assert served.calls().count("DELETE networks/shop") == calls
 
 
+async def test_network__that_its_engine_has_lost_count_of__says_what_helps(tmp_path) -> None:
+    lost = web.json_response({"message": "error while removing network: shop has active endpoints"}, status=403)
+    answers = {"GET networks/shop": SHOP, "GET containers/json": [], "DELETE networks/shop": lost}
+    async with opened(tmp_path, **answers) as (_, runtime):
+        with pytest.raises(errors.InUse, match="has active endpoints") as caught:
+            await runtime.networks.remove("shop")
+    assert "no container is in it" in caught.value.hint
+    assert "restarted" in caught.value.hint
+
+
 async def test_network__adopted_and_the_engines_own__is_let_go_of_and_stays(tmp_path) -> None:
     async with opened(tmp_path, **{"GET networks/bridge": BRIDGE}) as (served, runtime):
         book = runtime.networks.names.book
