@@ -8,8 +8,8 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
-_HEARD = 5.0
-"""Seconds in which a task that was cancelled is expected to have ended, before it is told so again."""
+_HEARD = 10.0
+"""Seconds that a cancelled task has to undo what it was at, before it is told again: less than systemd waits."""
 
 
 def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:

@@ -20,7 +20,7 @@ _PIECE = 1024 * 1024
 
 
 class Arrival:
-    """One blob's."""
+    """One blob that arrives."""
 
     def __init__(self, target: store.Ingest, packed: spool.Spool) -> None:
         """Write to ``target``, telling those who read it meanwhile of each piece."""
