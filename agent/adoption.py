@@ -1,4 +1,4 @@
-"""Adoption as a whole: what an engine has becomes manifests in a directory, and ours. Above ``app``, by its doors."""
+"""Adoption as a whole: an engine's containers become manifests in a directory, and ours. Above ``app``."""
 
 import asyncio
 import dataclasses
@@ -19,19 +19,24 @@ class CannotAdopt(errors.TrimtabError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Adopted:
-    """What became of it."""
+    """The result of an adoption."""
 
     files: tuple[str, ...]
     """Paths of the manifests that were (or would be) written."""
     containers: tuple[str, ...]
     """Containers that were taken over, by the names that they have in their manifests."""
-    left: tuple[adoption.Left, ...]
+    skipped: tuple[adoption.SkippedContainer, ...]
+
+
+def document(adopted: Adopted) -> dict[str, object]:
+    """Return the outcome for programs; its keys are stable."""
+    return {"files": adopted.files, "containers": adopted.containers, "left": adopted.skipped}
 
 
 async def adopt(
-    chosen: settings.Settings, directory: pathlib.Path, wanted: tuple[str, ...], *, dry_run: bool
+    chosen: settings.Settings, directory: pathlib.Path, names: tuple[str, ...], *, dry_run: bool
 ) -> Adopted:
-    """Take over what an engine runs: manifests in a directory, and notes of whose it is.
+    """Take over what an engine runs: write manifests into a directory, and record the ownership.
 
     Raises ``CannotAdopt``, and what opening the runtime raises.
     """
@@ -42,16 +47,18 @@ async def adopt(
         if not isinstance(runtime, driver.DockerRuntime):
             raise TypeError("an engine is driven by the driver for engines")
         taker = adoption.Adoption(runtime, app.owner(chosen))
-        survey = sound(await taker.survey(wanted))
+        survey = without_refused(await taker.survey(names))
         texts = files(survey, declared)
-        written = paths(directory, texts) if dry_run else store(directory, texts)
+        manifest_paths = paths(directory, texts) if dry_run else store(directory, texts)
         if not dry_run:
             taker.adopt(survey)
-    return Adopted(written, tuple(sorted(one.config.name for one in survey.containers)), survey.left)
+    return Adopted(
+        manifest_paths, tuple(sorted(container.config.name for container in survey.containers)), survey.skipped
+    )
 
 
 async def _declared(chosen: settings.Settings, directory: pathlib.Path) -> frozenset[ObjectKey]:
-    """Give what a directory declares already; adopting may go on in several steps."""
+    """Return what a directory declares already: an adoption may take several steps."""
     if not await asyncio.to_thread(directory.is_dir):
         return frozenset()
     reading = await app.read(chosen, str(directory))
@@ -59,64 +66,72 @@ async def _declared(chosen: settings.Settings, directory: pathlib.Path) -> froze
     return frozenset(manifest.key for manifest in reading.parsed.manifests)
 
 
-def sound(survey: adoption.Survey) -> adoption.Survey:
-    """Leave alone, with the reasons, what manifests would be refused for: a name that is none, a port claimed twice."""
-    kept, left = list(survey.containers), list(survey.left)
-    while problems := _problems(kept, survey):
-        left += [adoption.Left(one.engine_name, problems[one.id]) for one in kept if one.id in problems]
-        kept = [one for one in kept if one.id not in problems]
-    used = {key for one in kept for key in state.used_by(one.config)}
+def without_refused(survey: adoption.Survey) -> adoption.Survey:
+    """Return the survey without containers whose manifests would be refused (an invalid name, a port claimed twice)."""
+    accepted, skipped = list(survey.containers), list(survey.skipped)
+    while problems := _problems(accepted, survey):
+        skipped += [
+            adoption.SkippedContainer(container.engine_name, problems[container.id])
+            for container in accepted
+            if container.id in problems
+        ]
+        accepted = [container for container in accepted if container.id not in problems]
+    used = {key for container in accepted for key in state.used_by(container.config)}
     return adoption.Survey(
-        containers=tuple(kept),
-        networks=tuple(one for one in survey.networks if state.key_of(one[1]) in used),
-        volumes=tuple(one for one in survey.volumes if state.key_of(one[1]) in used),
-        left=tuple(sorted(left, key=lambda one: one.name)),
+        containers=tuple(accepted),
+        networks=tuple(network for network in survey.networks if state.key_of(network[1]) in used),
+        volumes=tuple(volume for volume in survey.volumes if state.key_of(volume[1]) in used),
+        skipped=tuple(sorted(skipped, key=lambda container: container.name)),
     )
 
 
-def _problems(containers: list[adoption.Found], survey: adoption.Survey) -> dict[str, tuple[str, ...]]:
-    """Give what is wrong with containers and with what they use, by the containers' ids."""
-    used = {key for one in containers for key in state.used_by(one.config)}
-    written = {one.id: write.container_manifest(one.config) for one in containers}
-    written |= {str(state.key_of(one)): write.network_manifest(one) for _, one in survey.networks}
-    written |= {str(state.key_of(one)): write.volume_manifest(one) for _, one in survey.volumes}
-    wanted = {one.id for one in containers} | {str(key) for key in used}
-    documents = {name: write.text([written[name]]).encode() for name in wanted & written.keys()}
+def _problems(containers: list[adoption.AdoptableContainer], survey: adoption.Survey) -> dict[str, tuple[str, ...]]:
+    """Return the problems of containers and of what they use, by the containers' ids."""
+    used = {key for container in containers for key in state.used_by(container.config)}
+    manifests = {container.id: write.container_manifest(container.config) for container in containers}
+    manifests |= {str(state.key_of(config)): write.network_manifest(config) for _, config in survey.networks}
+    manifests |= {str(state.key_of(config)): write.volume_manifest(config) for _, config in survey.volumes}
+    needed = {container.id for container in containers} | {str(key) for key in used}
+    documents = {name: write.text([manifests[name]]).encode() for name in needed & manifests.keys()}
     parsed = pipeline.parse([pipeline.ManifestFile(name, "/", data) for name, data in documents.items()])
-    told: dict[str, list[str]] = {}
-    for one in parsed.problems:
-        told.setdefault(one.path, []).append(one.message)
+    messages: dict[str, list[str]] = {}
+    for problem in parsed.problems:
+        messages.setdefault(problem.path, []).append(problem.message)
     reasons = {
-        one.id: [words for name in (one.id, *map(str, state.used_by(one.config))) for words in told.get(name, ())]
-        for one in containers
+        container.id: [
+            words
+            for name in (container.id, *map(str, state.used_by(container.config)))
+            for words in messages.get(name, ())
+        ]
+        for container in containers
     }
     return {identity: tuple(words) for identity, words in reasons.items() if words}
 
 
 def files(survey: adoption.Survey, declared: frozenset[ObjectKey]) -> dict[str, str]:
-    """Give manifests for what was found, a file a Compose project or container; nothing that is declared already.
+    """Return manifests for a survey, a file per Compose project or container, without what is declared already.
 
     What several of them use is written with the first.
     """
     networks = {config.name: config for _, config in survey.networks}
     volumes = {config.name: config for _, config in survey.volumes}
-    told = set(declared)
+    covered = set(declared)
     documents: dict[str, list[write.Json]] = {}
-    for one in sorted(survey.containers, key=lambda found: (found.group, found.config.name)):
-        mine = documents.setdefault(f"{one.group}.yaml", [])
-        for key in state.used_by(one.config):
-            if key not in told:
-                told.add(key)
+    for container in sorted(survey.containers, key=lambda container: (container.group, container.config.name)):
+        group = documents.setdefault(f"{container.group}.yaml", [])
+        for key in state.used_by(container.config):
+            if key not in covered:
+                covered.add(key)
                 if key.kind is Kind.NETWORK:
-                    mine.append(write.network_manifest(networks[key.name]))
+                    group.append(write.network_manifest(networks[key.name]))
                 else:
-                    mine.append(write.volume_manifest(volumes[key.name]))
-        mine.append(write.container_manifest(one.config))
-    return {name: write.text(written) for name, written in documents.items()}
+                    group.append(write.volume_manifest(volumes[key.name]))
+        group.append(write.container_manifest(container.config))
+    return {name: write.text(manifests) for name, manifests in documents.items()}
 
 
 def store(directory: pathlib.Path, texts: dict[str, str]) -> tuple[str, ...]:
-    """Write files into a directory, which is made where it is missing. Raises ``CannotAdopt`` for one that is there."""
+    """Write files into a directory, which is created if missing. Raises ``CannotAdopt`` where a file exists."""
     present = sorted(name for name in texts if (directory / name).exists())
     if present:
         raise CannotAdopt(f"{directory / present[0]} is there already", hint="choose another directory")
@@ -130,5 +145,5 @@ def store(directory: pathlib.Path, texts: dict[str, str]) -> tuple[str, ...]:
 
 
 def paths(directory: pathlib.Path, texts: Iterable[str]) -> tuple[str, ...]:
-    """Name the files."""
+    """Return the files' paths, sorted."""
     return tuple(str(directory / name) for name in sorted(texts))

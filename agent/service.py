@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from agent.converge import loop
 from agent.kit import escapes, sdnotify, tasks
@@ -15,14 +15,14 @@ _READY_POLL = 0.05
 """Seconds between two looks whether the first pass has been made; only where systemd waits for it."""
 
 
-async def until_stopped(going: loop.Loop) -> str:
-    """Run the loop until SIGINT or SIGTERM, and give the signal's name.
+async def until_stopped(going: loop.Loop, hang_up: Callable[[], None]) -> str:
+    """Run the loop until SIGINT or SIGTERM, and return the signal's name; ``hang_up`` answers SIGHUP.
 
     SIGUSR1 tells what is going on, in plain lines on stderr: whoever sends it wants to read it, whatever is logged how.
     A second signal does not wait for anything any more.
     """
     stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    with _handling_signals(stopped, going):
+    with _handling_signals(stopped, going, hang_up):
         async with asyncio.TaskGroup() as group:
             work = [
                 tasks.spawn(group, going.run(), name="loop"),
@@ -35,8 +35,16 @@ async def until_stopped(going: loop.Loop) -> str:
     return name
 
 
+def outlive_hang_up() -> None:
+    """Go on where the terminal is closed before the loop runs, which looks at everything anyway.
+
+    By a handler that does nothing: programs that are started meanwhile would inherit that a signal is ignored.
+    """
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+
+
 @contextlib.contextmanager
-def _handling_signals(stopped: asyncio.Future[str], going: loop.Loop) -> Iterator[None]:
+def _handling_signals(stopped: asyncio.Future[str], going: loop.Loop, hang_up: Callable[[], None]) -> Iterator[None]:
     running = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
@@ -47,21 +55,22 @@ def _handling_signals(stopped: asyncio.Future[str], going: loop.Loop) -> Iterato
 
     for number in _STOPPING:
         running.add_signal_handler(number, stop, number)
+    running.add_signal_handler(signal.SIGHUP, hang_up)
     running.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(_lines(going.describe())))
     try:
         yield
     finally:
-        for number in (*_STOPPING, signal.SIGUSR1):
+        for number in (*_STOPPING, signal.SIGHUP, signal.SIGUSR1):
             running.remove_signal_handler(number)
 
 
 def _lines(text: str) -> str:
-    """Give lines for whoever sent the signal: names in them, of tasks and objects, may come from strangers."""
+    """Return lines for whoever sent the signal: names in them, of tasks and objects, may come from strangers."""
     return "".join(f"{escapes.printable(line)}\n" for line in text.split("\n"))
 
 
 async def _tell_systemd(going: loop.Loop) -> None:
-    """Say when the first pass is made, and then, as often as systemd wants to hear it, that the loop goes round."""
+    """Report when the first pass is made, and then, as often as systemd wants to hear it, that the loop goes round."""
     if "NOTIFY_SOCKET" not in os.environ:
         return
     interval = sdnotify.watchdog_interval()

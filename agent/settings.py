@@ -23,7 +23,11 @@ _ROOT = "/var/lib/trimtab"
 _RUN_DIR = "/run/trimtab"
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, SOURCE_VARIABLE, failpoint.VARIABLE})
 _HELP = "see ops/docs/command-line.md"
-_OF_THE_NATIVE_ENGINE = ("registries.hosts", "verify", "layers.", "garbage.")
+REFUSE = "refuse"
+_RENAMED = {"verify": "verify.rules"}
+"""What a setting was called before it became a group: still taken."""
+_OF_THE_NATIVE_ENGINE = ("registries.hosts", "registries.speed", "verify", "layers.", "garbage.")
+_OF_REAL_CONTAINERS = "containers."
 
 BadSettings = configuration.BadSettings
 
@@ -59,7 +63,7 @@ def _registry(text: str) -> str:
 
 
 def _mirror(text: str) -> str:
-    from agent.engine.registry import hosts  # noqa: PLC0415 - only who sets this pays for the import
+    from agent.distribution.registry import hosts  # noqa: PLC0415 - only who sets this pays for the import
 
     if problem := hosts.mirror_problem(text):
         raise ValueError(problem)
@@ -77,7 +81,7 @@ class LogSettings:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """When a directory of manifests is looked at again, in seconds."""
+    """How sources of manifests are read: when a directory is looked at again, and what a source may be at most."""
 
     quiet: Annotated[float, parsers.seconds] = 0.03
     """A burst of changes is over once nothing happened for so long: an editor truncates and writes within it."""
@@ -85,6 +89,20 @@ class SourceSettings:
     """It is taken as over after so long at the latest: a file that never rests must not hide the others."""
     rescan: Annotated[float, parsers.seconds] = 30.0
     """The safety net for what the kernel tells nobody: network file systems, targets of symlinks."""
+    files: Annotated[int, parsers.count] = 50_000
+    """Manifests of a source."""
+    total: Annotated[int, parsers.size] = 64 * 1024**2
+    """Bytes of all manifests together: they are held in memory."""
+    depth: Annotated[int, parsers.count] = 40
+    """Levels of directories; deeper trees are mistakes (a source of ``/``)."""
+    entries: Annotated[int, parsers.count] = 200_000
+    """Files and directories of a git commit, manifests or not."""
+    checkout: Annotated[int, parsers.size] = 256 * 1024**2
+    """Bytes of a git commit's files, which lie below ``root`` for relative paths: a small repository may hold them."""
+    fetch: Annotated[int, parsers.size] = 1024**3
+    """Bytes that one fetch of a git repository may bring."""
+    allow_insecure_transports: Annotated[bool, parsers.flag] = False
+    """``git://`` and ``http://``: whoever is on the way can change what is declared, and so become root here."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,6 +147,10 @@ class RegistrySettings:
     """Of images whose references name none."""
     hosts: Annotated[tuple[RegistryHost, ...], configuration.listed(RegistryHost)] = ()
     """What is said of registries; an exact name wins over a pattern. All else is asked over HTTPS."""
+    speed_limit: Annotated[int, parsers.size] = 256
+    """Bytes a second that a download has to bring at least; one that brings less breaks off and is tried again."""
+    speed_time: Annotated[float, parsers.seconds] = 60.0
+    """Seconds over which that is measured: bad links stand still for some."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,14 +169,107 @@ class VerifyRule:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """Whose images may run. A list in place of the group is its rules."""
+
+    rules: Annotated[tuple[VerifyRule, ...], configuration.listed(VerifyRule)] = ()
+    """What must be signed, and by whom."""
+    default: Annotated[str, parsers.one_of("accept", REFUSE)] = "accept"
+    """What becomes of images that no rule matches. A rule goes by the registry's name: whoever may write manifests
+    reaches the same registry by its address or another name, so that only ``refuse`` is a wall."""
+
+
+def _bind(text: str) -> str:
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError("write an absolute path of this host")
+    return text
+
+
+def _capability(text: str) -> str:
+    from agent.oci import capabilities  # noqa: PLC0415 - only who sets this pays for the import
+
+    if not capabilities.exists(text):
+        raise ValueError("write the name of a capability, as NET_ADMIN; see capabilities(7)")
+    return capabilities.named(text)
+
+
+def _image_pattern(text: str) -> str:
+    from agent.oci import reference  # noqa: PLC0415 - only who sets this pays for the import
+
+    return reference.canonical_pattern(parsers.some(text))
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    numbers = (first, last if dash else first)
+    if not all(number.isascii() and number.isdecimal() for number in numbers):
+        raise ValueError("write a port, or a range like 8000-8999")
+    low, high = map(int, numbers)
+    if not 1 <= low <= high <= 65535:  # noqa: PLR2004 - the largest port
+        raise ValueError("write ports from 1 to 65535, the lower one first")
+    return low, high
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AdmissionExceptions:
+    """What a source may ask of the host: a level of the Pod Security Standards, and what holds beside it."""
+
+    level: Annotated[str, parsers.one_of("privileged", "baseline", "restricted")] = "privileged"
+    """``privileged``: everything, for a source that the host's owner writes. ``baseline``: no known way to take over
+    the host. ``restricted``: hardened beyond that, and never as root."""
+    binds: Annotated[tuple[str, ...], configuration.each(_bind)] = ()
+    """Paths of the host that may be bound, with all below them; what is below the source itself always may."""
+    capabilities: Annotated[tuple[str, ...], configuration.each(_capability)] = ()
+    """Capabilities that may be added."""
+    host_network: Annotated[bool, parsers.flag] = False
+    """Containers may be in the host's network."""
+    seccomp_unconfined: Annotated[bool, parsers.flag] = False
+    """Containers may make every system call."""
+    privilege_escalation: Annotated[bool, parsers.flag] = False
+    """At the level restricted, ``noNewPrivileges: false`` may be set."""
+    root_user: Annotated[bool, parsers.flag] = False
+    """At the level restricted, containers may run as root."""
+    registries: Annotated[tuple[str, ...], configuration.each(_image_pattern)] = ()
+    """The only registries that images come from, or patterns of ``registry/repository``, at every level; none: all."""
+    ports: Annotated[tuple[tuple[int, int], ...], configuration.each(_ports)] = ()
+    """The only ports of the host that may be published, as ``443`` or ``8000-8999``, at every level; none: all."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionRule(AdmissionExceptions):
+    """The same for some sources, in place of the rest."""
+
+    match: Annotated[str, parsers.some]
+    """A pattern of SOURCE as it is given, or of a directory's absolute path; ``*`` is any text. The first that matches
+    holds."""
+    level: Annotated[str, parsers.one_of("privileged", "baseline", "restricted")]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AdmissionSettings(AdmissionExceptions):
+    """What sources may ask of the host."""
+
+    sources: Annotated[tuple[AdmissionRule, ...], configuration.listed(AdmissionRule)] = ()
+    """Sources for which something else holds."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ContainerSettings:
+    """What holds for containers that say nothing else."""
+
+    pids: Annotated[int | None, parsers.count_or_unlimited] = 4096
+    """Processes and threads of each; ``unlimited``: as many as the host has room for, which one of them can use up."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LayerSettings:
     """What a layer may be at most; what is more is refused before it fills the disk."""
 
     entries: Annotated[int, parsers.count] = 1_000_000
     unpacked: Annotated[int, parsers.size] = 64 * 1024**3
     """Bytes."""
-    ratio: Annotated[int, parsers.count] = 1000
-    """Unpacked bytes for each packed one."""
+    ratio: Annotated[int, parsers.count] = 2000
+    """Unpacked bytes for each packed one, of layers that unpack to more than 8 GiB: smaller ones may be all zeros."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -192,8 +307,10 @@ class Settings:
     source: SourceSettings = SourceSettings()
     converge: ConvergeSettings = ConvergeSettings()
     registries: RegistrySettings = RegistrySettings()
-    verify: Annotated[tuple[VerifyRule, ...], configuration.listed(VerifyRule)] = ()
-    """Images that must be signed: all others are taken as they are."""
+    verify: VerifySettings = VerifySettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    """What manifests may ask of the host: by default everything, since the host's owner names the source."""
+    containers: ContainerSettings = ContainerSettings()
     layers: LayerSettings = LayerSettings()
     garbage: GarbageSettings = GarbageSettings()
 
@@ -218,17 +335,35 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     ``flags`` maps dotted names (``root``, ``run_dir``, ``log.level``) to their text; ``config`` names the file.
     """
     config = flags.get("config") or environment.get(CONFIG_VARIABLE) or ""
-    known = names()
-    given = configuration.from_file(pathlib.Path(config or CONFIG_PATH), known, required=bool(config), help_text=_HELP)
-    told = {variable: text for variable, text in environment.items() if variable not in _NOT_SETTINGS}
-    given |= configuration.from_environment(told, VARIABLE_PREFIX, known)
+    known_names = (*names(), *_RENAMED)
+    values = configuration.from_file(
+        pathlib.Path(config or CONFIG_PATH), known_names, required=bool(config), help_text=_HELP
+    )
+    variables = {variable: text for variable, text in environment.items() if variable not in _NOT_SETTINGS}
+    values |= configuration.from_environment(variables, VARIABLE_PREFIX, known_names)
     for name, text in flags.items():
         if name != "config":
-            given[name] = configuration.Given(text, "--" + name.replace(".", "-").replace("_", "-"))
-    chosen = configuration.build(Settings, given)
+            values[name] = configuration.SettingValue(text, "--" + name.replace(".", "-").replace("_", "-"))
+    chosen = configuration.build(Settings, _with_present_names(values))
     if chosen.runtime != "native":
-        _refuse_unheeded(chosen.runtime, given)
+        _refuse_unheeded(chosen.runtime, values)
     return chosen
+
+
+def _with_present_names(values: Mapping[str, configuration.SettingValue]) -> dict[str, configuration.SettingValue]:
+    """Call what was given by an earlier name what it is called now. Raises ``BadSettings`` where both are there."""
+    present = {name: value for name, value in values.items() if name not in _RENAMED}
+    for former, name in _RENAMED.items():
+        if former in values and name in present:
+            raise BadSettings(f"{values[former].place}: {name} is set as well", hint=f"in {present[name].place}")
+        if former in values:
+            present[name] = values[former]
+    return present
+
+
+def spelled(name: str) -> str:
+    """Return a setting's name as the configuration has it: ``hostNetwork``."""
+    return configuration.camel(name)
 
 
 def names() -> tuple[str, ...]:
@@ -236,10 +371,10 @@ def names() -> tuple[str, ...]:
     return configuration.names(Settings)
 
 
-def _refuse_unheeded(runtime: str, given: Mapping[str, configuration.Given]) -> None:
+def _refuse_unheeded(runtime: str, values: Mapping[str, configuration.SettingValue]) -> None:
     """Refuse what only the native engine heeds: an engine that pulls by itself would check no signature."""
-    for name, value in given.items():
-        if name.startswith(_OF_THE_NATIVE_ENGINE):
+    for name, value in values.items():
+        if name.startswith(_OF_THE_NATIVE_ENGINE) or (runtime == "memory" and name.startswith(_OF_REAL_CONTAINERS)):
             raise BadSettings(
                 f"{value.place}: the runtime {runtime} would not heed it",
                 hint="set it in that engine's own configuration, or use --runtime native",

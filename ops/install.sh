@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what is missing on a Debian machine, and says what it does. Safe to run again at any time: what is there stays.
 #   ops/install.sh run     what the agent needs
+#   ops/install.sh packages    of that, Debian's packages alone
 #   ops/install.sh test    that, and what the test suite and the benchmarks need
 set -eu
 cd "$(dirname "$0")/.."
@@ -38,6 +39,8 @@ if [ -n "$missing" ]; then
 else
     echo "==> Debian packages: all there"
 fi
+
+[ "$purpose" != packages ] || exit 0
 
 wanted=$(cat pyproject.toml agent/__init__.py ops/install.sh | sha256sum | cut -c1-16)
 present=$(cat .venv/.trimtab-installed 2>/dev/null || true)

@@ -1,27 +1,32 @@
 """Layers and image archives as tests make them, sound ones and hostile ones, and a store to load them into."""
 
+import bz2
 import contextlib
 import dataclasses
+import functools
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import pathlib
 import platform
 import stat
 import tarfile
-from collections.abc import AsyncIterator, Iterable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import zstandard
 
+from agent.distribution.content import store
+from agent.distribution.registry import client
 from agent.engine import engine, layout, records
-from agent.engine.content import store
 from agent.engine.images import images, signatures
-from agent.engine.layers import spool
-from agent.engine.registry import client
+from agent.engine.layers import growing_file
 from agent.engine.snapshots import snapshots
+from agent.kit import notices
 from agent.oci import mediatypes
 from agent.oci import platform as platforms
 
@@ -31,32 +36,32 @@ THEN = 1_600_000_000
 
 
 def file(name: str, data: bytes = b"", **fields: Any) -> Member:
-    """Give a regular file."""
+    """Return a regular file."""
     return _member(name, data, **{"type": tarfile.REGTYPE, "size": len(data), **fields})
 
 
 def folder(name: str, mode: int = 0o755, **fields: Any) -> Member:
-    """Give a directory."""
+    """Return a directory."""
     return _member(name, type=tarfile.DIRTYPE, mode=mode, **fields)
 
 
 def symlink(name: str, target: str, **fields: Any) -> Member:
-    """Give a symbolic link."""
+    """Return a symbolic link."""
     return _member(name, type=tarfile.SYMTYPE, linkname=target, **fields)
 
 
 def hardlink(name: str, target: str) -> Member:
-    """Give a hard link."""
+    """Return a hard link."""
     return _member(name, type=tarfile.LNKTYPE, linkname=target)
 
 
 def device(name: str, major: int, minor: int, kind: bytes = tarfile.CHRTYPE) -> Member:
-    """Give a device node."""
+    """Return a device node."""
     return _member(name, type=kind, devmajor=major, devminor=minor)
 
 
 def special(name: str, kind: bytes) -> Member:
-    """Give an entry of any type without content."""
+    """Return an entry of any type without content."""
     return _member(name, type=kind)
 
 
@@ -72,25 +77,25 @@ def tar(*members: Member, form: int = tarfile.PAX_FORMAT) -> bytes:
 def raw(info: tarfile.TarInfo, body: bytes = b"", *, size: int | None = None, pax: bytes | None = None) -> bytes:
     """Write one entry without an end, its size and its pax header as they are said, be they lies."""
     info.size = len(body) if size is None else size
-    written = info.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % 512)
+    entry = info.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % 512)
     if pax is None:
-        return written
+        return entry
     extension = tarfile.TarInfo("pax")
     extension.type = tarfile.XHDTYPE
-    return raw(extension, pax) + written
+    return raw(extension, pax) + entry
 
 
 def record(key: str, value: bytes) -> bytes:
     """Write one record of a pax header."""
-    rest = b" " + key.encode() + b"=" + value + b"\n"
-    length = len(rest)
-    while length != len(str(length)) + len(rest):
-        length = len(str(length)) + len(rest)
-    return str(length).encode() + rest
+    tail = b" " + key.encode() + b"=" + value + b"\n"
+    length = len(tail)
+    while length != len(str(length)) + len(tail):
+        length = len(str(length)) + len(tail)
+    return str(length).encode() + tail
 
 
 def digest(data: bytes) -> str:
-    """Give the sha256 digest."""
+    """Return the sha256 digest."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
@@ -107,9 +112,9 @@ class Layout:
         self.files[f"blobs/sha256/{digest(data)[7:]}"] = data
         return {"mediaType": media_type, "digest": digest(data), "size": len(data), **fields}
 
-    def document(self, told: object, media_type: str, **fields: object) -> dict[str, object]:
+    def document(self, content: object, media_type: str, **fields: object) -> dict[str, object]:
         """Add a JSON blob and give its descriptor."""
-        return self.blob(json.dumps(told).encode(), media_type, **fields)
+        return self.blob(json.dumps(content).encode(), media_type, **fields)
 
     def index(self, *manifests: dict[str, object]) -> None:
         """Write the layout's own index."""
@@ -119,22 +124,29 @@ class Layout:
         self, config: dict[str, object], layers: Iterable[dict[str, object]], **fields: object
     ) -> dict[str, object]:
         """Add a manifest and give its descriptor."""
-        told = {"schemaVersion": 2, "mediaType": mediatypes.MANIFEST, "config": config, "layers": list(layers)}
-        return self.document(told, mediatypes.MANIFEST, **fields)
+        manifest = {"schemaVersion": 2, "mediaType": mediatypes.MANIFEST, "config": config, "layers": list(layers)}
+        return self.document(manifest, mediatypes.MANIFEST, **fields)
 
     def archive(self) -> bytes:
-        """Give it as an OCI archive."""
+        """Return the layout as an OCI archive."""
         return tar(*(file(name, data) for name, data in self.files.items()))
 
     def directory(self, path: pathlib.Path) -> pathlib.Path:
-        """Give it as a directory."""
+        """Write the layout to a directory and return its path."""
         for name, data in self.files.items():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_bytes(data)
         return path
 
 
-FORMS = ("archive", "directory", "gzip", "zstd")
+PACKERS: Mapping[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": functools.partial(gzip.compress, mtime=0),
+    "zstd": zstandard.compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+}
+FORMS = ("archive", "directory", "gzip", "zstd", "xz", "bzip2")
 """What an OCI layout comes as: an archive, plain or compressed, or a directory."""
 
 
@@ -142,17 +154,16 @@ def stored(path: pathlib.Path, layout: Layout, form: str) -> pathlib.Path:
     """Write a layout in one of its forms."""
     if form == "directory":
         return layout.directory(path)
-    compressed = {"archive": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}[form]
-    path.write_bytes(compressed(layout.archive()))
+    path.write_bytes(PACKERS[form.replace("archive", "plain")](layout.archive()))
     return path
 
 
 def config(*layers: bytes, **fields: object) -> bytes:
     """Write the config of an image of these unpacked layers, for this machine."""
     here = platforms.of_machine(platform.machine())
-    told = {"os": here.os, "architecture": here.architecture, "config": {"Cmd": ["/bin/true"]}}
+    settings = {"os": here.os, "architecture": here.architecture, "config": {"Cmd": ["/bin/true"]}}
     return json.dumps(
-        {**told, "rootfs": {"type": "layers", "diff_ids": [digest(one) for one in layers]}, **fields}
+        {**settings, "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]}, **fields}
     ).encode()
 
 
@@ -161,29 +172,29 @@ def packed(layer: bytes, kind: str) -> tuple[bytes, str]:
     match kind:
         case "gzip":
             return gzip.compress(layer, mtime=0), mediatypes.LAYER_GZIP
-        case "zstd":
-            return zstandard.compress(layer), mediatypes.LAYER_ZSTD
+        case "zstd" | "xz" | "bzip2":
+            return PACKERS[kind](layer), f"{mediatypes.LAYER}+{kind}"
         case _:
             return layer, mediatypes.LAYER
 
 
 def image(*layers: bytes, kind: str = "plain") -> Layout:
     """Make a layout of one sound image."""
-    made = Layout()
-    described = [made.blob(*packed(layer, kind)) for layer in layers]
-    made.index(made.image(made.blob(config(*layers), mediatypes.CONFIG), described))
-    return made
+    layout_image = Layout()
+    described = [layout_image.blob(*packed(layer, kind)) for layer in layers]
+    layout_image.index(layout_image.image(layout_image.blob(config(*layers), mediatypes.CONFIG), described))
+    return layout_image
 
 
 def docker(*layers: bytes, names: list[str] | None = None, **fields: object) -> dict[str, bytes]:
-    """Give the files of a docker-archive, as ``docker save`` made them before it knew OCI layouts."""
+    """Return the files of a docker-archive, as ``docker save`` made them before it knew OCI layouts."""
     names = names or [f"{number}/layer.tar" for number in range(len(layers))]
-    told = [{"Config": "config.json", "RepoTags": ["test:latest"], "Layers": names, **fields}]
+    manifests = [{"Config": "config.json", "RepoTags": ["test:latest"], "Layers": names, **fields}]
     files = dict(zip(names, layers, strict=True))
-    return {**files, "config.json": config(*layers), "manifest.json": json.dumps(told).encode()}
+    return {**files, "config.json": config(*layers), "manifest.json": json.dumps(manifests).encode()}
 
 
-def written(path: pathlib.Path, files: dict[str, bytes], *more: Member) -> pathlib.Path:
+def write_archive(path: pathlib.Path, files: dict[str, bytes], *more: Member) -> pathlib.Path:
     """Write an archive of files and other members."""
     path.write_bytes(tar(*(file(name, data) for name, data in files.items()), *more))
     return path
@@ -204,40 +215,44 @@ class Store:
 
     async def unpacked(self, layer: bytes, diff_id: str = "") -> pathlib.Path:
         """Unpack one layer, and give its directory."""
-        blob = self.where.root / "layer"
-        blob.write_bytes(layer)
-        return await unpacked(self.snapshots, blob, diff_id or digest(layer))
+        with tempfile.NamedTemporaryFile(dir=self.where.root, prefix="layer-") as blob:  # others may unpack it as well
+            blob.write(layer)
+            blob.flush()
+            return await unpacked(self.snapshots, pathlib.Path(blob.name), diff_id or digest(layer))
 
-    def half_made(self) -> list[str]:
+    def leftovers(self) -> list[str]:
         """Name what a failure must not leave: content being written, and directories that no record knows."""
         return [*self.content.unfinished(), *self.snapshots.strangers()]
 
 
 @contextlib.asynccontextmanager
-async def opened(home: pathlib.Path, *rules: signatures.Rule) -> AsyncIterator[Store]:
-    """Open a store; whose images must be signed is what rules say."""
+async def opened(
+    home: pathlib.Path, *rules: signatures.Rule, register: notices.Register | None = None
+) -> AsyncIterator[Store]:
+    """Open a store; whose images must be signed is what rules say, and ``register`` keeps what cannot be removed."""
     where = layout.of(home / "root", home / "run")
     where.prepare()
     with contextlib.closing(records.Database(where.records, engine.SCHEMAS)) as database:
         async with client.RegistryClient() as registry:
-            rooms = engine.join_images(where, engine.Options(verify=rules), registry, database)
+            options = engine.Options(verify=signatures.Policy(rules))
+            rooms = engine.join_images(where, options, registry, database, register=register)
             yield Store(where, rooms.content, rooms.layers, images.Images(rooms))
 
 
-async def unpacked(into: snapshots.Snapshots, blob: pathlib.Path, told: str) -> pathlib.Path:
+async def unpacked(into: snapshots.Snapshots, blob: pathlib.Path, diff_id: str) -> pathlib.Path:
     """Unpack a lowest layer unless it is there, and give its directory."""
-    if into.find(told) is None:
-        with spool.whole(blob) as packed:
-            async with into.unpacked(told, packed, blob.stat().st_size) as made:
-                into.keep(told, made)
-    found = into.find(told)
-    assert found is not None
-    return found
+    if into.find(diff_id) is None:
+        with growing_file.complete(blob) as packed:
+            async with into.unpacked(diff_id, packed, blob.stat().st_size) as pending:
+                into.keep(diff_id, pending)
+    snapshot = into.find(diff_id)
+    assert snapshot is not None
+    return snapshot
 
 
 def tree(top: pathlib.Path) -> dict[str, tuple[object, ...]]:
-    """Give all that can be seen of a directory and everything in it; links are told and not followed."""
-    return {str(path.relative_to(top)): _seen(path) for path in (top, *top.rglob("*"))}
+    """Return what can be observed of a directory and everything in it; links are not followed."""
+    return {str(path.relative_to(top)): _fingerprint(path) for path in (top, *top.rglob("*"))}
 
 
 def deep(top: pathlib.Path, levels: int) -> None:
@@ -254,25 +269,27 @@ def deep(top: pathlib.Path, levels: int) -> None:
 
 
 def descriptors() -> dict[str, str]:
-    """Give this process's open files."""
-    found = {}
+    """Return this process's open files, but for those of the records: they are opened when they are first needed."""
+    links_open = {}
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are numbers
         with contextlib.suppress(FileNotFoundError):
-            found[name] = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - may be no path
-    return found
+            links_open[name] = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - may be no path
+    return {
+        number: path for number, path in links_open.items() if not pathlib.PurePath(path).name.startswith("engine.")
+    }
 
 
-def _seen(path: pathlib.Path) -> tuple[object, ...]:
-    found = path.lstat()
-    shown: object = found.st_rdev
-    if stat.S_ISLNK(found.st_mode):
+def _fingerprint(path: pathlib.Path) -> tuple[object, ...]:
+    status = path.lstat()
+    shown: object = status.st_rdev
+    if stat.S_ISLNK(status.st_mode):
         shown = str(path.readlink())
-    elif stat.S_ISREG(found.st_mode):
+    elif stat.S_ISREG(status.st_mode):
         shown = path.read_bytes()
     xattrs = {
         name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
     }
-    return (found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, found.st_nlink, shown, xattrs)
+    return (status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_nlink, shown, xattrs)
 
 
 def _member(name: str, data: bytes = b"", **fields: Any) -> Member:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from agent.kit import canonical
-from agent.model import container, health, image, ledger, network, policy, state, volume
+from agent.model import container, health, image, kinds, ledger, network, policy, state, volume
 from agent.model.key import Ownership, Pairs, ownership_labels, pairs
 
 OWNER = "test1"
@@ -14,7 +14,7 @@ NOW = 1000.0
 
 
 def config(name: str = "web", **fields: Any) -> container.ContainerConfig:
-    """Give a wanted container."""
+    """Return a container's config."""
     base = container.ContainerConfig(
         name=name,
         image=IMAGE,
@@ -41,22 +41,22 @@ def config(name: str = "web", **fields: Any) -> container.ContainerConfig:
     return dataclasses.replace(base, **fields)
 
 
-def labels_for(wanted: state.Config, owner: str = OWNER) -> Pairs:
-    """Give the labels that mark an object as brought about from a config."""
-    return ownership_labels(Ownership(owner, state.key_of(wanted), canonical.digest(wanted)))
+def labels_for(config: kinds.Config, owner: str = OWNER) -> Pairs:
+    """Return the labels that mark an object as created from a config."""
+    return ownership_labels(Ownership(owner, state.key_of(config), canonical.digest(config)))
 
 
 def observed(
-    wanted: container.ContainerConfig,
+    config: container.ContainerConfig,
     state: container.ContainerState = container.ContainerState.RUNNING,
     **fields: Any,
 ) -> container.ObservedContainer:
-    """Give a container as it is once a config was applied."""
+    """Return a container as it is once a config was applied."""
     base = container.ObservedContainer(
-        id=f"id-{wanted.name}",
-        name=wanted.name,
-        config=wanted,
-        labels=pairs((*wanted.labels, *labels_for(wanted))),
+        id=f"id-{config.name}",
+        name=config.name,
+        config=config,
+        labels=pairs((*config.labels, *labels_for(config))),
         image_id=IMAGE_ID,
         state=state,
         pid=1 if state is container.ContainerState.RUNNING else None,
@@ -72,95 +72,82 @@ def observed(
 
 
 def exited(
-    wanted: container.ContainerConfig, code: int | None, at: float = 990.0, **fields: Any
+    config: container.ContainerConfig, code: int | None, at: float = 990.0, **fields: Any
 ) -> container.ObservedContainer:
-    """Give a container that has ended."""
-    return observed(wanted, container.ContainerState.EXITED, exit_code=code, finished_at=at, **fields)
+    """Return a container that has ended."""
+    return observed(config, container.ContainerState.EXITED, exit_code=code, finished_at=at, **fields)
 
 
 def image_config(reference: str = IMAGE, **fields: Any) -> image.ImageConfig:
-    """Give a wanted image that is pulled."""
+    """Return the config of an image that is pulled."""
     base = image.ImageConfig(reference, reference, image.PullSource(""))
     return dataclasses.replace(base, **fields)
 
 
-def follow(track: str = "", policy: image.PullPolicy = image.PullPolicy.ALWAYS, **fields: Any) -> image.Follow:
-    """Give the wish that the image of all builders goes with its registry."""
-    base = image.Follow(IMAGE, IMAGE, policy, track)
+def follow(track: str = "", policy: image.PullPolicy = image.PullPolicy.ALWAYS, **fields: Any) -> image.UpdatePolicy:
+    """Return the update policy of the builders' image."""
+    base = image.UpdatePolicy(IMAGE, IMAGE, policy, track)
     return dataclasses.replace(base, **fields)
 
 
-def observed_image(wanted: image.ImageConfig | None = None, identity: str = IMAGE_ID) -> image.ObservedImage:
-    """Give an image that is there."""
-    wanted = wanted or image_config()
-    return image.ObservedImage(identity, wanted.reference, labels_for(wanted), 1)
+def observed_image(config: image.ImageConfig | None = None, identity: str = IMAGE_ID) -> image.ObservedImage:
+    """Return an observed image."""
+    config = config or image_config()
+    return image.ObservedImage(identity, config.reference, labels_for(config), 1)
 
 
 def network_config(name: str = "shop", **fields: Any) -> network.NetworkConfig:
-    """Give a wanted network."""
+    """Return a network's config."""
     base = network.NetworkConfig(name, network.NetworkDriver.BRIDGE, (), (), internal=False, dns=True, mtu=None)
     return dataclasses.replace(base, **fields)
 
 
-def observed_network(wanted: network.NetworkConfig, **fields: Any) -> network.ObservedNetwork:
-    """Give a network that is there, with a subnet that the runtime chose where none was asked for."""
-    chosen = wanted.subnets or (network.Subnet("10.89.0.0/24", None, None),)
-    subnets = tuple(dataclasses.replace(one, gateway=one.gateway or "10.89.0.1") for one in chosen)
-    complete = dataclasses.replace(wanted, subnets=subnets)
-    base = network.ObservedNetwork(f"id-{wanted.name}", wanted.name, complete, labels_for(wanted), healthy=True)
+def observed_network(config: network.NetworkConfig, **fields: Any) -> network.ObservedNetwork:
+    """Return an observed network, with a subnet that the runtime chose where none was asked for."""
+    chosen = config.subnets or (network.Subnet("10.89.0.0/24", None, None),)
+    subnets = tuple(dataclasses.replace(subnet, gateway=subnet.gateway or "10.89.0.1") for subnet in chosen)
+    complete = dataclasses.replace(config, subnets=subnets)
+    base = network.ObservedNetwork(f"id-{config.name}", config.name, complete, labels_for(config), healthy=True)
     return dataclasses.replace(base, **fields)
 
 
 def volume_config(
     name: str = "data", policy: volume.DeletionPolicy = volume.DeletionPolicy.RETAIN
 ) -> volume.VolumeConfig:
-    """Give a wanted volume."""
+    """Return a volume's config."""
     return volume.VolumeConfig(name, volume.VolumeDriver.LOCAL, (), policy)
 
 
-def observed_volume(wanted: volume.VolumeConfig) -> volume.ObservedVolume:
-    """Give a volume that is there."""
-    return volume.ObservedVolume(wanted.name, wanted, labels_for(wanted), f"/volumes/{wanted.name}", 900.0)
+def observed_volume(config: volume.VolumeConfig) -> volume.ObservedVolume:
+    """Return an observed volume."""
+    return volume.ObservedVolume(config.name, config, labels_for(config), f"/volumes/{config.name}", 900.0)
 
 
-def desired(*configs: state.Config, image: bool = True) -> state.DesiredState:
-    """Give a desired state; the image that containers use by default is part of it."""
-    kinds: dict[str, list[Any]] = {"containers": [], "images": [], "networks": [], "volumes": []}
-    names = {"Container": "containers", "Image": "images", "Network": "networks", "Volume": "volumes"}
-    for one in (*configs, *([image_config()] if image and not _has_image(configs) else [])):
-        kinds[names[state.key_of(one).kind.value]].append(one)
-    return state.DesiredState(
-        "r1", **{name: tuple(sorted(ones, key=lambda one: one.name)) for name, ones in kinds.items()}
-    )
+def desired(*configs: kinds.Config, image: bool = True) -> state.DesiredState:
+    """Return a desired state; the image that containers use by default is part of it."""
+    return state.DesiredState.of("r1", (*configs, *([image_config()] if image and not _has_image(configs) else [])))
 
 
 def world(*objects: Any, image: bool = True, **fields: Any) -> state.ObservedState:
-    """Give an observed state at ``NOW``; the default image is there."""
-    found = list(objects)
-    if image and not any(isinstance(one, _Image) for one in objects):
-        found.append(observed_image())
-    return state.ObservedState(
-        observed_at=fields.pop("now", NOW),
-        containers=tuple(one for one in found if isinstance(one, container.ObservedContainer)),
-        images=tuple(one for one in found if isinstance(one, _Image)),
-        networks=tuple(one for one in found if isinstance(one, network.ObservedNetwork)),
-        volumes=tuple(one for one in found if isinstance(one, volume.ObservedVolume)),
-        **fields,
-    )
+    """Return an observed state at ``NOW``, with the default image unless ``image`` is false."""
+    all_objects = list(objects)
+    if image and not any(isinstance(item, _Image) for item in objects):
+        all_objects.append(observed_image())
+    return state.ObservedState.of(fields.pop("now", NOW), all_objects, **fields)
 
 
-def remembered(wanted: state.Config, **fields: Any) -> ledger.LedgerEntry:
-    """Give the memory of a config that was brought about."""
-    return ledger.LedgerEntry(state.key_of(wanted), canonical.digest(wanted), **fields)
+def remembered(config: kinds.Config, **fields: Any) -> ledger.LedgerEntry:
+    """Return the ledger entry of a config that was applied."""
+    return ledger.LedgerEntry(state.key_of(config), canonical.digest(config), **fields)
 
 
 def rules(**fields: Any) -> policy.PlanPolicy:
-    """Give a policy for a runtime that can change all in place that any can."""
+    """Return a policy for a runtime that can change all in place that any can."""
     return policy.PlanPolicy(OWNER, **{"in_place": frozenset(policy.InPlace), **fields})
 
 
 _Image = image.ObservedImage
 
 
-def _has_image(configs: tuple[state.Config, ...]) -> bool:
-    return any(isinstance(one, image.ImageConfig) for one in configs)
+def _has_image(configs: tuple[kinds.Config, ...]) -> bool:
+    return any(isinstance(config, image.ImageConfig) for config in configs)

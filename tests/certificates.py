@@ -20,7 +20,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Authority:
-    """Somebody who makes certificates, kept in a folder."""
+    """A certificate authority that keeps its files in a folder."""
 
     folder: pathlib.Path
     name: x509.Name
@@ -35,7 +35,7 @@ class Authority:
         building = building.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         if names:
             building = building.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return _written(self.folder, name, building.sign(self.key, hashes.SHA256()), key)
+        return _write_pair(self.folder, name, building.sign(self.key, hashes.SHA256()), key)
 
 
 def authority(folder: pathlib.Path, name: str = "ca") -> Authority:
@@ -44,7 +44,7 @@ def authority(folder: pathlib.Path, name: str = "ca") -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     building = _building(_name(name), _name(name), key.public_key())
     building = building.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return Authority(folder, _name(name), key, _written(folder, name, building.sign(key, hashes.SHA256()), key))
+    return Authority(folder, _name(name), key, _write_pair(folder, name, building.sign(key, hashes.SHA256()), key))
 
 
 def _name(text: str) -> x509.Name:
@@ -64,9 +64,11 @@ def _building(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublic
     )
 
 
-def _written(folder: pathlib.Path, name: str, made: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+def _write_pair(
+    folder: pathlib.Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+) -> Pair:
     pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
-    pair.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     pair.key.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
     return pair

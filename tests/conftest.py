@@ -13,6 +13,10 @@ from tests import engines
 _TOGETHER = {"docker_engine": "engines", "podman_engine": "engines", "harness": "conformance"}
 """Fixtures whose tests share names of the kernel, or an engine that takes a while to start: (fixture, group)."""
 
+_PATIENCE = {"property": 120, "e2e": 120, "conformance": 60, "integration": 60, "crash": 120, "compat": 120}
+"""Seconds after which a test counts as hanging, by its folder: hundreds of cases, or dozens of processes, on a machine
+that others use too. What must be soon is asserted, or measured in ``benchmarks``."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,11 +28,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group = "engines"
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("timeout") is None:
+            limit = next((seconds for folder, seconds in _PATIENCE.items() if folder in item.path.parts), None)
+            if limit is not None:
+                item.add_marker(pytest.mark.timeout(limit))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_loop_by_accident() -> None:
-    """Say that there is no event loop until a test runs one.
+    """Unset the event loop until a test runs one.
 
     looptime's plugin asks for the current loop before every test. In a session that has not set any, asyncio would
     answer with a new one that nobody closes.

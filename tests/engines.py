@@ -12,6 +12,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ class Engine:
     flavour: str
     socket: pathlib.Path
     pid: int
+    """Of a process in its namespaces."""
 
     @property
     def url(self) -> str:
@@ -40,13 +42,25 @@ class Engine:
         return f"unix://{self.socket}"
 
     @property
+    def is_podman_4(self) -> bool:
+        """Return whether it is Debian 12's Podman, which has faults that today's has not."""
+        return self.flavour == "podman" and str(self.call("GET", "version")["Version"]).startswith("4.")
+
+    @property
     def environment(self) -> dict[str, str]:
-        """What tells a command line where it is."""
+        """The variables that lead a command line to the engine."""
         return {{"docker": "DOCKER_HOST", "podman": "CONTAINER_HOST"}[self.flavour]: self.url}
 
     def inside(self, *command: object) -> list[str]:
-        """Give a command that runs where the engine's containers can be reached: in its network namespace."""
+        """Return a command that runs where the engine's containers can be reached: in its network namespace."""
         return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *(str(word) for word in command)]
+
+    def with_own_programs(self, *command: object) -> list[str]:
+        """Return a command that runs with the programs of the engine's own Debian: in its mount namespace.
+
+        The namespace is there already, so that this costs a system call or two, and nothing is mounted for it.
+        """
+        return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", *(str(word) for word in command)]
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Make one call of its API, as a stranger would."""
@@ -60,16 +74,27 @@ class Engine:
             return json.loads(text) if text.strip() else None
 
 
+GENERATION = "ENGINES"
+"""The variable that says whose engines are meant: those of this host, or those of Debian 13 (``ops/debian13``)."""
+THIS, DEBIAN_13 = "host", "debian13"
+_ENTERED: dict[str, list[object]] = {
+    THIS: ["unshare", "--net", "--mount"],
+    DEBIAN_13: [
+        pathlib.Path(__file__).parents[1] / "ops" / "debian13" / "enter.sh",
+        *("--net", "--bind", tempfile.gettempdir(), "--bind", "/var/tmp"),
+    ],
+}
+"""How its mount namespace is made: engines of Debian 13 and tests see the same files in the temporary directories."""
 REGISTRY = "127.0.0.1:5000"
 """Where an engine finds a registry over plain HTTP: Podman 4.3 has to be told of each, before it pulls."""
 
 
 @contextlib.contextmanager
 def entered(engine: Engine) -> Iterator[None]:
-    """Be where an engine's containers can be reached, with all that is made meanwhile: in its network namespace."""
+    """Enter the engine's network namespace, where its containers can be reached, for as long as the context lasts."""
     kernel = linux.LinuxKernel()
-    with _network_of("thread-self") as home, _network_of(str(engine.pid)) as there:
-        kernel.enter(there, api.CLONE_NEWNET)
+    with _network_of("thread-self") as home, _network_of(str(engine.pid)) as engine_network:
+        kernel.enter(engine_network, api.CLONE_NEWNET)
         try:
             yield
         finally:
@@ -102,7 +127,7 @@ class Running:
     """An engine that can be stopped, hung and started again on the same host: its namespaces outlive it."""
 
     def __init__(self, engine: Engine, words: Sequence[object], log: pathlib.Path, environment: dict[str, str]) -> None:
-        """Nothing runs yet."""
+        """Prepare an engine without starting it."""
         self.engine = engine
         self._words = words
         self._log = log
@@ -142,11 +167,11 @@ class Running:
         (self.engine.socket.parent / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def hang(self) -> None:
-        """Let it stand still."""
+        """Suspend the process."""
         self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let it go on."""
+        """Resume the process."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -170,7 +195,7 @@ class Running:
                     os.kill(pid, signal.SIGKILL)
 
     def _survivors(self) -> Iterator[int]:
-        """Give the processes that were told something of its folder: Podman's monitors stay five minutes longer."""
+        """Yield processes whose command line names its folder: Podman's monitors stay five minutes longer."""
         for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 if f"{self.engine.socket.parent}/".encode() in path.read_bytes():
@@ -180,30 +205,31 @@ class Running:
 def emptied(engine: Engine) -> None:
     """Remove everything that is in an engine."""
     while listed := engine.call("GET", "containers/json?all=true"):
-        for one in listed:
+        for item in listed:
             with contextlib.suppress(AssertionError):  # it may have to wait for one that uses it
-                engine.call("DELETE", f"containers/{one['Id']}?force=true&v=true")
-    for one in engine.call("GET", "networks"):
-        if one["Name"] not in _BUILT_IN:
-            engine.call("DELETE", f"networks/{one['Name']}")
-    for one in engine.call("GET", "volumes")["Volumes"] or ():
-        engine.call("DELETE", f"volumes/{one['Name']}")
-    for one in engine.call("GET", "images/json"):
-        engine.call("DELETE", f"images/{one['Id']}?force=true")
+                engine.call("DELETE", f"containers/{item['Id']}?force=true&v=true")
+    for item in engine.call("GET", "networks"):
+        if item["Name"] not in _BUILT_IN:
+            engine.call("DELETE", f"networks/{item['Name']}")
+    for item in engine.call("GET", "volumes")["Volumes"] or ():
+        engine.call("DELETE", f"volumes/{item['Name']}")
+    for item in engine.call("GET", "images/json"):
+        engine.call("DELETE", f"images/{item['Id']}?force=true")
 
 
 @contextlib.contextmanager
-def running(flavour: str, folder: pathlib.Path) -> Iterator[Engine]:
+def running(flavour: str, folder: pathlib.Path, generation: str | None = None) -> Iterator[Engine]:
     """Run an engine for as long as the context lasts."""
-    with controlled(flavour, folder) as engine:
+    with controlled(flavour, folder, generation) as engine:
         yield engine.engine
 
 
 @contextlib.contextmanager
-def controlled(flavour: str, folder: pathlib.Path) -> Iterator[Running]:
-    """Run an engine, with a hand on its switch."""
+def controlled(flavour: str, folder: pathlib.Path, generation: str | None = None) -> Iterator[Running]:
+    """Run an engine, with a hand on its switch; without a generation the one that the environment names."""
     folder.mkdir(parents=True, exist_ok=True)
-    cgroup = f"trimtab-test-{flavour}-{os.getpid()}"
+    generation = generation or os.environ.get(GENERATION, THIS)
+    cgroup = f"trimtab-test-{flavour}-{generation}-{os.getpid()}"  # both generations may run at once
     path = folder / "engine.sock"
     environment = dict(os.environ)
     if flavour == "docker":
@@ -216,27 +242,39 @@ def controlled(flavour: str, folder: pathlib.Path) -> Iterator[Running]:
         words = _podman(folder, path)
     with contextlib.ExitStack() as stack:
         stack.callback(_remove_cgroups, cgroup)
-        engine = Running(Engine(flavour, path, stack.enter_context(_host())), words, folder / "log", environment)
+        engine = Running(
+            Engine(flavour, path, stack.enter_context(_host(generation))), words, folder / "log", environment
+        )
         stack.callback(engine.end)
         engine.start()
         yield engine
 
 
 def _remove_cgroups(name: str) -> None:
-    """Remove what an engine leaves empty behind."""
-    for left in _CGROUPS.glob(f"*/{name}"):
-        left.rmdir()
+    """Remove what an engine leaves empty behind, of its containers too; the last processes may only just be ending."""
+    deadline = time.monotonic() + _PATIENCE
+    for cgroup in sorted(_CGROUPS.glob(f"*/{name}/**/"), reverse=True):  # the innermost first
+        while True:
+            try:
+                cgroup.rmdir()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
 
 @contextlib.contextmanager
-def _host() -> Iterator[int]:
-    """Give the pid of a process in network and mount namespaces of its own.
+def _host(generation: str) -> Iterator[int]:
+    """Return the pid of a process in network and mount namespaces of its own.
 
     Podman keeps its address leases in one place of the host, whatever its roots are: there it finds a place of its own.
     """
-    pathlib.Path("/run/containers").mkdir(exist_ok=True)
-    prepared = "ip link set lo up; mount -t tmpfs tmpfs /run/containers; echo ready; exec sleep infinity"
-    words = ["unshare", "--net", "--mount", "sh", "-c", prepared]
+    prepared = (
+        "ip link set lo up; mkdir -p /run/containers; mount -t tmpfs tmpfs /run/containers; echo ready;"
+        " exec sleep infinity"
+    )
+    words = [*_ENTERED[generation], "sh", "-c", prepared]
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

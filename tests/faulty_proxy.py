@@ -31,19 +31,19 @@ class Exchange:
     """A call under way: what a fault may do with it."""
 
     def __init__(self, call: Call, client: "_Side", engine: pathlib.Path, answering: Callable[[], None]) -> None:
-        """Nothing is forwarded yet; ``answering`` is called when the client has the beginning of an answer."""
+        """Prepare an exchange; ``answering`` is called when the client has the beginning of an answer."""
         self.call = call
         self._client = client
         self._engine = engine
         self._answering = answering
 
     async def forwarded(self) -> None:
-        """Let the engine answer it."""
+        """Pass the call to the engine."""
         async with _connected(self._engine) as engine:
             await _piped(self._client, engine, self.call.head, self._answering)
 
     async def done_unheard(self) -> bytes:
-        """Let the engine do it, and keep the answer."""
+        """Pass the call to the engine, and return its answer unsent."""
         async with _connected(self._engine) as engine:
             engine.writer.write(self.call.head)
             sending = self._client.pumped_into(engine)
@@ -68,7 +68,7 @@ class _Rule:
     method: str
     pattern: re.Pattern[str]
     fault: Fault
-    left: int
+    remaining: int
     each: bool
     hit: set[str] = dataclasses.field(default_factory=set)
 
@@ -93,15 +93,15 @@ class Proxy:
         return f"unix://{self.socket}"
 
     def fails(self, method: str, pattern: str, fault: Fault, times: int = 1) -> None:
-        """Let calls fail whose path (without version) matches all of a pattern, so many times."""
+        """Fail calls whose whole path (without version) matches a pattern, so many times."""
         self._rules.append(_Rule(method, re.compile(pattern), fault, times, each=False))
 
     def fails_each(self, method: str, pattern: str, fault: Fault) -> None:
-        """Let calls fail once for each path that matches."""
+        """Fail calls once for each path that matches."""
         self._rules.append(_Rule(method, re.compile(pattern), fault, 1_000_000, each=True))
 
     def well(self) -> None:
-        """Let nothing fail any more."""
+        """Stop failing calls."""
         self._rules.clear()
 
     def cut(self) -> None:
@@ -111,12 +111,12 @@ class Proxy:
             writer.transport.abort()
 
     def is_open(self, path: str) -> bool:
-        """Tell whether the engine is answering such a call now: before it does, aiohttp asks again where it is cut."""
+        """Return whether the engine is answering such a call: before it does, aiohttp retries a cut one."""
         return path in self._open.values()
 
     def count(self, method: str, pattern: str) -> int:
         """Count the calls so far whose path (without version) matches all of a pattern."""
-        paths = [one.path.partition("?")[0] for one in self.asked if one.method == method]
+        paths = [request.path.partition("?")[0] for request in self.asked if request.method == method]
         return sum(re.fullmatch(pattern, path) is not None for path in paths)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -142,8 +142,8 @@ class Proxy:
     def _applying(self, call: Call) -> Iterator[_Rule]:
         path = call.path.partition("?")[0]
         for rule in self._rules:
-            if rule.left and rule.method == call.method and rule.pattern.fullmatch(path) and path not in rule.hit:
-                rule.left -= 1
+            if rule.remaining and rule.method == call.method and rule.pattern.fullmatch(path) and path not in rule.hit:
+                rule.remaining -= 1
                 if rule.each:
                     rule.hit.add(path)
                 yield rule
@@ -182,12 +182,12 @@ async def cuts(exchange: Exchange) -> None:
 
 
 async def cuts_the_answer(exchange: Exchange) -> None:
-    """Let the engine do it, and cut the connection before anybody hears so."""
+    """Pass the call to the engine, and cut the connection before its answer."""
     await exchange.done_unheard()
 
 
 async def holds_the_answer(exchange: Exchange) -> None:
-    """Let the engine do it, and never say so."""
+    """Pass the call to the engine, and never send the answer."""
     await exchange.done_unheard()
     await asyncio.Event().wait()
 
@@ -199,7 +199,7 @@ async def holds(exchange: Exchange) -> None:
 
 
 def after(act: Callable[[], None]) -> Fault:
-    """Let something happen first, and the call come too late for it."""
+    """Run something first, so that the call comes too late."""
 
     async def fault(exchange: Exchange) -> None:
         await asyncio.to_thread(act)
@@ -220,8 +220,8 @@ class _Side:
                 other.writer.write(chunk)
                 await other.writer.drain()
                 if begun is not None:
-                    begun, told = None, begun
-                    told()
+                    begun, on_first = None, begun
+                    on_first()
             if other.writer.can_write_eof():
                 other.writer.write_eof()
 
@@ -250,8 +250,8 @@ def _read(head: bytes) -> Call:
     upgrades = any(line.lower().startswith(b"upgrade:") for line in lines)
     kept = lines if upgrades else [line for line in lines if not line.lower().startswith(b"connection:")]
     ends = [] if upgrades else [b"Connection: close"]
-    written = b"\r\n".join([first, *kept, *ends]) + b"\r\n\r\n"
-    return Call(method, _VERSION.sub("", target), version[0] if version else "", written)
+    request_head = b"\r\n".join([first, *kept, *ends]) + b"\r\n\r\n"
+    return Call(method, _VERSION.sub("", target), version[0] if version else "", request_head)
 
 
 def _ignored(task: str, failure: BaseException) -> None:

@@ -23,7 +23,7 @@ LOGIN = "Basic " + base64.b64encode(f"{registry.USER}:{registry.PASSWORD}".encod
 
 
 def entry(media_type: str, data: bytes, **fields: Any) -> dict[str, Any]:
-    """Give the descriptor of bytes, with some of it changed."""
+    """Return the descriptor of bytes, with some of it changed."""
     return {"mediaType": media_type, "digest": digest.of(data), "size": len(data), **fields}
 
 
@@ -70,42 +70,42 @@ class Server:
         self.asked.append((request.path_qs, request.headers.get("Authorization", "")))
         self.headers.append(request.headers)
         self.methods.append(request.method)
-        found = self.answers.get(request.path)
-        return await found(request) if found else web.Response(status=404)
+        answer = self.answers.get(request.path)
+        return await answer(request) if answer else web.Response(status=404)
 
     def publish(self, repository: str, *layers: tuple[bytes, bytes]) -> list[str]:
-        """Have one more image, ``repository:1``, of layers (packed, plain); gives the layers' paths."""
+        """Publish one more image, ``repository:1``, of layers (packed, plain), and return the layers' paths."""
         diff_ids = [digest.of(plain) for _, plain in layers]
         config = json.dumps({"os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}).encode()
-        told = {
+        manifest = {
             "schemaVersion": 2,
             "mediaType": mediatypes.MANIFEST,
             "config": entry(mediatypes.CONFIG, config),
             "layers": [entry(mediatypes.LAYER_GZIP, packed) for packed, _ in layers],
         }
-        self.answers[f"/v2/{repository}/manifests/1"] = says(json.dumps(told).encode())
+        self.answers[f"/v2/{repository}/manifests/1"] = says(json.dumps(manifest).encode())
         for blob in (config, *(packed for packed, _ in layers)):
             self.answers[f"/v2/{repository}/blobs/{digest.of(blob)}"] = ranges(blob)
         return [f"/v2/{repository}/blobs/{digest.of(packed)}" for packed, _ in layers]
 
-    def guard(self, wanted: str, challenge: str) -> None:
+    def guard(self, authorization: str, challenge: str) -> None:
         """Answer rightly, but only those who show the right thing."""
         for path, data in ((MANIFEST_PATH, MANIFEST), (CONFIG_PATH, CONFIG), (LAYER_PATH, LAYER)):
-            self.answers[path] = guards(data, wanted, challenge)
+            self.answers[path] = guards(data, authorization, challenge)
 
     def count(self, path: str) -> int:
         """Count how often something has been asked for."""
         return sum(asked.partition("?")[0] == path for asked, _ in self.asked)
 
     def ranges(self, path: str) -> list[str | None]:
-        """Give which ranges of something have been asked for, ``None`` for all of it."""
-        seen = zip(self.asked, self.headers, strict=True)
-        return [headers.get("Range") for (asked, _), headers in seen if asked == path]
+        """Return which ranges of something have been asked for, ``None`` for all of it."""
+        requests = zip(self.asked, self.headers, strict=True)
+        return [headers.get("Range") for (asked, _), headers in requests if asked == path]
 
     def log_in(self, folder: pathlib.Path, login: str = LOGIN) -> None:
         """Let ``folder`` (``DOCKER_CONFIG``) be that of somebody who is logged in here."""
-        told = {"auths": {self.address: {"auth": login.removeprefix("Basic ")}}}
-        (folder / "config.json").write_text(json.dumps(told))
+        config = {"auths": {self.address: {"auth": login.removeprefix("Basic ")}}}
+        (folder / "config.json").write_text(json.dumps(config))
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +118,7 @@ async def served() -> AsyncIterator[Server]:
 
 @contextlib.asynccontextmanager
 async def listening(answer: Answer) -> AsyncIterator[str]:
-    """Let something answer on a free port, and give its address."""
+    """Start a server on a free port and return its address."""
     low = web.Server(answer, handler_cancellation=True)
     socket = await asyncio.get_running_loop().create_server(low, "127.0.0.1", 0)
     try:
@@ -145,11 +145,11 @@ def redirects(to: str, status: int = 307) -> Answer:
     return says(b"", status, Location=to)
 
 
-def guards(data: bytes, wanted: str, challenge: str) -> Answer:
+def guards(data: bytes, authorization: str, challenge: str) -> Answer:
     """Answer only those who show the right thing, and the others with a challenge."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        if request.headers.get("Authorization") == wanted:
+        if request.headers.get("Authorization") == authorization:
             return web.Response(body=data)
         return web.Response(status=401, headers={"WWW-Authenticate": challenge})
 
@@ -157,7 +157,7 @@ def guards(data: bytes, wanted: str, challenge: str) -> Answer:
 
 
 def bearer(realm: str) -> str:
-    """Give the challenge that sends clients to a realm, for a token."""
+    """Return the challenge that sends clients to a realm, for a token."""
     return f'Bearer realm="{realm}",service="the registry",scope="repository:app:pull,push"'
 
 
@@ -182,10 +182,10 @@ def streams(announced: int | None, *parts: bytes, endlessly: bool = False) -> An
 
 def in_turn(*answers: Answer) -> Answer:
     """Answer each time something else, and from then on the last."""
-    left = list(answers)
+    remaining = list(answers)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        return await (left.pop(0) if len(left) > 1 else left[0])(request)
+        return await (remaining.pop(0) if len(remaining) > 1 else remaining[0])(request)
 
     return answer
 
@@ -197,8 +197,8 @@ def ranges(data: bytes) -> Answer:
         start, end = request.http_range.start or 0, request.http_range.stop or len(data)
         if "Range" not in request.headers:
             return web.Response(body=data)
-        told = {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
-        return web.Response(body=data[start:end], status=206, headers=told)
+        headers = {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
+        return web.Response(body=data[start:end], status=206, headers=headers)
 
     return answer
 
@@ -208,8 +208,8 @@ def breaks_off(data: bytes, after: int) -> Answer:
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         start = request.http_range.start or 0
-        told = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
-        body = web.StreamResponse(status=206 if start else 200, headers=told)
+        headers = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+        body = web.StreamResponse(status=206 if start else 200, headers=headers)
         body.content_length = len(data) - start
         await body.prepare(request)
         await body.write(data[start : start + after])

@@ -18,7 +18,7 @@ _ports = (_LOWEST + _worker * _SHARE + (_first + step) % _SHARE for step in iter
 
 
 def free_port() -> int:
-    """Give a port that nobody has, neither for TCP nor for UDP."""
+    """Return a port that nobody has, neither for TCP nor for UDP."""
     for port in itertools.islice(_ports, _SHARE):
         with (
             contextlib.suppress(OSError),

@@ -17,16 +17,22 @@ from agent.engine import layout
 REPOSITORY = pathlib.Path(__file__).parents[1]
 _OF_ROOT = frozenset(
     {
-        *("lock", "agent.sqlite", "agent.sqlite-shm", "agent.sqlite-wal"),
-        *("engine.sqlite", "engine.sqlite-shm", "engine.sqlite-wal"),
+        *("lock", "instance.json", "secrets.key", "agent.sqlite", "agent.sqlite-shm", "agent.sqlite-wal"),
+        *("engine.redo", "engine.sqlite", "engine.sqlite-shm", "engine.sqlite-wal"),
         *("content", "content/oci-layout", "content/index.json", "content/ingest", "content/leases"),
         *("content/blobs", "content/blobs/sha256", "content/blobs/sha512"),
         *("containers", "snapshots", "volumes"),
     }
 )
 """What an instance that has nothing has in its root."""
-_OF_RUN = frozenset({"bundles", "dns", "epoch", "netns", "oci-runtime", "runtime"})
+_OF_RUN = frozenset(
+    {
+        *("instance.json", "bundles", "dns", "dns-internal", "engine.redo", "epoch", "forwarding", "netns"),
+        *("oci-runtime", "runtime", "trimtab.sock"),
+    }
+)
 """And in its run directory."""
+ALL_FILES = _OF_ROOT | _OF_RUN
 _DEATH = 10.0
 """Seconds that killed processes may take to be gone."""
 
@@ -66,56 +72,62 @@ class Instance:
         )
 
     def command(self, *words: str) -> list[str]:
-        """Give the argument list of a command over this instance."""
+        """Return the argument list of a command over this instance."""
         flags = ["--root", str(self.where.root), "--run-dir", str(self.where.run)]
         return [sys.executable, "-m", "agent", *flags, *words]
 
     def mounts(self) -> list[str]:
-        """Give its mount points, the innermost first."""
+        """Return the instance's mount points, the innermost first."""
         lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
         return [line.split()[4] for line in reversed(lines) if f" {self.home}/" in line]
 
     def links(self) -> list[str]:
-        """Give its network interfaces on the host: bridges, and the outer ends of cables."""
+        """Return the instance's network interfaces on the host: bridges, and the outer ends of veth pairs."""
         prefixes = (f"tt{self.where.instance}-", f"v{self.where.instance}")
         return sorted(link.name for link in pathlib.Path("/sys/class/net").iterdir() if link.name.startswith(prefixes))
 
     def tables(self) -> list[str]:
-        """Give its firewall tables, as family and name."""
+        """Return the instance's firewall tables, as family and name."""
         listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
         names = [line.removeprefix("table ") for line in listed.splitlines()]
         return [name for name in names if name.endswith(f" trimtab-{self.where.instance}")]
 
     def cgroups(self) -> list[pathlib.Path]:
-        """Give its cgroups in all hierarchies, the innermost first."""
+        """Return the instance's cgroups in all hierarchies, the innermost first."""
         tops = [mount / self.where.cgroup for mount in _hierarchies()]
-        found = {pathlib.Path(path) for top in tops for path, _, _ in os.walk(top)}  # those that vanish are passed over
-        return sorted(found, key=lambda path: len(path.parts), reverse=True)
+        cgroups = {
+            pathlib.Path(path) for top in tops for path, _, _ in os.walk(top)
+        }  # those that vanish are passed over
+        return sorted(cgroups, key=lambda path: len(path.parts), reverse=True)
 
     def processes(self) -> Mapping[int, str]:
-        """Give its processes, monitors and servers by their command lines and all others by their cgroups."""
-        found = {pid: words for pid, words in _command_lines() if f"{self.home}/" in words}
+        """Return the instance's processes: monitors and servers by their command lines, all others by their cgroups."""
+        where = {pid: words for pid, words in _command_lines() if f"{self.home}/" in words}
         for cgroup in self.cgroups():
             with contextlib.suppress(OSError):
                 for pid in (cgroup / "cgroup.procs").read_text().split():
-                    found.setdefault(int(pid), f"in {cgroup}")
-        return found
+                    where.setdefault(int(pid), f"in {cgroup}")
+        return where
 
     def recorded(self) -> list[str]:
         """Name tables of its records that have rows: held addresses and ports, known images, containers, volumes."""
         if not self.where.records.exists():
             return []
         with contextlib.closing(sqlite3.connect(f"file:{self.where.records}?mode=ro", uri=True)) as records:
-            tables = [row[0] for row in records.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            tables = [
+                row[0]
+                for row in records.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'changes'")
+            ]
             assert {"endpoints", "publications"} <= set(tables), "leases are there"
             rows = {name: records.execute(f"SELECT * FROM {name}").fetchall() for name in tables}  # noqa: S608 - ours
-        return [f"{name} {found}" for name, found in rows.items() if found]
+        return [f"{name} {rows_kept}" for name, rows_kept in rows.items() if rows_kept]
 
     def files(self) -> list[str]:
-        """Give what is there only while something is declared, runs, or is being written."""
+        """Return what exists only while something is declared, runs, or is being written."""
         trees = ((self.where.root, _OF_ROOT), (self.where.run, _OF_RUN))
-        found = [(path, str(path.relative_to(top)), stays) for top, stays in trees for path in top.rglob("*")]
-        return sorted(str(path) for path, name, stays in found if name not in stays)
+        entries = [(path, str(path.relative_to(top)), stays) for top, stays in trees for path in top.rglob("*")]
+        entries = [entries for entries in entries if not entries[1].startswith("reserve")]
+        return sorted(str(path) for path, name, stays in entries if name not in stays)
 
     def left_on_the_host(self) -> list[str]:
         """Name everything of this instance that is still there; a deleted one has nothing."""
@@ -142,13 +154,14 @@ class Instance:
         for table in self.tables():
             subprocess.run(["nft", "delete", "table", *table.split()], check=True)
         for cgroup in self.cgroups():
-            cgroup.rmdir()
+            with contextlib.suppress(FileNotFoundError):  # its monitor has removed it meanwhile, or it is mounted twice
+                cgroup.rmdir()
         shutil.rmtree(self.where.run)
         assert (self.mounts(), self.links(), self.tables(), self.cgroups(), self.processes()) == ([], [], [], [], {})
 
 
 def environment(failpoints: str = "") -> dict[str, str]:
-    """Give an environment in which nothing but flags decides about an instance."""
+    """Return an environment in which only flags choose an instance."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
     kept |= {"PYTHONPATH": str(REPOSITORY), "TRIMTAB_CONFIG": os.devnull}
     return kept | ({"TRIMTAB_FAILPOINTS": failpoints} if failpoints else {})
@@ -168,7 +181,7 @@ def kill(*pids: int) -> None:
 
 
 def _hierarchies() -> set[pathlib.Path]:
-    """Give where cgroups are, of either version."""
+    """Return where cgroups are, of either version."""
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     return {pathlib.Path(line.split()[4]) for line in lines if " - cgroup" in line}
 

@@ -7,21 +7,23 @@ container, or from a machine next to the host, without a program there.
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from agent.drivers.native import driver as native
 from agent.engine import recover
 from agent.engine.kernel import api as kernel_api
 from agent.engine.kernel import linux
+from agent.engine.shim import liveness
 from agent.kit import tasks
 from agent.model import container, image, network
-from agent.runtime import api
+from agent.runtime import streams
 from tests import builders
 
 HOST = pathlib.Path("/proc/thread-self/ns/net")
@@ -48,38 +50,44 @@ class Bench:
 
     async def observed(self, name: str) -> network.ObservedNetwork:
         """Observe one network."""
-        return next(one for one in await self.runtime.networks.list() if one.name == name)
+        return next(network for network in await self.runtime.networks.list() if network.name == name)
 
     async def start(self, name: str, *networks: str | container.NetworkAttachment, **fields: Any) -> str:
         """Start a container in networks and give its id."""
-        attachments = tuple(one if not isinstance(one, str) else container.NetworkAttachment(one) for one in networks)
-        given = {"image": _REFERENCE, "command": ("/bin/sleep", "1000"), "networks": attachments, **fields}
-        config = builders.config(name, **given)
+        attachments = tuple(
+            network if not isinstance(network, str) else container.NetworkAttachment(network) for network in networks
+        )
+        fields_of_config = {"image": _REFERENCE, "command": ("/bin/sleep", "1000"), "networks": attachments, **fields}
+        config = builders.config(name, **fields_of_config)
         identity = await self.runtime.containers.create(config, name, builders.labels_for(config))
         await self.runtime.containers.start(identity)
         return identity
 
     async def addresses(self, name: str) -> dict[str, str]:
-        """Give a container's address by network."""
-        return dict(next(one for one in await self.runtime.containers.list() if one.name == name).addresses)
+        """Return a container's address by network."""
+        return dict(
+            next(container for container in await self.runtime.containers.list() if container.name == name).addresses
+        )
 
     async def run(self, name: str, *command: str) -> str:
         """Run a command in a container and give its output; it has to succeed."""
-        async with self.runtime.containers.exec(name, api.ExecRequest(command)) as session:
+        async with self.runtime.containers.exec(name, streams.ExecRequest(command)) as session:
             output = b"".join([chunk async for _, chunk in session.output()]).decode()
             assert await session.wait() == 0, output
         return output
 
     def namespace(self, name: str) -> pathlib.Path:
-        """Give where a container's network namespace is."""
-        return self.runtime.engine.networks.namespace(self.runtime.engine.containers.get(name).id)
+        """Return where a running container's network namespace can be entered."""
+        run = self.runtime.engine.containers.get(name).run
+        assert run is not None, f"{name} does not run"
+        return pathlib.Path(f"/proc/{run.pid}/ns/net")
 
     def bridge(self, name: str) -> str:
-        """Give a network's bridge."""
-        return next(one.bridge for one in self.runtime.engine.networks.list() if one.name == name)
+        """Return a network's bridge."""
+        return next(network.bridge for network in self.runtime.engine.networks.list() if network.name == name)
 
     async def routes(self, name: str) -> list[str]:
-        """Give where a container's default routes lead."""
+        """Return where a container's default routes lead."""
         lines = (await self.run(name, "/bin/ip", "route")).splitlines()
         return [line.split()[2] for line in lines if line.startswith("default")]
 
@@ -103,9 +111,11 @@ async def opened(archive: pathlib.Path, home: pathlib.Path, *, keep: bool = Fals
 
 async def emptied(runtime: native.NativeRuntime) -> None:
     """Remove all containers and networks."""
-    await tasks.together("remove", *(runtime.containers.remove(one.id) for one in await runtime.containers.list()))
-    for one in await runtime.networks.list():
-        await runtime.networks.remove(one.name)
+    await tasks.together(
+        "remove", *(runtime.containers.remove(container.id) for container in await runtime.containers.list())
+    )
+    for record in await runtime.networks.list():
+        await runtime.networks.remove(record.name)
 
 
 @contextlib.asynccontextmanager
@@ -143,7 +153,7 @@ async def ask(namespace: pathlib.Path, address: str, port: int = PORT, kind: int
 
 
 async def silent(namespace: pathlib.Path, address: str, port: int = PORT, kind: int = TCP) -> bool:
-    """Tell whether nobody answers from there."""
+    """Return whether nobody answers from there."""
     with made_in(namespace, kind) as client:
         return await asked(client, address, port, _SILENCE) is None
 
@@ -160,17 +170,17 @@ async def asked(client: socket.socket, address: str, port: int, patience: float 
         return None
 
 
-def made_in(namespace: pathlib.Path, kind: int) -> socket.socket:
+def made_in(namespace: pathlib.Path, kind: int, family: int = socket.AF_INET, protocol: int = 0) -> socket.socket:
     """Make a socket in a namespace."""
     kernel = linux.LinuxKernel()
-    with _descriptor(HOST) as home, _descriptor(namespace) as there:
-        kernel.enter(there, kernel_api.CLONE_NEWNET)
+    with _descriptor(HOST) as home, _descriptor(namespace) as namespace_handle:
+        kernel.enter(namespace_handle, kernel_api.CLONE_NEWNET)
         try:
-            made = socket.socket(socket.AF_INET, kind)
+            connection = socket.socket(family, kind, protocol)
         finally:
             kernel.enter(home, kernel_api.CLONE_NEWNET)
-    made.setblocking(False)
-    return made
+    connection.setblocking(False)
+    return connection
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,13 +191,18 @@ class Neighbour:
     address: str
     host: str
     """The host's address on that cable."""
+    link: str
+    """The host's end of it."""
 
 
 @contextlib.contextmanager
-def neighbour() -> Iterator[Neighbour]:
-    """Put a machine next to the host: a namespace, a veth pair, and addresses from the range for benchmarks."""
-    name = f"ttn{os.getpid()}"
-    host, own = (f"198.18.{os.getpid() >> 6 & 255}.{(os.getpid() << 2 & 255) + last}" for last in (1, 2))
+def neighbour(number: int = 0) -> Iterator[Neighbour]:
+    """Put a machine next to the host: a namespace, a veth pair, and addresses from the range for benchmarks.
+
+    Two of them have different numbers, 0 and 1.
+    """
+    name = f"tt{'nm'[number]}{os.getpid()}"
+    host, own = (f"198.{18 + number}.{os.getpid() >> 6 & 255}.{(os.getpid() << 2 & 255) + last}" for last in (1, 2))
     command("ip", "netns", "add", name)
     try:
         command("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -196,7 +211,7 @@ def neighbour() -> Iterator[Neighbour]:
         command("ip", "-n", name, "address", "add", f"{own}/30", "dev", "eth0")
         command("ip", "-n", name, "link", "set", "eth0", "up")
         _carried(name)
-        yield Neighbour(pathlib.Path("/run/netns", name), own, host)
+        yield Neighbour(pathlib.Path("/run/netns", name), own, host, name)
     finally:
         command("ip", "netns", "delete", name)
         subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
@@ -208,6 +223,15 @@ def _carried(name: str) -> None:
     ends = (("ip", "link", "show", name), ("ip", "-n", name, "link", "show", "eth0"))
     while not all("state UP" in command(*words) for words in ends):
         assert time.monotonic() < until, "the cable to the neighbour is not up"
+
+
+def openers(bench: Bench) -> dict[str, Callable[[], int]]:
+    """Return what opens the network namespaces of all containers that run, by their ids."""
+    return {
+        record.id: functools.partial(liveness.open_network, record.run.pid, record.run.pid_started)
+        for record in bench.runtime.engine.containers.list()
+        if record.run is not None
+    }
 
 
 def inside(namespace: pathlib.Path, *words: str) -> str:
@@ -222,6 +246,19 @@ def command(*words: str) -> str:
 
 def _failed(task: str, failure: BaseException) -> None:
     asyncio.get_running_loop().call_exception_handler({"message": f"{task} has failed", "exception": failure})
+
+
+@contextlib.contextmanager
+def own_network() -> Iterator[None]:
+    """Let the calling thread, and what it starts, be on a host of its own: for harm that would reach others."""
+    kernel = linux.LinuxKernel()
+    with _descriptor(HOST) as home:
+        kernel.unshare(kernel_api.CLONE_NEWNET)
+        try:
+            command("ip", "link", "set", "lo", "up")
+            yield
+        finally:
+            kernel.enter(home, kernel_api.CLONE_NEWNET)
 
 
 @contextlib.contextmanager

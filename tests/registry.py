@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from agent.engine import engine, errors, layout, records
-from agent.engine.content import store
+from agent import errors
+from agent.distribution.content import store
+from agent.distribution.registry import client, hosts, retries
+from agent.engine import engine, layout, records
 from agent.engine.images import images, signatures
-from agent.engine.registry import client, hosts, retries
 from agent.oci import digest
 
 USER, PASSWORD = "pilot", "secret"
@@ -40,7 +41,7 @@ def running(
     ``tls`` (its own settings of that) over HTTPS. Run again over the same folder it has what it had.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    told: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "info"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
@@ -48,12 +49,12 @@ def running(
     }
     if login:
         (folder / "htpasswd").write_text(_HTPASSWD)
-        told["auth"] = {"htpasswd": {"realm": "registry", "path": str(folder / "htpasswd")}}
+        settings["auth"] = {"htpasswd": {"realm": "registry", "path": str(folder / "htpasswd")}}
     if token is not None:
-        told["auth"] = {"token": dict(token)}
+        settings["auth"] = {"token": dict(token)}
     if tls is not None:
-        told["http"]["tls"] = dict(tls)
-    (folder / "config.json").write_text(json.dumps(told))
+        settings["http"]["tls"] = dict(tls)
+    (folder / "config.json").write_text(json.dumps(settings))
     log = folder / "log"
     with log.open("wb") as output:
         program = subprocess.Popen(["docker-registry", "serve", folder / "config.json"], stdout=output, stderr=output)
@@ -97,10 +98,10 @@ def push_blob(repository: str, data: bytes) -> str:
     return digest.of(data)
 
 
-def push_manifest(reference: str, told: Mapping[str, Any]) -> str:
+def push_manifest(reference: str, manifest: Mapping[str, Any]) -> str:
     """Push a manifest or an index, whose parts the registry has already, and give its digest."""
-    data = json.dumps(told).encode()
-    status, answer = _asked(reference, "PUT", data, {"Content-Type": told["mediaType"]})
+    data = json.dumps(manifest).encode()
+    status, answer = _asked(reference, "PUT", data, {"Content-Type": manifest["mediaType"]})
     assert status == http.HTTPStatus.CREATED, answer
     return digest.of(data)
 
@@ -111,12 +112,12 @@ def push_index(reference: str, media_type: str, children: list[dict[str, Any]]) 
 
 
 def manifest(reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give a manifest that the registry has: itself, and a descriptor of it."""
+    """Return a manifest that the registry has: itself, and a descriptor of it."""
     accepted = ("oci.image.manifest.v1+json", "docker.distribution.manifest.v2+json")
-    status, data = _asked(reference, "GET", None, {"Accept": ", ".join(f"application/vnd.{one}" for one in accepted)})
+    status, data = _asked(reference, "GET", None, {"Accept": ", ".join(f"application/vnd.{kind}" for kind in accepted)})
     assert status == http.HTTPStatus.OK, data
-    told = json.loads(data)
-    return told, {"mediaType": told["mediaType"], "digest": digest.of(data), "size": len(data)}
+    manifest = json.loads(data)
+    return manifest, {"mediaType": manifest["mediaType"], "digest": digest.of(data), "size": len(data)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,24 +128,24 @@ class Store:
     images: images.Images
     content: store.ContentStore
     client: client.RegistryClient
-    stages: list[images.Progress] = dataclasses.field(default_factory=list)
+    stages: list[images.TransferProgress] = dataclasses.field(default_factory=list)
     """What pulls have reported."""
 
     def partial(self) -> bytes:
-        """Give what is there of a blob that has not come whole; nothing where there is none."""
+        """Return the part of a blob that was downloaded; nothing where there is none."""
         return b"".join(path.read_bytes() for path in self.content.partials())
 
     def snapshots(self) -> list[str]:
         """Name all that lies where unpacked layers do, be it kept or not."""
-        return sorted(one.name for one in (self.home / "root/snapshots").iterdir())
+        return sorted(path.name for path in (self.home / "root/snapshots").iterdir())
 
     async def pull(self, reference: str, platform: str = "") -> images.StoredImage:
         """Pull an image."""
         return await self.images.pull(reference, platform, (), self.stages.append)
 
-    async def fails(self, reference: str, platform: str = "") -> errors.EngineError:
+    async def fails(self, reference: str, platform: str = "") -> errors.Failure:
         """Pull an image that is not to be had, and give the failure. Nothing is left where blobs are written."""
-        with pytest.raises(errors.EngineError) as caught:
+        with pytest.raises(errors.Failure) as caught:
             await self.pull(reference, platform)
         assert self.content.unfinished() == []
         return caught.value
@@ -155,10 +156,10 @@ class Store:
         return kind(failed).__name__, failed.reason
 
 
-def kind(failed: errors.EngineError) -> type[errors.EngineError]:
-    """Give which of the engine's kinds of failure this is one of."""
-    kinds = (errors.NotFound, errors.Conflict, errors.InUse, errors.Unavailable, errors.Refused)
-    return next(one for one in kinds if isinstance(failed, one))
+def kind(failed: errors.Failure) -> type[errors.Failure]:
+    """Return which of the engine's kinds of failure this is one of."""
+    kinds = (errors.NotFound, errors.Conflict, errors.InUse, errors.Unavailable, errors.InvalidArgument)
+    return next(kind for kind in kinds if isinstance(failed, kind))
 
 
 @contextlib.asynccontextmanager
@@ -175,7 +176,7 @@ async def opened(
     database = records.Database(where.records, engine.SCHEMAS)
     try:
         async with client.RegistryClient(places, attempts=retries.Retries(pauses=(0.01, 0.01))) as registry:
-            rooms = engine.join_images(where, engine.Options(verify=rules), registry, database)
+            rooms = engine.join_images(where, engine.Options(verify=signatures.Policy(rules)), registry, database)
             yield Store(home, images.Images(rooms), rooms.content, registry)
             assert rooms.content.unfinished() == []
             session = registry._connection._session
@@ -188,9 +189,9 @@ def _address(program: "subprocess.Popen[bytes]", log: pathlib.Path) -> str:
     """Wait until the registry says where it listens."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end and program.poll() is None:
-        _, found, rest = log.read_text().partition("listening on ")
-        if found and '"' in rest:
-            return rest.partition('"')[0].partition(",")[0]  # what follows is how it is spoken to
+        _, marker, tail = log.read_text().partition("listening on ")
+        if marker and '"' in tail:
+            return tail.partition('"')[0].partition(",")[0]  # what follows is how it is spoken to
         time.sleep(0.01)
     raise AssertionError(f"the registry does not listen: {log.read_text()}")
 

@@ -32,14 +32,14 @@ KINDS = ("P-256", "P-384", "P-521", "Ed25519", "RSA")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Signer:
-    """Somebody who signs."""
+    """A signer with its key."""
 
     key: Any
     path: pathlib.Path
     """The public key."""
 
     def rule(self, match: str) -> signatures.Rule:
-        """Give the rule that asks for this one's signature."""
+        """Return the rule that requires a signature by this key."""
         return signatures.Rule(match, (self.path,))
 
     def sign(self, data: bytes) -> bytes:
@@ -53,40 +53,40 @@ class Signer:
                 return bytes(self.key.sign(data))
 
     def signed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Give what is signed, with the signature."""
+        """Return what is signed, with the signature."""
         return data, self.sign(data)
 
 
 def signer(folder: pathlib.Path, kind: str = "P-256", name: str = "cosign") -> Signer:
     """Make a key, and write its public half."""
-    made = _MAKE[kind]()
+    key = _MAKE[kind]()
     path = folder / f"{name}.pub"
-    path.write_bytes(pem(made))
-    return Signer(made, path)
+    path.write_bytes(pem(key))
+    return Signer(key, path)
 
 
 def pem(key: Any) -> bytes:
-    """Give a key's public half."""
+    """Return a key's public half."""
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     data: bytes = key.public_key().public_bytes(serialization.Encoding.PEM, form)
     return data
 
 
 def payload(image: str, name: str = "", kind: str = simple_signing.TYPE) -> bytes:
-    """Give what is to be signed of an image."""
+    """Return what is to be signed of an image."""
     identity = {"docker-reference": name}
     critical = {"identity": identity, "image": {"docker-manifest-digest": image}, "type": kind}
     return json.dumps({"critical": critical, "optional": None}).encode()
 
 
 def layer(data: bytes, signature: bytes | str, **fields: Any) -> dict[str, Any]:
-    """Give the descriptor of a payload, with its signature; text is taken as it is."""
+    """Return the descriptor of a payload, with its signature; text is taken as it is."""
     text = signature if isinstance(signature, str) else base64.b64encode(signature).decode()
     return faulty.entry(simple_signing.MEDIA_TYPE, data, annotations={simple_signing.ANNOTATION: text}, **fields)
 
 
 def manifest(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Give a manifest of signatures."""
+    """Return a manifest of signatures."""
     config = faulty.entry(mediatypes.CONFIG, CONFIG)
     return {"schemaVersion": 2, "mediaType": mediatypes.MANIFEST, "config": config, "layers": list(layers)}
 
@@ -96,16 +96,16 @@ def push(repository: str, image: str, *signed: tuple[bytes, bytes | str]) -> Non
     registry.push_blob(repository, CONFIG)
     for data, _ in signed:
         registry.push_blob(repository, data)
-    registry.push_manifest(f"{repository}:{simple_signing.tag(image)}", manifest(*(layer(*one) for one in signed)))
+    registry.push_manifest(f"{repository}:{simple_signing.tag(image)}", manifest(*(layer(*item) for item in signed)))
 
 
 def serve(server: faulty.Server, image: str, *signed: tuple[bytes, bytes | str]) -> None:
-    """Let a registry of ours have signatures of an image of ``app``."""
+    """Serve signatures of an image of ``app``."""
     for data, _ in signed:
         server.answers[f"/v2/app/blobs/{faulty.entry('', data)['digest']}"] = faulty.says(data)
-    server.answers[path(image)] = faulty.says(json.dumps(manifest(*(layer(*one) for one in signed))).encode())
+    server.answers[path(image)] = faulty.says(json.dumps(manifest(*(layer(*item) for item in signed))).encode())
 
 
 def path(image: str) -> str:
-    """Give where a registry is asked for the signatures of an image of ``app``."""
+    """Return where a registry is asked for the signatures of an image of ``app``."""
     return f"/v2/app/manifests/{simple_signing.tag(image)}"

@@ -28,7 +28,7 @@ IDENTITY = "identity+token/of=pilot"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody has wanted to know."""
+    """A request for a token."""
 
     method: str
     shown: str
@@ -36,7 +36,7 @@ class Asked:
 
 
 class TokenServer:
-    """Gives tokens: for ``public/...`` to everybody, for the rest to those who show the right login."""
+    """Issues tokens: for ``public/...`` to everybody, for other repositories to those who show the right login."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         """Make a key, and a certificate of it in ``folder``."""
@@ -48,7 +48,7 @@ class TokenServer:
         self._bundle.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def settings(self) -> dict[str, str]:
-        """Give what a registry has to know of it."""
+        """Return the registry's token settings."""
         return {
             "realm": f"http://{self.address}/token",
             "service": SERVICE,
@@ -57,22 +57,22 @@ class TokenServer:
         }
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Give a token, or none."""
+        """Return a token, or none."""
         fields = {**request.query, **(await request.post() if request.method == "POST" else {})}
         shown = request.headers.get("Authorization", "")
         self.asked.append(Asked(request.method, shown, {key: str(value) for key, value in fields.items()}))
-        known = shown == faulty.LOGIN or (fields.get("grant_type"), fields.get("refresh_token")) == (
+        may_push = shown == faulty.LOGIN or (fields.get("grant_type"), fields.get("refresh_token")) == (
             "refresh_token",
             IDENTITY,
         )
-        if (shown or request.method == "POST") and not known:
+        if (shown or request.method == "POST") and not may_push:
             return web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401)
-        token = self._token(str(fields.get("scope", "")), known=known)
+        token = self._token(str(fields.get("scope", "")), may_push=may_push)
         return web.json_response({"access_token" if request.method == "POST" else "token": token, "expires_in": 60})
 
-    def _token(self, scope: str, *, known: bool) -> str:
+    def _token(self, scope: str, *, may_push: bool) -> str:
         kind, name, actions = scope.split(":")
-        allowed = actions.split(",") if known else ["pull"] if name.startswith("public/") else []
+        allowed = actions.split(",") if may_push else ["pull"] if name.startswith("public/") else []
         now = int(time.time())
         header = {"typ": "JWT", "alg": "RS256", "x5c": [self._encoded_certificate()]}
         claims: dict[str, Any] = {

@@ -35,7 +35,7 @@ class Asked:
 
 @dataclasses.dataclass(slots=True)
 class Registry:
-    """What was pushed, and what is to be done otherwise."""
+    """A registry that takes uploads, with what was pushed and the faults to come."""
 
     address: str = ""
     blobs: dict[tuple[str, str], bytes] = dataclasses.field(default_factory=dict)
@@ -49,7 +49,7 @@ class Registry:
     """Where uploads are to go, if not here: ``http://HOST:PORT``."""
     least: int = 0
     """What chunks are asked to have at least."""
-    wanted: tuple[str, str] | None = None
+    required_login: tuple[str, str] | None = None
     """What has to be shown, and the challenge for who does not show it."""
     _faults: dict[str, list[Fault]] = dataclasses.field(default_factory=dict)
 
@@ -58,16 +58,16 @@ class Registry:
         self._faults.setdefault(method, []).extend(faults)
 
     def of(self, *methods: str) -> list[Asked]:
-        """Give the requests of some methods."""
-        return [one for one in self.asked if one.method in methods]
+        """Return the requests of some methods."""
+        return [request for request in self.asked if request.method in methods]
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
-        told = request.headers
-        shown, ranged = told.get("Authorization", ""), told.get("Content-Range", "")
-        self.asked.append(Asked(request.method, request.path_qs, shown, ranged, int(told.get("Content-Length", 0))))
-        if self.wanted is not None and shown != self.wanted[0]:
-            return web.Response(status=401, headers={"WWW-Authenticate": self.wanted[1]})
+        headers = request.headers
+        shown, ranged = headers.get("Authorization", ""), headers.get("Content-Range", "")
+        self.asked.append(Asked(request.method, request.path_qs, shown, ranged, int(headers.get("Content-Length", 0))))
+        if self.required_login is not None and shown != self.required_login[0]:
+            return web.Response(status=401, headers={"WWW-Authenticate": self.required_login[1]})
         kind = "MANIFEST" if _MANIFEST.fullmatch(request.path) else request.method
         if self._faults.get(kind):
             return await self._faults[kind].pop(0)(self, request)
@@ -75,14 +75,14 @@ class Registry:
 
     async def rightly(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer as the specification has it."""
-        if found := _UPLOAD.fullmatch(request.path):
-            return await self._upload(request, found[1], found[2])
-        if found := _BLOB.fullmatch(request.path):
-            return web.Response(status=200 if (found[1], found[2]) in self.blobs else 404)
-        found = _MANIFEST.fullmatch(request.path)
-        assert found is not None, request.path
+        if match := _UPLOAD.fullmatch(request.path):
+            return await self._upload(request, match[1], match[2])
+        if match := _BLOB.fullmatch(request.path):
+            return web.Response(status=200 if (match[1], match[2]) in self.blobs else 404)
+        match = _MANIFEST.fullmatch(request.path)
+        assert match is not None, request.path
         data = await request.content.read()
-        self.manifests[found[1], found[2]] = (request.headers["Content-Type"], data)
+        self.manifests[match[1], match[2]] = (request.headers["Content-Type"], data)
         return web.Response(status=201, headers={"Docker-Content-Digest": digest.of(data)})
 
     async def _upload(self, request: web.BaseRequest, repository: str, number: str) -> web.StreamResponse:
@@ -95,23 +95,23 @@ class Registry:
             part += await request.content.read()
         if request.method != "PUT":
             return self.stands(repository, number)
-        told = request.query["digest"]
-        if digest.of(bytes(part)) != told:
+        digest_named = request.query["digest"]
+        if digest.of(bytes(part)) != digest_named:
             return refuses(400, "DIGEST_INVALID", "it is \x1b[31mnot\x1b[0m")
         self.uploads[int(number)] = None
-        self.blobs[repository, told] = bytes(part)
+        self.blobs[repository, digest_named] = bytes(part)
         return web.Response(status=201)
 
     def _begun(self, request: web.BaseRequest, repository: str) -> web.StreamResponse:
         if (request.query.get("from", ""), request.query.get("mount", "")) in self.blobs:
-            told = request.query["mount"]
-            self.blobs[repository, told] = self.blobs[request.query["from"], told]
+            digest_named = request.query["mount"]
+            self.blobs[repository, digest_named] = self.blobs[request.query["from"], digest_named]
             return web.Response(status=201)
         self.uploads.append(bytearray())
         return self.stands(repository, str(len(self.uploads) - 1))
 
     def stands(self, repository: str, number: str) -> web.StreamResponse:
-        """Tell how far an upload has got."""
+        """Answer with the position of an upload."""
         part = self.uploads[int(number)]
         assert part is not None
         headers = {"Range": f"0-{max(len(part) - 1, 0)}"}
@@ -140,8 +140,8 @@ def says(status: int, code: str = "", **headers: str) -> Fault:
     async def fault(_: Registry, request: web.BaseRequest) -> web.StreamResponse:
         await request.content.read()
         text = json.dumps({"errors": [{"code": code, "message": "no"}]}) if code else ""
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(status=status, text=text, headers=told)
+        header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(status=status, text=text, headers=header_fields)
 
     return fault
 
@@ -150,9 +150,9 @@ def takes(count: int, *, cut: bool = False) -> Fault:
     """Take only so many bytes of what is sent; ``cut``: and end the connection instead of saying so."""
 
     async def fault(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-        found = _UPLOAD.fullmatch(request.path)
-        assert found is not None
-        part = registry.uploads[int(found[2])]
+        match = _UPLOAD.fullmatch(request.path)
+        assert match is not None
+        part = registry.uploads[int(match[2])]
         assert part is not None
         part += await request.content.readexactly(count)
         if cut:
@@ -160,7 +160,7 @@ def takes(count: int, *, cut: bool = False) -> Fault:
             request.transport.abort()
         else:
             await request.content.read()
-        return registry.stands(found[1], found[2])
+        return registry.stands(match[1], match[2])
 
     return fault
 

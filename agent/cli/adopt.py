@@ -2,18 +2,18 @@
 
 import asyncio
 import pathlib
-import shlex
 from typing import Annotated
 
 import typer
 
-from agent import settings
+from agent import invocation, settings
 from agent.cli import exits, options, terminal
 
 
 @options.with_settings()
 def adopt(
     chosen: settings.Settings,
+    invoked: invocation.Invocation,
     directory: Annotated[pathlib.Path, typer.Argument(metavar="DIRECTORY", help="Where the manifests are written.")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these containers.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and note nothing; say what would be done.")] = False,
@@ -26,16 +26,16 @@ def adopt(
     from agent import adoption
 
     done = asyncio.run(adoption.adopt(chosen, directory, tuple(names or ()), dry_run=dry_run))
-    if output is options.Output.JSON:
-        terminal.result_json(done)
+    if output is not options.Output.TEXT:
+        terminal.result_document(adoption.document(done), output)
     else:
         for path in done.files:
             terminal.result(terminal.printable(path))
-        for left in done.left:
-            terminal.note(terminal.printable(f"left alone: {left.name}: {'; '.join(left.reasons)}"))
+        for container in done.skipped:
+            terminal.note(terminal.printable(f"left alone: {container.name}: {'; '.join(container.reasons)}"))
         verb = "would be adopted" if dry_run else "adopted"
-        terminal.note(f"{len(done.containers)} {verb}, {len(done.left)} left alone")
+        terminal.note(f"{len(done.containers)} {verb}, {len(done.skipped)} left alone")
         if done.containers and not dry_run:
-            terminal.note(f"from now on: trimtab --runtime {chosen.runtime} run {shlex.quote(str(directory))}")
+            terminal.note(f"from now on: {invoked.command('run', str(directory))}")
     if not done.containers:
         raise typer.Exit(exits.FAILED)

@@ -1,4 +1,4 @@
-"""``--change``: how an image is to be run, in a Dockerfile's words, as ``docker import`` has it."""
+"""``--change``: Dockerfile instructions for an image's config, as in ``docker import``."""
 
 import dataclasses
 import json
@@ -8,53 +8,53 @@ from collections.abc import Callable
 import typer
 
 from agent.model import key
-from agent.runtime import api
+from agent.oci import archives
 
 _SHELL = ("/bin/sh", "-c")
 
 
-def root_image(changes: list[str]) -> api.RootImage:
-    """Put instructions together; of one that is said twice the last counts. Raises ``typer.BadParameter``."""
-    made = api.RootImage()
+def root_image(changes: list[str]) -> archives.RootImage:
+    """Return the config that the instructions make; the last of each counts. Raises ``typer.BadParameter``."""
+    image = archives.RootImage()
     for text in changes:
-        word, _, rest = text.strip().partition(" ")
+        word, _, argument = text.strip().partition(" ")
         change = _INSTRUCTIONS.get(word.upper())
-        if change is None or not rest.strip():
-            known = ", ".join(_INSTRUCTIONS)
-            raise typer.BadParameter(f"--change: {text!r} is none of {known} with what it is to be")
+        if change is None or not argument.strip():
+            names = ", ".join(_INSTRUCTIONS)
+            raise typer.BadParameter(f"--change: {text!r} is none of {names} with what it is to be")
         try:
-            made = change(made, rest.strip())
+            image = change(image, argument.strip())
         except ValueError as error:
             raise typer.BadParameter(f"--change: {text!r}: {error}") from error
-    return made
+    return image
 
 
 def _words(text: str) -> tuple[str, ...]:
-    """Read ``["a", "b"]``, or a line for the shell."""
+    """Return the words of ``["a", "b"]``, or a shell command for any other line."""
     if not text.startswith("["):
         return (*_SHELL, text)
-    found = json.loads(text)
-    if not all(isinstance(one, str) for one in found):
+    words = json.loads(text)
+    if not all(isinstance(word, str) for word in words):
         raise ValueError("write a list of strings")
-    return tuple(found)
+    return tuple(words)
 
 
-def _pairs(there: key.Pairs, text: str) -> key.Pairs:
-    """Read ``NAME=VALUE ...``, or ``NAME VALUE``, behind what is there."""
+def _pairs(declared: key.Pairs, text: str) -> key.Pairs:
+    """Return the declared pairs with those of ``NAME=VALUE ...``, or ``NAME VALUE``, added."""
     first, *more = shlex.split(text)
     if "=" not in first:
-        return key.pairs((*there, (first, " ".join(more))))
-    found = [one.partition("=") for one in (first, *more)]
-    if not all(name and equals for name, equals, _ in found):
+        return key.pairs((*declared, (first, " ".join(more))))
+    assignments = [word.partition("=") for word in (first, *more)]
+    if not all(name and equals for name, equals, _ in assignments):
         raise ValueError("write NAME=VALUE")
-    return key.pairs((*there, *((name, value) for name, _, value in found)))
+    return key.pairs((*declared, *((name, value) for name, _, value in assignments)))
 
 
-_INSTRUCTIONS: dict[str, Callable[[api.RootImage, str], api.RootImage]] = {
-    "CMD": lambda made, text: dataclasses.replace(made, command=_words(text)),
-    "ENTRYPOINT": lambda made, text: dataclasses.replace(made, entrypoint=_words(text)),
-    "ENV": lambda made, text: dataclasses.replace(made, env=_pairs(made.env, text)),
-    "LABEL": lambda made, text: dataclasses.replace(made, labels=_pairs(made.labels, text)),
-    "USER": lambda made, text: dataclasses.replace(made, user=text),
-    "WORKDIR": lambda made, text: dataclasses.replace(made, working_dir=text),
+_INSTRUCTIONS: dict[str, Callable[[archives.RootImage, str], archives.RootImage]] = {
+    "CMD": lambda image, text: dataclasses.replace(image, command=_words(text)),
+    "ENTRYPOINT": lambda image, text: dataclasses.replace(image, entrypoint=_words(text)),
+    "ENV": lambda image, text: dataclasses.replace(image, env=_pairs(image.env, text)),
+    "LABEL": lambda image, text: dataclasses.replace(image, labels=_pairs(image.labels, text)),
+    "USER": lambda image, text: dataclasses.replace(image, user=text),
+    "WORKDIR": lambda image, text: dataclasses.replace(image, working_dir=text),
 }

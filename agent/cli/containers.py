@@ -1,72 +1,170 @@
-"""``logs`` and ``exec``: into one container, beside a running agent."""
+"""``logs`` and ``exec``: one container's output and shell, beside a running agent."""
 
-import asyncio
+import contextlib
+import os
 import sys
 import time
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import typer
 
 from agent import errors, settings
-from agent.cli import completion, durations, options, terminal
-from agent.runtime import api
+from agent.cli import completion, durations, log_output, options, terminal
+from agent.reasons import Reason
+from agent.runtime import streams
 
+_NOT_RUN = {Reason.COMMAND_NOT_FOUND: 127, Reason.EXEC_FAILED: 126}
+"""Exit codes of shells, and of docker, for a command that is not there and for one that cannot be run."""
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="The container's name.", autocompletion=completion.containers)
 ]
 
 
 @options.with_settings()
-def logs(
+def logs(  # noqa: PLR0913, PLR0917 - a command's flags
     chosen: settings.Settings,
-    name: NameArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the container ends.")] = False,
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="The containers' names.", autocompletion=completion.containers),
+    ],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the container ends and is not started again.")
+    ] = False,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, help="Only the last so many lines.")] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="10m", help="Only lines that are not older, as 10m or 1h30m.")
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only lines since 10m or 1h30m ago, or 2026-01-31T10:00:00Z."),
     ] = None,
-    output: options.OutputOption = options.Output.TEXT,
+    timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Print each line's time, in UTC.")] = False,
+    output: options.LineOutputOption = options.LineOutput.TEXT,
 ) -> None:
-    """Print what a container wrote: its stdout to stdout, its stderr to stderr."""
-    start = None if since is None else time.time() - durations.seconds(since, "--since")
-    asyncio.run(_print_logs(chosen, name, api.LogRequest(follow=follow, tail=tail, since=start), output))
+    """Print what containers wrote: their stdout to stdout, their stderr to stderr.
+
+    Of several containers each line stands behind its container's name. With --follow it goes on over restarts and
+    replacements while an agent runs, and ends where the container is not started again. A file or pipe gets the very
+    bytes; on a terminal colours pass, and other control characters are shown escaped.
+    """
+    start = None if since is None else durations.moment(since, "--since", time.time())
+    width = max(map(len, names)) if len(names) > 1 else 0
+    printer: log_output.Printer = log_output.LogPrinter(at_once=follow, form=log_output.LineFormat(width, timestamps))
+    if output is options.LineOutput.JSON:
+        printer = log_output.JsonPrinter()
+    import asyncio
+
+    asyncio.run(_print_logs(chosen, names, streams.LogRequest(follow=follow, tail=tail, since=start), printer))
 
 
 @options.with_settings()
-def execute(
+def execute(  # noqa: PLR0913, PLR0917 - a command's flags
     chosen: settings.Settings,
     name: NameArgument,
     command: Annotated[list[str], typer.Argument(metavar="CMD...", help="The program and its arguments.")],
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Send stdin to it.")] = False,
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Give it a terminal.")] = False,
     user: Annotated[str, typer.Option("--user", "-u", help="user[:group], by name or number.")] = "",
+    env: Annotated[
+        list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable for it; may be repeated.")
+    ] = None,
+    working_dir: Annotated[
+        str, typer.Option("--workdir", "-w", metavar="DIR", help="Where it starts; else as the container.")
+    ] = "",
 ) -> None:
-    """Run a command in a running container, and exit with its exit code."""
+    """Run a command in a running container, and exit with its code: 127 if it is not found, 126 if not executable.
+
+    With --env NAME alone, the variable is handed on as it is here. With --tty, the command gets a terminal of this
+    one's size (crun sets it beside the program's start: one that asks at once may see none, and is told by SIGWINCH).
+    """
+    import asyncio
+
     from agent.cli import interactive as session
 
     if tty and not sys.stdin.isatty():
         raise errors.TrimtabError("stdin is not a terminal", hint="leave out -t")
     rows, columns = session.window_size()
-    request = api.ExecRequest(tuple(command), tty=tty, stdin=interactive, user=user, rows=rows, columns=columns)
-    raise typer.Exit(asyncio.run(_execute(chosen, name, request)))
+    request = streams.ExecRequest(
+        _program(command),
+        tty=tty,
+        stdin=interactive,
+        user=user,
+        working_dir=_absolute(working_dir),
+        env=tuple(_variable(text) for text in env or ()),
+        rows=rows,
+        columns=columns,
+    )
+    try:
+        code = asyncio.run(_execute(chosen, name, request))
+    except errors.InvalidArgument as error:
+        if error.reason not in _NOT_RUN:
+            raise
+        terminal.failure(error)
+        code = _NOT_RUN[error.reason]
+    raise typer.Exit(code)
 
 
-async def _print_logs(chosen: settings.Settings, name: str, request: api.LogRequest, output: options.Output) -> None:
+def _program(words: list[str]) -> tuple[str, ...]:
+    """Return the program and its arguments, without the ``--`` that docker and kubectl let stand before them."""
+    program = tuple(words[1:] if words[0] == "--" else words)
+    if not program:
+        raise typer.BadParameter("there is no program behind --")
+    return program
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """Return a variable; a bare name has the value that it has here, as in docker."""
+    name, equals, value = text.partition("=")
+    if not name:
+        raise typer.BadParameter(f"--env: {text!r} is not NAME=VALUE")
+    if not equals and name not in os.environ:
+        raise typer.BadParameter(f"--env: {name} has no value, here neither: write {name}=VALUE")
+    return name, value if equals else os.environ[name]
+
+
+def _absolute(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise typer.BadParameter(f"--workdir: {path!r} is not an absolute path")
+    return path
+
+
+async def _print_logs(
+    chosen: settings.Settings, names: list[str], request: streams.LogRequest, printer: log_output.Printer
+) -> None:
+    """Print the logs, one behind the other; side by side where they are followed."""
+    from agent import streams as opening
+    from agent.kit import tasks
+
+    async def print_log(name: str) -> None:
+        async for line in _followed(chosen, name, request) if request.follow else opening.logs(chosen, name, request):
+            printer.print(line, name)
+
+    if request.follow:
+        await tasks.together("logs", *(print_log(name) for name in names))
+        return
+    for name in names:
+        await print_log(name)
+
+
+def _followed(chosen: settings.Settings, name: str, request: streams.LogRequest) -> AsyncIterator[streams.LogLine]:
+    """Return a container's lines, those of its later runs as well."""
     from agent import app
+    from agent.cli import log_following
+    from agent.engine import claims, layout
+    from agent.runtime import api
 
-    async with app.open_runtime(chosen, exclusive=False) as runtime:
-        async for line in runtime.containers.logs(name, request):
-            if output is options.Output.JSON:
-                terminal.result_line({"time": line.time, "stream": line.stream, "text": line.text})
-            elif line.stream == "stderr":
-                terminal.note(line.text)
-            else:
-                terminal.result(line.text, at_once=request.follow)
+    where = layout.of(chosen.root, chosen.run)
+
+    def is_kept() -> bool:
+        return claims.holder(where) is not None
+
+    def open_runtime() -> contextlib.AbstractAsyncContextManager[api.Runtime]:
+        return app.open_runtime(chosen, exclusive=False)
+
+    return log_following.lines(open_runtime, name, request, is_kept)
 
 
-async def _execute(chosen: settings.Settings, name: str, request: api.ExecRequest) -> int:
-    from agent import app
+async def _execute(chosen: settings.Settings, name: str, request: streams.ExecRequest) -> int:
+    from agent import streams as opening
     from agent.cli import interactive
 
-    async with app.open_runtime(chosen, exclusive=False) as runtime, runtime.containers.exec(name, request) as session:
+    async with opening.program(chosen, name, request) as session:
         return await interactive.attach(session, request)

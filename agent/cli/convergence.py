@@ -1,69 +1,106 @@
-"""Converging once with progress on stderr, and telling what became of it."""
+"""Convergence for ``apply`` and ``delete``: progress on stderr, then the outcome."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import dataclasses
+import sys
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
 import typer
 
-from agent.cli import exits, options, progress, terminal
+from agent import app, invocation, settings
+from agent.agent_api import application, client, location, past
+from agent.cli import asking, exits, options, progress, terminal
 from agent.converge import once, report, signals
 from agent.model import conditions
+from agent.reasons import Reason
 
-_RETAINED = "Retained"
-"""The reason of a volume that stays: people want to know that it does."""
-_KEPT = "what runs is left as it is. To remove it: trimtab delete, with the manifests that declared it"
+_SLACK = 90.0
+"""Seconds that an agent's answer may take beyond the deadline: a source may have to come to rest before."""
+_KEPT = "what runs is left as it is. To remove it: trimtab delete MANIFESTS, with those that declared it"
 
 
-def converge(work: Callable[[signals.Sink], Awaitable[once.Converged]], output: options.Output, done: str) -> NoReturn:
-    """Do it with progress on stderr, print what became of it, and exit."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ending:
+    """How the outcome is printed."""
 
-    async def work_told() -> once.Converged:
-        return await work(told)
+    output: options.Output
+    done: str
+    """The word for success: ``applied`` or ``deleted``."""
+    invoked: invocation.Invocation
 
-    with progress.Progress() as told:
-        converged = asyncio.run(work_told())
+
+def apply(chosen: settings.Settings, source: str, ending: Ending) -> NoReturn:
+    """Bring about what a SOURCE declares: by the agent that does so where one runs; exit with the outcome's code."""
+    answer = _asked(chosen, source)
+    if answer is None:
+        converge(lambda sink: app.apply(chosen, source, sink), ending)
+    show_events(answer.events)
+    conclude(answer.converged, ending)
+
+
+def show_events(events: Iterable[past.Event]) -> None:
+    """Print what an agent has done meanwhile, as the progress of who does it."""
+    for event in events:
+        name, result = f"{event.action} {event.object}", signals.Result(event.result)
+        line, style = progress.finished_line(name, result, event.duration)
+        terminal.note(terminal.style(terminal.printable(line), style, sys.stderr))
+
+
+def _asked(chosen: settings.Settings, source: str) -> application.Answer | None:
+    """Return the answer of the agent that runs; ``None`` where none does.
+
+    Raises ``client.Refused``, also where it brings about another source, and ``reading.BadManifests``.
+    """
+    query = {"source": location.identity(source), "timeout": int(once.DEADLINE)}
+    try:
+        return asking.request(chosen, "/v1/apply", query, once.DEADLINE + _SLACK, application.restore)
+    except client.MayNotAsk:  # who may not ask may not do it alone either, and is told so then
+        return None
+    except client.ManifestsRejected:
+        asyncio.run(app.read(chosen, source)).checked()  # what is read here can be shown with its lines
+        raise
+
+
+def converge(work: Callable[[signals.Sink], Awaitable[once.Converged]], ending: Ending) -> NoReturn:
+    """Run ``work`` with progress on stderr, print the outcome, and exit with its code."""
+
+    async def run() -> once.Converged:
+        return await work(sink)
+
+    with progress.ConvergenceProgress() as sink:
+        converged = asyncio.run(run())
+    conclude(converged, ending)
+
+
+def conclude(converged: once.Converged, ending: Ending) -> NoReturn:
+    """Print the outcome, and exit with its code."""
     if converged.declares_nothing:
-        nothing_declared(anything=bool(converged.statuses))
-    if output is options.Output.JSON:
-        terminal.result_json(document(converged))
+        nothing_declared(ending.invoked, anything=bool(converged.statuses))
+    if ending.output is not options.Output.TEXT:
+        terminal.result_document(application.outcome(converged), ending.output)
     else:
-        _print(converged, done)
+        _print(converged, ending)
     raise typer.Exit(exits.DONE if converged.outcome is once.Outcome.APPLIED else exits.FAILED)
 
 
-def document(converged: once.Converged) -> dict[str, object]:
-    """Give it for programs; stable and documented in ``ops/docs/command-line.md``."""
-    return {
-        "outcome": converged.outcome,
-        "revision": converged.revision,
-        "timedOut": converged.timed_out,
-        "unfinished": [
-            {"object": str(one.key), "reason": one.reason, "message": one.message} for one in converged.unfinished
-        ],
-        "objects": [
-            {"object": str(one.key), "detail": one.detail, "until": one.until, "conditions": one.conditions}
-            for one in converged.statuses
-        ],
-    }
+def nothing_declared(invoked: invocation.Invocation, *, anything: bool) -> None:
+    """Print what an empty source means; ``anything``: objects of ours exist."""
+    terminal.note("SOURCE declares nothing" + (f"; {invoked.completed(_KEPT)}" if anything else ""))
 
 
-def nothing_declared(*, anything: bool) -> None:
-    """Tell people who gave an empty source what that means; ``anything``: something of ours is there."""
-    terminal.note("SOURCE declares nothing" + (f"; {_KEPT}" if anything else ""))
-
-
-def _print(converged: once.Converged, done: str) -> None:
+def _print(converged: once.Converged, ending: Ending) -> None:
     for status in converged.statuses:
         ready = report.condition(status, conditions.ConditionType.READY)
-        if ready.reason == _RETAINED:
+        if ready.reason == Reason.RETAINED:
             terminal.note(terminal.printable(f"{status.key}: {ready.reason}: {ready.message}"))
-    for one in converged.unfinished:
-        terminal.note(terminal.printable(f"{one.key}: {one.reason}: {one.message}"))
+    for unfinished in converged.unfinished:
+        message = ending.invoked.completed(unfinished.message)
+        terminal.note(terminal.printable(f"{unfinished.key}: {unfinished.reason}: {message}"))
     if converged.timed_out:
         terminal.note("the time for it is over; what is under way was cut off")
     if converged.outcome is once.Outcome.APPLIED:
-        terminal.result(done)
+        terminal.result(f"nothing to be {ending.done}: none of it is here" if converged.nothing_here else ending.done)
     else:
-        left, whole = len(converged.unfinished), len(converged.statuses)
-        terminal.result(f"not {done}: {left} of {whole} objects are not as they should be")
+        unfinished_count, whole = len(converged.unfinished), len(converged.statuses)
+        terminal.result(f"not {ending.done}: {unfinished_count} of {whole} objects are not as they should be")

@@ -1,6 +1,5 @@
 """``doctor``: what this host lacks, and the fix of each."""
 
-import asyncio
 import sys
 
 import typer
@@ -11,13 +10,17 @@ from agent.cli import exits, options, terminal
 
 @options.with_settings()
 def doctor(chosen: settings.Settings, output: options.OutputOption = options.Output.TEXT) -> None:
-    """Check kernel, cgroups, programs and permissions, by trying them; print each fix. Exits with 1 if need be."""
-    from agent.engine import doctor as examination
-    from agent.engine import layout
+    """Check what the runtime needs of this host, by trying it; print each fix. Exits with 1 if need be.
 
-    checks = asyncio.run(examination.examine(layout.Layout(chosen.root, chosen.run)))
-    if output is options.Output.JSON:
-        terminal.result_json(checks)
+    For the native runtime that is the kernel, cgroups and programs; for Docker and Podman, whether the engine answers.
+    """
+    import asyncio
+
+    from agent.cli import examination
+
+    checks = asyncio.run(examination.examine(chosen))
+    if output is not options.Output.TEXT:
+        terminal.result_document(checks, output)
     else:
         for check in checks:
             word, style = (

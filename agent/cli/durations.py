@@ -1,16 +1,32 @@
-"""Durations as people type them on the command line."""
-
-import re
+"""Durations and times as people type them on the command line."""
 
 import typer
 
-_FORM = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+from agent.kit import quantities, timestamps
 
 
 def seconds(text: str, flag: str) -> float:
-    """Give the seconds of ``10m``, ``1h30m``, ``2d``. Raises ``typer.BadParameter`` that names the flag."""
-    match = _FORM.fullmatch(text)
-    if not text or match is None:
-        raise typer.BadParameter(f"{flag}: {text!r} is not a duration; write 10m, 1h30m or 2d")
-    days, hours, minutes, rest = (float(part or 0) for part in match.groups())
-    return days * 86400 + hours * 3600 + minutes * 60 + rest
+    """Return the seconds of ``10m``, ``1h30m``, ``2d``. Raises ``typer.BadParameter`` that names the flag."""
+    try:
+        return quantities.seconds(text, days=True)
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag}: {text!r} is not {error}") from error
+
+
+def positive_seconds(text: str, flag: str) -> float:
+    """Return the seconds of a wait, which takes some. Raises as ``seconds``."""
+    duration = seconds(text, flag)
+    if duration <= 0.0:
+        raise typer.BadParameter(f"{flag}: {text!r} is not longer than nothing")
+    return duration
+
+
+def moment(text: str, flag: str, now: float) -> float:
+    """Return the time that ``10m`` ago was, or of RFC 3339 (``2026-01-31T10:00:00Z``; without a zone, local time)."""
+    stamp = timestamps.seconds(text) if "-" in text.lstrip("-") else None
+    if stamp is not None:
+        return stamp
+    try:
+        return now - quantities.seconds(text, days=True)
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag}: {text!r} is not {error}, or a time as 2026-01-31T10:00:00Z") from error

@@ -11,15 +11,18 @@ def explain(
     path: Annotated[
         str,
         typer.Argument(
-            metavar="PATH", help="As container.spec.health or volume.", autocompletion=completion.field_paths
+            metavar="PATH",
+            help="As container.spec.health or volume; none: all kinds.",
+            show_default=False,
+            autocompletion=completion.field_paths,
         ),
-    ],
+    ] = "",
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Print what a kind or a field is: its type, its default, and the fields inside of it."""
     from agent.manifests import explain as explaining
 
-    if output is options.Output.JSON:
-        terminal.result_json(explaining.look_up(path))
+    if output is not options.Output.TEXT:
+        terminal.result_document(explaining.look_up(path), output)
     else:
         terminal.result(explaining.explain(path))

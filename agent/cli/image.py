@@ -1,4 +1,4 @@
-"""``image``: what a person does with images by hand. What is made so is nobody's: no manifest declares or prunes it."""
+"""``image``: images by hand. They have no owner: no manifest declares or prunes them."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ import typer
 from agent import errors, settings
 from agent.cli import options, terminal
 from agent.model import key
-from agent.oci import reference
+from agent.oci import archives, reference
 from agent.runtime import api
 
 _LOCKED = (
@@ -27,10 +27,14 @@ PathArgument = Annotated[pathlib.Path, typer.Argument(metavar="FILE", help="A fi
 
 
 def group() -> typer.Typer:
-    """Put the group together."""
-    app = typer.Typer(help="List, push, tag, save, load, import and remove images by hand.", no_args_is_help=True)
-    for name, command in _COMMANDS:
-        app.command(name)(command)
+    """Return the command group."""
+    app = typer.Typer(
+        help="List, push, tag, save, load, import and remove images by hand.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for name, command, summary in _COMMANDS:
+        app.command(name, short_help=summary)(command)
     return app
 
 
@@ -39,24 +43,24 @@ def ls(chosen: settings.Settings, output: options.OutputOption = options.Output.
     """List images, with the object that declares each; works beside a running agent."""
 
     async def listed() -> list[dict[str, object]]:
-        async with _looking(chosen) as runtime:
+        async with _open_shared(chosen) as runtime:
             return [
-                {"reference": one.reference, "id": one.id, "size": one.size, "object": _object(one.labels)}
-                for one in await runtime.images.list()
+                {"reference": image.reference, "id": image.id, "size": image.size, "object": _object(image.labels)}
+                for image in await runtime.images.list()
             ]
 
-    found = asyncio.run(listed())
-    if output is options.Output.JSON:
-        terminal.result_json(found)
+    images = asyncio.run(listed())
+    if output is not options.Output.TEXT:
+        terminal.result_document(images, output)
         return
     rows = [
         (
-            str(one["reference"]),
-            str(one["id"]).rpartition(":")[2][:_SHORT_ID],
-            f"{int(str(one['size'])) / 2**20:.1f} MiB",
-            str(one["object"] or "-"),
+            str(image["reference"]),
+            str(image["id"]).rpartition(":")[2][:_SHORT_ID],
+            f"{int(str(image['size'])) / 2**20:.1f} MiB",
+            str(image["object"] or "-"),
         )
-        for one in found
+        for image in images
     ]
     terminal.table(("REFERENCE", "ID", "SIZE", "OBJECT"), rows)
 
@@ -75,18 +79,18 @@ def push(
     from agent.cli import transfer
 
     source = _reference(chosen, name)
-    place = _reference(chosen, target or name)
+    destination = _reference(chosen, target or name)
 
     async def pushed() -> str:
-        async with _looking(chosen) as runtime:
+        async with _open_shared(chosen) as runtime:
             runtime.images.use(app.declared_logins(chosen))
-            return await runtime.images.push(source, place, told)
+            return await runtime.images.push(source, destination, progress)
 
-    with transfer.Transfer() as told:
+    with transfer.TransferProgress() as progress:
         digest = asyncio.run(pushed())
-    pinned = str(dataclasses.replace(reference.parse(place), tag=None, digest=digest)) if digest else place
-    if output is options.Output.JSON:
-        terminal.result_json({"reference": source, "target": place, "digest": digest or None})
+    pinned = str(dataclasses.replace(reference.parse(destination), tag=None, digest=digest)) if digest else destination
+    if output is not options.Output.TEXT:
+        terminal.result_document({"reference": source, "target": destination, "digest": digest or None}, output)
     else:
         terminal.result(pinned)
 
@@ -98,15 +102,15 @@ def tag(
     new: Annotated[str, typer.Argument(metavar="NEW", help="One more reference for it.")],
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
-    """Give an image one more name."""
+    """Add another name to an image."""
     source, other = _reference(chosen, name), _reference(chosen, new)
 
     async def tagged() -> None:
-        async with _changing(chosen) as runtime:
+        async with _open_exclusive(chosen) as runtime:
             await runtime.images.tag(source, other)
 
     asyncio.run(tagged())
-    _told([other], output)
+    _print_references([other], output)
 
 
 @options.with_settings()
@@ -117,9 +121,9 @@ def save(
         pathlib.Path | None, typer.Option("--to", metavar="FILE", help="Where it is written; left out: to stdout.")
     ] = None,
     form: Annotated[
-        api.ArchiveFormat,
+        archives.ArchiveFormat,
         typer.Option("--format", help="oci: layers stay compressed. docker: what docker save has always written."),
-    ] = api.ArchiveFormat.OCI,
+    ] = archives.ArchiveFormat.OCI,
 ) -> None:
     """Write images to an archive that skopeo, Docker, Podman and load read; works beside a running agent."""
     from agent.cli import transfer
@@ -127,10 +131,10 @@ def save(
     sources = tuple(_reference(chosen, name) for name in names)
 
     async def saved(out: IO[bytes]) -> None:
-        async with _looking(chosen) as runtime:
-            await runtime.images.save(sources, form, out, told)
+        async with _open_shared(chosen) as runtime:
+            await runtime.images.save(sources, form, out, progress)
 
-    with transfer.Transfer() as told, _written(to) as out:
+    with transfer.TransferProgress() as progress, _archive_output(to) as out:
         asyncio.run(saved(out))
 
 
@@ -146,15 +150,15 @@ def load(
     """Load all images of an archive (OCI layout or archive, docker-archive) and print their names."""
     from agent.cli import transfer
 
-    wanted = _reference(chosen, name) if name else ""
+    target = _reference(chosen, name) if name else ""
 
     async def loaded() -> tuple[str, ...]:
-        async with _changing(chosen) as runtime:
-            return await runtime.images.load(str(path.absolute()), wanted, told)
+        async with _open_exclusive(chosen) as runtime:
+            return await runtime.images.load(str(path.absolute()), target, progress)
 
-    with transfer.Transfer() as told:
-        found = asyncio.run(loaded())
-    _told(found, output)
+    with transfer.TransferProgress() as progress:
+        names = asyncio.run(loaded())
+    _print_references(names, output)
 
 
 @options.with_settings()
@@ -176,15 +180,15 @@ def import_root(
     """Make an image of a root file system's tar, plain or compressed by gzip, zstd, xz or bzip2."""
     from agent.cli import changes, transfer
 
-    wanted, root = _reference(chosen, name), changes.root_image(change or [])
+    target, root = _reference(chosen, name), changes.root_image(change or [])
 
     async def imported() -> None:
-        async with _changing(chosen) as runtime:
-            await runtime.images.import_root(str(path.absolute()), wanted, root, told)
+        async with _open_exclusive(chosen) as runtime:
+            await runtime.images.import_root(str(path.absolute()), target, root, progress)
 
-    with transfer.Transfer() as told:
+    with transfer.TransferProgress() as progress:
         asyncio.run(imported())
-    _told([wanted], output)
+    _print_references([target], output)
 
 
 @options.with_settings()
@@ -194,34 +198,34 @@ def remove(
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Remove names of images, and the content that nothing else needs."""
-    wanted = [_reference(chosen, name) for name in names]
+    references = [_reference(chosen, name) for name in names]
 
     async def removed() -> None:
-        async with _changing(chosen) as runtime:
-            for name in wanted:
+        async with _open_exclusive(chosen) as runtime:
+            for name in references:
                 await runtime.images.remove(name)
 
     asyncio.run(removed())
-    _told(wanted, output)
+    _print_references(references, output)
 
 
-def _told(names: tuple[str, ...] | list[str], output: options.Output) -> None:
-    if output is options.Output.JSON:
-        terminal.result_json([{"reference": name} for name in names])
+def _print_references(names: tuple[str, ...] | list[str], output: options.Output) -> None:
+    if output is not options.Output.TEXT:
+        terminal.result_document([{"reference": name} for name in names], output)
     else:
         for name in names:
             terminal.result(name)
 
 
-def _looking(chosen: settings.Settings) -> contextlib.AbstractAsyncContextManager[api.Runtime]:
+def _open_shared(chosen: settings.Settings) -> contextlib.AbstractAsyncContextManager[api.Runtime]:
     from agent import app
 
     return app.open_runtime(chosen, exclusive=False)
 
 
 @contextlib.asynccontextmanager
-async def _changing(chosen: settings.Settings) -> AsyncIterator[api.Runtime]:
-    """Open the runtime to change it, which one process at a time may do."""
+async def _open_exclusive(chosen: settings.Settings) -> AsyncIterator[api.Runtime]:
+    """Open the runtime for changes, which one process at a time may do."""
     from agent import app
     from agent.kit import locks
 
@@ -234,8 +238,8 @@ async def _changing(chosen: settings.Settings) -> AsyncIterator[api.Runtime]:
 
 
 @contextlib.contextmanager
-def _written(to: pathlib.Path | None) -> Iterator[IO[bytes]]:
-    """Give what an archive is written to: a file is there whole, or as it was before."""
+def _archive_output(to: pathlib.Path | None) -> Iterator[IO[bytes]]:
+    """Yield the output for an archive: a file is replaced as a whole, or left as it was before."""
     if to is None:
         if sys.stdout.isatty():
             raise errors.TrimtabError("an archive is nothing for a terminal", hint="--to FILE, or send it on: | gzip")
@@ -255,7 +259,7 @@ def _written(to: pathlib.Path | None) -> Iterator[IO[bytes]]:
 
 
 def _reference(chosen: settings.Settings, text: str) -> str:
-    """Give the full form of a reference. Raises ``typer.BadParameter``."""
+    """Return the full form of a reference. Raises ``typer.BadParameter``."""
     try:
         return str(reference.parse(text, chosen.registries.default))
     except reference.InvalidReference as error:
@@ -267,12 +271,12 @@ def _object(labels: key.Pairs) -> str | None:
     return str(ownership.key) if ownership else None
 
 
-_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
-    ("ls", ls),
-    ("push", push),
-    ("tag", tag),
-    ("save", save),
-    ("load", load),
-    ("import", import_root),
-    ("rm", remove),
+_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("ls", ls, "List images, and what declares each"),
+    ("push", push, "Push an image to a registry"),
+    ("tag", tag, "Add another name to an image"),
+    ("save", save, "Write images to an archive"),
+    ("load", load, "Load all images of an archive"),
+    ("import", import_root, "Make an image of a root file system's tar"),
+    ("rm", remove, "Remove names of images"),
 )

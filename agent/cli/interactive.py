@@ -10,16 +10,16 @@ import tty
 from collections.abc import Iterator
 
 from agent.kit import processes, tasks
-from agent.runtime import api
+from agent.runtime import streams
 
 _CHUNK = 65536
 _NO_TERMINAL = (24, 80)
 
 
 def window_size() -> tuple[int, int]:
-    """Give the terminal's (rows, columns); 24 and 80 where there is none.
+    """Return the terminal's (rows, columns); 24 and 80 if there is none.
 
-    It is asked itself: ``LINES`` and ``COLUMNS`` of the environment are whoever set them, and do not follow it.
+    The terminal is asked: ``LINES`` and ``COLUMNS`` of the environment may be stale, and do not follow it.
     """
     for stream in (sys.stdin, sys.stdout):
         with contextlib.suppress(OSError, ValueError):
@@ -29,8 +29,8 @@ def window_size() -> tuple[int, int]:
     return _NO_TERMINAL
 
 
-async def attach(session: api.ExecSession, request: api.ExecRequest) -> int:
-    """Join stdin, stdout and stderr to a session until it ends; give its exit code."""
+async def attach(session: streams.ExecSession, request: streams.ExecRequest) -> int:
+    """Connect stdin, stdout and stderr to a session until it ends; return its exit code."""
     with _raw_mode() if request.tty else contextlib.nullcontext():
         async with tasks.Crew(_ignore_failure) as crew:
             if request.tty:
@@ -39,10 +39,10 @@ async def attach(session: api.ExecSession, request: api.ExecRequest) -> int:
                 crew.start(_send_stdin(session), name="stdin")
             async for stream, chunk in session.output():
                 _write(sys.stderr.fileno() if stream == "stderr" else sys.stdout.fileno(), chunk)
-            return await session.wait()
+        return await session.wait()
 
 
-async def _send_stdin(session: api.ExecSession) -> None:
+async def _send_stdin(session: streams.ExecSession) -> None:
     descriptor = sys.stdin.fileno()
     while True:
         # What cannot be polled (a regular file, /dev/null) never blocks either.
@@ -55,7 +55,7 @@ async def _send_stdin(session: api.ExecSession) -> None:
         await session.write(chunk)
 
 
-async def _follow_window_size(session: api.ExecSession) -> None:
+async def _follow_window_size(session: streams.ExecSession) -> None:
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGWINCH, changed.set)
@@ -70,7 +70,7 @@ async def _follow_window_size(session: api.ExecSession) -> None:
 
 @contextlib.contextmanager
 def _raw_mode() -> Iterator[None]:
-    """Give every key to the command, Ctrl-C included; the terminal is restored whatever happens."""
+    """Pass every key to the command, Ctrl-C included; the terminal is restored afterwards in any case."""
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     tty.setraw(descriptor)
@@ -86,4 +86,4 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _ignore_failure(_name: str, _error: BaseException) -> None:
-    """The command has ended while its input was on the way: its exit code says the rest."""
+    """Ignore that the command has ended while input was sent: its exit code is the result."""

@@ -1,6 +1,5 @@
-"""What commands share: the flags that set settings, ``--output``, and the SOURCE argument."""
+"""Options that commands share: the flags for settings, ``--output``, and the SOURCE argument."""
 
-import enum
 import functools
 import inspect
 import os
@@ -9,19 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from agent import settings
+from agent import errors, invocation, settings
+from agent.cli import flags, ways_out
 
-PANEL = "Settings (each also in /etc/trimtab/config.yaml and as TRIMTAB_*)"
-
-
-class Output(enum.StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text for people, json for programs (stable).")]
+Output = flags.Output
+OutputOption = flags.OutputOption
+LineOutput = flags.LineOutput
+LineOutputOption = flags.LineOutputOption
+TableOutput = flags.TableOutput
+TableOutputOption = flags.TableOutputOption
+WatchOption = flags.WatchOption
 SourceArgument = Annotated[
     str,
     typer.Argument(
@@ -31,55 +27,51 @@ SourceArgument = Annotated[
     ),
 ]
 
-FLAGS: dict[str, Any] = {
-    "config": typer.Option("--config", metavar="FILE", help="The configuration.", rich_help_panel=PANEL),
-    "root": typer.Option("--root", metavar="DIR", help="State that survives a reboot.", rich_help_panel=PANEL),
-    "run_dir": typer.Option("--run-dir", metavar="DIR", help="State of this boot.", rich_help_panel=PANEL),
-    "runtime": typer.Option(
-        "--runtime",
-        metavar="native|docker|podman|memory",
-        help="Our own engine, another one, or a simulation.",
-        rich_help_panel=PANEL,
-    ),
-    "listen": typer.Option(
-        "--listen", metavar="HOST:PORT|off", help="Where /metrics is served.", rich_help_panel=PANEL
-    ),
-    "log.format": typer.Option("--log-format", metavar="auto|console|json", help="Logs.", rich_help_panel=PANEL),
-    "log.level": typer.Option(
-        "--log-level", metavar="debug|info|warning|error", help="What is logged.", rich_help_panel=PANEL
-    ),
-}
-
 EVERYWHERE = ("config", "root", "run_dir", "runtime", "log.format", "log.level")
 
 
 def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command whose first parameter is ``settings.Settings``: it gets the flags, its function what they set.
+    """Return a decorator for a command whose first parameter is ``settings.Settings``, filled from common flags.
 
-    ``more`` names flags beyond those that every such command has. Raises ``settings.BadSettings`` when called.
+    A parameter of type ``invocation.Invocation`` gets the flags and variables that address the same instance; commands
+    quoted in hints of errors are completed with them.
+    ``more`` names flags beyond those that every such command has. The command raises ``settings.BadSettings``.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = {_parameter_name(name): name for name in (*EVERYWHERE, *more)}
         _, *own = inspect.signature(command).parameters.values()
+        invocations = [parameter.name for parameter in own if parameter.annotation is invocation.Invocation]
+        own = [parameter for parameter in own if parameter.name not in invocations]
         context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        flags = [
+        settings_flags = [
             inspect.Parameter(
                 parameter,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
-                annotation=Annotated[str | None, FLAGS[name]],
+                annotation=Annotated[str | None, flags.FLAGS[name]],
             )
             for parameter, name in names.items()
         ]
-        parameters = [context, *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own), *flags]
+        parameters = [
+            context,
+            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+            *settings_flags,
+        ]
 
         @functools.wraps(command)
         def wrapper(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - what typer hands over
-            given = dict(context.obj or {})
-            given |= {names[name]: text for name, text in values.items() if name in names and text is not None}
-            chosen = settings.load(given, os.environ)
-            command(chosen, **{name: value for name, value in values.items() if name not in names})
+            arguments = dict(context.obj or {})
+            arguments |= {names[name]: text for name, text in values.items() if name in names and text is not None}
+            chosen = settings.load(arguments, os.environ)
+            config = arguments.get("config") or os.environ.get(settings.CONFIG_VARIABLE) or ""
+            invoked = invocation.of(chosen, config, os.environ)
+            own_values = {name: value for name, value in values.items() if name not in names}
+            try:
+                command(chosen, **own_values, **dict.fromkeys(invocations, invoked))
+            except errors.TrimtabError as error:
+                error.hint = ways_out.hint(error, context.command_path, invoked.completed)
+                raise
 
         setattr(wrapper, "__signature__", inspect.Signature(parameters))  # noqa: B010 - what typer reads
         wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

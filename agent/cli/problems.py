@@ -1,4 +1,4 @@
-"""Showing what is wrong with manifests: path:line:column, the line itself, and the way out."""
+"""Output of problems in manifests: path:line:column, the line itself, and the hint."""
 
 import re
 import sys
@@ -8,27 +8,29 @@ from agent.cli import terminal
 from agent.manifests import problem
 
 _SECRET = re.compile(rb"""["']?\bkind["']?\s*:\s*["']?Secret\b""")
-"""A file with a Secret: none of its lines is shown, as what is wrong with it may hide which are the Secret's."""
+"""A file with a Secret: none of its lines is shown, since the problem may hide which are the Secret's."""
 _WIDTH = 160
 """Columns of a source line that are shown."""
 
 
 def show(problems: Sequence[problem.Problem], contents: Mapping[str, bytes]) -> None:
     """Print problems to stderr. ``contents`` maps the paths of problems to the files' bytes."""
-    for found in problems:
-        where = terminal.printable(f"{found.path}:{found.line}:{found.column}:")
-        place = terminal.style(where, "bold", sys.stderr)
-        terminal.note(f"{place} {terminal.style('error:', 'red', sys.stderr)} {terminal.printable(found.message)}")
-        data = contents.get(found.path, b"")
-        for line in () if _SECRET.search(data) else excerpt(data, found.line, found.column):
+    lines: dict[str, list[bytes]] = {}
+    for mistake in problems:
+        where = terminal.printable(f"{mistake.path}:{mistake.line}:{mistake.column}:")
+        position = terminal.style(where, "bold", sys.stderr)
+        terminal.note(f"{position} {terminal.style('error:', 'red', sys.stderr)} {terminal.printable(mistake.message)}")
+        if mistake.path not in lines:
+            data = contents.get(mistake.path, b"")
+            lines[mistake.path] = [] if _SECRET.search(data) else data.splitlines()
+        for line in excerpt(lines[mistake.path], mistake.line, mistake.column):
             terminal.note(terminal.style(line, "dim", sys.stderr))
-        if found.hint:
-            terminal.note(f"{terminal.style('hint:', 'cyan', sys.stderr)} {terminal.printable(found.hint)}")
+        if mistake.hint:
+            terminal.note(f"{terminal.style('hint:', 'cyan', sys.stderr)} {terminal.printable(mistake.hint)}")
 
 
-def excerpt(data: bytes, line: int, column: int) -> list[str]:
-    """Give the line that a problem is on, numbered, with a caret under its column; nothing where there is none."""
-    lines = data.splitlines()
+def excerpt(lines: Sequence[bytes], line: int, column: int) -> list[str]:
+    """Return a problem's line, numbered, with a caret under its column; nothing if the line does not exist."""
     if not 1 <= line <= len(lines):
         return []
     text = lines[line - 1].decode(errors="replace")

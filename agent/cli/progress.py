@@ -1,4 +1,4 @@
-"""What is going on, for people who wait: a line on stderr for each action, and one that moves on a terminal."""
+"""Progress on stderr: a line for each finished action, and a moving line of running ones on a terminal."""
 
 import sys
 import time
@@ -10,6 +10,8 @@ from agent.model.key import ObjectKey
 
 _REDRAW = 0.1
 """Seconds between two redraws of the moving line."""
+_WORTH_A_WORD = 2.0
+"""Seconds of waiting from which on the reason is shown."""
 _MARKS = {
     signals.Result.SUCCEEDED: ("✓", "green"),
     signals.Result.FAILED: ("✗", "red"),
@@ -18,13 +20,13 @@ _MARKS = {
 }
 
 
-class Progress:
-    """Told of everything that happens; says what people want to know of it. Used as a context manager."""
+class ConvergenceProgress:
+    """A sink of events that prints those of interest to people. Used as a context manager."""
 
     def __init__(self) -> None:
         """Draw a moving line only where it can move."""
         self._moves = sys.stderr.isatty() and terminal.is_coloured(sys.stderr)
-        self._under_way: dict[ObjectKey, str] = {}
+        self._running: dict[ObjectKey, str] = {}
         self._drawn_at = 0.0
 
     def __enter__(self) -> Self:
@@ -34,17 +36,23 @@ class Progress:
         self._wipe()
 
     def __call__(self, signal: signals.Signal) -> None:
-        """Take a signal."""
+        """Print an event, or update the moving line."""
         match signal:
             case signals.ActionStarted():
-                self._under_way[signal.action.key] = type(signal.action).__name__
+                self._running[signal.action.key] = type(signal.action).__name__
             case signals.ActionProgress():
-                self._under_way[signal.action.key] = _describe(signal)
+                self._running[signal.action.key] = _describe(signal)
             case signals.ActionFinished():
-                self._under_way.pop(signal.action.key, None)
+                self._running.pop(signal.action.key, None)
                 self._finished(signal)
             case signals.ObjectDisposed():
                 self._line(f"  {signal.hold.key}: {signal.hold.reason}: {signal.hold.message}", "yellow")
+            case signals.SourceAwaited() if signal.seconds > _WORTH_A_WORD:
+                message = (
+                    f"waiting for up to {signal.seconds:.0f} s: SOURCE no longer declares {signal.missing}, and was"
+                    " changed just now; somebody may still be writing it"
+                )
+                self._line(message, "yellow")
             case signals.PassFailed() | signals.TaskFailed():
                 self._line(f"  {type(signal.error).__name__}: {signal.error}", "red")
             case _:
@@ -52,10 +60,8 @@ class Progress:
         self._draw()
 
     def _finished(self, signal: signals.ActionFinished) -> None:
-        mark, style = _MARKS[signal.result]
         name = f"{type(signal.action).__name__} {signal.action.key}"
-        took = f" {signal.duration:.2f} s" if signal.duration else f" {signal.result.value}"
-        self._line(f"{mark} {name}{took}", style)
+        self._line(*finished_line(name, signal.result, signal.duration))
 
     def _line(self, text: str, style: str) -> None:
         self._wipe()
@@ -63,11 +69,11 @@ class Progress:
 
     def _draw(self) -> None:
         now = time.monotonic()
-        if not self._moves or not self._under_way or now - self._drawn_at < _REDRAW:
+        if not self._moves or not self._running or now - self._drawn_at < _REDRAW:
             return
         self._drawn_at = now
-        told = ", ".join(f"{key} {what}" for key, what in sorted(self._under_way.items()))
-        sys.stderr.write(f"\r\033[K{terminal.printable(told)[:100]}")
+        line = ", ".join(f"{key} {what}" for key, what in sorted(self._running.items()))
+        sys.stderr.write(f"\r\033[K{terminal.printable(line)[:100]}")
         sys.stderr.flush()
 
     def _wipe(self) -> None:
@@ -75,8 +81,15 @@ class Progress:
             sys.stderr.write("\r\033[K")
 
 
+def finished_line(name: str, result: signals.Result, duration: float) -> tuple[str, str]:
+    """Return the line of an action that has ended, and its style."""
+    mark, style = _MARKS[result]
+    took = f" {duration:.2f} s" if duration else f" {result.value}"
+    return f"{mark} {name}{took}", style
+
+
 def _describe(signal: signals.ActionProgress) -> str:
-    found = signal.progress
-    if not found.total:
-        return found.message
-    return f"{found.message} {found.done / 2**20:.1f}/{found.total / 2**20:.1f} MiB"
+    progress = signal.progress
+    if not progress.total:
+        return progress.message
+    return f"{progress.message} {progress.done / 2**20:.1f}/{progress.total / 2**20:.1f} MiB"

@@ -1,12 +1,11 @@
 """``run``: the agent."""
 
 import asyncio
-import shlex
 from typing import Annotated
 
 import typer
 
-from agent import settings
+from agent import invocation, settings
 from agent.cli import options, terminal
 
 
@@ -14,6 +13,7 @@ from agent.cli import options, terminal
 def run(
     chosen: settings.Settings,
     source: options.SourceArgument,
+    invoked: invocation.Invocation,
     once: Annotated[bool, typer.Option("--once", help="Converge once and exit, as apply does.")] = False,
 ) -> None:
     """Run the agent: watch SOURCE, converge, serve metrics, until it is stopped. Containers outlive it."""
@@ -22,16 +22,13 @@ def run(
     if once:
         from agent.cli import convergence
 
-        convergence.converge(lambda sink: app.apply(chosen, source, sink), options.Output.TEXT, "applied")
-    asyncio.run(app.run(chosen, source))
-    if chosen.runtime == "memory":
-        terminal.note("stopped; what was simulated is gone")
-    else:
-        terminal.note(f"stopped; containers keep running. To remove them: {_removal(chosen, source)}")
+        convergence.apply(chosen, source, convergence.Ending(options.Output.TEXT, "applied", invoked))
+    removal = invoked.command("delete", source)
+    from agent.telemetry import log_stream, logging
 
-
-def _removal(chosen: settings.Settings, source: str) -> str:
-    defaults = settings.Settings()
-    flags = [] if chosen.root == defaults.root else ["--root", str(chosen.root)]
-    flags += [] if chosen.run_dir is None else ["--run-dir", str(chosen.run_dir)]
-    return shlex.join(["trimtab", *flags, "delete", source])
+    with log_stream.as_stderr(logging.log_dropped) as stream:
+        asyncio.run(app.run(chosen, source, removal, stream.dropped))
+        if chosen.runtime == "memory":
+            terminal.note("stopped; what was simulated is gone")
+        else:
+            terminal.note(f"stopped; containers keep running. To remove them: {removal}")

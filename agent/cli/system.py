@@ -1,4 +1,4 @@
-"""``system``: the room that things take on the disk, and giving some of it back by hand."""
+"""``system``: disk usage by kind of object, and pruning by hand."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,14 +8,17 @@ import typer
 
 from agent import settings
 from agent.cli import options, terminal
+from agent.kit import disk_space
 from agent.runtime import disk
 
 
 def group() -> typer.Typer:
-    """Put the group together."""
-    app = typer.Typer(help="See what takes room on the disk, and give some of it back.", no_args_is_help=True)
-    for name, command in _COMMANDS:
-        app.command(name)(command)
+    """Return the command group."""
+    app = typer.Typer(
+        help="See what takes room on the disk, and give some of it back.", no_args_is_help=True, rich_markup_mode=None
+    )
+    for name, command, summary in _COMMANDS:
+        app.command(name, short_help=summary)(command)
     return app
 
 
@@ -23,25 +26,25 @@ def group() -> typer.Typer:
 def df(chosen: settings.Settings, output: options.OutputOption = options.Output.TEXT) -> None:
     """Show what images, containers and volumes take, and what prune would give back; works beside a running agent."""
 
-    async def measured() -> tuple[disk.DiskUsage, disk.Space | None]:
+    async def measured() -> tuple[disk.DiskUsage, disk_space.DiskSpace | None]:
         from agent import app
 
         async with app.open_runtime(chosen, exclusive=False) as runtime:
             return await runtime.disk.usage(), await runtime.disk.space()
 
-    found, space = asyncio.run(measured())
-    if output is options.Output.JSON:
-        terminal.result_json({"shares": found.shares, "prunable": found.prunable, "space": space})
+    usage, space = asyncio.run(measured())
+    if output is not options.Output.TEXT:
+        terminal.result_document({"shares": usage.shares, "prunable": usage.prunable, "space": space}, output)
         return
     rows = [
         (
-            one.sort.value,
-            str(one.count),
-            str(one.active),
-            terminal.size(one.size),
-            terminal.size(one.reclaimable) if one.reclaimable else "-",
+            share.sort.value,
+            str(share.count),
+            str(share.active),
+            terminal.size(share.size),
+            terminal.size(share.reclaimable) if share.reclaimable else "-",
         )
-        for one in found.shares
+        for share in usage.shares
     ]
     terminal.table(("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"), rows)
     if space is not None:
@@ -65,23 +68,23 @@ def prune(
 
         beside = dry_run or chosen.runtime == "native"
         async with app.open_runtime(chosen, exclusive=not beside) as runtime:
-            found = await runtime.disk.usage()
-            return (found.prunable if dry_run else await runtime.disk.prune()), _reclaimable(found)
+            usage = await runtime.disk.usage()
+            return (usage.prunable if dry_run else await runtime.disk.prune()), _reclaimable(usage)
 
     removed, size = asyncio.run(pruned())
-    if output is options.Output.JSON:
-        terminal.result_json({"removed": removed, "reclaimed": size, "dryRun": dry_run})
+    if output is not options.Output.TEXT:
+        terminal.result_document({"removed": removed, "reclaimed": size, "dryRun": dry_run}, output)
         return
     for name in removed:
         terminal.result(terminal.printable(name))
     terminal.note(f"{terminal.size(size)} {'would be reclaimed' if dry_run else 'reclaimed'}")
 
 
-def _reclaimable(found: disk.DiskUsage) -> int:
-    return sum(one.reclaimable for one in found.shares)
+def _reclaimable(usage: disk.DiskUsage) -> int:
+    return sum(share.reclaimable for share in usage.shares)
 
 
-def _of_space(chosen: settings.Settings, space: disk.Space) -> str:
+def _of_space(chosen: settings.Settings, space: disk_space.DiskSpace) -> str:
     used = 100 - 100 * space.available // max(space.size, 1)
     return (
         f"the disk of {chosen.root}: {terminal.size(space.size)}, {used} % in use; from {chosen.garbage.high} % on"
@@ -89,4 +92,7 @@ def _of_space(chosen: settings.Settings, space: disk.Space) -> str:
     )
 
 
-_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (("df", df), ("prune", prune))
+_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("df", df, "Show what takes room, and what prune would free"),
+    ("prune", prune, "Remove what nothing uses"),
+)

@@ -7,7 +7,7 @@ from agent.converge import reconcile
 from agent.plan import plan
 
 
-def describe(last: reconcile.Pass | None) -> str:
+def describe(last: reconcile.PassResult | None) -> str:
     """Tell all tasks and where they are, and what the last pass found and planned."""
     return "\n".join([*_tasks(), *(["no pass has been made"] if last is None else _pass(last))])
 
@@ -17,17 +17,17 @@ def _tasks() -> Iterator[str]:
     yield f"{len(tasks)} tasks:"
     for task in tasks:
         stack = task.get_stack(limit=1)
-        place = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else "nowhere"
-        yield f"  {task.get_name()} at {place}"
+        position = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else "nowhere"
+        yield f"  {task.get_name()} at {position}"
 
 
-def _pass(last: reconcile.Pass) -> Iterator[str]:
-    yield f"revision {last.wish.desired.revision or 'none'}, {'converged' if last.converged else 'not converged'}"
+def _pass(last: reconcile.PassResult) -> Iterator[str]:
+    yield f"revision {last.goal.desired.revision or 'none'}, {'converged' if last.converged else 'not converged'}"
     yield f"{len(last.busy)} objects under way: {', '.join(map(str, sorted(last.busy))) or '-'}"
     yield f"last plan: {len(last.plan.steps)} steps"
     yield from (f"  {step_line(step)}" for step in last.plan.steps)
     yield f"{len(last.plan.blocked)} blocked"
-    yield from (f"  {one.key}: {one.reason}: {one.message}" for one in last.plan.blocked)
+    yield from (f"  {wait.key}: {wait.reason}: {wait.message}" for wait in last.plan.blocked)
     yield f"{len(last.failing)} failing"
     for key, failure in sorted(last.failing.items()):
         fate = "stalled" if failure.stalled else "to be retried"

@@ -11,7 +11,7 @@ from agent import errors
 from agent.kit import backoff
 from agent.model import policy
 from agent.plan import actions
-from agent.runtime import errors as runtime_errors
+from agent.reasons import Reason
 
 INITIAL = 1.0
 """Seconds before the first retry."""
@@ -62,9 +62,9 @@ _REMOVALS = (
 def judge(error: Exception, action: actions.Action) -> Verdict:
     """Tell by an error's kind what it means."""
     match error:
-        case runtime_errors.NotFound() if isinstance(action, _REMOVALS):
+        case errors.NotFound() if isinstance(action, _REMOVALS):
             return Verdict.DONE
-        case runtime_errors.InvalidArgument():
+        case errors.InvalidArgument():
             return Verdict.STALL
         case _:
             return Verdict.RETRY
@@ -86,9 +86,9 @@ def dispose(error: Exception, circumstances: Circumstances) -> Disposition:
     return Disposition(verdict, hold)
 
 
-def reason_of(error: BaseException) -> str:
+def reason_of(error: BaseException) -> Reason:
     """Give a condition's reason."""
-    return error.reason if isinstance(error, runtime_errors.RuntimeFailure) else "InternalError"
+    return error.reason if isinstance(error, errors.Failure) else Reason.INTERNAL_ERROR
 
 
 def message_of(error: BaseException) -> str:

@@ -7,7 +7,6 @@ bound of their own: they must not take the places of those that work.
 
 import asyncio
 import dataclasses
-import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from agent.converge import signals
@@ -15,16 +14,9 @@ from agent.kit import clock, locks, tasks
 from agent.model.key import ObjectKey
 from agent.plan import actions, plan
 
-_STOPS_PER_PLACE = 8
-"""A stop costs nothing while it waits for the grace period, but its end costs a little."""
-
-
-class Lane(enum.Enum):
-    """Which bound an action counts against."""
-
-    WORK = "work"
-    FETCH = "fetch"
-    STOP = "stop"
+_MOST_STOPS = 2000
+"""Stops that may be under way: who waits for the end of a grace period holds no place of those who work, but each may
+be a connection to an engine."""
 
 
 class _Execution:
@@ -34,6 +26,8 @@ class _Execution:
         self.number = number
         self.pending = {step.id: step for step in steps}
         self._waiting = {step.id: set(step.after) for step in steps}
+        self.begun: set[ObjectKey] = set()
+        """Objects to which something has been done: that is brought to its end."""
         self._behind: dict[int, list[int]] = {step.id: [] for step in steps}
         for step in steps:
             for id in step.after:
@@ -90,21 +84,22 @@ class Executor:
         self._crew = crew
         self._clock = time
         self._places = {
-            Lane.WORK: asyncio.Semaphore(parallel),
-            Lane.FETCH: asyncio.Semaphore(parallel),
-            Lane.STOP: asyncio.Semaphore(parallel * _STOPS_PER_PLACE),
+            actions.Lane.WORK: asyncio.Semaphore(parallel),
+            actions.Lane.FETCH: asyncio.Semaphore(parallel),
+            actions.Lane.STOP: asyncio.Semaphore(_MOST_STOPS),
         }
         self._objects = locks.KeyedLocks()
         self._executions: list[_Execution] = []
-        self._left: dict[ObjectKey, int] = {}
+        self._steps_remaining: dict[ObjectKey, int] = {}
         self._current: dict[ObjectKey, actions.Action] = {}
         self._fetches: dict[ObjectKey, str] = {}
         self._cut_short: set[ObjectKey] = set()
+        self._withheld: frozenset[ObjectKey] = frozenset()
 
     @property
     def busy(self) -> frozenset[ObjectKey]:
         """Objects that have steps left."""
-        return frozenset(self._left)
+        return frozenset(self._steps_remaining)
 
     @property
     def current(self) -> Mapping[ObjectKey, actions.Action]:
@@ -116,7 +111,7 @@ class Executor:
         execution = _Execution(number, computed.steps)
         self._executions.append(execution)
         for step in computed.steps:
-            self._left[step.action.key] = self._left.get(step.action.key, 0) + 1
+            self._steps_remaining[step.action.key] = self._steps_remaining.get(step.action.key, 0) + 1
             self._current.setdefault(step.action.key, step.action)
         self._advance(execution)
 
@@ -129,11 +124,21 @@ class Executor:
             self._cut_short.add(key)
             self._crew.cancel(self._fetches[key])
 
+    def withhold(self, keys: frozenset[ObjectKey]) -> None:
+        """Give up the steps of objects that nothing has been done to yet, and all that waits for them."""
+        self._withheld = keys
+        for execution in list(self._executions):
+            dropped = [id for id, step in execution.pending.items() if self._is_withheld(execution, step)]
+            self._give_up(execution, execution.drop(dropped), signals.Result.SUPERSEDED)
+
+    def _is_withheld(self, execution: _Execution, step: plan.Step) -> bool:
+        return step.action.key in self._withheld and step.action.key not in execution.begun
+
     def _advance(self, execution: _Execution) -> None:
         for step in execution.take_ready():
             action = step.action
             name = f"plan {execution.number} step {step.id}: {type(action).__name__} {action.key}"
-            if _lane(action) is Lane.FETCH:
+            if action.TRAITS.lane is actions.Lane.FETCH:
                 self._fetches[action.key] = name
             self._crew.start(self._run(execution, step), name=name)
         if not execution.pending and execution in self._executions:
@@ -145,9 +150,13 @@ class Executor:
         error: Exception | None = None
         result = signals.Result.SUCCEEDED
         try:
-            async with self._objects.hold(action.key), self._places[_lane(action)]:
-                began = self._clock.monotonic()
-                await self._perform(action)
+            async with self._objects.hold(action.key), self._places[action.TRAITS.lane]:
+                if self._is_withheld(execution, step):
+                    result = signals.Result.SUPERSEDED
+                else:
+                    execution.begun.add(action.key)
+                    began = self._clock.monotonic()
+                    await self._perform(action)
         except asyncio.CancelledError:
             if action.key not in self._cut_short:
                 raise  # the agent is ending: nothing more is written down
@@ -184,19 +193,9 @@ class Executor:
     def _count_down(self, steps: list[plan.Step]) -> None:
         released = set()
         for key in (step.action.key for step in steps):
-            self._left[key] -= 1
-            if not self._left[key]:
-                del self._left[key], self._current[key]
+            self._steps_remaining[key] -= 1
+            if not self._steps_remaining[key]:
+                del self._steps_remaining[key], self._current[key]
                 released.add(key)
         if released:
             self._hooks.released(frozenset(released))
-
-
-def _lane(action: actions.Action) -> Lane:
-    match action:
-        case actions.EnsureImage():
-            return Lane.FETCH
-        case actions.StopContainer():
-            return Lane.STOP
-        case _:
-            return Lane.WORK

@@ -4,15 +4,21 @@ import contextlib
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from agent.converge import signals
+from agent.converge import journal_file, signals
 from agent.kit import canonical
 from agent.plan import plan
+from agent.reasons import Reason
+
+T = TypeVar("T")
 
 KEPT_REVISIONS = 100
 KEPT_PLANS = 200
 """The outcomes of a plan go with it."""
+KEPT_OUTCOMES = 20_000
+"""What somebody asks for (``suspend``) belongs to no plan: it would never go otherwise."""
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS revisions (
@@ -27,9 +33,12 @@ CREATE TRIGGER IF NOT EXISTS bounded_plans AFTER INSERT ON plans BEGIN
     DELETE FROM outcomes WHERE plan <= NEW.id - {KEPT_PLANS};
     DELETE FROM plans WHERE id <= NEW.id - {KEPT_PLANS};
 END;
-CREATE TRIGGER IF NOT EXISTS bounded_revisions AFTER INSERT ON revisions BEGIN
-    DELETE FROM revisions WHERE revision NOT IN (
-        SELECT revision FROM revisions ORDER BY read_at DESC, rowid DESC LIMIT {KEPT_REVISIONS});
+CREATE TRIGGER IF NOT EXISTS bounded_outcomes AFTER INSERT ON outcomes BEGIN
+    DELETE FROM outcomes WHERE rowid <= NEW.rowid - {KEPT_OUTCOMES};
+END;
+DROP TRIGGER IF EXISTS bounded_revisions;
+CREATE TRIGGER IF NOT EXISTS kept_revisions AFTER INSERT ON revisions BEGIN
+    DELETE FROM revisions WHERE rowid NOT IN (SELECT rowid FROM revisions ORDER BY rowid DESC LIMIT {KEPT_REVISIONS});
 END;
 """  # noqa: S608 - numbers of ours
 
@@ -80,47 +89,51 @@ class Outcome:
     duration: float
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PastAction:
+    """An action that has ended, with the revision that it was for."""
+
+    outcome: Outcome
+    revision: str
+    """Empty where its plan is not recorded any more."""
+
+
 class History:
     """The journal's tables of past events."""
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
-        writing: Callable[[], contextlib.AbstractContextManager[None]],
+        file: journal_file.JournalFile,
+        write: Callable[[Callable[[sqlite3.Connection], sqlite3.Cursor]], sqlite3.Cursor | None],
     ) -> None:
-        """Share the journal's connection and its way of writing."""
-        self._connection = connection
-        self._writing = writing
+        """Share the journal's file and its way of writing."""
+        self._file = file
+        self._write = write
         self._last_plan = 0
 
-    def record_revision(self, found: Revision) -> None:
+    def record_revision(self, revision: Revision) -> None:
         """Write down that a revision was read."""
-        with self._writing():
-            self._connection.execute(
-                "INSERT INTO revisions VALUES (?, ?, ?, ?, NULL) ON CONFLICT (revision) DO UPDATE SET"
-                " source = excluded.source, read_at = excluded.read_at, problems = excluded.problems",
-                (found.revision, found.source, found.read_at, json.dumps(found.problems)),
-            )
+        sql = (
+            "INSERT OR REPLACE INTO revisions (revision, source, read_at, problems, applied_at)"
+            " VALUES (?1, ?2, ?3, ?4, (SELECT applied_at FROM revisions WHERE revision = ?1))"
+        )  # it becomes the last row: their order is that of reading, whatever the clock said
+        row = (revision.revision, revision.source, revision.read_at, json.dumps(revision.problems))
+        self._write(lambda connection: connection.execute(sql, row))
 
     def record_applied(self, revision: str, at: float) -> bool:
         """Write down that all of a revision has been brought about; tells whether that is new."""
         sql = "UPDATE revisions SET applied_at = ? WHERE revision = ? AND applied_at IS NULL"
-        changed = 0
-        with self._writing():
-            changed = self._connection.execute(sql, (at, revision)).rowcount
-        return changed > 0
+        changed = self._write(lambda connection: connection.execute(sql, (at, revision)))
+        return changed is not None and changed.rowcount > 0
 
     def record_plan(self, computed: plan.Plan, at: float) -> int:
         """Write a plan down; gives its number."""
-        steps = [PlanStep(str(one.action.key), *name_of(one)) for one in computed.steps]
-        with self._writing():
-            self._last_plan = (
-                self._connection.execute(
-                    "INSERT INTO plans (at, revision, steps) VALUES (?, ?, ?)",
-                    (at, computed.revision, canonical.dumps(steps).decode()),
-                ).lastrowid
-                or 0
-            )
+        steps = [PlanStep(str(step.action.key), *name_of(step)) for step in computed.steps]
+        sql = "INSERT INTO plans (at, revision, steps) VALUES (?, ?, ?)"
+        row = (at, computed.revision, canonical.dumps(steps).decode())
+        inserted = self._write(lambda connection: connection.execute(sql, row))
+        if inserted is not None:
+            self._last_plan = inserted.lastrowid or 0
         return self._last_plan
 
     def record_outcome(self, number: int, finished: signals.ActionFinished) -> None:
@@ -131,33 +144,75 @@ class History:
             *(number, str(action.key), type(action).__name__, action.cause.reason.value),
             *(finished.result.value, error, finished.at, finished.duration),
         )
-        with self._writing():
-            self._connection.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        sql = (
+            "INSERT INTO outcomes (plan, key, action, reason, result, error, at, duration)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        self._write(lambda connection: connection.execute(sql, row))
+
+    def record_request(self, subject: str, action: str, at: float) -> None:
+        """Write down what people have had done to an object, or to the source, that is no action of a plan."""
+        row = (subject, action, Reason.REQUESTED.value, signals.Result.SUCCEEDED.value, "", at, 0.0)
+        sql = (  # it belongs to the last plan, and goes with it
+            "INSERT INTO outcomes (plan, key, action, reason, result, error, at, duration)"
+            " VALUES (COALESCE((SELECT max(id) FROM plans), 0), ?, ?, ?, ?, ?, ?, ?)"
+        )
+        self._write(lambda connection: connection.execute(sql, row))
 
     def revisions(self, limit: int = KEPT_REVISIONS) -> tuple[Revision, ...]:
         """Give revisions, the one read last first."""
-        rows = self._connection.execute("SELECT * FROM revisions ORDER BY read_at DESC, rowid DESC LIMIT ?", (limit,))
-        return tuple(
-            Revision(
-                row["revision"], row["source"], row["read_at"], tuple(json.loads(row["problems"])), row["applied_at"]
-            )
-            for row in rows
-        )
+        rows = self._file.rows("SELECT * FROM revisions ORDER BY rowid DESC LIMIT ?", (limit,))
+        return tuple(_understood(_revision, rows))
 
     def plans(self, limit: int = KEPT_PLANS) -> tuple[PastPlan, ...]:
         """Give plans, the last one first."""
-        rows = self._connection.execute("SELECT * FROM plans ORDER BY id DESC LIMIT ?", (limit,))
-        return tuple(
-            PastPlan(
-                row["id"], row["at"], row["revision"], canonical.restore(tuple[PlanStep, ...], json.loads(row["steps"]))
-            )
-            for row in rows
-        )
+        rows = self._file.rows("SELECT * FROM plans ORDER BY id DESC LIMIT ?", (limit,))
+        return tuple(_understood(_plan, rows))
 
     def outcomes(self, number: int) -> tuple[Outcome, ...]:
         """Give how the actions of a plan ended, in that order."""
-        rows = self._connection.execute("SELECT * FROM outcomes WHERE plan = ? ORDER BY rowid", (number,))
-        return tuple(Outcome(**{**dict(row), "result": signals.Result(row["result"])}) for row in rows)
+        rows = self._file.rows("SELECT * FROM outcomes WHERE plan = ? ORDER BY rowid", (number,))
+        return tuple(_understood(_outcome, rows))
+
+    def last_outcome(self) -> int:
+        """Return the number of the action that ended last; 0 where none is recorded."""
+        return int(self._file.rows("SELECT COALESCE(max(rowid), 0) AS number FROM outcomes")[0]["number"])
+
+    def actions(self, limit: int, key: str = "", after: int = 0) -> tuple[PastAction, ...]:
+        """Return actions that have ended, the last one first.
+
+        ``key``: of objects of that ``KIND/NAME`` or name; ``after``: that ended after the one of that number.
+        """
+        sql = (
+            "SELECT outcomes.*, COALESCE(plans.revision, '') AS revision FROM outcomes"
+            " LEFT JOIN plans ON plans.id = outcomes.plan"
+            " WHERE (?1 = '' OR key = ?1 OR substr(key, instr(key, '/') + 1) = ?1) AND outcomes.rowid > ?3"
+            " ORDER BY outcomes.rowid DESC LIMIT ?2"
+        )
+        rows = self._file.rows(sql, (key, limit, after))
+        return tuple(_understood(lambda row: PastAction(_outcome(row), row["revision"]), rows))
+
+
+def _understood(read: Callable[[sqlite3.Row], T], rows: Iterable[sqlite3.Row]) -> Iterator[T]:
+    """Read rows; one that makes no sense, after a damage or from another release, is passed over."""
+    for row in rows:
+        with contextlib.suppress(ValueError, TypeError):
+            yield read(row)
+
+
+def _revision(row: sqlite3.Row) -> Revision:
+    problems = tuple(json.loads(row["problems"]))
+    return Revision(row["revision"], row["source"], row["read_at"], problems, row["applied_at"])
+
+
+def _plan(row: sqlite3.Row) -> PastPlan:
+    steps = canonical.restore(tuple[PlanStep, ...], json.loads(row["steps"]))
+    return PastPlan(row["id"], row["at"], row["revision"], steps)
+
+
+def _outcome(row: sqlite3.Row) -> Outcome:
+    fields = {field.name: row[field.name] for field in dataclasses.fields(Outcome)}
+    return Outcome(**{**fields, "result": signals.Result(row["result"])})
 
 
 def name_of(step: plan.Step) -> tuple[str, str]:

@@ -4,66 +4,26 @@ Reading is slow where a server or a disk is; so it is a task of its own, and a p
 """
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, Callable, Mapping
+import functools
+from collections.abc import AsyncGenerator, Callable, Iterable
 
-from agent import errors
-from agent.converge import history, journal, signals
-from agent.kit import clock
-from agent.manifests import pipeline, problem
-from agent.model import state
-from agent.sources import api
+from agent.converge import acceptance, history, journal, signals
+from agent.converge import goal as goals
+from agent.converge import reading as readings
+from agent.kit import clock, tasks
+from agent.manifests import admission, pipeline, problem
+from agent.model import external_input, state
+from agent.sources import api, change_hints, external_inputs, input_watch
 
 RETRY = 5.0
 """Seconds before a source whose watching broke is watched again."""
-
-
-class BadManifests(errors.TrimtabError):
-    """A source has problems: nothing may be done by it. ``reading`` tells them."""
-
-    def __init__(self, reading: "Reading") -> None:
-        """Count them; who shows the error shows them too."""
-        self.reading = reading
-        count = len(reading.problems)
-        super().__init__(f"the manifests have {count} problem{'s' if count > 1 else ''}", hint="nothing was changed")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reading:
-    """A source, read and understood as far as it can be."""
-
-    snapshot: api.SourceSnapshot
-    problems: tuple[problem.Problem, ...]
-    desired: state.DesiredState
-    """Empty where there are problems."""
-    parsed: pipeline.Parsed
-
-    def checked(self) -> state.DesiredState:
-        """Give what is desired. Raises ``BadManifests`` where there are problems."""
-        if self.problems:
-            raise BadManifests(self)
-        return self.desired
-
-    @property
-    def contents(self) -> Mapping[str, bytes]:
-        """Give each file's bytes by its path, for excerpts."""
-        return {file.path: file.data for file in self.snapshot.files}
-
-
-def understand(snapshot: api.SourceSnapshot, terms: pipeline.Terms) -> Reading:
-    """Parse and lower a snapshot."""
-    unread = tuple(problem.Problem(file.path, 1, 1, file.problem, "") for file in snapshot.files if file.problem)
-    files = [pipeline.ManifestFile(file.path, file.directory, file.data) for file in snapshot.files if not file.problem]
-    parsed = pipeline.parse(files, terms)
-    problems = (*unread, *parsed.problems)
-    if problems:
-        return Reading(snapshot, problems, state.DesiredState(snapshot.revision), parsed)
-    return Reading(snapshot, (), lower(parsed, snapshot.revision), parsed)
-
-
-def lower(parsed: pipeline.Parsed, revision: str) -> state.DesiredState:
-    """Lower what was parsed, with the archives as they are now."""
-    return pipeline.lower(parsed, revision, api.stamp(parsed.archives))
+INPUTS = 30.0
+"""Seconds between two looks at external inputs of which no hint comes."""
+INPUT_QUIET_PERIOD = change_hints.QuietPeriod(quiet=0.03, maximum=0.25)
+DOUBTFUL = 5.0
+"""Seconds for which a source may say what is not believed yet, before that is a trouble."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +34,7 @@ class Surroundings:
     book: journal.Journal
     sink: signals.Sink
     time: clock.Clock
-    terms: pipeline.Terms
+    parse_options: pipeline.ParseOptions
 
 
 class Intake:
@@ -85,95 +45,352 @@ class Intake:
         self._around = around
         self._on_change = on_change
         good = around.book.good()
+        refusal = None if good is None else next(admission.refusals(good.desired, around.parse_options.admitted), None)
+        if refusal is not None:  # settings have changed: what runs goes on, and nothing is done by it any more
+            good = None
         self.standing = state.DesiredState("") if good is None else good.desired
+        self._is_forgotten = around.book.is_forgetful()
+        """What stood before this agent is not known: the journal was damaged."""
+        self.goal = goals.Goal.everything(self.standing)
+        """Of what stands, made with it in a thread: hashing a thousand objects would hold up the event loop."""
         self.read_at: float | None = None if good is None else good.at
         """When what stands was read."""
         self.attempted = asyncio.Event()
         """Set once the source has been tried."""
-        self.trouble = "the source has not been read yet"
+        self.trouble = "the source has not been read yet" if refusal is None else f"no longer admitted: {refusal}"
         """Why what stands may be out of date; empty while the source is good."""
-        self._known: tuple[object, ...] | None = None
-        self._parsed: pipeline.Parsed | None = None
+        self.health = api.SourceHealth()
+        """How the last look at the source went."""
+        self._waiting: asyncio.Timeout | None = None
+        """Ends the wait for the source's hints."""
+        self._read_from: tuple[object, ...] | None = None
+        self._reading: readings.Reading | None = None
+        """The last snapshot's, of which ``_known`` says what it was made of."""
+        self._reported_problems: tuple[problem.Problem, ...] = ()
+        """Of the last snapshot: they are not told again."""
+        self._has_written_problem = any(past.problems for past in around.book.history.revisions(1))
+        """The revision that was written down last has problems: they are what ``status`` tells of without an agent."""
+        self._accepted: readings.Reading | None = None
+        """What the state that stands was lowered from; ``None`` where that was an earlier agent."""
+        self._acceptance = acceptance.Acceptance()
+        self._inputs = external_inputs.InputTracker()
+        self._input_hints = change_hints.ChangeHints(INPUT_QUIET_PERIOD, INPUTS)
+        self._doubted_since: float | None = None
+        self._next_look_at: float | None = None
+        self._is_doubted = asyncio.Event()
+        self._listening = 0
+        """How often the source was listened to anew: it looks at once each time."""
+        self._is_looking = False
+        """It was listened to anew, and that look has not ended."""
+        self._has_request = False
+        """Somebody asked during that look."""
+        self._looked = 0
+        """The last time of these whose look has ended."""
+        self._look_ended = asyncio.Condition()
+        self._read_ended = asyncio.Event()
+        """Set, and replaced by another one, whenever a reading has ended."""
+        self._order = asyncio.Lock()  # what was read or stamped first must not come to stand last
 
     async def watch(self) -> None:
         """Read now and whenever the source hints, for ever."""
         await self.read()
         while True:
             hints = self._around.source.changes()
+            self._listening += 1
+            self._is_looking, self._has_request = True, False
+            self._waiting = asyncio.timeout(None)
             try:
-                async for _ in hints:
-                    await self.read()
+                async with self._waiting:
+                    async for _ in hints:
+                        await self.read()
+                        await self._note_look()
+                        self._is_looking = False
+                        if self._has_request:
+                            self.wake()
             except api.SourceUnavailable as error:
                 self._fail(error)
+                await self._note_look()
+            except TimeoutError:
+                if not self._waiting.expired():
+                    raise
+                continue  # somebody asks: a source looks at once when it is listened to anew
             finally:
+                self._waiting = None
                 if isinstance(hints, AsyncGenerator):
                     await hints.aclose()
             await asyncio.sleep(RETRY)
 
-    async def watch_archives(self, interval: float) -> None:
-        """Look now and then whether an image archive was rewritten: no source tells of files outside of it."""
+    def wake(self) -> None:
+        """Let the source look now, whatever it hints; where it looks already, once more after that.
+
+        A look under way is never cut off: requests that come faster than a server answers would keep it from ending.
+        """
+        if self._is_looking:
+            self._has_request = True
+        elif self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    async def look_now(self) -> None:
+        """Let the source look now, and wait until that look has ended, be it with success or not."""
+        number = self._listening + 1
+        self.wake()
+        async with self._look_ended:
+            await self._look_ended.wait_for(lambda: self._looked >= number)
+
+    async def _note_look(self) -> None:
+        async with self._look_ended:
+            self._looked = self._listening
+            self._look_ended.notify_all()
+
+    async def confirm(self) -> None:
+        """Read once more whenever what was read is not believed yet, for ever."""
         while True:
-            await asyncio.sleep(interval)
-            if self._parsed is not None and self._parsed.archives:
-                desired = await asyncio.to_thread(lower, self._parsed, self.standing.revision)
-                if desired != self.standing:
-                    self._stand(desired)
+            self._is_doubted.clear()
+            moment = self._next_look_at
+            wait = None if moment is None else max(0.0, moment - self._around.time.monotonic())
+            try:
+                async with asyncio.timeout(wait):
+                    await self._is_doubted.wait()  # an earlier moment may be asked for meanwhile
+            except TimeoutError:
+                self._next_look_at = None
+                await self.read()
+
+    async def watch_inputs(self) -> None:
+        """Look at the external inputs whenever one of them may have changed, and now and then: for ever."""
+        loop = asyncio.get_running_loop()
+
+        def from_thread() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._input_hints.note)
+
+        watch = input_watch.InputWatch(from_thread)
+        try:
+            async for _ in self._input_hints.settled():
+                paths = [external.path for external in self._declared_inputs()]
+                await tasks.in_thread(functools.partial(watch.follow, paths))
+                await self._look_at_inputs()
+        finally:
+            watch.stop()
+
+    def _declared_inputs(self) -> list[external_input.ExternalInput]:
+        """Return the inputs of what stands, and of what was read last, be it good or bad."""
+        current = [reading for reading in (self._accepted, self._reading) if reading is not None]
+        return list(dict.fromkeys(external for reading in current for external in reading.parsed.inputs))
+
+    async def _look_at_inputs(self) -> None:
+        async with self._order:
+            accepted, latest = self._accepted, self._reading
+            if not (declared := self._declared_inputs()):
+                return
+            states = await asyncio.to_thread(self._read_inputs, declared)
+            self._request_input_look()
+            if accepted is not None and _has_changed(accepted, states):
+                # lowering a thousand manifests again, to the same, would be most of an idle agent's work
+                await self._take_inputs(accepted, states)
+            is_other = latest is not accepted and latest is not None and not latest.has_unread_files
+        if is_other and latest is not None and _has_changed(latest, states):
+            await self.read()  # it was not accepted: its inputs may have been the reason
+        self._note_end_of_reading()
+
+    async def _take_inputs(self, accepted: readings.Reading, states: external_input.Inputs) -> None:
+        """Lower what stands again; where an input cannot be used any more, what stands goes on."""
+        reading = await asyncio.to_thread(accepted.with_inputs, states)
+        is_latest = self._reading is accepted
+        self._accepted = reading
+        if is_latest:
+            self._reading = reading
+        if reading.problems:
+            if is_latest:
+                self._reject(reading)
+        elif is_latest:
+            self._reported_problems = ()
+            await self._accept(reading)
+        elif reading.desired != self.standing:
+            await self._stand(reading.desired)
+
+    def _read_inputs(self, inputs: Iterable[external_input.ExternalInput]) -> external_input.Inputs:
+        """Read inputs together with those of what stands, which are not to be forgotten meanwhile. It blocks."""
+        standing = () if self._accepted is None else self._accepted.parsed.inputs
+        return self._inputs.read(dict.fromkeys((*inputs, *standing)))
 
     async def read(self) -> None:
         """Read once. Never raises for what a source can do: that is told by signals."""
-        try:
-            snapshot = await self._around.source.snapshot()
-            known = (snapshot.revision, *(file.problem for file in snapshot.files if file.problem))
-            if known == self._known and self._parsed is None:
-                return
-            if known == self._known and self._parsed is not None:
-                self._accept(await asyncio.to_thread(lower, self._parsed, snapshot.revision))
-                return
-            reading = await asyncio.to_thread(understand, snapshot, self._around.terms)
-            self._known = known
-            if reading.problems:
-                self._reject(reading)
-            else:
-                self._parsed = reading.parsed
-                self._accept(reading.desired)
-        except api.SourceUnavailable as error:
-            self._fail(error)
-        except Exception as error:  # noqa: BLE001 - a file that breaks our parser must not take the agent down
-            self._around.sink(signals.TaskFailed("reading the source", error))
-            self.trouble = f"{type(error).__name__}: {error}"
-        finally:
-            self.attempted.set()
+        async with self._order:
+            try:
+                snapshot = await self._around.source.snapshot()
+                reading = await self._understand(snapshot)
+                await self._take(snapshot, reading)
+            except api.SourceUnavailable as error:
+                self._fail(error)
+            except Exception as error:  # noqa: BLE001 - a file that breaks our parser must not take the agent down
+                self._around.sink(signals.TaskFailed("reading the source", error))
+                self.trouble = f"{type(error).__name__}: {error}"
+                self._note(self.health.failed(self.trouble, self._around.time.now()))
+            finally:
+                self.attempted.set()
+                self._note_end_of_reading()
 
-    def _accept(self, desired: state.DesiredState) -> None:
-        self.trouble = ""
+    def _note_end_of_reading(self) -> None:
+        """Wake those who wait for a reading of the source, or of its inputs."""
+        self._read_ended.set()
+        self._read_ended = asyncio.Event()
+
+    async def read_certain(self) -> state.DesiredState:
+        """Look at the source now, wait until what it declares is believed, and return that.
+
+        Raises ``SourceUnavailable``, also where it does not come to rest, and ``reading.BadManifests``.
+        """
+        await self.look_now()
+        try:
+            async with asyncio.timeout(acceptance.NOT_RESTING_AFTER):
+                while not self.health.error and self._is_uncertain:
+                    await self._read_ended.wait()
+        except TimeoutError as error:
+            why = self.trouble or "a file that it names is being written"
+            raise api.SourceUnavailable(f"{self._around.source.name} does not rest: {why}") from error
+        if self.health.error or self._reading is None:
+            raise api.SourceUnavailable(self.health.error or self.trouble)
+        return self._reading.checked()
+
+    @property
+    def _is_uncertain(self) -> bool:
+        """Return whether what was read last may be half of it, or may still be missed."""
+        if self._reading is None or self._reading.snapshot.unsettled or self._inputs.next_reading_in is not None:
+            return True
+        return self._doubted_since is not None and not self._reading.problems
+
+    async def peek(self) -> readings.Reading:
+        """Return what the source says now, without letting it stand. Raises ``SourceUnavailable``."""
+        async with self._order:
+            snapshot = await api.settled(self._around.source)
+            before = self._reading_of(_contents(snapshot))
+        if before is None:
+            return await asyncio.to_thread(readings.understand, snapshot, self._around.parse_options)
+        if before.has_unread_files:
+            return before
+        states = await asyncio.to_thread(external_inputs.read, before.parsed.inputs)
+        return await asyncio.to_thread(dataclasses.replace(before, snapshot=snapshot).with_inputs, states)
+
+    def _reading_of(self, contents: tuple[object, ...]) -> readings.Reading | None:
+        """Return the last reading where it was of the same contents: parsing takes longest of all."""
+        return self._reading if contents == self._read_from else None
+
+    async def _understand(self, snapshot: api.SourceSnapshot) -> readings.Reading:
+        """Parse a snapshot. One that is as it was is lowered again only, for the external inputs' sake."""
+        contents = _contents(snapshot)
+        before = self._reading_of(contents)
+        if before is None:
+            options = self._around.parse_options
+            reading = await asyncio.to_thread(readings.understand, snapshot, options, self._read_inputs)
+            self._reported_problems = ()
+            self._input_hints.note()  # others may have to be watched
+        elif before.has_unread_files:
+            reading = before
+        else:
+            states = await asyncio.to_thread(self._read_inputs, before.parsed.inputs)
+            reading = await asyncio.to_thread(dataclasses.replace(before, snapshot=snapshot).with_inputs, states)
+        self._read_from, self._reading = contents, reading
+        self._request_input_look()
+        return reading
+
+    def _request_input_look(self) -> None:
+        """Look again soon where an input is being written."""
+        if self._inputs.next_reading_in is not None:
+            asyncio.get_running_loop().call_later(self._inputs.next_reading_in, self._input_hints.note)
+
+    def _request_look(self, moment: float) -> None:
+        self._next_look_at = moment if self._next_look_at is None else min(moment, self._next_look_at)
+        self._is_doubted.set()
+
+    async def _take(self, snapshot: api.SourceSnapshot, reading: readings.Reading) -> None:
+        """Let what was read stand, if it is good and may be believed."""
+        if reading.problems:
+            if not snapshot.unsettled:  # or they may be those of half a file
+                self._reject(reading)
+        elif not any(True for _ in reading.desired) or self._is_believed(snapshot, reading.desired):
+            await self._accept(reading)
+        if not snapshot.stored:
+            self._note(self.health.succeeded(snapshot.revision, self._around.time.now()))
+
+    def _is_believed(self, snapshot: api.SourceSnapshot, desired: state.DesiredState) -> bool:
+        """Judge what would be removed; what is not believed yet is read again."""
+        now = self._around.time.monotonic()
+        standing = acceptance.standing_of(self.standing, is_forgotten=self._is_forgotten)
+        proposal = dataclasses.replace(
+            readings.proposal(snapshot, desired),
+            # what files held before an earlier agent ended is not known: any young one may have been cut
+            shortened=snapshot.age if self._accepted is None else snapshot.shortened,
+            data=standing.data,
+        )
+        decision = self._acceptance.judge(standing.names, proposal, now)
+        if decision.next_look_at is None:
+            self._doubted_since = None
+            return True
+        self._request_look(decision.next_look_at)
+        if self._doubted_since is None:
+            self._doubted_since = now
+        if now - self._doubted_since > DOUBTFUL and (snapshot.unsettled or proposal.shortened is None):
+            writing = f"; {snapshot.unsettled[0]} is being written" if snapshot.unsettled else ""
+            self.trouble = f"the source no longer declares {min(decision.missing)}, but does not rest{writing}"
+        return False
+
+    async def _accept(self, reading: readings.Reading) -> None:
+        desired = reading.desired
+        self.trouble, self._doubted_since = "", None
         now = self._around.time.now()
         objects = sum(1 for _ in desired)
         empty = not objects and any(True for _ in self.standing)
         changed = not empty and dataclasses.replace(desired, revision=self.standing.revision) != self.standing
         name = self._around.source.name
         self._around.sink(signals.SourceRead(name, desired.revision, objects, changed, empty, now))
-        if not empty and desired != self.standing:
+        if empty:
+            return
+        self._accepted = reading
+        if desired != self.standing or self._has_written_problem:  # it may be what stands that has come back
             self._around.book.history.record_revision(history.Revision(desired.revision, name, now, (), None))
-            self._stand(desired)
+            self._has_written_problem = False
+        if desired != self.standing:
+            await self._stand(desired)
 
-    def _stand(self, desired: state.DesiredState) -> None:
-        self.standing = desired
-        self.read_at = self._around.time.now()
-        self._around.book.accept(journal.Good(desired, self._around.source.name, self.read_at))
+    async def _stand(self, desired: state.DesiredState) -> None:
+        """Let a state stand, also over a restart. Writing a large one as text takes a while: it is done in a thread."""
+        good = journal.Good(desired, self._around.source.name, self._around.time.now())
+        text, goal = await tasks.in_thread(lambda: (good.text(), goals.Goal.everything(desired, self.goal)))
+        self.standing, self.goal = desired, goal
+        self.read_at, self._is_forgotten = good.at, False
+        self._around.book.keep_good(good, text)
         self._on_change()
 
-    def _reject(self, reading: Reading) -> None:
-        self._parsed = None
+    def _reject(self, reading: readings.Reading) -> None:
+        repeated, self._reported_problems = self._reported_problems == reading.problems, reading.problems
         self.trouble = str(reading.problems[0])
         now = self._around.time.now()
         name, revision = self._around.source.name, reading.snapshot.revision
-        self._around.sink(signals.SourceRejected(name, revision, reading.problems, now))
-        problems = tuple(str(one) for one in reading.problems)
-        self._around.book.history.record_revision(history.Revision(revision, name, now, problems, None))
+        self._around.sink(signals.SourceRejected(name, revision, reading.problems, now, repeated))
+        if not repeated:
+            problems = tuple(str(problem) for problem in reading.problems)
+            self._around.book.history.record_revision(history.Revision(revision, name, now, problems, None))
+            self._has_written_problem = True
 
     def _fail(self, error: api.SourceUnavailable) -> None:
         repeated = self.trouble == str(error)
         self.trouble = str(error)
-        self._known = None
+        self._read_from = None
+        self._acceptance.forget()
         name, now = self._around.source.name, self._around.time.now()
         self._around.sink(signals.SourceFailed(name, error.message, error.hint, repeated, now))
+        self._note(self.health.failed(str(error), now))
+
+    def _note(self, health: api.SourceHealth) -> None:
+        self.health = health
+        self._around.sink(signals.SourceLooked(self._around.source.name, health))
+
+
+def _has_changed(reading: readings.Reading, states: external_input.Inputs) -> bool:
+    """Return whether an input of a reading is no longer what it was then."""
+    return any(states[external] != reading.inputs.get(external) for external in reading.parsed.inputs)
+
+
+def _contents(snapshot: api.SourceSnapshot) -> tuple[object, ...]:
+    """Return what the meaning of a snapshot's files goes by: what they hold, and which could not be read."""
+    return snapshot.revision, *(file.problem for file in snapshot.files if file.problem)

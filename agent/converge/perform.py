@@ -5,7 +5,7 @@ from typing import assert_never
 
 from agent.converge import signals
 from agent.kit import canonical
-from agent.model import state
+from agent.model import kinds, state
 from agent.model.key import Ownership, Pairs, ownership_labels
 from agent.plan import actions
 from agent.runtime import api
@@ -47,7 +47,7 @@ class Performer:
             case actions.RenameContainer():
                 await self.runtime.containers.rename(action.ref, action.name)
             case actions.UpdateContainer():
-                change = api.ContainerChange(action.resources, action.labels)
+                change = api.ContainerChange(action.resources, action.labels, action.supervision)
                 await self.runtime.containers.update(action.ref, change)
             case actions.ConnectContainer():
                 await self.runtime.containers.connect(action.ref, action.attachment)
@@ -59,5 +59,5 @@ class Performer:
     def _progress(self, action: actions.Action) -> api.ProgressSink:
         return lambda progress: self.sink(signals.ActionProgress(action, progress))
 
-    def _labels(self, config: state.Config) -> Pairs:
+    def _labels(self, config: kinds.Config) -> Pairs:
         return ownership_labels(Ownership(self.owner, state.key_of(config), canonical.digest(config)))

@@ -1,22 +1,37 @@
-"""The heart: one walk from a wish to actions under way, and what is said of it."""
+"""The heart: one walk from a goal to actions under way, and what is said of it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-from agent.converge import dispose, execute, failures, journal, memory, perform, report, signals, verdicts
-from agent.converge import wish as wishes
+from agent import errors
+from agent.converge import (
+    clock_steps,
+    dispose,
+    execute,
+    failures,
+    journal,
+    memory,
+    perform,
+    report,
+    restarts,
+    signals,
+    verdicts,
+)
+from agent.converge import goal as goals
 from agent.kit import clock, failpoint, tasks
-from agent.manifests import pipeline
+from agent.manifests import admission, pipeline
 from agent.model import conditions, policy, secret, state
 from agent.model.key import ObjectKey, ownership_of
 from agent.observe import probes, snapshot
 from agent.oci import reference
 from agent.plan import actions, plan, planner
+from agent.reasons import Reason
 from agent.runtime import api
-from agent.runtime import errors as runtime_errors
 
-_DENIED = "ImagePullDenied"
-"""The reason that another login may end."""
+_T = TypeVar("_T")
+_SMALL = 100
+"""Containers up to which planning is over before a thread would have begun it (4 ms)."""
 _PERFORM = failpoint.register("converge.perform")
 _PERFORMED = failpoint.register("converge.performed")
 
@@ -37,18 +52,24 @@ class Parts:
     """Seconds between two looks at the runtime, the safety net under its events."""
     registry: str = reference.DEFAULT_REGISTRY
     """Of images whose references tell none."""
+    admitted: admission.Policy = admission.EVERYTHING
+    """What the source may ask of the host."""
+    host_key: bytes = dataclasses.field(default=b"", repr=False)
+    """Keys the fingerprints of Secrets' values."""
 
     @property
-    def terms(self) -> pipeline.Terms:
+    def parse_options(self) -> pipeline.ParseOptions:
         """Say what manifests are read under."""
-        return pipeline.Terms(self.runtime.features.lacking, self.registry)
+        return pipeline.ParseOptions(self.runtime.features.unsupported, self.registry, self.admitted, self.host_key)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Pass:
+class PassResult:
     """What one walk found, and set going."""
 
-    wish: wishes.Wish
+    goal: goals.Goal
+    moment: float
+    """When it was observed, by the monotonic clock."""
     observed: state.ObservedState
     plan: plan.Plan
     statuses: tuple[conditions.ObjectStatus, ...]
@@ -61,7 +82,7 @@ class Pass:
 
     @property
     def converged(self) -> bool:
-        """All that was wished is so: nothing to do, nothing under way, nothing that waits."""
+        """All that the goal says is so: nothing to do, nothing under way, nothing that waits."""
         return not self.busy and not self.plan.steps and not self.plan.blocked
 
 
@@ -69,75 +90,126 @@ class Reconciler:
     """Makes passes. Actions go on in the background; later passes leave an object alone that is being worked on."""
 
     def __init__(
-        self, parts: Parts, crew: tasks.Crew, prober: probes.Prober, released: Callable[[frozenset[ObjectKey]], None]
+        self,
+        parts: Parts,
+        crew: tasks.Crew,
+        prober: probes.Prober,
+        restart_requests: restarts.Requests,
+        released: Callable[[frozenset[ObjectKey]], None],
     ) -> None:
         """``released`` is told of objects that nothing is left to do for: time for another pass."""
         self._parts = parts
         self._prober = prober
+        self._restarts = restart_requests
         self._observer = snapshot.Observer(parts.runtime, prober.health, parts.time)
         self._performer = perform.Performer(parts.runtime, parts.owner, parts.sink)
         hooks = execute.Hooks(self._perform, self._started, self._finished, released)
         self._executor = execute.Executor(hooks, crew, parts.time, parts.parallel)
         self._failures = failures.Failures()
+        self._corrections = clock_steps.Corrections(parts.time)
         self._statuses = {status.key: status for status in parts.book.statuses()}
         self._dispatched: dict[ObjectKey, str] = {}
         self._logins: tuple[secret.Login, ...] = ()
+        self._secrets: tuple[secret.SecretValue, ...] = ()
 
     @property
     def current(self) -> Mapping[ObjectKey, actions.Action]:
         """What is being done to objects that are being worked on."""
         return self._executor.current
 
-    async def reconcile(self, wish: wishes.Wish) -> Pass:
+    async def reconcile(self, goal: goals.Goal) -> PassResult:
         """Observe, plan, set the plan going, report. Raises the runtime's errors where it cannot be observed."""
-        if wish.desired.logins != self._logins:
-            self._logins = wish.desired.logins
-            self._failures.pardon(_DENIED)
-        self._executor.supersede(self._outdated(wish))
+        if goal.desired.logins != self._logins:
+            self._logins = goal.desired.logins
+            self._failures.pardon(Reason.IMAGE_PULL_DENIED)
+        if goal.desired.secrets != self._secrets:
+            self._secrets = goal.desired.secrets
+            self._failures.pardon(Reason.SECRET_UNAVAILABLE)
+        self._parts.runtime.containers.use(self._secrets)
+        suspensions = self._parts.book.suspensions.current
+        self._executor.supersede(self._outdated(goal))
+        self._executor.withhold(frozenset(suspensions.moments(self._executor.busy)))
         busy = self._executor.busy  # before observing: what ends meanwhile is seen half done
-        observed = wish.seen(await self._observer.observe(self._parts.book.ledger()), self._parts.owner)
-        ours = [one for one in observed.containers if ownership_of(one.labels) is not None]
-        self._prober.track(wish.desired.containers, ours)
-        observed = dataclasses.replace(observed, health=self._prober.health())  # what has just begun to run included
-        computed = planner.compute_plan(wish.desired, observed, self._policy(wish, busy))
-        self._remember(wish, observed, computed, busy)
+        observed = goal.visible(await self._observer.observe(self._parts.book.ledger()), self._parts.owner)
+        moment = self._parts.time.monotonic()
+        ours = [container for container in observed.containers if ownership_of(container.labels) is not None]
+        self._prober.track(goal.desired.containers, ours)
+        observed = dataclasses.replace(
+            observed,
+            health=self._prober.health(),  # what has just begun to run included
+            suspensions=suspensions,
+        )
+        self._failures.forget(self._restarts.fresh())  # somebody asks: it is tried now, however it has failed before
+        timely = self._corrections.observed(observed)  # before the policy: its holds are corrected by the same look
+        rules = self._policy(goal, busy, self._restarts.take(observed, busy))
+        computed = await self._plan(goal, timely, rules)
+        self._remember(goal, observed, computed, busy)
         if computed.steps:
-            self._dispatched |= {step.action.key: wish.hashes.get(step.action.key, "") for step in computed.steps}
+            self._dispatched |= {step.action.key: goal.hashes.get(step.action.key, "") for step in computed.steps}
             self._executor.dispatch(self._parts.book.record_plan(computed, observed.observed_at), computed)
-        blocked = frozenset(one.key for one in computed.blocked)
-        self._failures.settle(wish, self._executor.busy, blocked)
-        facts = verdicts.Facts(wish, observed, computed, self._executor.current, self._failures.stalled)
-        said, changes_at = self._report(facts), verdicts.changes_at(facts)
-        return Pass(wish, observed, computed, said, self._executor.busy, self._failures.known, changes_at)
+        blocked = frozenset(wait.key for wait in computed.blocked)
+        self._failures.settle(goal, self._executor.busy, blocked)
+        self._restarts.note(computed, self._failures.by_key)
+        facts = verdicts.Facts(goal, observed, computed, dict(self._executor.current), self._failures.stalled)
+        statuses, changes_at = await self._report(facts)
+        return PassResult(
+            goal, moment, observed, computed, statuses, self._executor.busy, self._failures.by_key, changes_at
+        )
 
-    def _outdated(self, wish: wishes.Wish) -> frozenset[ObjectKey]:
+    async def preview(self, goal: goals.Goal, result: PassResult) -> plan.Plan:
+        """Return what a pass would do for a goal by what the last one has observed, without doing it."""
+        rules = self._policy(goal, self._executor.busy | result.busy, frozenset())
+        observed = dataclasses.replace(result.observed, ledger=self._parts.book.ledger(), health=self._prober.health())
+        large = _is_large(goal, observed)
+        return await _apart(lambda: planner.compute_plan(goal.desired, observed, rules), large=large)
+
+    def _outdated(self, goal: goals.Goal) -> frozenset[ObjectKey]:
         """Give busy objects whose declaration has changed since their plan was made."""
-        return frozenset(key for key in self._executor.busy if self._dispatched[key] != wish.hashes.get(key, ""))
+        return frozenset(key for key in self._executor.busy if self._dispatched[key] != goal.hashes.get(key, ""))
 
-    def _policy(self, wish: wishes.Wish, busy: frozenset[ObjectKey]) -> policy.PlanPolicy:
-        under_way = tuple(policy.Hold(key, verdicts.IN_PROGRESS, "an action is under way") for key in sorted(busy))
+    def _policy(
+        self, goal: goals.Goal, busy: frozenset[ObjectKey], restarting: frozenset[ObjectKey]
+    ) -> policy.PlanPolicy:
+        holds = tuple(policy.Hold(key, Reason.IN_PROGRESS, "an action is under way") for key in sorted(busy))
         return policy.PlanPolicy(
             owner=self._parts.owner,
-            prune=wish.prune,
-            holds=(*under_way, *self._failures.holds()),
+            prune=goal.prune,
+            holds=(*holds, *self._corrections.holds(self._failures.holds())),
+            restarts=restarting,
+            focus=goal.focus,
             in_place=self._parts.runtime.features.in_place,
+            secrets_at_start=self._parts.runtime.features.secrets_at_start,
         )
 
     def _remember(
-        self, wish: wishes.Wish, observed: state.ObservedState, computed: plan.Plan, busy: frozenset[ObjectKey]
+        self, goal: goals.Goal, observed: state.ObservedState, computed: plan.Plan, busy: frozenset[ObjectKey]
     ) -> None:
         book = self._parts.book
-        applied = memory.applied(book.ledger(), wish, observed, computed)
+        applied = memory.applied(book.ledger(), goal, observed, computed)
         book.remember(entry for entry in applied if entry.key not in busy)
-        book.forget([key for key in memory.gone(book.ledger(), wish, computed) if key not in busy])
+        book.forget([key for key in memory.forgettable(book.ledger(), goal, computed) if key not in busy])
+        book.suspensions.resume(frozenset(memory.vanished(observed.suspensions, goal, computed)))
 
-    def _report(self, facts: verdicts.Facts) -> tuple[conditions.ObjectStatus, ...]:
-        statuses = report.report(facts, self._statuses)
+    async def _plan(self, goal: goals.Goal, observed: state.ObservedState, rules: policy.PlanPolicy) -> plan.Plan:
+        """Compute the plan; actions that are under way may end meanwhile, as their objects are held in it."""
+        large = _is_large(goal, observed)
+        return await _apart(lambda: planner.compute_plan(goal.desired, observed, rules), large=large)
+
+    async def _report(self, facts: verdicts.Facts) -> tuple[tuple[conditions.ObjectStatus, ...], float | None]:
+        """Return every object's status, written down where it is other than before, and when one changes by itself."""
+        before = self._statuses
+        large = _is_large(facts.goal, facts.observed)
+        statuses, changes_at = await _apart(
+            lambda: (report.report(facts, before), verdicts.changes_at(facts)), large=large
+        )
+        self._keep(statuses, facts.goal)
+        return statuses, changes_at
+
+    def _keep(self, statuses: tuple[conditions.ObjectStatus, ...], goal: goals.Goal) -> None:
         now = {status.key: status for status in statuses}
-        gone = [key for key in self._statuses if key not in now and facts.wish.covers(key)]
-        self._parts.book.save_statuses(report.changes(self._statuses, statuses), gone)
-        self._statuses = {key: old for key, old in self._statuses.items() if not facts.wish.covers(key)} | now
-        return statuses
+        removed = [key for key in self._statuses if key not in now and goal.reports(key)]
+        self._parts.book.save_statuses(report.changes(self._statuses, statuses), removed)
+        self._statuses = {key: old for key, old in self._statuses.items() if not goal.reports(key)} | now
 
     async def _perform(self, action: actions.Action) -> None:
         book = self._parts.book
@@ -145,7 +217,7 @@ class Reconciler:
         _PERFORM.hit()
         try:
             await self._performer.perform(action)
-        except runtime_errors.RuntimeFailure as error:
+        except errors.Failure as error:
             if dispose.judge(error, action) is not dispose.Verdict.DONE:
                 raise
         _PERFORMED.hit()
@@ -161,6 +233,15 @@ class Reconciler:
             config_hash = self._dispatched[finished.action.key] or None
             failure = self._failures.add(finished.error, finished, config_hash)
             self._parts.sink(signals.ObjectDisposed(failure.hold, failure.attempts, failure.stalled))
+
+
+def _is_large(goal: goals.Goal, observed: state.ObservedState) -> bool:
+    return max(len(goal.desired.containers), len(observed.containers)) > _SMALL
+
+
+async def _apart(work: Callable[[], _T], *, large: bool) -> _T:
+    """Return what pure work gives: in a thread where the states are large, so that the event loop goes on."""
+    return await tasks.in_thread(work) if large else work()
 
 
 async def look(parts: Parts) -> state.ObservedState:

@@ -15,7 +15,7 @@ def report(
     return tuple(
         _status(key, judge.verdict(key, bucket), facts, before)
         for key, bucket in facts.plan.buckets
-        if facts.wish.covers(key)
+        if facts.goal.reports(key)
     )
 
 
@@ -28,7 +28,7 @@ def changes(
 
 def condition(status: conditions.ObjectStatus, type: conditions.ConditionType) -> conditions.Condition:
     """Give one of an object's conditions."""
-    return next(one for one in status.conditions if one.type is type)
+    return next(condition for condition in status.conditions if condition.type is type)
 
 
 def is_ready(status: conditions.ObjectStatus) -> bool:
@@ -42,17 +42,27 @@ def _status(
     facts: verdicts.Facts,
     before: Mapping[ObjectKey, conditions.ObjectStatus],
 ) -> conditions.ObjectStatus:
-    answers = {
-        conditions.ConditionType.READY: verdict.ready,
-        conditions.ConditionType.RECONCILING: verdict.reconciling,
-        conditions.ConditionType.STALLED: verdict.stalled,
-    }
-    old = {one.type: one for one in before[key].conditions} if key in before else {}
-    found = []
-    for type, status in answers.items():
-        known = old.get(type)
-        since = known.since if known is not None and known.status is status else facts.observed.observed_at
-        found.append(conditions.Condition(type, status, verdict.reason, verdict.message, since))
-    return conditions.ObjectStatus(
-        key, facts.wish.hashes.get(key, ""), tuple(sorted(found)), verdict.detail, verdict.until
+    """Return an object's status: the same one as before where nothing of it has changed."""
+    old = before.get(key)
+    config_hash = facts.goal.hashes.get(key, "")
+    if old is not None and _is_unchanged(old, verdict, config_hash):
+        return old
+    earlier_conditions = {} if old is None else {condition.type: condition for condition in old.conditions}
+    changed = []
+    for type, status in verdict.answers():
+        earlier = earlier_conditions.get(type)
+        since = earlier.since if earlier is not None and earlier.status is status else facts.observed.observed_at
+        changed.append(conditions.Condition(type, status, verdict.reason, verdict.message, since))
+    return conditions.ObjectStatus(key, config_hash, tuple(sorted(changed)), verdict.detail, verdict.until)
+
+
+def _is_unchanged(old: conditions.ObjectStatus, verdict: verdicts.Verdict, config_hash: str) -> bool:
+    if (old.config_hash, old.detail, old.until) != (config_hash, verdict.detail, verdict.until):
+        return False
+    answers = dict(verdict.answers())
+    return len(old.conditions) == len(answers) and all(
+        condition.status is answers.get(condition.type)
+        and condition.reason == verdict.reason
+        and condition.message == verdict.message
+        for condition in old.conditions
     )

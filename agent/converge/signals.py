@@ -7,12 +7,14 @@ import dataclasses
 import enum
 from collections.abc import Callable
 
+from agent.kit import notices as kit_notices
 from agent.manifests import problem
 from agent.model import conditions, ledger, policy, state
 from agent.model.key import ObjectKey
 from agent.observe import probes
 from agent.plan import actions, plan
 from agent.runtime import api, events
+from agent.sources import api as sources_api
 
 
 class Trigger(enum.StrEnum):
@@ -31,6 +33,8 @@ class Trigger(enum.StrEnum):
     """A back-off or a hold came to its end."""
     REGISTRY = "registry"
     """A registry has something newer."""
+    REQUEST = "request"
+    """Somebody asked for it, as by SIGHUP."""
     RELIST = "relist"
     """The safety net under all others."""
 
@@ -62,12 +66,13 @@ class SourceRead:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceRejected:
-    """The source was read and has problems; the last good revision stands. Told once for the same problems."""
+    """The source was read and has problems; the last good revision stands. ``repeated``: the same as the last time."""
 
     source: str
     revision: str
     problems: tuple[problem.Problem, ...]
     at: float
+    repeated: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,6 +84,25 @@ class SourceFailed:
     hint: str
     repeated: bool
     at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceLooked:
+    """The source was looked at: told after every look, also where nothing has changed or nothing could be read."""
+
+    source: str
+    health: sources_api.SourceHealth
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceAwaited:
+    """What a source no longer declares is not believed yet, and somebody waits for it to rest."""
+
+    source: str
+    missing: str
+    """One of the objects that it no longer declares."""
+    seconds: float
+    """How long it has to rest from now on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,6 +159,8 @@ class PassFinished:
     converged: bool
     """Everything declared is there and nothing is left to do."""
     at: float
+    notices: tuple[kit_notices.Notice, ...] = ()
+    """What the runtime and the journal have to say of themselves: what is not cleaned up, what was damaged."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,8 +211,8 @@ class RegistryAnswered:
     """A registry has said what is newest of an image, or has not."""
 
     key: ObjectKey
-    before: ledger.Newest | None
-    answer: ledger.Newest
+    before: ledger.LatestImage | None
+    answer: ledger.LatestImage
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -208,6 +234,8 @@ Signal = (
     SourceRead
     | SourceRejected
     | SourceFailed
+    | SourceLooked
+    | SourceAwaited
     | ActionStarted
     | ActionProgress
     | ActionFinished

@@ -17,7 +17,7 @@ class Triggers:
         self._due: dict[signals.Trigger, float] = {}
         self._changed = asyncio.Event()
 
-    def pull(self, trigger: signals.Trigger, *, within: float = 0.0) -> None:
+    def request(self, trigger: signals.Trigger, *, within: float = 0.0) -> None:
         """Ask for a pass in so many seconds at the latest: what can wait a little shares one pass with others."""
         due = asyncio.get_running_loop().time() + within
         if due < self._due.get(trigger, math.inf):

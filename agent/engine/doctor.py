@@ -1,5 +1,6 @@
 """What this host lacks, found out by trying, and how to mend it."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -8,7 +9,6 @@ import platform
 import resource
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -17,9 +17,10 @@ from agent.engine.bundle import seccomp
 from agent.engine.cgroups import hierarchy
 from agent.engine.kernel import api, linux
 from agent.engine.shim import probing
-from agent.kit import processes
+from agent.kit import damage, processes
 
-_OLDEST = (5, 11)
+_MODULES = pathlib.Path("/lib/modules")
+_OLDEST = (5, 12)
 _ENOUGH_FILES = 4096
 _ENOUGH_DISK = 2 * 1024**3
 
@@ -38,37 +39,61 @@ class Check:
 
 async def examine(where: layout.Layout) -> list[Check]:
     """Try everything. Whatever is made for it is gone afterwards."""
-    found = [*_basics(), *_kernel(), *_cgroups(), *_programs(), *_limits(where)]
+    checks = [*_basics(), *_kernel(), *_cgroups(), *_programs(), *_limits(where), *_records(where)]
     if os.geteuid() == 0:
-        found += [await _oci_runtime(), await _firewall(), await _forwarding()]
-    return found
+        checks += [await _oci_runtime(), await _firewall(), await _forwarding()]
+    return checks
+
+
+def examine_root(where: layout.Layout) -> list[Check]:
+    """Look at what every runtime needs: git, room on the disk, sound files. Nothing is tried."""
+    return [
+        *(check for check in _programs() if check.name == "git"),
+        *(check for check in _limits(where) if check.name == "disk"),
+        *_records(where),
+    ]
 
 
 def _basics() -> Iterator[Check]:
     root = os.geteuid() == 0
-    yield Check("root", root, required=True, detail=f"uid {os.geteuid()}", fix="run trimtab as root, or by sudo")
+    yield Check("root", root, required=True, detail=f"uid {os.geteuid()}", fix="run it with sudo")
     release = platform.release()
     version = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
-    fix = "use a newer kernel: openat2, pidfds and overlayfs are needed as they are since 5.11"
+    fix = "use a newer kernel: openat2, pidfds, overlayfs and mount_setattr are needed as they are since 5.12"
     yield Check("kernel", version >= _OLDEST, required=True, detail=release, fix=fix)
+
+
+_KEPT = ("agent.sqlite", "docker.json", "engine.sqlite", "podman.json")
+"""Files of a root that are put aside where they are damaged."""
+
+
+def _records(where: layout.Layout) -> Iterator[Check]:
+    """Return databases that were damaged: they were made again, and whatever has damaged them may do so again."""
+    names = [path.name for path in (where.root / name for name in _KEPT) for path in damage.put_aside_before(path)]
+    yield Check(
+        "records",
+        not names,
+        required=False,
+        detail=f"damaged and made again: {', '.join(names)}" if names else "none was ever found damaged",
+        fix=f"look at the disk and its file system; then remove these files from {where.root}",
+    )
 
 
 def _kernel() -> Iterator[Check]:
     if os.geteuid() != 0:
         return
-    yield _tried("overlayfs", _overlay, "modprobe overlay")
+    yield _tried("overlayfs", _overlay, module_fix("overlay", "CONFIG_OVERLAY_FS"))
     yield _tried("network namespaces", _link(None), "use a kernel with CONFIG_NET_NS")
-    yield _tried("bridge", _link("bridge"), "modprobe bridge")
-    yield _tried("veth", _link("veth"), "modprobe veth")
-    yield _tried("macvlan", _link("macvlan"), "modprobe macvlan", required=False)
-    yield _tried("ipvlan", _link("ipvlan"), "modprobe ipvlan", required=False)
-    yield _tried("SCTP", _sctp, "modprobe sctp", required=False)
+    yield _tried("bridge", _link("bridge"), module_fix("bridge", "CONFIG_BRIDGE"))
+    yield _tried("veth", _link("veth"), module_fix("veth", "CONFIG_VETH"))
+    yield _tried("macvlan", _link("macvlan"), module_fix("macvlan", "CONFIG_MACVLAN"), required=False)
+    yield _tried("ipvlan", _link("ipvlan"), module_fix("ipvlan", "CONFIG_IPVLAN"), required=False)
+    yield _tried("SCTP", _sctp, module_fix("sctp", "CONFIG_IP_SCTP"), required=False)
     apparmor = pathlib.Path("/sys/module/apparmor/parameters/enabled")
     on = apparmor.exists() and apparmor.read_text().strip() == "Y"
-    detail = "enabled" if on else "not in this kernel, or off"
-    yield Check(
-        "AppArmor", on, required=False, detail=detail, fix="boot with apparmor=1: one more wall around containers"
-    )
+    detail = "enabled" if on else "off" if apparmor.exists() else "not in this kernel"
+    remedy = "boot with apparmor=1" if apparmor.exists() else "use a kernel with CONFIG_SECURITY_APPARMOR"
+    yield Check("AppArmor", on, required=False, detail=detail, fix=f"{remedy}: one more wall around containers")
     forwarding = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
     yield Check(
         "ip_forward", forwarding.exists(), required=True, detail="the agent turns it on by itself", fix="mount /proc"
@@ -111,12 +136,12 @@ def _programs() -> Iterator[Check]:
 
 
 def _limits(where: layout.Layout) -> Iterator[Check]:
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    fix = "raise the hard limit for open files (LimitNOFILE= in the unit): each container needs one"
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    fix = "raise the limit for open files (LimitNOFILE= in the unit, ulimit -n in a shell): each container needs two"
     yield Check("open files", files >= _ENOUGH_FILES, required=False, detail=f"{files} at most", fix=fix)
-    place = next(path for path in (where.root, *where.root.parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    detail = f"{free // 1024**2} MiB free at {place}"
+    existing = next(path for path in (where.root, *where.root.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free // 1024**2} MiB free at {existing}"
     yield Check("disk", free >= _ENOUGH_DISK, required=False, detail=detail, fix="free some space, or move --root")
 
 
@@ -141,8 +166,8 @@ async def _firewall() -> Check:
     if nft is None or unshare is None:
         return Check("nftables NAT", ok=False, required=True, detail="nft or unshare not found", fix=fix)
     completed = await processes.run([str(unshare), "--net", str(nft), script])
-    said = completed.stderr.decode(errors="replace").strip()
-    return Check("nftables NAT", completed.returncode == 0, required=True, detail=said or "tried and works", fix=fix)
+    message = completed.stderr.decode(errors="replace").strip()
+    return Check("nftables NAT", completed.returncode == 0, required=True, detail=message or "tried and works", fix=fix)
 
 
 async def _forwarding() -> Check:
@@ -159,12 +184,20 @@ async def _forwarding() -> Check:
 
 def droppers(chains: bytes) -> list[str]:
     """Name the chains, in ``nft -j list chains``, that drop forwarded packets by default."""
-    listed = [one["chain"] for one in json.loads(chains).get("nftables", ()) if "chain" in one]
+    listed = [item["chain"] for item in json.loads(chains).get("nftables", ()) if "chain" in item]
     return [
-        f"chain {one['name']} of table {one['family']} {one['table']}"
-        for one in listed
-        if one.get("hook") == "forward" and one.get("policy") == "drop" and one["family"] in {"ip", "inet"}
+        f"chain {chain['name']} of table {chain['family']} {chain['table']}"
+        for chain in listed
+        if chain.get("hook") == "forward" and chain.get("policy") == "drop" and chain["family"] in {"ip", "inet"}
     ]
+
+
+def module_fix(module: str, option: str, modules: pathlib.Path = _MODULES) -> str:
+    """Return how a kernel gets a module: by loading it, where this kernel has it at all."""
+    with contextlib.suppress(OSError):
+        if f"/{module}.ko" in (modules / platform.release() / "modules.dep").read_text():
+            return f"modprobe {module}"
+    return f"use a kernel with {option}: this one has no module {module} to load"
 
 
 def _tried(name: str, attempt: Callable[[], None], fix: str, *, required: bool = True) -> Check:
@@ -195,7 +228,7 @@ def _link(kind: str | None) -> Callable[[], None]:
             command = ["unshare", "--net", "sh", "-c", f"{lower} {kind}"]
         if kind is None:
             command = ["unshare", "--net", "true"]
-        completed = subprocess.run(command, capture_output=True, check=False, timeout=20)
+        completed = processes.run_blocking(command, processes.Options(timeout=20))
         if completed.returncode:
             raise OSError(1, completed.stderr.decode(errors="replace").strip() or "refused")
 

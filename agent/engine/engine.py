@@ -3,31 +3,35 @@
 One process may change an instance (it holds the lock); any number may look at it beside that.
 """
 
-import asyncio
 import contextlib
 import dataclasses
+import functools
 import pathlib
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 
-from agent.engine import errors, layout, records, recover
+from agent import errors
+from agent.distribution.content import store
+from agent.distribution.layers import streams
+from agent.distribution.registry import client, hosts, transport
+from agent.engine import claims, layout, mending, records, recover, soundness, stamps
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
-from agent.engine.content import leases, store
-from agent.engine.images import collection, collector, images, intake, shipping, signatures
+from agent.engine.images import collection, collector, fetch, images, inspection, leases, renaming, signatures, transfer
 from agent.engine.kernel import linux
-from agent.engine.layers import streams
 from agent.engine.network import networks
-from agent.engine.registry import client, hosts
 from agent.engine.shim import oci_runtime, probing
 from agent.engine.snapshots import snapshots
 from agent.engine.volumes import volumes
-from agent.kit import clock, locks, processes, tasks
+from agent.kit import clock, damage, notices, processes, tasks
+from agent.reasons import Reason
 
 _ANY_REGISTRY = hosts.Hosts()
+_LEAST_SPEED = transport.LeastSpeed()
+_ANY_IMAGE = signatures.Policy()
 _LIMITS = streams.Limits()
 _THRESHOLDS = collection.Thresholds()
-_UNASKED = oci_runtime.Program(pathlib.Path("runc"))
-"""For those who only look at an instance that never ran anything."""
-Notice = supervise.Event | collector.Collected
+Notice = supervise.Event | collector.Collected | notices.NoticeChange | networks.Broken
 """What an engine tells by itself."""
 SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
 
@@ -40,8 +44,12 @@ class Options:
     """Bytes of a container's log file before it is rotated."""
     log_files: int = 3
     """Log files kept a container, the current one included."""
+    pids: int | None = 4096
+    """Processes and threads of a container that asks for no limit of its own; ``None``: any number."""
     registries: hosts.Hosts = _ANY_REGISTRY
-    verify: tuple[signatures.Rule, ...] = ()
+    least_speed: transport.LeastSpeed = _LEAST_SPEED
+    """How slowly a registry may give."""
+    verify: signatures.Policy = _ANY_IMAGE
     """Images that must be signed."""
     limits: streams.Limits = _LIMITS
     """What a layer may be at most."""
@@ -49,9 +57,9 @@ class Options:
     """When images that nobody uses are removed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """The rooms of an open instance."""
+    """The parts of an open instance."""
 
     where: layout.Layout
     exclusive: bool
@@ -65,36 +73,55 @@ class Engine:
     runtime: oci_runtime.OciRuntime
     supervisor: supervise.Supervisor
     containers: lifecycle.Containers
-    recovery: recover.Rooms
-    shipping: shipping.Shipping
+    recovery: recover.Deps
+    transfer: transfer.Transfer
     collector: collector.Collector
     registry: client.RegistryClient
+    notices: notices.Register
 
 
 @contextlib.asynccontextmanager
-async def opened(where: layout.Layout, options: Options, notify: Callable[[Notice], None]) -> AsyncIterator[Engine]:
+async def opened(
+    where: layout.Layout,
+    options: Options,
+    notify: Callable[[Notice], None],
+    examine: Callable[[table.Table], None] = lambda _: None,
+) -> AsyncIterator[Engine]:
     """Open an instance to change it: locked against others, recovered, its running containers watched.
 
-    Raises ``kit.locks.LockedElsewhere`` where another process has it, ``errors.Unavailable`` where a program is
-    missing. Leaving lets go of everything and leaves the containers running.
+    ``examine`` is shown all records before anything is done by them, and may raise.
+    Raises ``kit.locks.LockedElsewhere`` where another process has it, ``stamps.ForeignDirectory`` where another
+    instance has its root or run directory, ``errors.Unavailable`` where a program is missing. Leaving lets go of
+    everything and leaves the containers running.
     """
-    where.prepare()
-    lock = locks.FileLock(where.lock).acquire()
-    try:
+    async with claims.held(where):
+        where.prepare()
         async with _joined(where, options, notify, read_only=False) as engine:
+            examine(engine.table)
+            engine.volumes.check()
             await recover.recover(engine.recovery)
-            async with tasks.Crew(_broken) as crew:
-                tending = upkeep.Upkeep(where, engine.table, options.log_size, options.log_files)
+            async with tasks.Crew() as crew:
+                tending = upkeep.Upkeep(
+                    where=where,
+                    containers=engine.table,
+                    log_size=options.log_size,
+                    log_files=options.log_files,
+                    register=engine.notices,
+                )
                 crew.start(tending.run(), name="upkeep of containers")
                 crew.start(engine.collector.run(notify), name="collection of images")
+                crew.start(engine.notices.run(), name="what is not cleaned up yet")
+                crew.start(engine.networks.watch(notify), name="watch of networks")
                 yield engine
-    finally:
-        lock.release()
 
 
 @contextlib.asynccontextmanager
 async def looking(where: layout.Layout, options: Options) -> AsyncIterator[Engine]:
-    """Open an instance to look at it, beside the process that may change it; one that is not there yet is empty."""
+    """Open an instance to look at it, beside the process that may change it; one that is not there yet is empty.
+
+    Raises ``stamps.ForeignDirectory``.
+    """
+    stamps.check(where)
     async with _joined(where, options, lambda _: None, read_only=True) as engine:
         yield engine
 
@@ -104,45 +131,111 @@ async def _joined(
     where: layout.Layout, options: Options, notify: Callable[[Notice], None], *, read_only: bool
 ) -> AsyncIterator[Engine]:
     async with contextlib.AsyncExitStack() as stack:
-        absent = read_only and not where.records.exists()
-        path = records.NOWHERE if absent else where.records
-        database = records.Database(path, SCHEMAS, read_only=read_only and not absent)
+        register = notices.Register(clock.SystemClock(), notify)
+        database = _database(where, register, read_only=read_only)
         stack.callback(database.close)
         kernel = linux.LinuxKernel()
-        registry = await stack.enter_async_context(client.RegistryClient(options.registries))
-        rooms = join_images(where, options, registry, database, read_only=read_only)
-        pictures = images.Images(rooms)
-        connections = await stack.enter_async_context(networks.Networks(where, database, kernel))
-        known = probing.remembered(where.run) or _UNASKED
-        program = known if read_only else await probing.find(where.run, where.cgroup)
+        registry = await stack.enter_async_context(client.RegistryClient(options.registries, least=options.least_speed))
+        image_deps = join_images(where, options, registry, database, read_only=read_only, register=register)
+        image_store = images.Images(image_deps)
+        network_service = await stack.enter_async_context(networks.Networks(where, database, kernel))
+        program_in_use = oci_runtime.remembered(where.run) or oci_runtime.UNKNOWN
+        program = program_in_use if read_only else await probing.find(where.run, where.cgroup)
         runtime = oci_runtime.OciRuntime(program, where.oci_runtime)
-        data = volumes.Volumes(where, database)
-        cleaner = ending.Cleaner(where, kernel, runtime, connections)
+        volume_service = volumes.Volumes(where, database)
+        cleaner = ending.Cleaner(
+            where=where, kernel=kernel, runtime=runtime, networks=network_service, register=register
+        )
+        stores = _Stores(
+            kernel=kernel,
+            images=image_store,
+            networks=network_service,
+            volumes=volume_service,
+            runtime=runtime,
+            cleaner=cleaner,
+        )
         life = recover.epoch(where, read_only=read_only)
-        around = supervise.Surroundings(where, table.Table(database), cleaner, rooms.clock, life, notify)
-        supervisor = await stack.enter_async_context(supervise.Supervisor(around))
-        launching = launch.Rooms(
-            where, kernel, pictures, connections, data, runtime, _conmon(), around.epoch, options.log_size
+        supervision = supervise.Deps(
+            where=where, table=table.Table(database), cleaner=cleaner, clock=image_deps.clock, epoch=life, notify=notify
         )
-        containers = lifecycle.Containers(launch.Launcher(launching, cleaner), supervisor, around)
-        recovery = recover.Rooms(where, kernel, pictures, connections, data, containers, cleaner, around.table)
+        supervisor = await stack.enter_async_context(supervise.Supervisor(supervision))
+        launcher = _launcher(stores, supervision, options)
+        containers = lifecycle.Containers(launcher, supervisor, supervision)
         yield Engine(
-            where,
-            not read_only,
-            options,
-            around.clock,
-            pictures,
-            connections,
-            data,
-            around.table,
-            runtime,
-            supervisor,
-            containers,
-            recovery,
-            shipping.Shipping(pictures, rooms.content, registry),
-            rooms.collector,
-            registry,
+            where=where,
+            exclusive=not read_only,
+            options=options,
+            clock=supervision.clock,
+            images=image_store,
+            networks=network_service,
+            volumes=volume_service,
+            table=supervision.table,
+            runtime=runtime,
+            supervisor=supervisor,
+            containers=containers,
+            recovery=_recovery(stores, supervision, containers),
+            transfer=transfer.Transfer(image_store, image_deps.content, registry),
+            collector=image_deps.collector,
+            registry=registry,
+            notices=register,
         )
+
+
+def _database(where: layout.Layout, register: notices.Register, *, read_only: bool) -> records.Database:
+    """Open the records, which are mended first where they are damaged; an instance that is not there yet has none."""
+    is_absent = read_only and not _is_recorded(where)
+    mended = "" if read_only else _mended(where)
+    database = records.Database(
+        records.NOWHERE if is_absent else where.records,
+        SCHEMAS,
+        read_only=read_only and not is_absent,
+        second_log=None if is_absent else where.second_log,
+    )
+    if mended:
+        register.note(notices.NoticeReason.RECORDS_DAMAGED, where.records.name, mended)
+    database.on_mended = functools.partial(register.note, notices.NoticeReason.RECORDS_DAMAGED, where.records.name)
+    return database
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Stores:
+    """What containers are made from and with."""
+
+    kernel: linux.LinuxKernel
+    images: images.Images
+    networks: networks.Networks
+    volumes: volumes.Volumes
+    runtime: oci_runtime.OciRuntime
+    cleaner: ending.Cleaner
+
+
+def _launcher(stores: _Stores, supervision: supervise.Deps, options: Options) -> launch.Launcher:
+    deps = launch.Deps(
+        where=supervision.where,
+        kernel=stores.kernel,
+        images=stores.images,
+        networks=stores.networks,
+        volumes=stores.volumes,
+        runtime=stores.runtime,
+        conmon=_conmon(),
+        epoch=supervision.epoch,
+        log_size=options.log_size,
+        pids=options.pids,
+    )
+    return launch.Launcher(deps, stores.cleaner)
+
+
+def _recovery(stores: _Stores, supervision: supervise.Deps, containers: lifecycle.Containers) -> recover.Deps:
+    return recover.Deps(
+        where=supervision.where,
+        kernel=stores.kernel,
+        images=stores.images,
+        networks=stores.networks,
+        volumes=stores.volumes,
+        containers=containers,
+        cleaner=stores.cleaner,
+        table=supervision.table,
+    )
 
 
 def join_images(
@@ -152,39 +245,88 @@ def join_images(
     database: records.Database,
     *,
     read_only: bool = False,
-) -> images.Rooms:
-    """Join what images stand on, ready to be written to unless one only looks."""
+    register: notices.Register | None = None,
+) -> images.Deps:
+    """Return the image store's collaborators, ready to be written to unless one only looks.
+
+    ``register``: where what cannot be cleaned up is kept; ``None``: in one of their own.
+    """
     kernel, time = linux.LinuxKernel(), clock.SystemClock()
-    content, held = store.ContentStore(where), leases.Leases(where)
-    layers = snapshots.Snapshots(where, database, kernel, options.limits)
+    register = register or notices.Register(time, lambda _: None)
+    content, held = store.ContentStore(where.content), leases.Leases(where)
+    layers = snapshots.Snapshots(where, database, kernel, register, options.limits)
     if not read_only:
         content.prepare()
         layers.prepare()
+        renaming.canonicalise(database)
 
-    def again() -> records.Database:
-        return records.Database(where.records, SCHEMAS)
+    def reopen() -> records.Database:
+        return records.Database(where.records, SCHEMAS, second_log=where.second_log)
 
-    around = collector.Rooms(where, content, held, again, table.images, time)
-    return images.Rooms(
+    documents = inspection.Documents(content)
+    collected = collector.Deps(
+        where=where,
+        content=content,
+        leases=held,
+        open=reopen,
+        documents=documents,
+        held=table.images,
+        clock=time,
+        register=register,
+    )
+    return images.Deps(
         database=database,
         content=content,
         layers=layers,
         registry=registry,
-        intake=intake.Intake(intake.Rooms(where, kernel, content, layers, registry)),
+        fetcher=fetch.Fetcher(
+            fetch.Deps(where=where, kernel=kernel, content=content, snapshots=layers, registry=registry)
+        ),
         verifier=signatures.Verifier(options.verify, registry, database),
         leases=held,
-        collector=collector.Collector(around, options.garbage),
+        collector=collector.Collector(collected, options.garbage),
+        documents=documents,
         clock=time,
     )
 
 
-def _broken(task: str, failure: BaseException) -> None:
-    """Tell of a task that must not fail, by the loop's own way of telling what nobody waits for."""
-    asyncio.get_running_loop().call_exception_handler({"message": f"{task} has failed", "exception": failure})
+def _mended(where: layout.Layout) -> str:
+    """Mend the records where they are damaged, and say what was done. Raises ``errors.Unavailable``."""
+    lost = ""
+    if not _is_recorded(where):
+        where.second_log.unlink(missing_ok=True)  # of a root that was removed with all that was in it
+        lost = _lost(where)
+    try:
+        return mending.mend(where.records, SCHEMAS, soundness.CHECKS, where.second_log) or lost
+    except (sqlite3.Error, OSError) as error:
+        raise errors.Unavailable(f"cannot open the records at {where.records}: {error}") from error
+
+
+def _is_recorded(where: layout.Layout) -> bool:
+    """Return whether anything is recorded. The log in the run directory counts while the root holds what is in it."""
+    if where.records.exists() or mending.log_of(where.records).exists():
+        return True
+    return where.second_log.exists() and (_count(where.containers) > 0 or _count(where.snapshots) > 0)
+
+
+def _lost(where: layout.Layout) -> str:
+    """Return what nobody knows any more, before it is taken away; empty where there is nothing."""
+    count = max(_count(where.containers), _count(where.bundles))
+    if not count:
+        return ""
+    damage.note(where.records, time.time())
+    return (
+        f"the records and all their copies were lost: {count} containers that nobody knows any more are ended and taken"
+        " away with what they wrote outside of volumes; volumes keep their data"
+    )
+
+
+def _count(directory: pathlib.Path) -> int:
+    return sum(1 for _ in directory.iterdir()) if directory.is_dir() else 0
 
 
 def _conmon() -> pathlib.Path:
     program = processes.which("conmon", ("/usr/libexec/podman",))
     if program is None:
-        raise errors.Unavailable("conmon is not installed", hint="apt-get install conmon", reason="NoConmon")
+        raise errors.Unavailable("conmon is not installed", hint="apt-get install conmon", reason=Reason.NO_CONMON)
     return program

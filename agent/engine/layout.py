@@ -5,12 +5,13 @@ tables, cgroups) carry ``instance``, so that instances on one host do not see ea
 """
 
 import dataclasses
-import hashlib
 import pathlib
+
+from agent.kit import instance
 
 
 def of(root: pathlib.Path, run: pathlib.Path) -> "Layout":
-    """Give the layout of two paths as people write them."""
+    """Return the layout of two paths as people write them."""
     return Layout(root.absolute(), run.absolute())
 
 
@@ -23,8 +24,8 @@ class Layout:
 
     @property
     def instance(self) -> str:
-        """Give five hexadecimal digits that tell this root from every other one of the host."""
-        return hashlib.sha256(str(self.root).encode()).hexdigest()[:5]
+        """The five hexadecimal digits that tell this root from every other one of the host."""
+        return instance.of(self.root)
 
     @property
     def lock(self) -> pathlib.Path:
@@ -35,6 +36,16 @@ class Layout:
     def records(self) -> pathlib.Path:
         """The engine's SQLite database."""
         return self.root / "engine.sqlite"
+
+    @property
+    def second_log(self) -> pathlib.Path:
+        """The records' redo log once more, away from the root: as long as anything runs, something knows of it."""
+        return self.run / "engine.redo"
+
+    @property
+    def reserve(self) -> pathlib.Path:
+        """Room that is given up where the disk is full, so that removing always works."""
+        return self.root / "reserve"
 
     @property
     def content(self) -> pathlib.Path:
@@ -62,8 +73,14 @@ class Layout:
         return self.root / "containers"
 
     def log(self, container_id: str) -> pathlib.Path:
-        """Give a container's log file; rotated ones lie beside it."""
-        return self.containers / container_id / "log" / "container.log"
+        """Return a container's log file; rotated ones lie beside it."""
+        return pathlib.Path(
+            f"{self.root}/containers/{container_id}/log/container.log"
+        )  # asked for often: joining is slow
+
+    def identity(self, container_id: str) -> pathlib.Path:
+        """Return the folder of a container's /etc/hosts, /etc/hostname and /etc/resolv.conf."""
+        return self.containers / container_id / "etc"
 
     @property
     def bundles(self) -> pathlib.Path:
@@ -86,6 +103,16 @@ class Layout:
         return self.run / "dns"
 
     @property
+    def internal_dns(self) -> pathlib.Path:
+        """The same of the DNS server that forwards nothing, for internal networks."""
+        return self.run / "dns-internal"
+
+    @property
+    def forwarding(self) -> pathlib.Path:
+        """The links that were there when this instance turned on forwarding: a reboot turns it off."""
+        return self.run / "forwarding"
+
+    @property
     def cgroup(self) -> str:
         """The cgroup under which all containers are, relative to each hierarchy."""
         return f"trimtab-{self.instance}"
@@ -97,6 +124,6 @@ class Layout:
             path.chmod(0o700)
         for path in (
             *(self.content, self.leases, self.snapshots, self.volumes, self.containers),
-            *(self.bundles, self.oci_runtime, self.namespaces, self.dns),
+            *(self.bundles, self.oci_runtime, self.namespaces, self.dns, self.internal_dns),
         ):
             path.mkdir(mode=0o700, exist_ok=True)

@@ -5,11 +5,13 @@ import os
 import pathlib
 from collections.abc import Iterable
 
-from agent.engine import errors, layout
+from agent import errors
+from agent.engine import layout
 from agent.engine.containers import table
 from agent.engine.images import collector
 from agent.engine.volumes import volumes
 from agent.kit import processes
+from agent.reasons import Reason
 
 _PATIENCE = 600.0
 """Seconds that measuring may take."""
@@ -44,7 +46,7 @@ async def measure(
     records = containers.all()
     holdings = images.holdings()
     mounted = {mount.source for record in records for mount in record.spec.mounts if mount.type == "volume"}
-    names = [one.name for one in kept.list()]
+    names = [volume.name for volume in kept.list()]
     running = sum(record.phase is table.Phase.RUNNING for record in records)
     used = holdings.ids & {record.image_id for record in records}
     return Usage(
@@ -56,7 +58,7 @@ async def measure(
 
 
 async def _size(paths: Iterable[pathlib.Path]) -> int:
-    """Give the bytes that trees take. What vanishes meanwhile takes none."""
+    """Return the bytes that trees take. What vanishes meanwhile takes none."""
     names = b"\0".join(os.fsencode(path) for path in paths)
     if not names:
         return 0
@@ -64,5 +66,5 @@ async def _size(paths: Iterable[pathlib.Path]) -> int:
     try:
         done = await processes.run(words, processes.Options(stdin=names, timeout=_PATIENCE))
     except (processes.ProcessTimeout, FileNotFoundError) as error:
-        raise errors.Unavailable(f"cannot measure: {error}", reason="HostFailure") from error
+        raise errors.Unavailable(f"cannot measure: {error}", reason=Reason.HOST_FAILURE) from error
     return sum(int(line.partition(b"\t")[0]) for line in done.stdout.split(b"\0") if line)

@@ -2,7 +2,7 @@
 
 
 def delay(failures: int, *, initial: float, maximum: float) -> float:
-    """Give the seconds to wait after so many failures in a row: 0, initial, 2 x initial, ... up to maximum.
+    """Return the seconds to wait after so many failures in a row: 0, initial, 2 x initial, ... up to maximum.
 
     The first failure waits nothing, as kubelet does: a crash out of the blue is best answered at once.
     """

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from agent import errors
+from agent.kit import writers
 
 _MAXIMUM_SIZE = 1024 * 1024
 _SHOWN = 100
@@ -28,7 +29,7 @@ class BadSettings(errors.TrimtabError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Given:
+class SettingValue:
     """A value that somebody has set, and where."""
 
     text: str
@@ -55,41 +56,45 @@ class ListOf(Generic[T]):
         return tuple(self.entry(entry, f"[{index}]") for index, entry in enumerate(entries))
 
 
-def build(group: type[T], given: Mapping[str, Given], prefix: str = "") -> T:
+def build(group: type[T], values_by_name: Mapping[str, SettingValue], prefix: str = "") -> T:
     """Make a group of what was given, by dotted name, and its defaults. Raises ``BadSettings``."""
     values: dict[str, object] = {}
     for name, parse, inner in _fields(group):
         full = prefix + name
         if parse is None:
-            values[name] = build(inner, given, f"{full}.")
-        elif full in given:
-            if given[full].is_list and not isinstance(parse, ListOf):
-                raise BadSettings(f"{given[full].place}: it is one value, not a list")
+            values[name] = build(inner, values_by_name, f"{full}.")
+        elif full in values_by_name:
+            if values_by_name[full].is_list and not isinstance(parse, ListOf):
+                raise BadSettings(f"{values_by_name[full].place}: it is one value, not a list")
             try:
-                values[name] = parse(given[full].text)
+                values[name] = parse(values_by_name[full].text)
             except ValueError as error:
-                raise BadSettings(f"{given[full].place}: {_shown(given[full].text)} will not do: {error}") from error
+                raise BadSettings(
+                    f"{values_by_name[full].place}: {_shown(values_by_name[full].text)} will not do: {error}"
+                ) from error
     try:
         return group(**values)
     except ValueError as error:  # what does not go together: one of them at least was given
-        places = ", ".join(given[prefix + name].place for name, *_ in _fields(group) if prefix + name in given)
+        places = ", ".join(
+            values_by_name[prefix + name].place for name, *_ in _fields(group) if prefix + name in values_by_name
+        )
         raise BadSettings(f"{places}: {error}") from error
 
 
 def names(group: type[object], prefix: str = "") -> tuple[str, ...]:
-    """Give the dotted names of all fields."""
+    """Return the dotted names of all fields."""
     return tuple(_leaves(group, prefix))
 
 
 def listed(group: type[T]) -> ListOf[T]:
-    """Give a parser of a list whose entries are groups; fields without a default must be there."""
+    """Return a parser of a list whose entries are groups; fields without a default must be there."""
     return ListOf(lambda entry, at: _entry(group, entry, at))
 
 
 def each(parse: Callable[[str], T]) -> ListOf[T]:
-    """Give a parser of a list of values."""
+    """Return a parser of a list of values."""
 
-    def one(entry: object, at: str) -> T:
+    def element(entry: object, at: str) -> T:
         if not isinstance(entry, str):
             raise ValueError(f"{at} must be a text")  # noqa: TRY004 - what parsers raise
         try:
@@ -97,27 +102,32 @@ def each(parse: Callable[[str], T]) -> ListOf[T]:
         except ValueError as error:
             raise ValueError(f"{at}: {error}") from error
 
-    return ListOf(one)
+    return ListOf(element)
 
 
-def from_environment(environment: Mapping[str, str], prefix: str, known_names: tuple[str, ...]) -> dict[str, Given]:
+def from_environment(
+    environment: Mapping[str, str], prefix: str, known_names: tuple[str, ...]
+) -> dict[str, SettingValue]:
     """Read the variables that begin with a prefix. Raises ``BadSettings`` for one that nobody knows."""
-    known = {prefix + name.replace(".", "_").upper(): name for name in known_names}
-    given: dict[str, Given] = {}
+    variables = {prefix + name.replace(".", "_").upper(): name for name in known_names}
+    values: dict[str, SettingValue] = {}
     for variable, text in environment.items():
         if not variable.startswith(prefix):
             continue
-        if variable not in known:
-            raise BadSettings(f"{variable} is not a variable that trimtab knows", hint=_did_you_mean(variable, known))
-        given[known[variable]] = Given(text, variable)
-    return given
+        if variable not in variables:
+            raise BadSettings(
+                f"{variable} is not a variable that trimtab knows", hint=_did_you_mean(variable, variables)
+            )
+        values[variables[variable]] = SettingValue(text, variable)
+    return values
 
 
-def from_file(path: pathlib.Path, known_names: tuple[str, ...], *, required: bool, help_text: str) -> dict[str, Given]:
+def from_file(
+    path: pathlib.Path, known_names: tuple[str, ...], *, required: bool, help_text: str
+) -> dict[str, SettingValue]:
     """Read a file. ``help_text`` tells where to read on. Raises ``BadSettings`` with path, line and column."""
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAXIMUM_SIZE + 1)
+        data = writers.read_whole(path, _MAXIMUM_SIZE + 1)  # half of it might name another root
     except FileNotFoundError as error:
         if not required:
             return {}
@@ -126,15 +136,15 @@ def from_file(path: pathlib.Path, known_names: tuple[str, ...], *, required: boo
         raise BadSettings(f"the configuration {path} cannot be read: {error.strerror}") from error
     if len(data) > _MAXIMUM_SIZE:
         raise BadSettings(f"the configuration {path} is too large", hint="at most 1 MiB")
-    known = {_camel(name): name for name in known_names}
-    given: dict[str, Given] = {}
+    fields = {camel(name): name for name in known_names}
+    values: dict[str, SettingValue] = {}
     for key, value in _values(path, data, help_text):
-        if key not in known:
-            raise BadSettings(f"{value.place}: there is no setting {key!r}", hint=_did_you_mean(key, known))
-        if known[key] in given:
-            raise BadSettings(f"{value.place}: {key!r} is set twice", hint=f"first in {given[known[key]].place}")
-        given[known[key]] = dataclasses.replace(value, place=f"{value.place}: {key}")
-    return given
+        if key not in fields:
+            raise BadSettings(f"{value.place}: there is no setting {key!r}", hint=_did_you_mean(key, fields))
+        if fields[key] in values:
+            raise BadSettings(f"{value.place}: {key!r} is set twice", hint=f"first in {values[fields[key]].place}")
+        values[fields[key]] = dataclasses.replace(value, place=f"{value.place}: {key}")
+    return values
 
 
 def _leaves(group: type[object], prefix: str) -> Iterator[str]:
@@ -146,7 +156,7 @@ def _leaves(group: type[object], prefix: str) -> Iterator[str]:
 
 
 def _fields(group: type[object]) -> Iterator[tuple[str, Parser | None, type[object]]]:
-    """Give (name, parser, type) of a group's fields; a field without a parser is a group itself."""
+    """Return (name, parser, type) of a group's fields; a field without a parser is a group itself."""
     for name, hint in get_type_hints(group, include_extras=True).items():
         metadata = getattr(hint, "__metadata__", (None,))
         yield name, metadata[0], hint
@@ -155,7 +165,7 @@ def _fields(group: type[object]) -> Iterator[tuple[str, Parser | None, type[obje
 def _entry(group: type[T], entry: object, at: str) -> T:
     if not isinstance(entry, dict):
         raise ValueError(f"{at} must be 'name: value' pairs")  # noqa: TRY004 - what parsers raise
-    parsers = {_camel(name): (name, parse) for name, parse, _ in _fields(group) if parse is not None}
+    parsers = {camel(name): (name, parse) for name, parse, _ in _fields(group) if parse is not None}
     values: dict[str, object] = {}
     for key, value in entry.items():
         if key not in parsers:
@@ -165,33 +175,33 @@ def _entry(group: type[T], entry: object, at: str) -> T:
             values[name] = parse(value if isinstance(value, str) else json.dumps(value))
         except ValueError as error:
             raise ValueError(f"{at}.{key}: {error}") from error
-    required = {one.name for one in dataclasses.fields(group) if one.default is dataclasses.MISSING}  # type: ignore[arg-type]
+    required = {field.name for field in dataclasses.fields(group) if field.default is dataclasses.MISSING}  # type: ignore[arg-type]
     for missing in sorted(required - values.keys()):
-        raise ValueError(f"{at} needs {_camel(missing)!r}")
+        raise ValueError(f"{at} needs {camel(missing)!r}")
     try:
         return group(**values)
     except ValueError as error:
         raise ValueError(f"{at}: {error}") from error
 
 
-def _values(path: pathlib.Path, data: bytes, help_text: str) -> Iterator[tuple[str, Given]]:
-    """Give (dotted key, value) of every value of a YAML file; a list is one value."""
+def _values(path: pathlib.Path, data: bytes, help_text: str) -> Iterator[tuple[str, SettingValue]]:
+    """Return (dotted key, value) of every value of a YAML file; a list is one value."""
     import yaml  # noqa: PLC0415 - most calls have no configuration file, and every call pays for an import
 
-    def walk(node: yaml.Node, prefix: str) -> Iterator[tuple[str, Given]]:
-        at = place(node)
+    def walk(node: yaml.Node, prefix: str) -> Iterator[tuple[str, SettingValue]]:
+        at = position(node)
         match node:
             case yaml.MappingNode():
                 for key, value in node.value:
                     yield from walk(value, f"{prefix}.{key.value}" if prefix else str(key.value))
             case yaml.ScalarNode() if prefix:
-                yield prefix, Given(str(node.value), at)
+                yield prefix, SettingValue(str(node.value), at)
             case yaml.SequenceNode() if prefix:
-                yield prefix, Given(json.dumps(_plain(node, place)), at, is_list=True)
+                yield prefix, SettingValue(json.dumps(_plain(node, position)), at, is_list=True)
             case _:
                 raise BadSettings(f"{at}: settings are 'name: value' pairs", hint=help_text)
 
-    def place(node: yaml.Node) -> str:
+    def position(node: yaml.Node) -> str:
         return f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
     try:
@@ -206,17 +216,17 @@ def _values(path: pathlib.Path, data: bytes, help_text: str) -> Iterator[tuple[s
         raise BadSettings(f"{path}: it is nested too deeply, or in itself", hint=help_text) from error
 
 
-def _plain(node: Any, place: Callable[[Any], str]) -> object:  # noqa: ANN401 - YAML's nodes, imported late
-    """Give a node as lists, dicts and texts: what a value is, its parser knows."""
+def _plain(node: Any, position_of: Callable[[Any], str]) -> object:  # noqa: ANN401 - YAML's nodes, imported late
+    """Return a node as lists, dicts and texts: what a value is, its parser knows."""
     if node.id == "sequence":
-        return [_plain(one, place) for one in node.value]
+        return [_plain(item, position_of) for item in node.value]
     if node.id == "mapping":
-        told: dict[str, object] = {}
+        plain: dict[str, object] = {}
         for key, value in node.value:
-            if key.value in told:
-                raise BadSettings(f"{place(key)}: {key.value!r} is set twice")
-            told[str(key.value)] = _plain(value, place)
-        return told
+            if key.value in plain:
+                raise BadSettings(f"{position_of(key)}: {key.value!r} is set twice")
+            plain[str(key.value)] = _plain(value, position_of)
+        return plain
     return str(node.value)
 
 
@@ -224,10 +234,11 @@ def _shown(text: str) -> str:
     return repr(text) if len(text) <= _SHOWN else "what is written there"
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """Return a field's name as files have it."""
     return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
 
 
-def _did_you_mean(word: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
+def _did_you_mean(word: str, names: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(names))}"

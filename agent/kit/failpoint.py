@@ -55,7 +55,7 @@ def register(name: str) -> Failpoint:
 
 
 def registered() -> tuple[str, ...]:
-    """Give the names of all points of the modules imported so far, sorted."""
+    """Return the names of all points of the modules imported so far, sorted."""
     return tuple(sorted(_registered))
 
 

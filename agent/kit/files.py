@@ -1,10 +1,35 @@
-"""Writing to open files."""
+"""Opening files that others may have exchanged for something else; reading and writing open ones."""
 
+import errno
 import os
+import stat
 
 PIECE = 64 * 1024
 """Bytes written at a time. For larger writes ext4 (Linux 6.16 and newer) looks for large pages, which takes up to ten
 times as long as the writing itself."""
+
+
+class NoRegularFileError(OSError):
+    """A path leads to a directory, a device, a pipe or a socket."""
+
+
+def open_regular(path: str | os.PathLike[str], folder: int | None = None) -> int:
+    """Open a regular file for reading. Raises ``OSError``, ``NoRegularFileError`` for anything else.
+
+    Nothing else is ever opened: opening a device may do something to it (a tape rewinds, a watchdog starts). In an open
+    ``folder`` the last component's link is not followed; without one it is.
+    """
+    nofollow = 0 if folder is None else os.O_NOFOLLOW
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC | nofollow, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise NoRegularFileError(errno.EINVAL, "this is not a regular file", os.fspath(path))
+        try:
+            return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError as error:  # the file is there: that must not be taken for its absence
+            raise OSError(errno.EIO, "cannot be opened by /proc/self/fd", os.fspath(path)) from error
+    finally:
+        os.close(handle)
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
@@ -12,3 +37,11 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view[:PIECE]) :]
+
+
+def read_most(descriptor: int, largest: int) -> bytes:
+    """Return what is left to read, ``largest`` bytes at most. Raises ``OSError``, also where it would have to wait."""
+    data = bytearray()
+    while len(data) < largest and (piece := os.read(descriptor, largest - len(data))):
+        data += piece
+    return bytes(data)

@@ -22,7 +22,7 @@ def optional_path(text: str) -> pathlib.Path | None:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Give a parser of one of some words."""
+    """Return a parser of one of some words."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -49,6 +49,11 @@ def count(text: str) -> int:
     return int(text)
 
 
+def count_or_unlimited(text: str) -> int | None:
+    """Read a whole number from 1 on, or ``unlimited``."""
+    return None if text == "unlimited" else count(text)
+
+
 def percent(text: str) -> int:
     """Read a whole number of percents, from 1 to 100, with or without their sign."""
     number = text.removesuffix("%").rstrip()
@@ -71,10 +76,10 @@ def some(text: str) -> str:
 
 def file(text: str) -> pathlib.Path:
     """Read the path of a file that is there."""
-    found = path(text)
-    if not found.is_file():
-        raise ValueError(f"there is no file {found}")
-    return found
+    candidate = path(text)
+    if not candidate.is_file():
+        raise ValueError(f"there is no file {candidate}")
+    return candidate
 
 
 def _positive(read: Callable[[str], Number], text: str, demand: str) -> Number:

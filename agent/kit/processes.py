@@ -1,5 +1,9 @@
 """Running other programs from asyncio: spawned by vfork, awaited through a pidfd, no thread and no signal handler.
 
+This is the only place that starts processes, and each is isolated: it stands in ``/``, has an environment of its own
+(``kit.isolation``), an empty standard input and no descriptor but those that it is handed. A program is looked up in
+absolute folders only.
+
 asyncio's own subprocesses cost a thread a child on Python 3.11 and several loop rounds each; an agent that starts fifty
 containers at once feels both.
 """
@@ -7,6 +11,7 @@ containers at once feels both.
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import signal
@@ -14,8 +19,14 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent import errors
+from agent.kit import isolation
+
+Process = subprocess.Popen[bytes]
+PIPE = subprocess.PIPE
+DISCARD = subprocess.DEVNULL
 
 _STDERR_SHOWN = 2000
+_SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,10 +50,10 @@ class ProcessFailed(errors.TrimtabError):
     """A program exited with something else than 0."""
 
     def __init__(self, completed: Completed) -> None:
-        """Tell the program's own words."""
+        """Return the program's own words."""
         self.completed = completed
-        said = (completed.stderr or completed.stdout).decode(errors="replace").strip()[-_STDERR_SHOWN:]
-        super().__init__(f"{completed.argv[0]} failed with {completed.returncode}: {said or 'it said nothing'}")
+        output = (completed.stderr or completed.stdout).decode(errors="replace").strip()[-_STDERR_SHOWN:]
+        super().__init__(f"{completed.argv[0]} failed with {completed.returncode}: {output or 'it said nothing'}")
 
 
 class ProcessTimeout(errors.TrimtabError):
@@ -57,9 +68,57 @@ class Options:
     timeout: float | None = 60.0
     """Seconds until it is killed."""
     env: Mapping[str, str] | None = None
-    """The whole environment; ``None`` passes ours on."""
-    cwd: pathlib.Path | None = None
+    """The whole environment; ``None``: ``isolation.environment()``, which has nothing of ours but PATH."""
     pass_fds: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Streams:
+    """A child's standard streams: a descriptor of ours, ``PIPE`` or ``DISCARD``."""
+
+    stdin: int = DISCARD
+    stdout: int = DISCARD
+    stderr: int = DISCARD
+
+
+def spawn(
+    argv: Sequence[str | os.PathLike[str]],
+    streams: Streams = Streams(),
+    *,
+    env: Mapping[str, str] | None = None,
+    pass_fds: tuple[int, ...] = (),
+) -> Process:
+    """Start a program in a session of its own, isolated from where and with what we run. The caller reaps it.
+
+    Raises ``FileNotFoundError`` where there is no such program, ``OSError`` where it cannot be run.
+    """
+    words = [os.fspath(word) for word in argv]
+    return subprocess.Popen(
+        [_program(words[0]), *words[1:]],
+        stdin=streams.stdin,
+        stdout=streams.stdout,
+        stderr=streams.stderr,
+        env=isolation.environment() if env is None else env,
+        cwd="/",
+        pass_fds=pass_fds,
+        close_fds=True,
+        start_new_session=True,
+        bufsize=0,
+    )
+
+
+def run_blocking(argv: Sequence[str | os.PathLike[str]], options: Options = Options()) -> Completed:
+    """Run a program to its end, for threads: as ``run`` does, but it holds the caller up."""
+    with _collected(options.stdin) as files:
+        process = spawn(argv, files, env=options.env, pass_fds=options.pass_fds)
+        try:
+            returncode = process.wait(options.timeout)
+        except BaseException as error:
+            _kill(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise _timeout(argv, options) from error
+            raise
+        return _completed(argv, returncode, files)
 
 
 async def run(argv: Sequence[str | os.PathLike[str]], options: Options = Options()) -> Completed:
@@ -68,34 +127,17 @@ async def run(argv: Sequence[str | os.PathLike[str]], options: Options = Options
     Raises ``ProcessTimeout`` after ``options.timeout``, ``FileNotFoundError`` where there is no such program.
     Cancelling kills it.
     """
-    words = tuple(os.fspath(word) for word in argv)
-    with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(_memory_file(name)) for name in ("stdin", "stdout", "stderr")}
-        if options.stdin:
-            os.write(files["stdin"], options.stdin)
-            os.lseek(files["stdin"], 0, os.SEEK_SET)
-        process = subprocess.Popen(  # noqa: ASYNC220 - vfork returns at once; the wait below is asynchronous
-            words,
-            stdin=files["stdin"],
-            stdout=files["stdout"],
-            stderr=files["stderr"],
-            env=options.env,
-            cwd=options.cwd,
-            pass_fds=options.pass_fds,
-            start_new_session=True,
-        )
+    with _collected(options.stdin) as files:
+        process = spawn(argv, files, env=options.env, pass_fds=options.pass_fds)
         try:
             async with asyncio.timeout(options.timeout):
                 await wait(process.pid)
         except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _kill(process)
             if isinstance(error, TimeoutError):
-                raise ProcessTimeout(f"{words[0]} did not end within {options.timeout:g} s and was killed") from error
+                raise _timeout(argv, options) from error
             raise
-        returncode = process.wait()
-        return Completed(words, returncode, _contents(files["stdout"]), _contents(files["stderr"]))
+        return _completed(argv, process.wait(), files)
 
 
 async def wait(pid: int) -> None:
@@ -127,17 +169,55 @@ async def readable(descriptor: int) -> None:
 
 
 def which(name: str, extra: Iterable[str] = ()) -> pathlib.Path | None:
-    """Find a program by PATH, then in the system's folders that a user's PATH often lacks, then in ``extra``."""
-    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/sbin", "/usr/local/sbin", *extra]
-    for folder in filter(None, folders):
+    """Find a program by PATH, then in the system's folders that a user's PATH often lacks, then in ``extra``.
+
+    Folders that are not absolute do not count: what they hold depends on where somebody stands.
+    """
+    for folder in (*isolation.search_path().split(os.pathsep), *_SYSTEM_FOLDERS, *extra):
         candidate = pathlib.Path(folder, name)
-        if candidate.is_file() and os.access(candidate, os.X_OK):
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113 - False for a folder of others
             return candidate
     return None
 
 
+def _program(name: str) -> str:
+    if name.startswith("/"):
+        return name
+    path = which(name)
+    if path is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    return str(path)
+
+
+def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _timeout(argv: Sequence[str | os.PathLike[str]], options: Options) -> ProcessTimeout:
+    return ProcessTimeout(f"{os.fspath(argv[0])} did not end within {options.timeout:g} s and was killed")
+
+
+def _completed(argv: Sequence[str | os.PathLike[str]], returncode: int, files: Streams) -> Completed:
+    words = tuple(os.fspath(word) for word in argv)
+    return Completed(words, returncode, _contents(files.stdout), _contents(files.stderr))
+
+
 @contextlib.contextmanager
-def _memory_file(name: str) -> Iterator[int]:
+def _collected(stdin: bytes) -> Iterator[Streams]:
+    """Keep what goes in and comes out in memory, by files: nobody has to read while a program runs."""
+    with contextlib.ExitStack() as stack:
+        input_file, stdout, stderr = (stack.enter_context(memory_file(name)) for name in ("stdin", "stdout", "stderr"))
+        if stdin:
+            os.write(input_file, stdin)
+            os.lseek(input_file, 0, os.SEEK_SET)
+        yield Streams(input_file if stdin else DISCARD, stdout, stderr)
+
+
+@contextlib.contextmanager
+def memory_file(name: str) -> Iterator[int]:
+    """Open a file in memory for as long as it is needed."""
     descriptor = os.memfd_create(f"trimtab-{name}", os.MFD_CLOEXEC)
     try:
         yield descriptor

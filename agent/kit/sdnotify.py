@@ -5,7 +5,7 @@ import socket
 
 
 def notify(state: str) -> bool:
-    """Tell systemd a state (``READY=1``, ``WATCHDOG=1``, ``STATUS=…``); False where nobody listens."""
+    """Report a state to systemd (``READY=1``, ``WATCHDOG=1``, ``STATUS=…``); False where nobody listens."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path:
         return False
@@ -19,7 +19,7 @@ def notify(state: str) -> bool:
 
 
 def watchdog_interval() -> float | None:
-    """Give how often systemd wants to hear from us, in seconds: half of its patience; ``None`` where it does not."""
+    """Return how often systemd wants to hear from us, in seconds: half of its patience; ``None`` where it does not."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     microseconds = os.environ.get("WATCHDOG_USEC", "")

@@ -20,10 +20,11 @@ def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: st
 async def together(name: str, *work: Coroutine[Any, Any, Any]) -> list[Any]:
     """Await all side by side; results in order. The first failure ends the others and is raised as itself.
 
+    Further failures are notes of the first (``add_note``): what its traceback tells is all that went wrong.
     Not a ``TaskGroup``: on Python 3.11 a failed one can leave the task that ran it marked as cancelled, which the next
     one takes for a wish to end.
     """
-    tasks = [asyncio.get_running_loop().create_task(one, name=name) for one in work]
+    tasks = [asyncio.get_running_loop().create_task(coroutine, name=name) for coroutine in work]
     if not tasks:
         return []
     try:
@@ -33,9 +34,11 @@ async def together(name: str, *work: Coroutine[Any, Any, Any]) -> list[Any]:
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
-    failures = [task.exception() for task in tasks if not task.cancelled()]
-    for failure in filter(None, failures):
-        raise failure
+    failures = [failure for task in tasks if not task.cancelled() and (failure := task.exception()) is not None]
+    if failures:
+        for other in failures[1:]:
+            failures[0].add_note(f"and beside it: {type(other).__name__}: {other}")
+        raise failures[0]
     return [task.result() for task in tasks]
 
 
@@ -61,19 +64,24 @@ async def in_thread(
 
 
 def is_ending() -> bool:
-    """Tell whether the current task has been cancelled, also where an error in its clean-up took the word from that."""
+    """Return whether the current task has been cancelled, also where an error in its clean-up has hidden that."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
+def report_failure(task: str, failure: BaseException) -> None:
+    """Report a task that nobody waits for, and that must not fail, to the event loop's exception handler."""
+    asyncio.get_running_loop().call_exception_handler({"message": f"{task} has failed", "exception": failure})
+
+
 class Crew:
-    """Tasks that come and go while a program runs. A failure is told to ``on_failure`` and harms no other task.
+    """Tasks that come and go while a program runs. A failure is reported to ``on_failure`` and harms no other task.
 
     Leaving (``async with``) cancels all and waits until they have ended.
     """
 
-    def __init__(self, on_failure: Callable[[str, BaseException], None]) -> None:
-        """Name who is told of a task's failure: its name and the exception."""
+    def __init__(self, on_failure: Callable[[str, BaseException], None] = report_failure) -> None:
+        """Take what a task's failure is reported to: its name and the exception."""
         self._on_failure = on_failure
         self._tasks: dict[str, asyncio.Task[None]] = {}
 

@@ -6,25 +6,24 @@ anybody a moment to make, could never be removed again.
 
 import contextlib
 import os
-import pathlib
 import secrets
 import stat
 
 
-def remove(top: pathlib.Path) -> None:
-    """Remove a tree; one that is not there is no failure. Links are removed and never followed.
+def remove(top: str | os.PathLike[str], folder: int | None = None) -> None:
+    """Remove a tree, in an open folder if one is given. One that is not there is no failure; no link is followed.
 
     Must not race with somebody who writes in it. Raises ``OSError``, also for a mount in it, which is left as it is.
     """
     try:
-        descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
         return
     try:
         _empty(descriptor)
     finally:
         os.close(descriptor)
-    top.rmdir()
+    os.rmdir(top, dir_fd=folder)
 
 
 def _empty(top: int) -> None:

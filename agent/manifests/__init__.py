@@ -1,6 +1,6 @@
-"""Text -> DesiredState. Floor 2, pure: bytes come in, values and problems go out; no I/O.
+"""From text to ``DesiredState``. Floor 2, pure: bytes come in, values and problems go out; no I/O.
 
-``decode`` (YAML with places) -> ``registry`` (documents to models of ``v1``; ``wording`` says what is wrong with them)
+``decode`` (YAML with positions) -> ``registry`` (documents to models of ``v1``; ``wording`` words their problems)
 -> ``admit`` (checks across objects) -> ``lower`` (the only place for defaults and translation). ``schema`` turns the
 models into ``crds/``.
 """

@@ -1,10 +1,11 @@
-"""Checks across objects: what each manifest alone could not know."""
+"""Checks across objects, which need more than one manifest."""
 
 import ipaddress
+import itertools
 from collections.abc import Iterable, Iterator
 
 from agent.kit import graph
-from agent.manifests import lower, problem, registry, wording
+from agent.manifests import inputs, lower, problem, program_limits, registry, wording
 from agent.manifests.v1 import container, forms, image, network, secret
 from agent.model.key import Kind, ObjectKey
 from agent.oci import reference
@@ -12,33 +13,30 @@ from agent.oci import reference
 Manifests = dict[ObjectKey, registry.Manifest]
 
 
-def admit(manifests: Iterable[registry.Manifest]) -> list[problem.Problem]:
-    """Give everything that is wrong with objects as a whole, in the order of files and lines."""
+def admit(manifests: Iterable[registry.Manifest]) -> Iterator[problem.Problem]:
+    """Yield the problems of the manifests as a set, in no order; each check runs only as far as it is consumed."""
     every = list(manifests)
     by_key: Manifests = {}
-    found = []
     for manifest in every:
         first = by_key.setdefault(manifest.key, manifest)
         if first is not manifest:
-            where = f"{first.document.path}:{first.document.place('metadata', 'name')[0]}"
+            where = f"{first.document.path}:{first.document.position('metadata', 'name')[0]}"
             hint = f"it is declared in {where} already: rename or remove one"
-            found.append(manifest.document.problem(f"duplicate {manifest.key}", hint, "metadata", "name"))
+            yield manifest.document.problem(f"duplicate {manifest.key}", hint, "metadata", "name")
     for manifest in by_key.values():
-        found += _one(manifest, by_key)
-    found += _cycles(by_key)
-    found += _ports(by_key)
-    found += _subnets(by_key)
-    found += _addresses(by_key)
-    found += _logins(by_key)
-    return sorted(set(found))
+        yield from _manifest_problems(manifest, by_key)
+    for check in (_cycles, _ports, _subnets, _addresses, _logins, _secrets):
+        yield from check(by_key)
 
 
-def _one(manifest: registry.Manifest, by_key: Manifests) -> Iterator[problem.Problem]:
+def _manifest_problems(manifest: registry.Manifest, by_key: Manifests) -> Iterator[problem.Problem]:
     if isinstance(manifest.object, container.Container):
+        yield from inputs.outside(manifest)
+        yield from program_limits.problems(manifest)
         yield from _references(manifest, manifest.object.spec, by_key)
         yield from _container(manifest, manifest.object.spec)
-        yield from _reached(manifest, manifest.object.spec, by_key)
-        yield from _completed(manifest, manifest.object.spec, by_key)
+        yield from _network_needs(manifest, manifest.object.spec, by_key)
+        yield from _endless_dependencies(manifest, manifest.object.spec, by_key)
     if isinstance(manifest.object, image.Image) and manifest.object.spec.pull is not None:
         yield from _reference(manifest, manifest.object.spec.pull.reference, "spec", "pull", "reference")
 
@@ -46,33 +44,35 @@ def _one(manifest: registry.Manifest, by_key: Manifests) -> Iterator[problem.Pro
 def _references(
     manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests
 ) -> Iterator[problem.Problem]:
-    wanted: list[tuple[ObjectKey, tuple[str | int, ...]]] = []
+    references: list[tuple[ObjectKey, tuple[str | int, ...]]] = []
     if isinstance(spec.image, container.ImageName):
-        wanted.append((ObjectKey(Kind.IMAGE, spec.image.name), ("spec", "image", "name")))
+        references.append((ObjectKey(Kind.IMAGE, spec.image.name), ("spec", "image", "name")))
     else:
         yield from _reference(manifest, spec.image, "spec", "image")
     for number, entry in enumerate(spec.networks if isinstance(spec.networks, list) else ()):
         name = entry if isinstance(entry, str) else entry.name
-        wanted.append((ObjectKey(Kind.NETWORK, name), ("spec", "networks", number)))
+        references.append((ObjectKey(Kind.NETWORK, name), ("spec", "networks", number)))
     for number, mount in enumerate(spec.mounts):
         if mount.volume is not None:
-            wanted.append((ObjectKey(Kind.VOLUME, mount.volume), ("spec", "mounts", number, "volume")))
-    for number, dependency in enumerate(spec.depends_on):
+            references.append((ObjectKey(Kind.VOLUME, mount.volume), ("spec", "mounts", number, "volume")))
+    for number, dependency in enumerate(spec.dependencies):
         key = ObjectKey(Kind.CONTAINER, dependency.container)
-        wanted.append((key, ("spec", "dependsOn", number, "container")))
-    for key, place in wanted:
+        references.append((key, ("spec", "dependsOn", number, "container")))
+    for key, path in references:
         if key not in by_key and key != lower.DEFAULT_NETWORK:
-            known = [other.name for other in by_key if other.kind is key.kind]
+            names = [other.name for other in by_key if other.kind is key.kind]
             article = "an" if key.kind is Kind.IMAGE else "a"
-            hint = wording.close(key.name, known, "declared are") if known else f"declare {article} {key.kind.value}"
-            yield manifest.document.problem(f"{key} is not declared", hint, *place)
+            hint = (
+                wording.suggestion(key.name, names, "declared are") if names else f"declare {article} {key.kind.value}"
+            )
+            yield manifest.document.problem(f"{key} is not declared", hint, *path)
 
 
-def _reference(manifest: registry.Manifest, text: str, *place: str | int) -> Iterator[problem.Problem]:
+def _reference(manifest: registry.Manifest, text: str, *path: str | int) -> Iterator[problem.Problem]:
     try:
         reference.parse(text)
     except reference.InvalidReference as error:
-        yield manifest.document.problem(f"no image reference: {error}", "write registry/name:tag", *place)
+        yield manifest.document.problem(f"no image reference: {error}", "write registry/name:tag", *path)
 
 
 def _container(manifest: registry.Manifest, spec: container.ContainerSpec) -> Iterator[problem.Problem]:
@@ -92,10 +92,10 @@ def _container(manifest: registry.Manifest, spec: container.ContainerSpec) -> It
         names[name] = number
 
 
-def _reached(
+def _network_needs(
     manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests
 ) -> Iterator[problem.Problem]:
-    """Find ports and probes that need a network which the container does not have."""
+    """Yield problems for ports and probes that need a network which the container does not have."""
     if spec.networks == "host":
         if spec.ports:
             hint = "leave them out: the program's own ports are the host's"
@@ -125,11 +125,11 @@ def _is_internal(name: str, by_key: Manifests) -> bool:
     return manifest is not None and isinstance(manifest.object, network.Network) and manifest.object.spec.internal
 
 
-def _completed(
+def _endless_dependencies(
     manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests
 ) -> Iterator[problem.Problem]:
-    """Find waiting for the end of what is started again whenever it ends."""
-    for number, dependency in enumerate(spec.depends_on):
+    """Find dependencies on the completion of a container whose restart policy always starts it again."""
+    for number, dependency in enumerate(spec.dependencies):
         other = by_key.get(ObjectKey(Kind.CONTAINER, dependency.container))
         if dependency.condition != "Completed" or other is None or not isinstance(other.object, container.Container):
             continue
@@ -144,7 +144,7 @@ def _completed(
 
 def _cycles(by_key: Manifests) -> Iterator[problem.Problem]:
     edges = {
-        key.name: [dependency.container for dependency in manifest.object.spec.depends_on]
+        key.name: [dependency.container for dependency in manifest.object.spec.dependencies]
         for key, manifest in sorted(by_key.items())
         if isinstance(manifest.object, container.Container)
     }
@@ -158,35 +158,41 @@ def _cycles(by_key: Manifests) -> Iterator[problem.Problem]:
 
 def _ports(by_key: Manifests) -> Iterator[problem.Problem]:
     """Find two claims on one host port: 0.0.0.0 collides with every address."""
-    claims: dict[tuple[int, str], list[tuple[str, registry.Manifest]]] = {}
+    claims: dict[tuple[int, str], dict[str, registry.Manifest]] = {}
     for _, manifest in sorted(by_key.items()):
         if not isinstance(manifest.object, container.Container):
             continue
         for number, port in enumerate(manifest.object.spec.ports):
             mapping = lower.port(port)
-            others = claims.setdefault((mapping.host_port, mapping.protocol.value), [])
-            for address, other in others:
-                if container.EVERYWHERE in (address, mapping.address) or address == mapping.address:
-                    hint = f"{other.key} claims it in {other.document.path}:{other.document.place('spec', 'ports')[0]}"
-                    message = f"host port {mapping.host_port}/{mapping.protocol.value} is claimed twice"
-                    yield manifest.document.problem(message, hint, "spec", "ports", number)
-                    break
-            others.append((mapping.address, manifest))
+            others = claims.setdefault((mapping.host_port, mapping.protocol.value), {})
+            everywhere = mapping.address == container.EVERYWHERE
+            alike = (mapping.address, container.EVERYWHERE, *(itertools.islice(others, 1) if everywhere else ()))
+            other = next((others[address] for address in alike if address in others), None)
+            if other is not None:
+                hint = f"{other.key} claims it in {other.document.path}:{other.document.position('spec', 'ports')[0]}"
+                message = f"host port {mapping.host_port}/{mapping.protocol.value} is claimed twice"
+                yield manifest.document.problem(message, hint, "spec", "ports", number)
+            others.setdefault(mapping.address, manifest)
 
 
 def _subnets(by_key: Manifests) -> Iterator[problem.Problem]:
-    seen: list[tuple[ipaddress.IPv4Network, registry.Manifest]] = []
+    owners: dict[ipaddress.IPv4Network, registry.Manifest] = {}
+    subnet_within: dict[ipaddress.IPv4Network, ipaddress.IPv4Network] = {}
+    """Each range that a subnet is within, and that subnet: two overlap where one is within the other."""
     for _, manifest in sorted(by_key.items()):
         if not isinstance(manifest.object, network.Network):
             continue
         for number, entry in enumerate(manifest.object.spec.subnets):
             subnet = ipaddress.IPv4Network(lower.subnet(entry).subnet)
-            for other, owner in seen:
-                if subnet.overlaps(other):
-                    hint = f"{owner.key} has {other} in {owner.document.path}: choose another range"
-                    yield manifest.document.problem(f"subnet {subnet} overlaps", hint, "spec", "subnets", number)
-                    break
-            seen.append((subnet, manifest))
+            ranges = [subnet.supernet(new_prefix=length) for length in range(subnet.prefixlen + 1)]
+            other = subnet_within.get(subnet) or next((range_ for range_ in ranges if range_ in owners), None)
+            if other is not None:
+                owner = owners[other]
+                hint = f"{owner.key} has {other} in {owner.document.path}: choose another range"
+                yield manifest.document.problem(f"subnet {subnet} overlaps", hint, "spec", "subnets", number)
+            owners.setdefault(subnet, manifest)
+            for range_ in ranges:
+                subnet_within.setdefault(range_, subnet)
 
 
 def _addresses(by_key: Manifests) -> Iterator[problem.Problem]:
@@ -198,19 +204,19 @@ def _addresses(by_key: Manifests) -> Iterator[problem.Problem]:
         for number, entry in enumerate(manifest.object.spec.networks):
             if isinstance(entry, str) or entry.ipv4 is None:
                 continue
-            place = ("spec", "networks", number, "ipv4")
+            path = ("spec", "networks", number, "ipv4")
             wrong, hint = _address_problem(entry, by_key)
             other = claimed.setdefault((entry.name, entry.ipv4), manifest)
             if wrong:
-                yield manifest.document.problem(f"address {entry.ipv4} {wrong}", hint, *place)
+                yield manifest.document.problem(f"address {entry.ipv4} {wrong}", hint, *path)
             elif other is not manifest:
                 hint = f"{other.key} claims it in {other.document.path}"
-                yield manifest.document.problem(f"address {entry.ipv4} is claimed twice", hint, *place)
+                yield manifest.document.problem(f"address {entry.ipv4} is claimed twice", hint, *path)
 
 
-def _address_problem(wanted: container.NetworkRef, by_key: Manifests) -> tuple[str, str]:
-    """Say what is wrong with a fixed address, and the way out; nothing where nothing is."""
-    key, address = ObjectKey(Kind.NETWORK, wanted.name), ipaddress.IPv4Address(wanted.ipv4 or "")
+def _address_problem(attachment: container.NetworkRef, by_key: Manifests) -> tuple[str, str]:
+    """Return (message, hint) for a wrong fixed address; two empty texts where it is right."""
+    key, address = ObjectKey(Kind.NETWORK, attachment.name), ipaddress.IPv4Address(attachment.ipv4 or "")
     manifest = by_key.get(key)
     if manifest is None or not isinstance(manifest.object, network.Network):
         if key == lower.DEFAULT_NETWORK:
@@ -219,9 +225,9 @@ def _address_problem(wanted: container.NetworkRef, by_key: Manifests) -> tuple[s
     subnets = [lower.subnet(entry) for entry in manifest.object.spec.subnets]
     if not subnets:
         return f"needs a network with subnets, and {key} has none", f"give {key} subnets"
-    inside = [one for one in subnets if address in ipaddress.IPv4Network(one.subnet)]
+    inside = [subnet for subnet in subnets if address in ipaddress.IPv4Network(subnet.subnet)]
     if not inside:
-        return f"is not in {key}'s subnets", f"choose one in {', '.join(one.subnet for one in subnets)}"
+        return f"is not in {key}'s subnets", f"choose one in {', '.join(subnet.subnet for subnet in subnets)}"
     range_ = ipaddress.IPv4Network(inside[0].subnet)
     gateway = range_.network_address + 1 if inside[0].gateway is None else ipaddress.IPv4Address(inside[0].gateway)
     if address in (range_.network_address, range_.broadcast_address, gateway):
@@ -230,13 +236,48 @@ def _address_problem(wanted: container.NetworkRef, by_key: Manifests) -> tuple[s
 
 
 def _logins(by_key: Manifests) -> Iterator[problem.Problem]:
-    """Find two logins for one place."""
-    said: dict[str, registry.Manifest] = {}
+    """Find two logins for the same registry or registry path."""
+    first_by_prefix: dict[str, registry.Manifest] = {}
     for _, manifest in sorted(by_key.items()):
         if isinstance(manifest.object, secret.Secret):
-            for place in manifest.object.auths().entries:
-                other = said.setdefault(place, manifest)
+            for prefix in manifest.object.auths().entries:
+                other = first_by_prefix.setdefault(prefix, manifest)
                 if other is not manifest:
                     hint = f"{other.key} in {other.document.path} has one: remove one of them"
                     field = "stringData" if manifest.object.string_data else "data"
-                    yield manifest.document.problem(f"a second login for {place}", hint, field)
+                    yield manifest.document.problem(f"a second login for {prefix}", hint, field)
+
+
+def _secrets(by_key: Manifests) -> Iterator[problem.Problem]:
+    """Find variables whose Secret has no such value, or one that no variable can have."""
+    for _, manifest in sorted(by_key.items()):
+        if isinstance(manifest.object, container.Container):
+            for name, source in manifest.object.spec.sources.items():
+                message, hint, field = _reference_problem(source, by_key)
+                if message:
+                    yield manifest.document.problem(message, hint, "spec", "env", name, field)
+
+
+def _reference_problem(source: container.EnvironmentSource, by_key: Manifests) -> tuple[str, str, str]:
+    """Return (message, hint, field) for a wrong reference to a Secret; three empty texts where it is right."""
+    key = ObjectKey(Kind.SECRET, source.secret)
+    declared = by_key.get(key)
+    if declared is None or not isinstance(declared.object, secret.Secret):
+        names = [other.name for other in by_key if other.kind is Kind.SECRET]
+        hint = wording.suggestion(source.secret, names, "declared are") if names else "declare a Secret of type Opaque"
+        return f"{key} is not declared", hint, "secret"
+    if declared.object.type != secret.OPAQUE:
+        hint = f"name one of type {secret.OPAQUE}"
+        return f"{key} has logins of registries, which are not given to containers", hint, "secret"
+    values = declared.object.values()
+    if source.key not in values:
+        return f"{key} has no value of {source.key}", wording.suggestion(source.key, values, "it has"), "key"
+    try:
+        text = values[source.key].decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if program_limits.is_too_long(f"{source.key}{text}"):
+        return f"{key} has a value of {source.key} that is too long for a variable", "make it shorter", "key"
+    if "\0" in text:
+        return f"{key} has a value of {source.key} that is no text: no variable can have it", "correct it", "key"
+    return "", "", ""

@@ -23,34 +23,36 @@ _TAGS = frozenset({_TAG + name for name in ("str", "int", "float", "bool", "null
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})|0o[0-7]{1,20}|0x[0-9a-fA-F]{1,16}")
 _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+_MARKS = re.compile(r"((?:^|\n)(?:(?:---|\.\.\.)[ \t]*\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*)?)\ufeff(?=\S)")
+"""Byte order marks before a document: files that were put one behind the other have them there."""
 _BRACKETS = re.compile(r"[\[\]{}]")
 _DEEP_BLOCK = re.compile(rf"^[ ?:-]{{{_DEEPEST},}}", re.MULTILINE)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
-Place = tuple[int, int]
+Position = tuple[int, int]
 
 
 class WrittenInteger(int):
-    """A whole number that Python would write in another way (``0x1F``), known as it was written."""
+    """A whole number that Python would print differently (``0x1F``), with its text in the file."""
 
-    written: str
+    scalar_text: str
 
     def __str__(self) -> str:
-        """Give the text of the file."""
-        return self.written
+        """Return the number's text in the file."""
+        return self.scalar_text
 
     __repr__ = __str__
 
 
 class WrittenNumber(float):
-    """A number that Python would write in another way (``1.10``, ``1e3``): likewise."""
+    """A number that Python would print differently (``1.10``, ``1e3``), with its text in the file."""
 
-    written: str
+    scalar_text: str
 
     def __str__(self) -> str:
-        """Give the text of the file."""
-        return self.written
+        """Return the number's text in the file."""
+        return self.scalar_text
 
     __repr__ = __str__
 
@@ -62,45 +64,60 @@ class Document:
     path: str
     value: Value
     node: yaml.Node
+    _members: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = dataclasses.field(default_factory=dict, repr=False)
+    """(key, value) of mappings that were asked for, by the node's identity: some have a hundred thousand."""
 
-    def place(self, *keys: str | int) -> Place:
-        """Give line and column of a value by its keys; of the nearest thing around it where it is not there."""
+    def position(self, *keys: str | int) -> Position:
+        """Return line and column of a value by its keys; of the nearest enclosing value where it is absent."""
         node = self.node
         for key in keys:
-            inner = _child(node, key)
+            inner = self._child(node, key)
             if inner is not None:
                 node = inner
-        return _place(node)
+        return _position(node)
 
-    def key_place(self, *keys: str | int) -> Place:
-        """Give line and column of the key that leads to a value."""
+    def key_position(self, *keys: str | int) -> Position:
+        """Return line and column of the key that leads to a value."""
         node = self.node
         for key in keys[:-1]:
-            node = _child(node, key) or node
-        if isinstance(node, yaml.MappingNode):
-            for name, _ in node.value:
-                if name.value == keys[-1]:
-                    return _place(name)
-        return _place(node)
+            node = self._child(node, key) or node
+        if isinstance(node, yaml.MappingNode) and (member := self._of(node).get(str(keys[-1]))) is not None:
+            return _position(member[0])
+        return _position(node)
 
     def problem(self, message: str, hint: str = "", *keys: str | int) -> problem.Problem:
-        """Say what is wrong at a value."""
-        return problem.Problem(self.path, *self.place(*keys), message, hint)
+        """Return a problem at a value's position."""
+        return problem.Problem(self.path, *self.position(*keys), message, hint)
+
+    def _of(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        members = self._members.get(id(node))
+        if members is None:
+            members = self._members[id(node)] = {str(key.value): (key, value) for key, value in node.value}
+        return members
+
+    def _child(self, node: yaml.Node, key: str | int) -> yaml.Node | None:
+        if isinstance(node, yaml.MappingNode):
+            member = self._of(node).get(str(key))
+            return None if member is None else member[1]
+        if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            item: yaml.Node = node.value[key]
+            return item
+        return None
 
 
-class _Bad(Exception):
-    """A mistake at a place."""
+class _Mistake(Exception):
+    """A mistake at a position; becomes a ``Problem`` once the path is known."""
 
-    def __init__(self, place: Place, message: str, hint: str) -> None:
+    def __init__(self, position: Position, message: str, hint: str) -> None:
         super().__init__(message)
-        self.place, self.message, self.hint = place, message, hint
+        self.position, self.message, self.hint = position, message, hint
 
 
 def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem]]:
     """Read all documents of a file. Whatever the bytes are, it ends soon and raises nothing."""
-    text, found = _text(path, data)
-    if found is not None:
-        return [], [found]
+    text, refusal = _text(path, data)
+    if refusal is not None:
+        return [], [refusal]
     documents: list[Document] = []
     try:
         _refuse_depth(text)
@@ -109,8 +126,8 @@ def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem
             value = _value(node, budget, 0)
             if value is not None:
                 documents.append(Document(path, value, node))
-    except _Bad as bad:
-        return [], [problem.Problem(path, *bad.place, bad.message, bad.hint)]
+    except _Mistake as mistake:
+        return [], [problem.Problem(path, *mistake.position, mistake.message, mistake.hint)]
     except yaml.MarkedYAMLError as error:
         return [], [_syntax(path, error)]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -120,16 +137,16 @@ def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem
 
 @dataclasses.dataclass(slots=True)
 class _Budget:
-    """How many values may still come."""
+    """The number of values that a file may still have."""
 
-    left: int = _MOST_VALUES
+    remaining: int = _MOST_VALUES
 
     def spend(self, node: yaml.Node, depth: int) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise _Bad(_place(node), "aliases make this file too large", "write it out, or split it")
+        self.remaining -= 1
+        if self.remaining < 0:
+            raise _Mistake(_position(node), "aliases make this file too large", "write it out, or split it")
         if depth > _DEEPEST:
-            raise _too_deep(_place(node))
+            raise _too_deep(_position(node))
 
 
 def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
@@ -137,16 +154,17 @@ def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
         return "", problem.Problem(path, 1, 1, f"the file is larger than {LARGEST >> 20} MiB", "split it")
     nul = data.find(b"\0")
     if nul >= 0:
-        line, column = _place_of(data, nul)
+        line, column = _position_of(data, nul)
         hint = "is it a binary file? only *.yaml, *.yml and *.json are read as manifests"
         return "", problem.Problem(path, line, column, "the file has a NUL byte", hint)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, column = _place_of(data, error.start)
+        line, column = _position_of(data, error.start)
         return "", problem.Problem(path, line, column, "the file is not UTF-8", "save it as UTF-8")
+    text = _MARKS.sub(r"\1", text)
     for match in re.finditer(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text):
-        line, column = _place_of(text.encode(), len(text[: match.start()].encode()))
+        line, column = _position_of(text.encode(), len(text[: match.start()].encode()))
         message = f"the file has the control character {match[0]!a}"
         return "", problem.Problem(path, line, column, message, "is it a binary file? remove it otherwise")
     return text, None
@@ -171,15 +189,15 @@ def _refuse_depth(text: str) -> None:
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             if depth > _DEEPEST:
-                raise _too_deep(_marked(event.start_mark))
+                raise _too_deep(_mark_position(event.start_mark))
     except yaml.MarkedYAMLError as error:
         if "nesting" in str(error.problem):  # libyaml has a limit of its own, and looks far ahead
-            raise _too_deep(_marked(error.problem_mark)) from None
+            raise _too_deep(_mark_position(error.problem_mark)) from None
         raise
 
 
-def _too_deep(place: Place) -> _Bad:
-    return _Bad(place, f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
+def _too_deep(position: Position) -> _Mistake:
+    return _Mistake(position, f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
 
 
 def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
@@ -188,9 +206,9 @@ def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
     budget.spend(node, depth)
     if node.tag not in _TAGS:
         if node.tag == _TAG + "merge":
-            raise _Bad(_place(node), "merge keys (<<) are not supported", "write the fields out")
+            raise _Mistake(_position(node), "merge keys (<<) are not supported", "write the fields out")
         hint = "quote it where it is meant as a text, as a password may be; leave it out otherwise"
-        raise _Bad(_place(node), "what begins with ! is a tag, and none is supported", hint)
+        raise _Mistake(_position(node), "what begins with ! is a tag, and none is supported", hint)
     if isinstance(node, yaml.MappingNode):
         return dict(_members(node, budget, depth))
     if isinstance(node, yaml.SequenceNode):
@@ -199,16 +217,20 @@ def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
 
 
 def _members(node: yaml.MappingNode, budget: _Budget, depth: int) -> Iterator[tuple[str, Value]]:
-    seen: dict[str, Place] = {}
+    positions: dict[str, Position] = {}
     for key, value in node.value:
         if key.tag == _TAG + "merge":
-            raise _Bad(_place(key), "merge keys (<<) are not supported", "write the fields out")
+            raise _Mistake(_position(key), "merge keys (<<) are not supported", "write the fields out")
         if not isinstance(key, yaml.ScalarNode):
-            raise _Bad(_place(key), "a key must be a text", "quote it where it is meant as one")
-        if key.value in seen:
-            first = seen[key.value][0]
-            raise _Bad(_place(key), f"{key.value!r} is set twice", f"it is set in line {first} already: remove one")
-        seen[key.value] = _place(key)
+            raise _Mistake(_position(key), "a key must be a text", "quote it where it is meant as one")
+        if key.value in positions:
+            first = positions[key.value][0]
+            raise _Mistake(
+                _position(key),
+                f"{problem.shortened(key.value)!r} is set twice",
+                f"it is set in line {first} already: remove one",
+            )
+        positions[key.value] = _position(key)
         yield key.value, _value(value, budget, depth + 1)
 
 
@@ -229,45 +251,36 @@ def _integer(text: str) -> int:
     value = int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
     if str(value) == text:
         return value
-    kept = WrittenInteger(value)
-    kept.written = text
-    return kept
+    number = WrittenInteger(value)
+    number.scalar_text = text
+    return number
 
 
 def _number(text: str) -> float:
     value = float(text)
     if str(value) == text:
         return value
-    kept = WrittenNumber(value)
-    kept.written = text
-    return kept
+    number = WrittenNumber(value)
+    number.scalar_text = text
+    return number
 
 
-def _child(node: yaml.Node, key: str | int) -> yaml.Node | None:
-    if isinstance(node, yaml.MappingNode):
-        return next((value for name, value in node.value if name.value == key), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        item: yaml.Node = node.value[key]
-        return item
-    return None
-
-
-def _place(node: yaml.Node) -> Place:
-    return _marked(node.start_mark)
+def _position(node: yaml.Node) -> Position:
+    return _mark_position(node.start_mark)
 
 
 class _Mark(Protocol):
-    """A place as both of yaml's parsers tell it, counted from 0."""
+    """A position as both of yaml's parsers report it, counted from 0."""
 
     line: int
     column: int
 
 
-def _marked(mark: _Mark | None) -> Place:
+def _mark_position(mark: _Mark | None) -> Position:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _place_of(data: bytes, offset: int) -> Place:
+def _position_of(data: bytes, offset: int) -> Position:
     before = data[:offset]
     return before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
 
@@ -277,8 +290,8 @@ def _syntax(path: str, error: yaml.MarkedYAMLError) -> problem.Problem:
     message = " ".join(filter(None, (error.context, error.problem)))
     if "undefined alias" in message:  # whose name may be half of a password
         hint = "what begins with * is an alias: quote it where it is meant as a text"
-        return problem.Problem(path, *_marked(mark), "this is not YAML: found undefined alias", hint)
+        return problem.Problem(path, *_mark_position(mark), "this is not YAML: found undefined alias", hint)
     tab = "\\t" in message
     hint = "indent with spaces, not tabs" if tab else "check indentation, colons and quotes here and in the line above"
-    line, column = _marked(mark)
+    line, column = _mark_position(mark)
     return problem.Problem(path, line, column, f"this is not YAML: {message}", hint)

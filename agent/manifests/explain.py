@@ -1,4 +1,4 @@
-"""What a field means, told from the models: the text behind ``trimtab explain container.spec.health``."""
+"""What a field means, read from the models: the text behind ``trimtab explain container.spec.health``."""
 
 import dataclasses
 import enum
@@ -22,7 +22,7 @@ class UnknownField(errors.TrimtabError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Member:
-    """A field as it is told."""
+    """One field: its name, type and description."""
 
     name: str
     type: str
@@ -33,7 +33,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Explanation:
-    """A kind or field: what it is, and what is in it."""
+    """A kind or field with its description and its members."""
 
     path: str
     type: str
@@ -43,53 +43,74 @@ class Explanation:
 
 
 def look_up(path: str) -> Explanation:
-    """Tell what stands at a dotted path: ``container.spec.mounts``. Raises ``UnknownField``."""
+    """Return the explanation of a dotted path like ``container.spec.mounts``, or of all kinds for an empty one.
+
+    Raises ``UnknownField``.
+    """
+    if not path:
+        return _all_kinds()
     kind, *names = path.removesuffix(".").split(".")
     models = {name.lower(): model for name, model in registry.MODELS.items()}
     if kind.lower() not in models:
-        raise UnknownField(f"there is no kind {kind!r}", hint=wording.close(kind, models))
+        raise UnknownField(f"there is no kind {kind!r}", hint=wording.suggestion(kind, models))
     model: type[pydantic.BaseModel] = models[kind.lower()]
-    told = Explanation(kind.lower(), model.__name__, _first_line(model), "", _members([model]))
+    explanation = Explanation(kind.lower(), model.__name__, _first_line(model), "", _members([model]))
     inside: list[type[pydantic.BaseModel]] = [model]
     for number, name in enumerate(names):
-        known = {alias: field for one in inside for alias, field in _fields(one)}
+        fields = {alias: field for inner in inside for alias, field in _fields(inner)}
         so_far = ".".join([kind.lower(), *names[:number]])
-        if name not in known:
-            raise UnknownField(f"{so_far} has no field {name!r}", hint=wording.close(name, known, "its fields are"))
-        field = known[name]
+        if name not in fields:
+            raise UnknownField(
+                f"{so_far} has no field {name!r}", hint=wording.suggestion(name, fields, "its fields are")
+            )
+        field = fields[name]
         inside = list(dict.fromkeys(wording.models_in(field.annotation)))
-        told = Explanation(f"{so_far}.{name}", _of(field), field.description or "", _default(field), _members(inside))
-    return told
+        explanation = Explanation(
+            f"{so_far}.{name}", _of(field), field.description or "", _default(field), _members(inside)
+        )
+    return explanation
+
+
+def _all_kinds() -> Explanation:
+    members = tuple(
+        Member(name.lower(), name, required=False, default="", description=_first_line(model))
+        for name, model in registry.MODELS.items()
+    )
+    return Explanation("trimtab.dev/v1", "kinds", "What a manifest can declare.", "", members)
 
 
 def explain(path: str) -> str:
-    """Tell it as people read it. Raises ``UnknownField``."""
-    told = look_up(path)
-    lines = [f"{told.path} <{told.type}>{f', default {told.default}' if told.default else ''}", "", told.description]
-    if told.members:
-        lines += ["", "FIELDS"]
-    for member in told.members:
+    """Return the explanation of a path as text for the terminal. Raises ``UnknownField``."""
+    explanation = look_up(path)
+    lines = [
+        f"{explanation.path} <{explanation.type}>{f', default {explanation.default}' if explanation.default else ''}",
+        "",
+        explanation.description,
+    ]
+    if explanation.members:
+        lines += ["", "FIELDS" if path else "KINDS"]
+    for member in explanation.members:
         mark = " (required)" if member.required else f", default {member.default}" if member.default else ""
         lines += [f"{_INDENT}{member.name} <{member.type}>{mark}", f"{_INDENT * 3}{member.description}"]
     return "\n".join(lines)
 
 
 def paths() -> tuple[str, ...]:
-    """Give every path that can be explained, for completion."""
-    found: list[str] = []
+    """Return every path that can be explained, for completion."""
+    names: list[str] = []
 
     def walk(model: type[pydantic.BaseModel], prefix: str) -> None:
-        found.append(prefix)
+        names.append(prefix)
         for alias, field in _fields(model):
             inner = list(dict.fromkeys(wording.models_in(field.annotation)))
-            for one in inner:
-                walk(one, f"{prefix}.{alias}")
+            for inner_model in inner:
+                walk(inner_model, f"{prefix}.{alias}")
             if not inner:
-                found.append(f"{prefix}.{alias}")
+                names.append(f"{prefix}.{alias}")
 
     for name, model in registry.MODELS.items():
         walk(model, name.lower())
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(names))
 
 
 def _members(models: list[type[pydantic.BaseModel]]) -> tuple[Member, ...]:
@@ -119,29 +140,29 @@ def _default(field: FieldInfo) -> str:
 _READERS = {
     forms.seconds: "duration",
     forms.size: "quantity",
-    forms.some: "quantity",
+    forms.nonzero_size: "quantity",
     forms.memory: "quantity",
     forms.millis: "cores",
-    forms.written: "string | number | boolean",
+    forms.scalar_text: "string | number | boolean",
 }
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", object: "any", type(None): "null"}
 
 
 def _type(annotation: object) -> str:
-    """Name a type as people who write YAML know it."""
+    """Return a type's name as YAML users know it."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _read_by(annotation.__metadata__) or _type(inner[0])  # type: ignore[attr-defined]
     if origin is typing.Literal:
-        return " | ".join(str(one) for one in inner)
+        return " | ".join(str(value) for value in inner)
     if origin in {typing.Union, types.UnionType}:
-        return " | ".join(dict.fromkeys(_type(one) for one in inner if one is not type(None)))
+        return " | ".join(dict.fromkeys(_type(member) for member in inner if member is not type(None)))
     if origin is list:
         return f"list of {_type(inner[0])}"
     if origin is dict:
         return f"map of {_type(inner[1])}"
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return " | ".join(str(one.value) for one in annotation)
+        return " | ".join(str(member.value) for member in annotation)
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)).removesuffix("Spec"))  # type: ignore[call-overload, no-any-return]
 
 
@@ -150,6 +171,6 @@ def _of(field: FieldInfo) -> str:
 
 
 def _read_by(metadata: tuple[object, ...]) -> str:
-    """Name a type that is read from text, as durations are; empty for all others."""
-    readers = (getattr(one, "func", None) for one in metadata)
+    """Return the name of a type that is parsed from text, as durations are; empty for all others."""
+    readers = (getattr(validator, "func", None) for validator in metadata)
     return next((_READERS[reader] for reader in readers if reader in _READERS), "")

@@ -1,43 +1,45 @@
-"""From what people wrote to what is meant: the only place for defaults and translation."""
+"""From manifests to the desired state: the only place for defaults and translation."""
 
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 
-from agent.manifests import registry
+from agent.manifests import inputs, registry
 from agent.manifests.v1 import container as v1_container
 from agent.manifests.v1 import forms
 from agent.manifests.v1 import image as v1_image
 from agent.manifests.v1 import network as v1_network
 from agent.manifests.v1 import secret as v1_secret
 from agent.manifests.v1 import volume as v1_volume
-from agent.model import container, health, image, network, secret, state, volume
-from agent.model.key import Kind, ObjectKey, pairs
+from agent.model import container, external_input, health, image, network, secret, state, volume
+from agent.model.key import Kind, ObjectKey, Pairs, pairs
 from agent.oci import capabilities, reference
 
 DEFAULT_NETWORK = ObjectKey(Kind.NETWORK, "bridge")
-"""The network of containers that name none; it is there when somebody uses it."""
+"""The network of containers that name none; created when a container uses it."""
 
 
 def lower(
     manifests: Iterable[registry.Manifest],
     revision: str,
-    stamps: Mapping[str, str],
+    states: external_input.Inputs,
     default_registry: str = reference.DEFAULT_REGISTRY,
+    host_key: bytes = b"",
 ) -> state.DesiredState:
-    """Say what a sound set of manifests means. ``stamps`` tell archives apart by what they were when they were seen.
+    """Return the desired state of valid manifests. ``states`` says what the files are that they name.
 
-    ``default_registry``: of images whose references tell none.
+    ``default_registry`` is the registry of image references that name none. ``host_key`` keys the fingerprints of
+    Secrets' values; without it they have none.
     """
     images: dict[str, image.ImageConfig] = {}
-    follows: list[image.Follow] = []
+    follows: list[image.UpdatePolicy] = []
     networks: dict[str, network.NetworkConfig] = {}
     volumes: list[volume.VolumeConfig] = []
     logins: list[secret.Login] = []
-    wanted: list[v1_container.Container] = []
+    values: dict[tuple[str, str], secret.SecretValue] = {}
+    container_manifests: list[tuple[v1_container.Container, Pairs]] = []
     for manifest in manifests:
         match manifest.object:
             case v1_image.Image():
-                lowered = _image(manifest.object, manifest.directory, stamps, default_registry)
+                lowered = _image(manifest.object, inputs.archive(manifest, states), default_registry)
                 images[lowered.name] = lowered
                 follows += _follows(manifest.object, lowered)
             case v1_network.Network():
@@ -46,48 +48,43 @@ def lower(
                 volumes.append(_volume(manifest.object))
             case v1_secret.Secret():
                 logins += _logins(manifest.object)
+                values |= {value.reference: value for value in _values(manifest.object, host_key)}
             case v1_container.Container():
-                wanted.append(manifest.object)
-    containers = [_container(one, images, default_registry) for one in wanted]
-    declared = {one.reference for one in images.values()}
-    implicit = {one.image for one in containers} - declared
+                container_manifests.append((manifest.object, inputs.environment(manifest, states)))
+    containers = [
+        _container(spec, variables, images, values, default_registry) for spec, variables in container_manifests
+    ]
+    used = {variable.reference for config in containers for variable in config.secret_env}
+    declared = {image.reference for image in images.values()}
+    implicit = {container.image for container in containers} - declared
     images |= {name: image.ImageConfig(name, name, _PULLED) for name in implicit}
-    if any(one.network == DEFAULT_NETWORK.name for config in containers for one in config.networks):
+    if any(network.network == DEFAULT_NETWORK.name for config in containers for network in config.networks):
         networks.setdefault(DEFAULT_NETWORK.name, _BRIDGE)
-    return state.DesiredState(
-        revision=revision,
-        containers=tuple(sorted(containers, key=lambda one: one.name)),
-        images=tuple(images[name] for name in sorted(images)),
-        networks=tuple(networks[name] for name in sorted(networks)),
-        volumes=tuple(sorted(volumes, key=lambda one: one.name)),
-        follows=tuple(sorted(follows, key=lambda one: one.name)),
+    return state.DesiredState.of(
+        revision,
+        (*containers, *images.values(), *networks.values(), *volumes),
+        follows=tuple(sorted(follows, key=lambda follow: follow.name)),
         logins=tuple(sorted(logins)),
+        secrets=tuple(values[reference] for reference in sorted(used & values.keys())),
     )
 
 
-def archive_path(manifest: registry.Manifest) -> str | None:
-    """Give the absolute path of an Image's archive; ``None`` for everything else."""
-    if isinstance(manifest.object, v1_image.Image) and manifest.object.spec.archive is not None:
-        return _absolute(manifest.object.spec.archive.path, manifest.directory)
-    return None
-
-
-def port(written: str | v1_container.PortSpec) -> container.PortMapping:
+def port(spec: str | v1_container.PortSpec) -> container.PortMapping:
     """Read a published port, long or short."""
-    if isinstance(written, v1_container.PortSpec):
-        protocol = container.TransportProtocol(written.protocol)
-        return container.PortMapping(written.host, written.container, protocol, written.address)
-    rest, _, protocol_name = written.partition("/")
-    address, host, inside = ([v1_container.EVERYWHERE, *rest.split(":")])[-3:]
+    if isinstance(spec, v1_container.PortSpec):
+        protocol = container.TransportProtocol(spec.protocol)
+        return container.PortMapping(spec.host, spec.container, protocol, spec.address)
+    ports, _, protocol_name = spec.partition("/")
+    address, host, inside = ([v1_container.EVERYWHERE, *ports.split(":")])[-3:]
     protocol = container.TransportProtocol(protocol_name or "tcp")
     return container.PortMapping(int(host), int(inside), protocol, address)
 
 
-def subnet(written: str | v1_network.SubnetSpec) -> network.Subnet:
+def subnet(spec: str | v1_network.SubnetSpec) -> network.Subnet:
     """Read a subnet, long or short."""
-    if isinstance(written, str):
-        return network.Subnet(written, None, None)
-    return network.Subnet(written.subnet, written.gateway, written.range)
+    if isinstance(spec, str):
+        return network.Subnet(spec, None, None)
+    return network.Subnet(spec.subnet, spec.gateway, spec.range)
 
 
 _PULLED = image.PullSource("")
@@ -103,23 +100,27 @@ _BRIDGE = network.NetworkConfig(
 
 
 def _container(
-    written: v1_container.Container, images: Mapping[str, image.ImageConfig], default_registry: str
+    manifest: v1_container.Container,
+    file_variables: Pairs,
+    images: Mapping[str, image.ImageConfig],
+    values: Mapping[tuple[str, str], secret.SecretValue],
+    default_registry: str,
 ) -> container.ContainerConfig:
-    spec = written.spec
+    spec = manifest.spec
     named = spec.image.name if isinstance(spec.image, v1_container.ImageName) else None
     return container.ContainerConfig(
-        name=written.metadata.name,
+        name=manifest.metadata.name,
         image=images[named].reference if named else str(reference.parse(str(spec.image), default_registry)),
-        labels=pairs(written.metadata.labels),
+        labels=pairs(manifest.metadata.labels),
         command=None if spec.command is None else tuple(spec.command),
         args=None if spec.args is None else tuple(spec.args),
-        env=pairs({name: str(value) for name, value in spec.env.items()}),
+        env=_env(spec, file_variables),
         working_dir=spec.working_dir,
-        hostname=spec.hostname or written.metadata.name,
-        ports=tuple(sorted(port(one) for one in spec.ports)),
+        hostname=spec.hostname or manifest.metadata.name,
+        ports=tuple(sorted(port(entry) for entry in spec.ports)),
         network_mode=_MODES.get(str(spec.networks), container.NetworkMode.NETWORKS),
         networks=_attachments(spec.networks),
-        mounts=tuple(_mount(one) for one in spec.mounts),
+        mounts=tuple(_mount(mount) for mount in spec.mounts),
         restart=_restart(spec.restart),
         health=health.HealthConfig(
             _probe(spec.health.startup), _probe(spec.health.readiness), _probe(spec.health.liveness)
@@ -132,124 +133,145 @@ def _container(
         update=container.UpdateStrategy.RECREATE,
         depends_on=tuple(
             sorted(
-                container.Dependency(one.container, container.DependencyCondition(one.condition))
-                for one in spec.depends_on
+                container.Dependency(dependency.container, container.DependencyCondition(dependency.condition))
+                for dependency in spec.dependencies
             )
         ),
+        secret_env=_secret_env(spec, values),
+    )
+
+
+def _env(spec: v1_container.ContainerSpec, file_variables: Pairs) -> Pairs:
+    """Return the variables whose values stand in the source; what ``env`` says wins over the files."""
+    others = {name: value for name, value in file_variables if name not in spec.env}
+    own = {name: value for name, value in spec.env.items() if not isinstance(value, v1_container.EnvironmentSource)}
+    return pairs(others | own)
+
+
+def _secret_env(
+    spec: v1_container.ContainerSpec, values: Mapping[tuple[str, str], secret.SecretValue]
+) -> tuple[secret.SecretVariable, ...]:
+    fingerprints = {reference: value.fingerprint for reference, value in values.items()}
+    return tuple(
+        secret.SecretVariable(name, source.secret, source.key, fingerprints.get((source.secret, source.key), ""))
+        for name, source in sorted(spec.sources.items())
     )
 
 
 _MODES = {"host": container.NetworkMode.HOST, "none": container.NetworkMode.NONE}
 
 
-def _attachments(written: str | list[str | v1_container.NetworkRef]) -> tuple[container.NetworkAttachment, ...]:
-    if isinstance(written, str):
-        used = written == DEFAULT_NETWORK.name
-        return (container.NetworkAttachment(written),) if used else ()
-    entries = [v1_container.NetworkRef(name=one) if isinstance(one, str) else one for one in written]
-    return tuple(sorted(container.NetworkAttachment(one.name, tuple(sorted(one.aliases)), one.ipv4) for one in entries))
-
-
-def _mount(written: v1_container.MountSpec) -> container.Mount:
-    path = forms.normal_path(written.path)
-    if written.volume is not None:
-        return container.VolumeMount(written.volume, path, written.read_only)
-    if written.bind is not None:
-        return container.BindMount(written.bind, path, written.read_only)
-    return container.TmpfsMount(path, written.tmpfs, written.read_only)
-
-
-def _restart(written: v1_container.RestartSpec) -> container.RestartConfig:
-    waits = written.backoff
-    return container.RestartConfig(
-        container.RestartPolicy(written.policy), container.BackoffConfig(waits.initial, waits.max, waits.reset)
+def _attachments(spec: str | list[str | v1_container.NetworkRef]) -> tuple[container.NetworkAttachment, ...]:
+    if isinstance(spec, str):
+        used = spec == DEFAULT_NETWORK.name
+        return (container.NetworkAttachment(spec),) if used else ()
+    entries = [v1_container.NetworkRef(name=entry) if isinstance(entry, str) else entry for entry in spec]
+    return tuple(
+        sorted(container.NetworkAttachment(entry.name, tuple(sorted(entry.aliases)), entry.ipv4) for entry in entries)
     )
 
 
-def _probe(written: v1_container.ProbeSpec | None) -> health.Probe | None:
-    if written is None:
+def _mount(spec: v1_container.MountSpec) -> container.Mount:
+    path = forms.normal_path(spec.path)
+    if spec.volume is not None:
+        return container.VolumeMount(spec.volume, path, spec.read_only)
+    if spec.bind is not None:
+        return container.BindMount(spec.bind, path, spec.read_only)
+    return container.TmpfsMount(path, spec.tmpfs, spec.read_only)
+
+
+def _restart(spec: v1_container.RestartSpec) -> container.RestartConfig:
+    waits = spec.backoff
+    return container.RestartConfig(
+        container.RestartPolicy(spec.policy), container.BackoffConfig(waits.initial, waits.max, waits.reset)
+    )
+
+
+def _probe(spec: v1_container.ProbeSpec | None) -> health.Probe | None:
+    if spec is None:
         return None
     action: health.ProbeAction
-    if written.http is not None:
-        get = written.http
+    if spec.http is not None:
+        get = spec.http
         action = health.HttpProbe(get.port, get.path, get.scheme, pairs(get.headers))
-    elif written.tcp is not None:
-        action = health.TcpProbe(written.tcp.port)
+    elif spec.tcp is not None:
+        action = health.TcpProbe(spec.tcp.port)
     else:
-        action = health.ExecProbe(tuple(written.exec or ()))
+        action = health.ExecProbe(tuple(spec.exec or ()))
     return health.Probe(
         action=action,
-        initial_delay=written.initial_delay,
-        period=written.period,
-        timeout=written.timeout,
-        success_threshold=written.success_threshold,
-        failure_threshold=written.failure_threshold,
+        initial_delay=spec.initial_delay,
+        period=spec.period,
+        timeout=spec.timeout,
+        success_threshold=spec.success_threshold,
+        failure_threshold=spec.failure_threshold,
     )
 
 
-def _security(written: v1_container.SecuritySpec) -> container.Security:
+def _security(spec: v1_container.SecuritySpec) -> container.Security:
     return container.Security(
-        user=written.user,
-        cap_add=_capabilities(written.capabilities.add),
-        cap_drop=_capabilities(written.capabilities.drop),
-        read_only_rootfs=written.read_only_rootfs,
-        no_new_privileges=written.no_new_privileges,
-        seccomp=container.SeccompProfile(written.seccomp),
+        user=spec.user,
+        cap_add=_capabilities(spec.capabilities.add),
+        cap_drop=_capabilities(spec.capabilities.drop),
+        read_only_rootfs=spec.read_only_rootfs,
+        no_new_privileges=spec.no_new_privileges,
+        seccomp=container.SeccompProfile(spec.seccomp),
     )
 
 
-def _capabilities(written: list[str]) -> tuple[str, ...]:
-    return tuple(sorted({capabilities.named(name) for name in written}))
+def _capabilities(names: list[str]) -> tuple[str, ...]:
+    return tuple(sorted({capabilities.named(name) for name in names}))
 
 
-def _image(
-    written: v1_image.Image, directory: str, stamps: Mapping[str, str], default_registry: str
-) -> image.ImageConfig:
-    name, spec = written.metadata.name, written.spec
-    if spec.archive is not None:
-        path = _absolute(spec.archive.path, directory)
-        return image.ImageConfig(name, f"localhost/{name}:latest", image.ArchiveSource(path, stamps.get(path, "")))
+def _image(manifest: v1_image.Image, archive: image.ArchiveSource | None, default_registry: str) -> image.ImageConfig:
+    name, spec = manifest.metadata.name, manifest.spec
+    if archive is not None:
+        return image.ImageConfig(name, f"localhost/{name}:latest", archive)
     pull = spec.pull or v1_image.PullSpec(reference="")
     return image.ImageConfig(
         name, str(reference.parse(pull.reference, default_registry)), image.PullSource(pull.platform)
     )
 
 
-def _follows(written: v1_image.Image, lowered: image.ImageConfig) -> Iterator[image.Follow]:
-    pull = written.spec.pull
+def _follows(manifest: v1_image.Image, lowered: image.ImageConfig) -> Iterator[image.UpdatePolicy]:
+    pull = manifest.spec.pull
     policy = image.PullPolicy(pull.policy if pull else image.PullPolicy.IF_NOT_PRESENT)
     if pull is None or (pull.update is None and policy is image.PullPolicy.IF_NOT_PRESENT):
         return
     track = pull.update.track if pull.update and pull.update.track != v1_image.TAG else ""
-    yield image.Follow(lowered.name, lowered.reference, policy, track, pull.update.interval if pull.update else None)
+    yield image.UpdatePolicy(
+        lowered.name, lowered.reference, policy, track, pull.update.interval if pull.update else None
+    )
 
 
-def _logins(written: v1_secret.Secret) -> Iterator[secret.Login]:
-    for place, known in written.auths().entries.items():
-        yield secret.Login(place, written.metadata.name, known.user, known.password, known.identity_token)
+def _logins(manifest: v1_secret.Secret) -> Iterator[secret.Login]:
+    for prefix, login in manifest.auths().entries.items():
+        yield secret.Login(prefix, manifest.metadata.name, login.user, login.password, login.identity_token)
 
 
-def _network(written: v1_network.Network) -> network.NetworkConfig:
-    spec = written.spec
+def _values(manifest: v1_secret.Secret, host_key: bytes) -> Iterator[secret.SecretValue]:
+    name = manifest.metadata.name
+    for key, value in manifest.values().items():
+        yield secret.SecretValue(name, key, secret.fingerprint(host_key, name, key, value), value)
+
+
+def _network(manifest: v1_network.Network) -> network.NetworkConfig:
+    spec = manifest.spec
     return network.NetworkConfig(
-        name=written.metadata.name,
+        name=manifest.metadata.name,
         driver=network.NetworkDriver(spec.driver),
-        labels=pairs(written.metadata.labels),
-        subnets=tuple(sorted((subnet(one) for one in spec.subnets), key=str)),
+        labels=pairs(manifest.metadata.labels),
+        subnets=tuple(sorted((subnet(entry) for entry in spec.subnets), key=str)),
         internal=spec.internal,
         dns=spec.dns,
         mtu=spec.mtu,
     )
 
 
-def _volume(written: v1_volume.Volume) -> volume.VolumeConfig:
+def _volume(manifest: v1_volume.Volume) -> volume.VolumeConfig:
     return volume.VolumeConfig(
-        name=written.metadata.name,
-        driver=volume.VolumeDriver(written.spec.driver),
-        labels=pairs(written.metadata.labels),
-        deletion_policy=volume.DeletionPolicy(written.spec.deletion_policy),
+        name=manifest.metadata.name,
+        driver=volume.VolumeDriver(manifest.spec.driver),
+        labels=pairs(manifest.metadata.labels),
+        deletion_policy=volume.DeletionPolicy(manifest.spec.deletion_policy),
     )
-
-
-def _absolute(path: str, directory: str) -> str:
-    return posixpath.normpath(posixpath.join(directory, path))

@@ -1,68 +1,103 @@
-"""From files to the desired state, in two steps with one look at the host between them: which archives are what."""
+"""From files to the desired state in two steps, ``parse`` and ``lower``.
+
+Between them the caller reads the external inputs that the manifests declare; what is wrong in those is a problem too.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from agent.manifests import able, admit, decode, problem, registry
+from agent.manifests import admission, admit, decode, inputs, problem, registry, support
 from agent.manifests import lower as lowering
-from agent.model import abilities, state
+from agent.model import external_input, features, state
 from agent.oci import reference
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """A file as the source read it."""
+    """One manifest file's bytes and where it is."""
 
     path: str
-    """As people know it."""
+    """As shown in problems."""
     directory: str
-    """Where relative paths in it start: absolute."""
+    """Absolute directory that relative paths in it start at."""
     data: bytes
+    folder: external_input.SourceFolder | None = None
+    """What the source's own files lie below; ``None``: ``directory``."""
+
+    @property
+    def location(self) -> registry.Location:
+        """Return where the file lies."""
+        return registry.Location(self.directory, self.folder or external_input.SourceFolder(self.directory))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Terms:
-    """What manifests are read under."""
+class ParseOptions:
+    """Options of parsing: unsupported features, the default registry, the admission policy."""
 
-    lacking: abilities.Lacking = abilities.EVERYTHING
-    """What the runtime cannot do."""
+    unsupported: features.Unsupported = features.NOTHING_UNSUPPORTED
+    """Features that the runtime does not support."""
     registry: str = reference.DEFAULT_REGISTRY
-    """Of images whose references tell none."""
+    """The registry of image references that name none."""
+    admitted: admission.Policy = admission.EVERYTHING
+    """What the source may ask of the host."""
+    host_key: bytes = dataclasses.field(default=b"", repr=False)
+    """Keys the fingerprints of Secrets' values; empty: they have none, and nothing may be made by what is lowered."""
 
 
-_USUAL = Terms()
+_DEFAULTS = ParseOptions()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parsed:
-    """What files say; with problems, nothing is to be made of it."""
+    """The manifests and problems of all files; with any problem, the manifests must not be lowered."""
 
     manifests: tuple[registry.Manifest, ...]
     problems: tuple[problem.Problem, ...]
-    archives: tuple[str, ...]
-    """Absolute paths of image archives, whose stamps ``lower`` wants to know."""
+    inputs: tuple[external_input.ExternalInput, ...]
+    """Files that the manifests name, whose states ``lower`` needs, sorted."""
     registry: str
-    """Of images whose references tell none."""
+    """The registry of image references that name none."""
+    host_key: bytes = dataclasses.field(repr=False)
+    """Keys the fingerprints of Secrets' values."""
 
 
-def parse(files: Sequence[ManifestFile], terms: Terms = _USUAL) -> Parsed:
-    """Read files; every mistake in them is told, not only the first. What the runtime lacks is one too."""
+def parse(files: Sequence[ManifestFile], options: ParseOptions = _DEFAULTS) -> Parsed:
+    """Parse and check files, and collect their problems, features that the runtime does not support among them."""
+    manifests, findings = _documents(files)
+    if not findings.first:
+        findings.add(admit.admit(manifests))
+        findings.add(support.check(manifests, options.unsupported))
+    if not findings.first and not options.admitted.admits_everything:
+        desired = lowering.lower(manifests, "", {}, options.registry)
+        findings.add(admission.problems(manifests, desired, options.admitted))
+    declared = {external for manifest in manifests for external in inputs.declared(manifest)}
+    ordered = sorted(declared, key=lambda external: (external.kind, external.path))
+    return Parsed(tuple(manifests), findings.reported(), tuple(ordered), options.registry, options.host_key)
+
+
+def _documents(files: Sequence[ManifestFile]) -> tuple[list[registry.Manifest], problem.Findings]:
+    """Parse files one by one, until there are more problems than are reported."""
     manifests: list[registry.Manifest] = []
-    problems: list[problem.Problem] = []
-    for file in sorted(files, key=lambda one: one.path):
-        documents, found = decode.decode(file.path, file.data)
-        problems += found
+    findings = problem.Findings()
+    for file in sorted(files, key=lambda file: file.path):
+        documents, wrong = decode.decode(file.path, file.data)
+        findings.add(wrong)
         for document in documents:
-            manifest, wrong = registry.parse(document, file.directory)
-            problems += wrong
+            if findings.full:
+                return manifests, findings
+            manifest = registry.parse(document, file.location, findings)
             if manifest is not None:
                 manifests.append(manifest)
-    if not problems:
-        problems = [*admit.admit(manifests), *able.refused(manifests, terms.lacking)]
-    archives = {path for manifest in manifests if (path := lowering.archive_path(manifest)) is not None}
-    return Parsed(tuple(manifests), tuple(sorted(problems)), tuple(sorted(archives)), terms.registry)
+    return manifests, findings
 
 
-def lower(parsed: Parsed, revision: str, stamps: Mapping[str, str]) -> state.DesiredState:
-    """Say what sound files mean. Must not be called where there are problems."""
-    return lowering.lower(parsed.manifests, revision, stamps, parsed.registry)
+def input_problems(parsed: Parsed, states: external_input.Inputs) -> tuple[problem.Problem, ...]:
+    """Return what is wrong in the external inputs of files that have no problems themselves."""
+    findings = problem.Findings()
+    findings.add(inputs.problems(parsed.manifests, states))
+    return findings.reported()
+
+
+def lower(parsed: Parsed, revision: str, states: external_input.Inputs) -> state.DesiredState:
+    """Return the desired state of parsed files. Must not be called where there are problems, of inputs included."""
+    return lowering.lower(parsed.manifests, revision, states, parsed.registry, parsed.host_key)

@@ -1,6 +1,7 @@
-"""What is wrong with a manifest: where, what, and how to mend it."""
+"""Problems of manifests: where, what is wrong, and how to fix it."""
 
 import dataclasses
+from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -16,6 +17,58 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        """Give the line that people see."""
+        """Return ``path:line:column: message (hint)``."""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{self.path}:{self.line}:{self.column}: {self.message}{hint}"
+
+
+MOST = 200
+"""Most problems of one source that are reported; whoever has more fixes the first ones and runs again."""
+_LONGEST_WORD = 60
+
+
+@dataclasses.dataclass(slots=True)
+class Findings:
+    """Problems being collected: the first ``MOST``, and a count of the others."""
+
+    first: list[Problem] = dataclasses.field(default_factory=list)
+    more: int = 0
+    next: Problem | None = None
+    """The first problem that is not reported."""
+
+    @property
+    def full(self) -> bool:
+        """Return whether further problems would only be counted."""
+        return len(self.first) >= MOST and self.more > 0
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Add problems up to ``MOST``; past that count one and leave the iterator unread."""
+        for problem in problems:
+            if len(self.first) < MOST:
+                self.first.append(problem)
+                continue
+            self.next = self.next or problem
+            self.more += 1
+            return
+
+    def count(self, more: int) -> None:
+        """Count problems without their messages."""
+        if more > 0:
+            self.next = self.next or self.first[-1]
+            self.more += more
+
+    def reported(self) -> tuple[Problem, ...]:
+        """Return the problems sorted by file and line; where there are more than ``MOST``, the last says how many."""
+        problems = sorted(set(self.first))
+        if self.more and self.next is not None:
+            message = f"there are {self.more} more problems at least"
+            summary = Problem(
+                self.next.path, self.next.line, self.next.column, message, "mend the first ones, and look again"
+            )
+            problems.append(summary)
+        return tuple(problems)
+
+
+def shortened(word: str) -> str:
+    """Return a word from a manifest, cut to fit in a line."""
+    return word if len(word) <= _LONGEST_WORD else f"{word[:_LONGEST_WORD]}..."

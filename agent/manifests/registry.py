@@ -1,4 +1,4 @@
-"""From documents to models: which model a document is, and whether it is a sound one."""
+"""From documents to models: find the model of a document's kind and validate it."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ import pydantic
 
 from agent.manifests import decode, problem, wording
 from agent.manifests.v1 import container, image, network, secret, volume
+from agent.model import external_input
 from agent.model.key import PREFIX, Kind, ObjectKey
 
 API_VERSION = "trimtab.dev/v1"
@@ -23,30 +24,49 @@ LATER = ("Config", "Stack", "Release", "Source", "Service")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifest:
-    """A document that is a sound object by itself."""
+    """A document with its validated object."""
 
     key: ObjectKey
     object: Object
     document: decode.Document
     directory: str
-    """Where its relative paths start: absolute."""
+    """Absolute directory that relative paths start at."""
+    folder: external_input.SourceFolder
+    """What the source's own files lie below."""
 
 
-def parse(document: decode.Document, directory: str) -> tuple[Manifest | None, list[problem.Problem]]:
-    """Read one document."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Location:
+    """Where a manifest file lies on the host."""
+
+    directory: str
+    """Absolute directory that relative paths in it start at."""
+    folder: external_input.SourceFolder
+    """What the source's own files lie below."""
+
+
+def parse(document: decode.Document, location: Location, findings: problem.Findings) -> Manifest | None:
+    """Return a document's manifest; ``None`` where it has problems, which are added to ``findings``."""
     if not isinstance(document.value, dict):
-        return None, [document.problem("a manifest must be a mapping", "begin with apiVersion: trimtab.dev/v1")]
-    model, found = _model(document, document.value)
+        findings.add([document.problem("a manifest must be a mapping", "begin with apiVersion: trimtab.dev/v1")])
+        return None
+    model, problems = _model(document, document.value)
+    findings.add(problems)
     if model is None:
-        return None, found
+        return None
     try:
         parsed = model.model_validate(document.value)
     except pydantic.ValidationError as error:
-        return None, wording.problems_of(document, model, error.errors())
-    owned = _owned(document, parsed)
-    if owned:
-        return None, owned
-    return Manifest(ObjectKey(Kind(parsed.kind), parsed.metadata.name), parsed, document, directory), []
+        errors = error.errors(include_url=False)
+        findings.add(wording.problems_of(document, model, errors[: problem.MOST]))
+        findings.count(len(errors) - problem.MOST)
+        return None
+    if owned := _owned(document, parsed):
+        findings.add(owned)
+        return None
+    return Manifest(
+        ObjectKey(Kind(parsed.kind), parsed.metadata.name), parsed, document, location.directory, location.folder
+    )
 
 
 def _model(
@@ -57,25 +77,29 @@ def _model(
         message = "this is a Compose file: they are not built yet"
         return None, [document.problem(message, "write Container manifests, see trimtab explain container")]
     if version != API_VERSION:
-        said = "is missing" if version is None else f"must be {API_VERSION}"
-        return None, [document.problem(f"apiVersion {said}", f"begin with apiVersion: {API_VERSION}", "apiVersion")]
+        complaint = "is missing" if version is None else f"must be {API_VERSION}"
+        return None, [
+            document.problem(f"apiVersion {complaint}", f"begin with apiVersion: {API_VERSION}", "apiVersion")
+        ]
     if kind in LATER:
         return None, [document.problem(f"kind {kind} is not built yet", f"known are {', '.join(MODELS)}", "kind")]
     if not isinstance(kind, str) or kind not in MODELS:
-        said = "is missing" if kind is None else f"{str(kind)[:50]!r} is unknown"
-        return None, [document.problem(f"kind {said}", wording.close(str(kind), MODELS), "kind")]
+        complaint = "is missing" if kind is None else f"{str(kind)[:50]!r} is unknown"
+        return None, [document.problem(f"kind {complaint}", wording.suggestion(str(kind), MODELS), "kind")]
     return MODELS[kind], []
 
 
 def _owned(document: decode.Document, parsed: Object) -> list[problem.Problem]:
-    """Refuse labels and annotations of ours: none of them is built for people to set."""
-    found = []
+    """Return problems for labels and annotations of ``trimtab.dev/``, which only the agent sets."""
+    problems = []
     for field in ("labels", "annotations"):
         for name in getattr(parsed.metadata, field) or ():
             if name.startswith(PREFIX):
-                place = document.key_place("metadata", field, name)
+                position = document.key_position("metadata", field, name)
                 what = (
                     "is not built yet" if name == f"{PREFIX}hosts" else "is not known: that prefix is the agent's own"
                 )
-                found.append(problem.Problem(document.path, *place, f"metadata.{field} {name} {what}", "leave it out"))
-    return found
+                problems.append(
+                    problem.Problem(document.path, *position, f"metadata.{field} {name} {what}", "leave it out")
+                )
+    return problems

@@ -10,6 +10,8 @@ from agent.manifests import registry
 _GROUP = "trimtab.dev"
 _VERSION = "v1"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_IDENTIFIERS = f"https://{_GROUP}/schemas/{_VERSION}/"
+"""What ``$id`` begins with: a name that editors and validators tell schemas apart by, not an address to fetch."""
 _KEPT = frozenset(
     {
         *("type", "description", "properties", "items", "required", "enum", "pattern", "minimum", "maximum"),
@@ -21,17 +23,21 @@ Json = dict[str, Any]
 
 
 def files() -> dict[str, str]:
-    """Give everything that belongs into ``crds/``: file name to text."""
+    """Return the files of ``crds/``: file name to text."""
     schemas = {kind: _standalone(model.model_json_schema(by_alias=True)) for kind, model in registry.MODELS.items()}
-    told = {f"{kind.lower()}.schema.json": _json({"$schema": _DIALECT, **schema}) for kind, schema in schemas.items()}
-    told |= {f"{kind.lower()}.crd.yaml": _yaml(_crd(kind, schema)) for kind, schema in schemas.items()}
-    any_kind = {"$schema": _DIALECT, "title": f"{_GROUP}/{_VERSION}", "oneOf": list(schemas.values())}
-    told["all.schema.json"] = _json(any_kind)
-    return dict(sorted(told.items()))
+    texts = dict(_schema_file(f"{kind.lower()}.schema.json", schema) for kind, schema in schemas.items())
+    texts |= {f"{kind.lower()}.crd.yaml": _yaml(_crd(kind, schema)) for kind, schema in schemas.items()}
+    any_kind = {"title": f"{_GROUP}/{_VERSION}", "oneOf": list(schemas.values())}
+    texts |= [_schema_file("all.schema.json", any_kind)]
+    return dict(sorted(texts.items()))
+
+
+def _schema_file(name: str, schema: Json) -> tuple[str, str]:
+    return name, _json({"$schema": _DIALECT, "$id": f"{_IDENTIFIERS}{name}", **schema})
 
 
 def _standalone(schema: Json) -> Json:
-    """Put definitions where they are used: editors and the API server both read that."""
+    """Inline definitions where they are used: editors and the API server both read that."""
     definitions = schema.pop("$defs", {})
 
     def resolve(node: Any) -> Any:  # noqa: ANN401 - JSON
@@ -51,7 +57,7 @@ def _standalone(schema: Json) -> Json:
 def _crd(kind: str, schema: Json) -> Json:
     plural = f"{kind.lower()}s"
     structural = _structural(schema)
-    own = {name: told for name, told in structural["properties"].items() if name not in _OF_EVERY_KIND}
+    own = {name: schema for name, schema in structural["properties"].items() if name not in _OF_EVERY_KIND}
     structural["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -78,7 +84,7 @@ def _crd(kind: str, schema: Json) -> Json:
 
 
 def _structural(node: Json) -> Json:
-    """Give the structural schema that an API server takes: no unions; what has several forms is passed through."""
+    """Return the structural schema that an API server accepts: no unions; fields of several types accept anything."""
     if "not" in node:
         return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
     unions = [*node.get("anyOf", ()), *node.get("oneOf", ())]
@@ -91,19 +97,21 @@ def _structural(node: Json) -> Json:
         return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
     if len(node.get("patternProperties", ())) == 1:  # an API server would drop whatever it knows nothing of
         node = {**node, "additionalProperties": next(iter(node["patternProperties"].values()))}
-    told = {key: value for key, value in node.items() if key in _KEPT and not (key == "default" and value is None)}
+    structural = {
+        key: value for key, value in node.items() if key in _KEPT and not (key == "default" and value is None)
+    }
     if "const" in node:
-        told["enum"] = [node["const"]]
-    if "properties" in told:
-        told["properties"] = {name: _structural(inner) for name, inner in told["properties"].items()}
-        told.pop("additionalProperties", None)
-    elif isinstance(told.get("additionalProperties"), dict):
-        told["additionalProperties"] = _structural(told["additionalProperties"])
+        structural["enum"] = [node["const"]]
+    if "properties" in structural:
+        structural["properties"] = {name: _structural(inner) for name, inner in structural["properties"].items()}
+        structural.pop("additionalProperties", None)
+    elif isinstance(structural.get("additionalProperties"), dict):
+        structural["additionalProperties"] = _structural(structural["additionalProperties"])
     else:
-        told.pop("additionalProperties", None)
-    if "items" in told:
-        told["items"] = _structural(told["items"])
-    return told
+        structural.pop("additionalProperties", None)
+    if "items" in structural:
+        structural["items"] = _structural(structural["items"])
+    return structural
 
 
 def _json(document: Json) -> str:

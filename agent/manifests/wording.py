@@ -1,10 +1,11 @@
-"""From pydantic's findings to what people read: the place in the file, a sentence that begins with the field, a hint.
+"""From pydantic's errors to problems: position in the file, a sentence that begins with the field, a hint.
 
 Values below ``env``, ``headers``, ``command``, ``args`` and ``exec`` may be secrets, those of a Secret are, and
-problems are logged and stored: of these only the shape is told. Of mappings and lists nothing else is told anywhere.
+problems are logged and stored: of these only the type is shown. Mappings and lists are never shown with content.
 """
 
 import difflib
+import itertools
 import re
 import types
 import typing
@@ -24,15 +25,25 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _KEY = "[key]"
 """How pydantic marks that a mapping's key is wrong, not its value."""
 _LONGEST = 60
-"""Characters of a value that are shown: a line is to stay readable."""
+"""Characters of a value or name that are shown: a line is to stay readable."""
+_LISTED = 20
+"""Names that a hint lists."""
+_UNLIKE = 3
+"""A misspelling is not longer or shorter than what was meant by more characters."""
+_COMPARED = 300
+"""Names that a word is compared with, which takes some microseconds each."""
 
 
-def problems_of(document: decode.Document, model: Model, found: list[ErrorDetails]) -> list[problem.Problem]:
-    """Say what pydantic's findings mean in a document. A field that is only misspelt is not told as missing, too."""
-    written = [list(error["loc"]) for error in found if error["type"] == "extra_forbidden"]
-    meant = [[*location[:-1], _meant(document, model, location)] for location in written]
+def problems_of(document: decode.Document, model: Model, errors: list[ErrorDetails]) -> list[problem.Problem]:
+    """Return the problems for pydantic's errors. A field that is only misspelt is not reported as missing as well."""
+    unknown = [list(error["loc"]) for error in errors if error["type"] == "extra_forbidden"]
+    intended = {(*location[:-1], _intended_name(document, model, location)) for location in unknown}
     return sorted(
-        {_problem(document, model, one) for one in found if one["type"] != "missing" or list(one["loc"]) not in meant}
+        {
+            _problem(document, model, error)
+            for error in errors
+            if error["type"] != "missing" or error["loc"] not in intended
+        }
     )
 
 
@@ -40,19 +51,19 @@ def _problem(document: decode.Document, model: Model, error: ErrorDetails) -> pr
     location = list(error["loc"])
     if error["type"] == "extra_forbidden":
         return _unknown_field(document, model, location)
-    if location[-1:] == [_KEY] and not _is_there(document, location):
+    if location[-1:] == [_KEY] and not _is_present(document, location):
         return _wrong_key(document, model, location[:-1], error)
     path = _walk(document, location)
     if error["type"] == "missing":
         return document.problem(f"{_dotted([*path, location[-1]])} is missing", _explain(model, path), *path)
-    found = error.get("ctx", {}).get("error")
-    if isinstance(found, forms.Wrong) and found.at:
-        path.append(found.at)
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, forms.InvalidField) and cause.at:
+        path.append(cause.at)
     return document.problem(f"{_dotted(path)} {_words(error, path)}", _hint(model, path, error), *path)
 
 
 def models_in(annotation: object) -> Iterator[Model]:
-    """Give the models that a field's type is made of."""
+    """Return the models in a field's type, with those of unions and containers."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         yield annotation
     for inner in typing.get_args(annotation):
@@ -60,67 +71,75 @@ def models_in(annotation: object) -> Iterator[Model]:
             yield from models_in(inner)
 
 
-def close(word: str, known: typing.Iterable[str], lead: str = "known are") -> str:
-    """Give a hint for a word that is unknown."""
-    names = list(known)
+def suggestion(word: str, choices: typing.Iterable[str], lead: str = "known are") -> str:
+    """Return a hint for an unknown word: the nearest choice, or a list of the choices."""
+    names = list(choices)
     near = _nearest(word, names)
-    return f"did you mean {near}?" if near else f"{lead} {', '.join(names)}"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"did you mean {near}?" if near else f"{lead} {', '.join(names[:_LISTED])}{more}"
 
 
-def _nearest(word: str, known: typing.Iterable[str]) -> str:
-    """Give the name that a word is a misspelling of; empty where it is like none."""
-    return next(iter(difflib.get_close_matches(word, known, n=1)), "")
+def _nearest(word: str, choices: typing.Iterable[str]) -> str:
+    """Return the choice that a word may misspell; empty where none is near."""
+    if len(word) > _LONGEST:
+        return ""
+    near = itertools.islice((name for name in choices if abs(len(name) - len(word)) <= _UNLIKE), _COMPARED)
+    return next(iter(difflib.get_close_matches(word, near, n=1)), "")
 
 
 def _unknown_field(document: decode.Document, model: Model, location: Path) -> problem.Problem:
     name, path = str(location[-1]), _walk(document, location[:-1])
-    place = document.key_place(*path, name)
+    position = document.key_position(*path, name)
     if _is_private(path):
-        told = f"{_dotted(path)} must be a text, number or true/false"
-        return problem.Problem(document.path, *place, told, "quote it where it is meant as a text")
-    hint = close(name, _known(model, path), "fields here are")
-    return problem.Problem(document.path, *place, f"unknown field {_dotted([*path, name])}", hint)
+        message = f"{_dotted(path)} must be a text, number or true/false"
+        return problem.Problem(document.path, *position, message, "quote it where it is meant as a text")
+    hint = suggestion(name, _field_names(model, path), "fields here are")
+    return problem.Problem(document.path, *position, f"unknown field {_dotted([*path, name])}", hint)
 
 
-def _meant(document: decode.Document, model: Model, location: Path) -> str:
-    return _nearest(str(location[-1]), _known(model, _walk(document, location[:-1])))
+def _intended_name(document: decode.Document, model: Model, location: Path) -> str:
+    return _nearest(str(location[-1]), _field_names(model, _walk(document, location[:-1])))
 
 
-def _known(model: Model, path: Path) -> list[str]:
-    """Give the fields of the mapping at a path."""
+def _field_names(model: Model, path: Path) -> list[str]:
+    """Return the names of the fields at a path."""
     _, inner = _fields(model, path)
     return [] if inner is None else [field.alias or name for name, field in inner.model_fields.items()]
 
 
 def _wrong_key(document: decode.Document, model: Model, location: Path, error: ErrorDetails) -> problem.Problem:
     path, key = _walk(document, location[:-1]), str(location[-1])
-    place = document.key_place(*path, key)
-    told = f"a name in {_dotted(path)} {_words(error, path)}"
-    return problem.Problem(document.path, *place, told, "write NAME: value" if "=" in key else _explain(model, path))
+    position = document.key_position(*path, key)
+    message = f"a name in {_dotted(path)} {_words(error, path)}"
+    return problem.Problem(
+        document.path, *position, message, "write NAME: value" if "=" in key else _explain(model, path)
+    )
 
 
 def _hint(model: Model, path: Path, error: ErrorDetails) -> str:
-    found = error.get("ctx", {}).get("error")
-    return (found.hint if isinstance(found, forms.Wrong) else "") or _explain(model, path)
+    cause = error.get("ctx", {}).get("error")
+    return (cause.hint if isinstance(cause, forms.InvalidField) else "") or _explain(model, path)
 
 
 def _words(error: ErrorDetails, path: Path) -> str:
-    """Say a finding as the end of a sentence that begins with the field."""
+    """Return an error's message as the end of a sentence that begins with the field."""
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
-    found = context.get("error")
-    if isinstance(found, forms.Wrong) and not isinstance(found, forms.Unlike):
-        return str(found)
-    given = _given(value, private=_is_private(path))
-    if isinstance(found, ValueError):
-        return str(found) + given
+    cause = context.get("error")
+    if isinstance(cause, forms.InvalidField) and not isinstance(cause, forms.TypeMismatch):
+        return str(cause)
+    shown = _shown_value(value, private=_is_private(path))
+    if isinstance(cause, ValueError):
+        return str(cause) + shown
     if kind == "too_short":
         return "must not be empty"
     if kind == base.SHAPE:
-        return error["msg"] + given
+        return error["msg"] + shown
     if kind == "string_type":
-        return ("must be a text: quote it" if isinstance(value, bool | int | float) else "must be a text") + given
-    said = _KINDS.get(kind)
-    return (said.format(**context) if said else f"is wrong: {error['msg'][:1].lower()}{error['msg'][1:]}") + given
+        return ("must be a text: quote it" if isinstance(value, bool | int | float) else "must be a text") + shown
+    template = _KINDS.get(kind)
+    return (
+        template.format(**context) if template else f"is wrong: {error['msg'][:1].lower()}{error['msg'][1:]}"
+    ) + shown
 
 
 _KINDS = {
@@ -137,24 +156,24 @@ _KINDS = {
 }
 
 
-def _given(value: object, *, private: bool) -> str:
-    """Say what was written, as the rest of a sentence: shapes of what may be a secret, and of what has an inside."""
+def _shown_value(value: object, *, private: bool) -> str:
+    """Return the value as the end of a sentence: only its type where it may be a secret, or is a list or mapping."""
     if value is None:
         return ", and is null"
     if isinstance(value, list | dict):
         return ", and is a list" if isinstance(value, list) else ", and is a mapping"
     if private:
         return ", and is a text" if isinstance(value, str) else ", and is a number, true or false"
-    shown = repr(value) if isinstance(value, str) else str(forms.written(value))
+    shown = repr(value) if isinstance(value, str) else str(forms.scalar_text(value))
     return f", and is {shown if len(shown) <= _LONGEST else f'{shown[: _LONGEST - 3]}...'}"
 
 
-def _is_there(document: decode.Document, location: Path) -> bool:
+def _is_present(document: decode.Document, location: Path) -> bool:
     return len(_walk(document, location)) > len(_walk(document, location[:-1]))
 
 
 def _walk(document: decode.Document, location: Path) -> Path:
-    """Keep of pydantic's location what is in the document: the marks of union members are not."""
+    """Return the keys of pydantic's location that are in the document: its tags of union members are not."""
     path: Path = []
     value = document.value
     for part in location:
@@ -169,12 +188,12 @@ def _walk(document: decode.Document, location: Path) -> Path:
 
 
 def _fields(model: Model, path: Path) -> tuple[list[str], Model | None]:
-    """Follow a path as far as it leads through fields, not into a mapping's names; give these and the model there."""
+    """Follow a path through fields, not into a mapping's names; return these fields and the model at the end."""
     names: list[str] = []
     current: Model | None = model
     for part in (part for part in path if isinstance(part, str)):
         fields = current.model_fields.items() if current is not None else ()
-        field = next((one for name, one in fields if part in (one.alias, name)), None)
+        field = next((candidate for name, candidate in fields if part in (candidate.alias, name)), None)
         if field is None:
             return names, None
         names.append(part)
@@ -195,11 +214,11 @@ def _explain(model: Model, path: Path) -> str:
 
 
 def _dotted(path: Path) -> str:
-    """Name a place. A name below a private field that is none (``TOKEN=abc``) may hold the value: it is left out."""
+    """Return a dotted path. A key below a private field that is no name (``TOKEN=abc``) may be a value: omitted."""
     text, private = "", False
     for part in path:
         if private and isinstance(part, str) and not _PLAIN_NAME.fullmatch(part):
             break
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        text += f"[{part}]" if isinstance(part, int) else f".{problem.shortened(part)}"
         private = private or part in _PRIVATE
     return text.lstrip(".") or "the manifest"

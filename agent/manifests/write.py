@@ -1,13 +1,13 @@
-"""Back from what is meant to what people would write: manifests that lower to a config, with no default spelled out."""
+"""From configs back to manifests: they lower to the config, and leave defaults out."""
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, assert_never
 
 import yaml
 
 from agent.manifests import pipeline
-from agent.model import container, health, network, state, volume
+from agent.model import container, health, image, network, state, volume
 
 Json = dict[str, Any]
 _VERSION = "trimtab.dev/v1"
@@ -23,7 +23,7 @@ class _Dumper(yaml.SafeDumper):
     """
 
     def represent_text(self, value: str) -> yaml.ScalarNode:
-        """Write a text."""
+        """Represent a text, quoted where it must be."""
         style = '"' if _LINE_ENDS.search(value) else "'" if _LIKE_A_NUMBER.fullmatch(value) else None
         return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -32,48 +32,99 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def text(documents: list[Json]) -> str:
-    """Give a file of several documents."""
+    """Return the text of a file of several documents."""
     return str(yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
 
 
+def documents(desired: state.DesiredState) -> list[Json]:
+    """Return manifests that lower to a desired state, in an order in which people read them.
+
+    Secrets are left out, as their passwords must not be printed; images that only containers name need no manifest.
+    """
+    follows = {follow.name: follow for follow in desired.follows}
+    images = [config for config in desired.images if not _is_implicit(config)]
+    return [
+        *(image_manifest(config, follows.get(config.name)) for config in images),
+        *map(network_manifest, desired.networks),
+        *map(volume_manifest, desired.volumes),
+        *map(container_manifest, desired.containers),
+    ]
+
+
+def image_manifest(config: image.ImageConfig, follow: image.UpdatePolicy | None = None) -> Json:
+    """Return an image's manifest; ``follow`` says how it follows its registry."""
+    match config.source:
+        case image.ArchiveSource():
+            return _document("Image", config.name, {}, {"archive": {"path": config.source.path}})
+        case image.PullSource():
+            pull: Json = {"reference": config.reference}
+            if config.source.platform:
+                pull["platform"] = config.source.platform
+            return _document("Image", config.name, {}, {"pull": pull | _follow(follow)})
+        case _:
+            assert_never(config.source)
+
+
+def _follow(follow: image.UpdatePolicy | None) -> Json:
+    if follow is None:
+        return {}
+    policy = {} if follow.policy is image.PullPolicy.IF_NOT_PRESENT else {"policy": follow.policy.value}
+    if follow.interval is None:
+        return policy
+    track = {"track": follow.track} if follow.track else {}
+    return {**policy, "update": {**track, "interval": _duration(follow.interval)}}
+
+
+def _is_implicit(config: image.ImageConfig) -> bool:
+    """Return whether an image is only named by containers."""
+    return config.name == config.reference
+
+
 def container_manifest(config: container.ContainerConfig) -> Json:
-    """Write a container; what is as it would be anyway is left out."""
+    """Return a container's manifest without the fields that have their default."""
     plain = _plain(config.name, config.image)
     spec: Json = {"image": config.image}
-    for field, name, told in (
+    for field, name, value in (
         ("command", "command", _list(config.command)),
         ("args", "args", _list(config.args)),
         ("env", "env", dict(config.env)),
+        ("secret_env", "env", _with_secrets(config)),
         ("working_dir", "workingDir", config.working_dir),
         ("hostname", "hostname", config.hostname),
-        ("ports", "ports", [str(one) for one in config.ports]),
-        ("mounts", "mounts", [_mount(one) for one in config.mounts]),
+        ("ports", "ports", [str(port) for port in config.ports]),
+        ("mounts", "mounts", [_mount(mount) for mount in config.mounts]),
         ("restart", "restart", _restart(config.restart, plain.restart)),
         ("health", "health", _health(config.health)),
         ("resources", "resources", _resources(config.resources)),
         ("security", "security", _security(config.security, plain.security)),
         ("stop", "stop", _stop(config.stop, plain.stop)),
-        ("depends_on", "dependsOn", [_dependency(one) for one in config.depends_on]),
+        ("depends_on", "dependsOn", [_dependency(dependency) for dependency in config.depends_on]),
     ):
         if getattr(config, field) != getattr(plain, field):
-            spec[name] = told
+            spec[name] = value
     if (config.network_mode, config.networks) != (plain.network_mode, plain.networks):
         spec["networks"] = _networks(config)
     return _document("Container", config.name, dict(config.labels), spec)
 
 
+def _with_secrets(config: container.ContainerConfig) -> Json:
+    """Return all variables of a container, of some only where their values are."""
+    references = {variable.name: {"secret": variable.secret, "key": variable.key} for variable in config.secret_env}
+    return {**dict(config.env), **references}
+
+
 def network_manifest(config: network.NetworkConfig) -> Json:
-    """Write a network."""
+    """Return a network's manifest."""
     spec: Json = {}
     if config.subnets:
-        spec["subnets"] = [_subnet(one) for one in config.subnets]
-    told = {"internal": config.internal or None, "dns": None if config.dns else False, "mtu": config.mtu}
-    spec |= {name: value for name, value in told.items() if value is not None}
+        spec["subnets"] = [_subnet(subnet) for subnet in config.subnets]
+    fields = {"internal": config.internal or None, "dns": None if config.dns else False, "mtu": config.mtu}
+    spec |= {name: value for name, value in fields.items() if value is not None}
     return _document("Network", config.name, dict(config.labels), spec)
 
 
 def volume_manifest(config: volume.VolumeConfig) -> Json:
-    """Write a volume."""
+    """Return a volume's manifest."""
     delete = config.deletion_policy is volume.DeletionPolicy.DELETE
     spec = {"deletionPolicy": config.deletion_policy.value} if delete else {}
     return _document("Volume", config.name, dict(config.labels), spec)
@@ -85,7 +136,7 @@ def _document(kind: str, name: str, labels: Json, spec: Json) -> Json:
 
 
 def _plain(name: str, image: str) -> container.ContainerConfig:
-    """Give the container that a manifest means which says nothing but its image: defaults are known in one place."""
+    """Return the config of a manifest that has only an image: so defaults are defined in ``lower`` alone."""
     document = _document("Container", name, {}, {"image": image})
     parsed = pipeline.parse([pipeline.ManifestFile("plain", "/", text([document]).encode())])
     if parsed.problems:
@@ -101,92 +152,92 @@ def _list(words: tuple[str, ...] | None) -> list[str]:
 def _networks(config: container.ContainerConfig) -> object:
     if config.network_mode is not container.NetworkMode.NETWORKS:
         return config.network_mode.value
-    told: list[object] = []
-    for one in config.networks:
-        more = {"aliases": list(one.aliases), "ipv4": one.ipv4}
-        said = {name: value for name, value in more.items() if value}
-        told.append({"name": one.network, **said} if said else one.network)
-    return told
+    entries: list[object] = []
+    for attachment in config.networks:
+        more = {"aliases": list(attachment.aliases), "ipv4": attachment.ipv4}
+        options = {name: value for name, value in more.items() if value}
+        entries.append({"name": attachment.network, **options} if options else attachment.network)
+    return entries
 
 
-def _mount(one: container.Mount) -> Json:
-    read_only = {"readOnly": True} if one.read_only else {}
-    match one:
+def _mount(mount: container.Mount) -> Json:
+    read_only = {"readOnly": True} if mount.read_only else {}
+    match mount:
         case container.VolumeMount():
-            return {"volume": one.volume, "path": one.path, **read_only}
+            return {"volume": mount.volume, "path": mount.path, **read_only}
         case container.BindMount():
-            return {"bind": one.source, "path": one.path, **read_only}
+            return {"bind": mount.source, "path": mount.path, **read_only}
         case container.TmpfsMount():
-            return {"tmpfs": one.size, "path": one.path, **read_only}
+            return {"tmpfs": mount.size, "path": mount.path, **read_only}
 
 
-def _restart(one: container.RestartConfig, plain: container.RestartConfig) -> Json:
-    told: Json = {} if one.policy is plain.policy else {"policy": one.policy.value}
-    if one.backoff != plain.backoff:
-        waits = {"initial": one.backoff.initial, "max": one.backoff.maximum, "reset": one.backoff.reset}
-        told["backoff"] = {name: _duration(value) for name, value in waits.items()}
-    return told
+def _restart(config: container.RestartConfig, plain: container.RestartConfig) -> Json:
+    spec: Json = {} if config.policy is plain.policy else {"policy": config.policy.value}
+    if config.backoff != plain.backoff:
+        waits = {"initial": config.backoff.initial, "max": config.backoff.maximum, "reset": config.backoff.reset}
+        spec["backoff"] = {name: _duration(value) for name, value in waits.items()}
+    return spec
 
 
-def _health(one: health.HealthConfig) -> Json:
-    probes = {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
+def _health(config: health.HealthConfig) -> Json:
+    probes = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return {name: _probe(probe) for name, probe in probes.items() if probe is not None}
 
 
-def _probe(one: health.Probe) -> Json:
-    told: Json
-    match one.action:
+def _probe(probe: health.Probe) -> Json:
+    spec: Json
+    match probe.action:
         case health.ExecProbe():
-            told = {"exec": list(one.action.command)}
+            spec = {"exec": list(probe.action.command)}
         case health.HttpProbe():
-            get = one.action
-            told = {"http": {"port": get.port, "path": get.path, "scheme": get.scheme, "headers": dict(get.headers)}}
+            get = probe.action
+            spec = {"http": {"port": get.port, "path": get.path, "scheme": get.scheme, "headers": dict(get.headers)}}
         case health.TcpProbe():
-            told = {"tcp": {"port": one.action.port}}
-    durations = {"initialDelay": one.initial_delay, "period": one.period, "timeout": one.timeout}
-    counts = {"successThreshold": one.success_threshold, "failureThreshold": one.failure_threshold}
-    return {**told, **{name: _duration(value) for name, value in durations.items()}, **counts}
+            spec = {"tcp": {"port": probe.action.port}}
+    durations = {"initialDelay": probe.initial_delay, "period": probe.period, "timeout": probe.timeout}
+    counts = {"successThreshold": probe.success_threshold, "failureThreshold": probe.failure_threshold}
+    return {**spec, **{name: _duration(value) for name, value in durations.items()}, **counts}
 
 
-def _resources(one: container.Resources) -> Json:
-    cpus = None if one.cpu_millis is None else f"{one.cpu_millis}m"
-    told = {
+def _resources(resources: container.Resources) -> Json:
+    cpus = None if resources.cpu_millis is None else f"{resources.cpu_millis}m"
+    fields = {
         "cpus": cpus,
-        "memory": _size(one.memory),
-        "memoryReservation": _size(one.memory_reservation),
-        "pids": one.pids,
+        "memory": _size(resources.memory),
+        "memoryReservation": _size(resources.memory_reservation),
+        "pids": resources.pids,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _security(one: container.Security, plain: container.Security) -> Json:
-    told: Json = {"user": one.user} if one.user else {}
-    capabilities = {"add": list(one.cap_add), "drop": list(one.cap_drop)}
-    if one.cap_add or one.cap_drop:
-        told["capabilities"] = {name: words for name, words in capabilities.items() if words}
+def _security(security: container.Security, plain: container.Security) -> Json:
+    spec: Json = {"user": security.user} if security.user else {}
+    capabilities = {"add": list(security.cap_add), "drop": list(security.cap_drop)}
+    if security.cap_add or security.cap_drop:
+        spec["capabilities"] = {name: words for name, words in capabilities.items() if words}
     for field, name in (("read_only_rootfs", "readOnlyRootfs"), ("no_new_privileges", "noNewPrivileges")):
-        if getattr(one, field) != getattr(plain, field):
-            told[name] = getattr(one, field)
-    if one.seccomp is not plain.seccomp:
-        told["seccomp"] = one.seccomp.value
-    return told
+        if getattr(security, field) != getattr(plain, field):
+            spec[name] = getattr(security, field)
+    if security.seccomp is not plain.seccomp:
+        spec["seccomp"] = security.seccomp.value
+    return spec
 
 
-def _stop(one: container.StopConfig, plain: container.StopConfig) -> Json:
-    told: Json = {"signal": one.signal} if one.signal else {}
-    if one.grace_period != plain.grace_period:
-        told["gracePeriod"] = _duration(one.grace_period)
-    return told
+def _stop(config: container.StopConfig, plain: container.StopConfig) -> Json:
+    spec: Json = {"signal": config.signal} if config.signal else {}
+    if config.grace_period != plain.grace_period:
+        spec["gracePeriod"] = _duration(config.grace_period)
+    return spec
 
 
-def _dependency(one: container.Dependency) -> Json:
-    return {"container": one.container, "condition": one.condition.value}
+def _dependency(dependency: container.Dependency) -> Json:
+    return {"container": dependency.container, "condition": dependency.condition.value}
 
 
-def _subnet(one: network.Subnet) -> object:
-    more = {"gateway": one.gateway, "range": one.range}
-    said = {name: value for name, value in more.items() if value is not None}
-    return {"subnet": one.subnet, **said} if said else one.subnet
+def _subnet(subnet: network.Subnet) -> object:
+    more = {"gateway": subnet.gateway, "range": subnet.range}
+    options = {name: value for name, value in more.items() if value is not None}
+    return {"subnet": subnet.subnet, **options} if options else subnet.subnet
 
 
 def _duration(seconds: float) -> str:

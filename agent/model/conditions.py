@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from agent.model.key import ObjectKey
+from agent.reasons import Reason
 
 
 class ConditionType(enum.StrEnum):
@@ -29,7 +30,7 @@ class Condition:
 
     type: ConditionType
     status: ConditionStatus
-    reason: str
+    reason: Reason
     """CamelCase, from a bounded set."""
     message: str
     since: float

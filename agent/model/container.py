@@ -2,9 +2,10 @@
 
 import dataclasses
 import enum
-from typing import Literal
+from typing import Literal, Self
 
-from agent.model import health
+from agent.kit import canonical
+from agent.model import health, secret
 from agent.model.key import Pairs
 
 
@@ -177,6 +178,17 @@ class Dependency:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Supervision:
+    """What the agent itself does with a container: declared anew, it holds at once and touches nothing that runs."""
+
+    restart: RestartConfig
+    health: health.HealthConfig
+    stop: StopConfig
+    update: UpdateStrategy
+    depends_on: tuple[Dependency, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ContainerConfig:
     """A container as it is wanted: fully lowered, nothing left to default."""
 
@@ -204,6 +216,18 @@ class ContainerConfig:
     stop: StopConfig
     update: UpdateStrategy
     depends_on: tuple[Dependency, ...]
+    secret_env: tuple[secret.SecretVariable, ...] = dataclasses.field(default=(), metadata=canonical.absent(()))
+    """Variables with values of Secrets, sorted; none of them is in ``env``."""
+
+    @property
+    def supervision(self) -> Supervision:
+        """Return the fields that only the agent acts on."""
+        return Supervision(self.restart, self.health, self.stop, self.update, self.depends_on)
+
+    def supervised(self, supervision: Supervision) -> Self:
+        """Return the same container under another supervision."""
+        fields = {field.name: getattr(supervision, field.name) for field in dataclasses.fields(Supervision)}
+        return dataclasses.replace(self, **fields)
 
 
 class ContainerState(enum.StrEnum):
@@ -222,8 +246,8 @@ class ObservedContainer:
     name: str
     """The runtime's name for it; differs from the declared name only while it is replaced."""
     config: ContainerConfig
-    """What the runtime really has, translated back. Agent-side fields (restart, health, dependsOn, update) are whatever
-    was given at creation, or neutral where a runtime cannot keep them: the diff does not look at them."""
+    """What the runtime really has, translated back. Its supervision is what was declared last: every runtime keeps it,
+    since a container that is no longer declared has to be stopped as it was declared."""
     labels: Pairs
     """All, ownership included."""
     image_id: str
@@ -239,3 +263,6 @@ class ObservedContainer:
     finished_at: float | None
     addresses: Pairs
     """(network, IPv4 address) for each attachment of a running container."""
+    unreadable: str = dataclasses.field(default="", metadata=canonical.absent(""))
+    """Why it cannot be said what it was made from, and the way out: of ``config`` only the name, and how it is stopped,
+    hold. Empty where it can."""

@@ -52,22 +52,22 @@ class ImageConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Follow:
-    """How a pulled Image goes with its registry. It is no part of the image: another rhythm changes nothing."""
+class UpdatePolicy:
+    """How a pulled Image follows its registry. It is no part of the config: another interval changes no image."""
 
     name: str
-    """The Image's."""
+    """The Image's name."""
     reference: str
-    """The image's, as declared."""
+    """The image's reference, as declared."""
     policy: PullPolicy
     track: str = ""
     """A range of versions; empty: the reference's own tag."""
     interval: float | None = None
-    """Seconds between two questions to the registry; ``None``: it is not asked again and again."""
+    """Seconds between two queries of the registry; ``None``: it is queried once."""
 
     @property
     def question(self) -> str:
-        """Give what the registry is asked: an answer to another question is none to this one."""
+        """Return what the registry is asked: the answer to another question does not count for this one."""
         return f"{self.reference} {self.track}".rstrip()
 
 
@@ -86,3 +86,10 @@ class ObservedImage:
     """The manifests that the reference's repository knows it by, sorted; none where it came from no registry."""
     verified: bool = True
     """False where it would have to be signed, and that is not verified: no container may start from it."""
+    available: bool = True
+    """False where somebody has taken away what a container needs of it."""
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether a container may start from it."""
+        return self.verified and self.available

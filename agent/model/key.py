@@ -6,6 +6,7 @@ commit that changes nothing for an object must not touch the object.
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Iterable, Mapping
 
 Pairs = tuple[tuple[str, str], ...]
@@ -71,14 +72,18 @@ def ownership_labels(ownership: Ownership) -> Pairs:
     )
 
 
+@functools.lru_cache(maxsize=16_384)
 def ownership_of(labels: Pairs) -> Ownership | None:
-    """Read the owner back from an object's labels; ``None`` for a foreign object or one with incomplete labels."""
-    found = dict(labels)
-    kind = found.get(KIND_LABEL)
-    if OWNER_LABEL not in found or NAME_LABEL not in found or kind not in OBJECTS:
+    """Return the owner that an object's labels name; ``None`` for a foreign object or one with incomplete labels.
+
+    Remembered, as every pass asks several times for each object, and labels hardly ever change.
+    """
+    by_name = dict(labels)
+    kind = by_name.get(KIND_LABEL)
+    if OWNER_LABEL not in by_name or NAME_LABEL not in by_name or kind not in OBJECTS:
         return None
-    key = ObjectKey(Kind(kind), found[NAME_LABEL])
-    return Ownership(found[OWNER_LABEL], key, found.get(CONFIG_HASH_LABEL, ""))
+    key = ObjectKey(Kind(kind), by_name[NAME_LABEL])
+    return Ownership(by_name[OWNER_LABEL], key, by_name.get(CONFIG_HASH_LABEL, ""))
 
 
 def without_ownership(labels: Pairs) -> Pairs:

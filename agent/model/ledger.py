@@ -27,18 +27,18 @@ class RestartCount:
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
-class Newest:
-    """What a registry has answered."""
+class LatestImage:
+    """A registry's last answer to an update policy's question."""
 
     question: str
-    """``image.Follow.question``."""
+    """``image.UpdatePolicy.question``."""
     checked_at: float
     reference: str = ""
-    """What is newest: ``registry/repository:tag``; empty where nobody knows yet."""
+    """The latest image as ``registry/repository:tag``; empty: not known yet."""
     digest: str = ""
-    """What that stands for."""
+    """The reference's digest in the registry."""
     problem: str = ""
-    """Why it could not be asked the last time; the answer is that of before."""
+    """Why the last query failed; empty where it succeeded. The answer is then the previous one."""
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -52,8 +52,9 @@ class LedgerEntry:
     """Failures in a row, for the back-off."""
     restarts: tuple[RestartCount, ...] = ()
     restarting: bool = False
-    """We stopped it in order to start it again: a stop that must not count as the user's."""
+    """We stopped it in order to start it again, or to replace or remove it: a stop that must not count as the user's.
+    Where that does not come about, it is started again."""
     digests: tuple[str, ...] = ()
     """Of an image: what it is known by in its registry."""
-    newest: Newest | None = None
-    """Of an image: what its registry has that is newest."""
+    newest: LatestImage | None = None
+    """Of an image: the latest one in its registry."""

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from agent.model.key import ObjectKey
+from agent.reasons import Reason
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -11,7 +12,7 @@ class Hold:
     """An object that this plan must not touch: an action on it is under way, or the last one failed and waits."""
 
     key: ObjectKey
-    reason: str
+    reason: Reason
     """A condition's reason, CamelCase."""
     message: str
     until: float | None = None
@@ -40,6 +41,12 @@ class PlanPolicy:
     """This instance: only objects with this owner are ours."""
     prune: bool = True
     holds: tuple[Hold, ...] = ()
+    restarts: frozenset[ObjectKey] = frozenset()
+    """Containers that somebody has asked to restart: they are, whatever their state and policy."""
+    focus: frozenset[ObjectKey] | None = None
+    """The only objects that may be acted on, in a plan for some of what is declared; ``None``: all."""
     in_place: frozenset[InPlace] = frozenset()
     """What the runtime can change on an existing container; what the diff table calls in place but is not in here is
     replaced."""
+    secrets_at_start: bool = False
+    """A start needs the values of Secrets, and not only the making of a container (``runtime.api.Features``)."""

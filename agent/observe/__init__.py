@@ -1,1 +1,6 @@
-"""Reading what is: one consistent snapshot, the periodic relist under the events, and the probes. Floor 4."""
+"""Reading the observed state: one snapshot of the runtime, the periodic relist, registries and probes. Floor 4.
+
+``probes`` schedules checks, ``checks`` asks one container once (over ``http_check`` and ``connections``), and
+``thresholds`` counts the answers, purely. ``image_updates`` asks registries for the latest images. Nothing in here
+changes anything.
+"""

@@ -1,65 +1,82 @@
-"""The three ways to ask a container how it is. Each answers with nothing, or says what is wrong; none ever raises."""
+"""The three checks of a container: command, HTTP and TCP. None raises: ``UNKNOWN`` is an answer too."""
 
-import asyncio
-import contextlib
-import ssl
+import dataclasses
+import enum
+import errno
 
-import aiohttp
-
+from agent import errors
 from agent.model import health
-from agent.runtime import api, errors
+from agent.observe import connections, http_check
+from agent.runtime import api, streams
 
-_SUCCESS = range(200, 400)
 _MOST_OUTPUT = 200
-"""Characters of a failing command's words that are kept."""
+"""Bytes of a failing command's last words that are kept."""
+_OWN_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+"""Errors of this host's own (no descriptors, no memory): they say nothing about the container."""
 
 
-async def command(runtime: api.Runtime, ref: str, probe: health.ExecProbe) -> str:
-    """Run a command in the container; 0 is success."""
-    request = api.ExecRequest(probe.command)
-    said = ""
+class ProbeOutcome(enum.StrEnum):
+    """The outcome of a check; a metric's label."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+    """The container could not be asked: as with kubelet, that counts neither for nor against it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The outcome of a check, with the reason of a failure."""
+
+    outcome: ProbeOutcome
+    message: str = ""
+
+
+SUCCESS = CheckResult(ProbeOutcome.SUCCESS)
+
+
+async def command(runtime: api.Runtime, ref: str, probe: health.ExecProbe) -> CheckResult:
+    """Run a command in the container; 0 is success. What it leaves behind is not waited for."""
+    request = streams.ExecRequest(probe.command)
+    output = b""
     try:
         async with runtime.containers.exec(ref, request) as session:
             async for _, chunk in session.output():
-                said = (said + chunk.decode(errors="replace"))[-_MOST_OUTPUT:]
+                output = (output + chunk)[-_MOST_OUTPUT:]
             code = await session.wait()
-    except errors.RuntimeFailure as error:
-        return error.message
-    return "" if code == 0 else f"{probe.command[0]} exited with {code}: {said.strip()}".rstrip(": ")
+    except errors.InvalidArgument as error:
+        return _failure(error.message)
+    except errors.Failure as error:  # it has ended meanwhile, or its engine does not answer
+        return CheckResult(ProbeOutcome.UNKNOWN, error.message)
+    if code == 0:
+        return SUCCESS
+    words = output.decode(errors="replace").strip()
+    return _failure(f"{probe.command[0]} exited with {code}: {words}".rstrip(": "))
 
 
-async def request(session: aiohttp.ClientSession, address: str, probe: health.HttpProbe) -> str:
-    """Ask by HTTP; 200 to 399 is success. Redirects are an answer, and certificates are not the question."""
-    url = f"{probe.scheme}://{address}:{probe.port}{probe.path}"
+async def request(address: str, probe: health.HttpProbe) -> CheckResult:
+    """Ask by HTTP; 200 to 399 is success."""
     try:
-        async with session.get(
-            url,
-            headers=dict(probe.headers),
-            allow_redirects=False,
-            ssl=_UNVERIFIED if probe.scheme == "https" else True,
-        ) as answer:
-            return "" if answer.status in _SUCCESS else f"GET {url} was answered {answer.status}"
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return f"GET {url} failed: {error}"
+        message = await http_check.check(address, probe)
+    except OSError as error:
+        what = f"GET {http_check.url(address, probe)} failed"
+        return _unreachable(what, error)
+    return _failure(message) if message else SUCCESS
 
 
-async def connection(address: str, probe: health.TcpProbe) -> str:
+async def connection(address: str, probe: health.TcpProbe) -> CheckResult:
     """Connect; being accepted is success."""
     try:
-        _, writer = await asyncio.open_connection(address, probe.port)
+        async with connections.opened(address, probe.port):
+            return SUCCESS
     except OSError as error:
-        return f"connecting to {address}:{probe.port} failed: {error.strerror or error}"
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return ""
+        return _unreachable(f"connecting to {address}:{probe.port} failed", error)
 
 
-def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+def _failure(message: str) -> CheckResult:
+    return CheckResult(ProbeOutcome.FAILURE, message)
 
 
-_UNVERIFIED = _unverified()
+def _unreachable(what: str, error: OSError) -> CheckResult:
+    outcome = ProbeOutcome.UNKNOWN if error.errno in _OWN_SHORTAGES else ProbeOutcome.FAILURE
+    return CheckResult(outcome, f"{what}: {error.strerror or error}")

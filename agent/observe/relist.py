@@ -1,4 +1,4 @@
-"""The safety net under the events: a look at everything now and then, however quiet the runtime is."""
+"""The safety net under the events: everything is listed again at intervals, however quiet the runtime is."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from agent.kit import clock
 
 _EARLY = 0.001
-"""A timer may fire a little early; asking it again for that little would be a spin."""
+"""Seconds that a timer may fire early; waiting for so little again would spin."""
 
 
 class Relist:
-    """Hints in a steady rhythm, and how old the last full look is."""
+    """Hints at an interval, and the age of the last full listing."""
 
     def __init__(self, interval: float, time: clock.Clock) -> None:
         """``interval`` in seconds."""
@@ -19,16 +19,16 @@ class Relist:
         self._last: float | None = None
 
     def done(self) -> None:
-        """Note that everything has just been looked at."""
+        """Note that everything has just been listed."""
         self._last = self._clock.monotonic()
 
     @property
     def age(self) -> float | None:
-        """Seconds since everything was looked at; ``None`` before the first time."""
+        """Seconds since everything was listed; ``None`` before the first time."""
         return None if self._last is None else self._clock.monotonic() - self._last
 
     async def hints(self) -> AsyncIterator[None]:
-        """Give a hint whenever the last look is older than the interval."""
+        """Yield a hint whenever the last listing is older than the interval."""
         while True:
             age = self.age or 0.0
             await asyncio.sleep(max(self._interval - age, 0.0))

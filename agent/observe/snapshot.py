@@ -1,14 +1,14 @@
-"""One consistent reading of everything: the runtime's four lists, what the probes say, and the agent's own memory."""
+"""One consistent observed state: the runtime's lists, kind by kind, the probes' health, and the ledger."""
 
 from collections.abc import Callable
 
 from agent.kit import clock, tasks
 from agent.model import health, ledger, state
-from agent.runtime import api
+from agent.runtime import api, stores
 
 
 class Observer:
-    """Reads the runtime."""
+    """Reads the observed state."""
 
     def __init__(
         self,
@@ -16,28 +16,18 @@ class Observer:
         probed: Callable[[], tuple[health.ObservedHealth, ...]],
         time: clock.Clock,
     ) -> None:
-        """Nothing is read yet; ``probed`` gives what the probes say at the moment."""
+        """Take what is read; ``probed`` returns the current health of probed containers."""
         self._runtime = runtime
         self._probed = probed
         self._clock = time
 
     async def observe(self, memory: tuple[ledger.LedgerEntry, ...]) -> state.ObservedState:
-        """Read it all, side by side. Raises the runtime's errors."""
-        runtime = self._runtime
+        """Return the observed state; the lists are read concurrently. Raises the runtime's errors."""
         now = self._clock.now()
-        containers, images, networks, volumes = await tasks.together(
-            "observe",
-            runtime.containers.list(),
-            runtime.images.list(),
-            runtime.networks.list(),
-            runtime.volumes.list(),
-        )
-        return state.ObservedState(
-            observed_at=now,
-            containers=tuple(sorted(containers, key=lambda one: one.name)),
-            images=tuple(sorted(images, key=lambda one: one.reference)),
-            networks=tuple(sorted(networks, key=lambda one: one.name)),
-            volumes=tuple(sorted(volumes, key=lambda one: one.name)),
-            health=tuple(sorted(self._probed())),
-            ledger=tuple(sorted(memory)),
+        lists = await tasks.together("observe", *(store(self._runtime).list() for store in stores.STORES.values()))
+        return state.ObservedState.of(
+            now,
+            (item for items in lists for item in items),
+            health=tuple(sorted(self._probed(), key=lambda health: health.container_id)),
+            ledger=tuple(sorted(memory, key=lambda entry: entry.key)),
         )

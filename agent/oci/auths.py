@@ -1,4 +1,4 @@
-"""Logins as ``docker login`` and ``podman login`` write them down: by registry, or by a part of one.
+"""Logins as ``docker login`` and ``podman login`` store them: by registry or registry path.
 
 Source: containers-auth.json(5).
 """
@@ -10,9 +10,6 @@ from collections.abc import Mapping
 
 from agent.oci import reference
 
-_HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io"})
-"""What ``docker login`` calls Docker Hub, for reasons of history."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Credentials:
@@ -23,7 +20,7 @@ class Credentials:
     identity_token: str = dataclasses.field(default="", repr=False)
 
     def basic(self) -> str:
-        """Give them as ``Authorization`` has them (RFC 7617, in UTF-8); empty where there is only an identity token."""
+        """Return ``user:password`` in Base64 (RFC 7617, UTF-8); empty where there is only an identity token."""
         if self.identity_token and not self.password:
             return ""
         return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
@@ -31,70 +28,70 @@ class Credentials:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Auths:
-    """What one document says."""
+    """The logins and credential helpers of one document."""
 
     entries: Mapping[str, Credentials]
-    """By what they are for: a registry, or a part of one (``registry/namespace``)."""
+    """Credentials by registry or registry path (``registry/namespace``)."""
     keychains: Mapping[str, tuple[str, str]]
-    """By what they are for: a keychain, and the name under which it knows that."""
+    """By registry: a credential helper, and the key under which it has the login."""
     keychain: str
-    """Of all registries that none is named for; empty where there is none."""
+    """The credential helper of all other registries; empty: none."""
     unreadable: tuple[str, ...]
-    """Keys of entries that are no logins."""
+    """Keys of entries that contain no login."""
 
 
 def parse(data: bytes | str) -> Auths | None:
-    """Read a document; ``None`` where it is no JSON object. What is wrong in it says nothing."""
+    """Read a document; ``None`` where it is no JSON object. Invalid parts of it are skipped."""
     try:
-        told = json.loads(data)
+        config = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict):
+    if not isinstance(config, dict):
         return None
     entries: dict[str, Credentials] = {}
     unreadable: list[str] = []
-    for key, entry in _sorted(told.get("auths")):
-        found = _entry(entry)
-        if found is None:
+    for key, entry in _sorted(config.get("auths")):
+        credentials = _entry(entry)
+        if credentials is None:
             unreadable.append(key)
         else:
-            entries.setdefault(meant(key), found)
-    helpers = ((key, name) for key, name in _sorted(told.get("credHelpers")) if isinstance(name, str) and name)
+            entries.setdefault(registry_path(key), credentials)
+    helpers = ((key, name) for key, name in _sorted(config.get("credHelpers")) if isinstance(name, str) and name)
     keychains: dict[str, tuple[str, str]] = {}
     for key, name in helpers:
-        keychains.setdefault(meant(key), (name, key))
-    store = told.get("credsStore")
+        keychains.setdefault(registry_path(key), (name, key))
+    store = config.get("credsStore")
     return Auths(entries, keychains, store if isinstance(store, str) else "", tuple(unreadable))
 
 
-def meant(key: str) -> str:
-    """Give what a key is for: a part of a registry (``registry/namespace``), or all of it, as every address is."""
+def registry_path(key: str) -> str:
+    """Return a key without scheme and API path: ``registry/namespace``, or the registry where the key is a URL."""
     bare = key.removeprefix("https://").removeprefix("http://")
-    registry, _, rest = bare.partition("/")
-    registry = reference.DEFAULT_REGISTRY if registry in _HUB_NAMES else registry
-    namespace = rest.strip("/")
+    registry, _, remainder = bare.partition("/")
+    registry = reference.canonical_registry(registry)
+    namespace = remainder.strip("/")
     return registry if bare != key or namespace in {"", "v1", "v2"} else f"{registry}/{namespace}"
 
 
-def places(registry: str, repository: str) -> list[str]:
-    """Give what a repository is part of, the narrowest first, and the registry last."""
+def lookup_paths(registry: str, repository: str) -> list[str]:
+    """Return the keys that a repository's login may have, the longest path first and the registry last."""
     names = [registry, *filter(None, repository.split("/"))]
     return ["/".join(names[:count]) for count in range(len(names), 0, -1)]
 
 
-def _sorted(told: object) -> list[tuple[str, object]]:
-    """Give the members of an object, those first that are named as references name registries."""
-    members = told.items() if isinstance(told, dict) else ()
-    return sorted(members, key=lambda member: member[0] != meant(member[0]))
+def _sorted(value: object) -> list[tuple[str, object]]:
+    """Return an object's members, those first whose keys are spelt as references spell registries."""
+    members = value.items() if isinstance(value, dict) else ()
+    return sorted(members, key=lambda member: member[0] != registry_path(member[0]))
 
 
-def _entry(told: object) -> Credentials | None:
-    if not isinstance(told, dict):
+def _entry(entry: object) -> Credentials | None:
+    if not isinstance(entry, dict):
         return None
     user, password, token = (
-        value if isinstance(value, str) else "" for value in map(told.get, ("username", "password", "identitytoken"))
+        value if isinstance(value, str) else "" for value in map(entry.get, ("username", "password", "identitytoken"))
     )
-    encoded = told.get("auth")
+    encoded = entry.get("auth")
     if encoded and isinstance(encoded, str):
         try:
             user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")

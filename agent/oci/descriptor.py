@@ -20,11 +20,11 @@ class Descriptor:
     annotations: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> dict[str, object]:
-        """Give it as JSON has it."""
-        told: dict[str, object] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        """Return the descriptor as a JSON object."""
+        fields: dict[str, object] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
         if self.annotations:
-            told["annotations"] = dict(self.annotations)
-        return told
+            fields["annotations"] = dict(self.annotations)
+        return fields
 
 
 def read(node: document.Node) -> Descriptor:
@@ -33,7 +33,7 @@ def read(node: document.Node) -> Descriptor:
     try:
         digest.parse(text)
     except digest.InvalidDigest as error:
-        raise document.Malformed(f"{node.place}.digest: {error}") from error
+        raise document.Malformed(f"{node.path}.digest: {error}") from error
     return Descriptor(
         media_type=node.text("mediaType", default=""),
         digest=text,
@@ -46,12 +46,12 @@ def read(node: document.Node) -> Descriptor:
 def _size(node: document.Node) -> int:
     size = node.number("size")
     if size > _LARGEST:
-        raise document.Malformed(f"{node.place}.size is more than {_LARGEST}")
+        raise document.Malformed(f"{node.path}.size is more than {_LARGEST}")
     return size
 
 
 def _platform(node: document.Node) -> platforms.Platform | None:
-    told = node.child("platform")
-    if not told.members:
+    member = node.child("platform")
+    if not member.members:
         return None
-    return platforms.Platform(told.text("os"), told.text("architecture"), told.text("variant", default=""))
+    return platforms.Platform(member.text("os"), member.text("architecture"), member.text("variant", default=""))

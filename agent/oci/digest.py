@@ -20,11 +20,11 @@ def parse(text: str) -> tuple[str, str]:
 
 
 def of(data: bytes) -> str:
-    """Give the sha256 digest of bytes."""
+    """Return the sha256 digest of bytes."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def matches(text: str, data: bytes) -> bool:
-    """Tell whether a digest is that of bytes. Raises ``InvalidDigest``."""
+    """Return whether bytes have a digest. Raises ``InvalidDigest``."""
     algorithm, encoded = parse(text)
     return hashlib.new(algorithm, data).hexdigest() == encoded

@@ -8,7 +8,7 @@ from agent.oci import platform as platforms
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """What the engine uses of an image config (image specification, "OCI Image Configuration")."""
+    """The fields of an image config that the engine uses (image specification, "OCI Image Configuration")."""
 
     platform: platforms.Platform
     entrypoint: tuple[str, ...]
@@ -51,7 +51,7 @@ def parse(data: bytes) -> ImageConfig:
 
 
 def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Name each layer on top of those below it (image specification, "Layer ChainID"), the lowest first."""
+    """Return the chain ID of each layer (image specification, "Layer ChainID"), the lowest first."""
     chain: list[str] = []
     for diff_id in diff_ids:
         chain.append(digest.of(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)

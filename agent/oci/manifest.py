@@ -5,7 +5,7 @@ import dataclasses
 from agent.oci import descriptor, document, mediatypes
 
 MOST_LAYERS = 500
-"""Of an image: kernels stack far fewer, and honest images have some dozens."""
+"""Most layers of an image: kernels stack far fewer, and honest images have some dozens."""
 _MOST_MANIFESTS = 1000
 
 
@@ -27,7 +27,7 @@ class Index:
 def parse(data: bytes, media_type: str = "") -> Manifest | Index:
     """Read a manifest or an index. Raises ``document.Malformed``.
 
-    ``media_type`` is what the carrier said of it; where that is no help, the document's own word and shape decide. A
+    ``media_type`` is the transport's; where that does not decide, the document's own ``mediaType`` and shape do. A
     document that is both (``layers`` and ``manifests``) is refused: two readers could be shown two images.
     """
     node = document.parse(data, "manifest")
@@ -44,5 +44,5 @@ def parse(data: bytes, media_type: str = "") -> Manifest | Index:
 def _descriptors(node: document.Node, name: str, most: int) -> tuple[descriptor.Descriptor, ...]:
     children = node.children(name)
     if len(children) > most:
-        raise document.Malformed(f"{node.place}.{name} has {len(children)} entries, more than {most}")
+        raise document.Malformed(f"{node.path}.{name} has {len(children)} entries, more than {most}")
     return tuple(descriptor.read(child) for child in children)

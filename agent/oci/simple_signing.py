@@ -1,4 +1,4 @@
-"""Simple signing, as cosign keeps it in registries: what is signed is a small JSON document that names one image.
+"""Simple signing, as cosign stores it in registries: the signed payload is a small JSON document that names one image.
 
 Sources: cosign's ``specs/SIGNATURE_SPEC.md``; the payload is that of containers/image (``atomic-signature(5)``). An
 image's signatures are the layers of a manifest at a tag that is made of the image's digest.
@@ -20,32 +20,32 @@ _LONGEST_SIGNATURE = 8192
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Payload:
-    """What somebody has signed."""
+    """A signed payload: the image that it names."""
 
     digest: str
-    """Of the image: a manifest or an index."""
+    """Digest of the image's manifest or index."""
     name: reference.Reference | None
-    """Under which it was signed; ``None`` where the payload says none."""
+    """The reference under which it was signed; ``None`` where the payload has none."""
 
 
 def tag(image: str) -> str:
-    """Give the tag at which the signatures of an image are, by the image's digest."""
+    """Return the tag of an image's signatures, by the image's digest."""
     return f"{'-'.join(digest.parse(image))}.sig"
 
 
 def signatures(data: bytes, media_type: str = "") -> tuple[descriptor.Descriptor, ...]:
-    """Give the payloads that a manifest of signatures names, in its order. Raises ``document.Malformed``."""
+    """Return the descriptors of a signature manifest's payloads, in its order. Raises ``document.Malformed``."""
     parsed = manifest.parse(data, media_type)
     if not isinstance(parsed, manifest.Manifest):
         raise document.Malformed("manifest is an index, and not one of signatures")
-    found = tuple(layer for layer in parsed.layers if layer.media_type == MEDIA_TYPE)
-    if not found:
+    layers = tuple(layer for layer in parsed.layers if layer.media_type == MEDIA_TYPE)
+    if not layers:
         raise document.Malformed("manifest has no signatures in it")
-    return found
+    return layers
 
 
 def signature(payload: descriptor.Descriptor) -> bytes:
-    """Give the signature that comes with a payload. Raises ``document.Malformed``."""
+    """Return a payload's signature, from its descriptor's annotations. Raises ``document.Malformed``."""
     text = dict(payload.annotations).get(ANNOTATION, "")
     if not 0 < len(text) <= _LONGEST_SIGNATURE:
         raise document.Malformed(f"a signature of {len(text)} characters is none")

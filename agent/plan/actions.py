@@ -1,35 +1,70 @@
-"""The closed union of everything that a plan can do. One action is one runtime call, and every action says why."""
+"""The closed union of everything that a plan can do. One action is one runtime call, and every action says why.
+
+What the rest of the agent has to know of a kind of action stands at the action itself, in its ``TRAITS``: a new one is
+ordered, said, bounded and judged by them, and mypy refuses one without.
+"""
 
 import dataclasses
 import enum
+from typing import ClassVar
 
 from agent.model import container, image, ledger, network, volume
 from agent.model.key import ObjectKey
+from agent.reasons import Reason
 
 
-class Reason(enum.StrEnum):
-    """Why an action is there: bounded, for logs and metrics."""
+class Effect(enum.Enum):
+    """What an action does to its object, for who reads a plan."""
 
-    MISSING = "Missing"
-    """Declared, and never there before."""
-    DRIFTED = "Drifted"
-    """Was brought about before, and has been removed or changed behind our back."""
-    UNVERIFIED = "Unverified"
-    """There, and not known to be signed as a rule asks."""
-    UPDATED = "Updated"
-    """The registry has a newer one."""
-    CHANGED = "Changed"
-    """The declaration has changed."""
-    IMAGE_CHANGED = "ImageChanged"
-    ORPHANED = "Orphaned"
-    """Ours, and no longer declared."""
-    EXITED = "Exited"
-    OOM_KILLED = "OOMKilled"
-    UNHEALTHY = "Unhealthy"
-    NOT_STARTED = "NotStarted"
-    """Created, never run: a fresh container or one whose start an earlier run of the agent did not reach."""
-    INTERRUPTED = "Interrupted"
-    """The rest of a replacement that was cut short."""
+    CREATE = "create"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
+class Lane(enum.Enum):
+    """Which bound an action counts against while it is performed."""
+
+    WORK = "work"
+    FETCH = "fetch"
+    """It mostly waits for a registry."""
+    STOP = "stop"
+    """It mostly waits for a container to end."""
+
+
+class Phase(enum.IntEnum):
+    """What comes first among steps that could be taken at the same time: only for the eye."""
+
+    FETCH_IMAGE = enum.auto()
+    CREATE_VOLUME = enum.auto()
+    DISCONNECT = enum.auto()
+    CREATE_CONTAINER = enum.auto()
+    STOP = enum.auto()
+    REMOVE_CONTAINER = enum.auto()
+    REMOVE_NETWORK = enum.auto()
+    CREATE_NETWORK = enum.auto()
+    RENAME = enum.auto()
+    CONNECT = enum.auto()
+    UPDATE = enum.auto()
+    START = enum.auto()
+    REMOVE_IMAGE = enum.auto()
+    REMOVE_VOLUME = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Traits:
+    """What is the same for all actions of a type."""
+
+    phase: Phase
+    effect: Effect
+    doing: str
+    """The word for one that is under way: ``creating``."""
+    done: str
+    """The word for one that has succeeded: ``created``."""
+    lane: Lane = Lane.WORK
+    ends_without_object: bool = False
+    """It has succeeded where the object is not there."""
+    keeps_running: bool = False
+    """A container goes on running through it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,6 +82,7 @@ class Cause:
 class EnsureImage:
     """Pull or load an image."""
 
+    TRAITS: ClassVar = Traits(Phase.FETCH_IMAGE, Effect.CREATE, "fetching", "fetched", lane=Lane.FETCH)
     key: ObjectKey
     cause: Cause
     config: image.ImageConfig
@@ -58,6 +94,7 @@ class EnsureImage:
 class RemoveImage:
     """Drop an image that nothing declares any more."""
 
+    TRAITS: ClassVar = Traits(Phase.REMOVE_IMAGE, Effect.REMOVE, "removing", "removed", ends_without_object=True)
     key: ObjectKey
     cause: Cause
     reference: str
@@ -67,6 +104,7 @@ class RemoveImage:
 class CreateNetwork:
     """Make a network, mend one whose device is gone, or give an existing one its new labels."""
 
+    TRAITS: ClassVar = Traits(Phase.CREATE_NETWORK, Effect.CREATE, "creating", "created")
     key: ObjectKey
     cause: Cause
     config: network.NetworkConfig
@@ -76,6 +114,7 @@ class CreateNetwork:
 class RemoveNetwork:
     """Remove a network."""
 
+    TRAITS: ClassVar = Traits(Phase.REMOVE_NETWORK, Effect.REMOVE, "removing", "removed", ends_without_object=True)
     key: ObjectKey
     cause: Cause
     name: str
@@ -85,6 +124,7 @@ class RemoveNetwork:
 class CreateVolume:
     """Make a volume, or give an existing one its new labels and deletion policy."""
 
+    TRAITS: ClassVar = Traits(Phase.CREATE_VOLUME, Effect.CREATE, "creating", "created")
     key: ObjectKey
     cause: Cause
     config: volume.VolumeConfig
@@ -94,6 +134,7 @@ class CreateVolume:
 class RemoveVolume:
     """Remove a volume and its data: only after ``deletionPolicy: Delete``."""
 
+    TRAITS: ClassVar = Traits(Phase.REMOVE_VOLUME, Effect.REMOVE, "removing", "removed", ends_without_object=True)
     key: ObjectKey
     cause: Cause
     name: str
@@ -103,6 +144,7 @@ class RemoveVolume:
 class CreateContainer:
     """Make a container that does not run yet."""
 
+    TRAITS: ClassVar = Traits(Phase.CREATE_CONTAINER, Effect.CREATE, "creating", "created")
     key: ObjectKey
     cause: Cause
     config: container.ContainerConfig
@@ -114,6 +156,7 @@ class CreateContainer:
 class StartContainer:
     """Start a container, for the first time or again."""
 
+    TRAITS: ClassVar = Traits(Phase.START, Effect.CHANGE, "starting", "started")
     key: ObjectKey
     cause: Cause
     ref: str
@@ -127,6 +170,9 @@ class StartContainer:
 class StopContainer:
     """Stop a container with its own signal and patience."""
 
+    TRAITS: ClassVar = Traits(
+        Phase.STOP, Effect.CHANGE, "stopping", "stopped", lane=Lane.STOP, ends_without_object=True
+    )
     key: ObjectKey
     cause: Cause
     ref: str
@@ -139,6 +185,7 @@ class StopContainer:
 class RemoveContainer:
     """Remove a container and its writable layer."""
 
+    TRAITS: ClassVar = Traits(Phase.REMOVE_CONTAINER, Effect.REMOVE, "removing", "removed", ends_without_object=True)
     key: ObjectKey
     cause: Cause
     ref: str
@@ -148,6 +195,7 @@ class RemoveContainer:
 class RenameContainer:
     """Give a replacement its real name, once its predecessor is gone."""
 
+    TRAITS: ClassVar = Traits(Phase.RENAME, Effect.CHANGE, "renaming", "renamed")
     key: ObjectKey
     cause: Cause
     ref: str
@@ -156,19 +204,22 @@ class RenameContainer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UpdateContainer:
-    """Change resources or labels in place; ``None`` stays as it is."""
+    """Change resources, labels or supervision in place; ``None`` stays as it is."""
 
+    TRAITS: ClassVar = Traits(Phase.UPDATE, Effect.CHANGE, "updating", "updated in place", keeps_running=True)
     key: ObjectKey
     cause: Cause
     ref: str
     resources: container.Resources | None
     labels: tuple[tuple[str, str], ...] | None
+    supervision: container.Supervision | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ConnectContainer:
     """Attach a container to a network, or change its place there."""
 
+    TRAITS: ClassVar = Traits(Phase.CONNECT, Effect.CHANGE, "connecting", "connected", keeps_running=True)
     key: ObjectKey
     cause: Cause
     ref: str
@@ -179,6 +230,9 @@ class ConnectContainer:
 class DisconnectContainer:
     """Detach a container from a network."""
 
+    TRAITS: ClassVar = Traits(
+        Phase.DISCONNECT, Effect.CHANGE, "disconnecting", "disconnected", ends_without_object=True, keeps_running=True
+    )
     key: ObjectKey
     cause: Cause
     ref: str

@@ -1,20 +1,21 @@
 """Containers: made, started, changed in place, replaced, restarted, removed.
 
 A replacement is made under a temporary name before its predecessor is touched: where that fails, the old one goes on.
-What an interrupted replacement has left is recognised by its labels and finished or taken away.
+What an interrupted replacement has left is recognised by its labels and finished or taken away. A predecessor that was
+stopped for a replacement that is no longer declared, and cannot be replaced yet, is started again meanwhile.
 """
 
 import dataclasses
 from collections.abc import Iterable
 
 from agent.kit import canonical, graph
-from agent.model import container, state
+from agent.model import container
 from agent.model.key import Kind, ObjectKey
-from agent.plan import actions, diff, draft, gates, match, plan, restarts, stores
+from agent.plan import actions, changes, draft, gates, match, plan, restarts, stores
+from agent.plan import ground as grounds
+from agent.reasons import Reason
 
 Observed = container.ObservedContainer
-_FORCES = "(forces replacement)"
-"""Marks what cannot be changed in place, among all that changes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Writer:
 
     world: match.World
     sketch: draft.Draft
-    ground: stores.Ground
+    ground: grounds.Ground
     progress: gates.Progress
 
     def write(self) -> None:
@@ -33,26 +34,17 @@ class Writer:
         for name in sorted(self.world.owned_containers.keys() - self.world.declared.keys()):
             self._orphan(name)
 
-    def remove(self, found: Observed, cause: actions.Cause, after: Iterable[int | None] = ()) -> int:
+    def remove(
+        self, current: Observed, cause: actions.Cause, stop: container.StopConfig, after: Iterable[int | None] = ()
+    ) -> int:
         """Stop a container if it runs, and remove it; what it stands on may go after that."""
-        key = ObjectKey(Kind.CONTAINER, found.config.name)
+        key = ObjectKey(Kind.CONTAINER, current.config.name)
         last = list(after)
-        if found.state is container.ContainerState.RUNNING:
-            last = [self.sketch.add(actions.StopContainer(key, cause, found.id, found.config.stop), last)]
-        step = self.sketch.add(actions.RemoveContainer(key, cause, found.id), last)
-        self.released(found, step)
+        if current.state is container.ContainerState.RUNNING:
+            last = [self.sketch.add(actions.StopContainer(key, cause, current.id, stop), last)]
+        step = self.sketch.add(actions.RemoveContainer(key, cause, current.id), last)
+        changes.release(self.world, self.sketch, self.ground, current, step)
         return step
-
-    def released(self, found: Observed, step: int) -> None:
-        """Let removals of what a container used wait for a step of it."""
-        used = set(state.used_by(found.config))
-        for key, leaving in self.ground.leaving.items():
-            image = self.world.images.get(found.config.image)
-            if key in used or (image is not None and self.world.key_of(image.labels) == key):
-                self.sketch.wait(leaving, [step])
-        for one in found.config.networks:
-            if one.network in self.ground.remade:
-                self.sketch.wait(self.ground.remade[one.network], [step])
 
     def _orphan(self, name: str) -> None:
         key = ObjectKey(Kind.CONTAINER, name)
@@ -63,35 +55,38 @@ class Writer:
         if hold is not None:
             self.sketch.block(plan.Blocked(key, hold.reason, hold.message, hold.until))
             return
-        for found in self.world.owned_containers[name]:
-            self.remove(found, actions.Cause(actions.Reason.ORPHANED, "no longer declared"))
+        for leftover in self.world.owned_containers[name]:
+            cause = actions.Cause(Reason.ORPHANED, "no longer declared")
+            self.remove(leftover, cause, leftover.config.stop)
 
 
 class Subject:
     """One declared container, and what there is of it."""
 
-    def __init__(self, writer: Writer, wanted: container.ContainerConfig) -> None:
+    def __init__(self, writer: Writer, desired: container.ContainerConfig) -> None:
         """Look at what is there."""
         self.writer = writer
         self.world = writer.world
         self.sketch = writer.sketch
-        self.wanted = wanted
-        self.key = ObjectKey(Kind.CONTAINER, wanted.name)
-        found = self.world.owned_containers.get(wanted.name, [])
-        self.current = next((one for one in found if one.name == wanted.name), None)
-        self.extras = [one for one in found if one.name != wanted.name]
+        self.desired = desired
+        self.changes = changes.Changes(writer.world, writer.sketch, writer.ground, desired)
+        self.key = ObjectKey(Kind.CONTAINER, desired.name)
+        candidates = self.world.owned_containers.get(desired.name, [])
+        self.current = next((candidate for candidate in candidates if candidate.name == desired.name), None)
+        self.extras = [candidate for candidate in candidates if candidate.name != desired.name]
         self.memory = self.world.memory.get(self.key)
 
     def write(self) -> None:
         """Plan it."""
-        hold = self.world.hold_on(self.key, self.wanted)
+        hold = self.world.hold_on(self.key, self.desired)
         self.sketch.buckets[self.key] = self._bucket()
         if hold is not None:
-            self.sketch.block(plan.Blocked(self.key, hold.reason, hold.message, hold.until))
-        elif self.wanted.name in self.world.foreign_names and self.current is None:
+            if hold.reason is not Reason.SUSPENDED or self._has_work():
+                self.sketch.block(plan.Blocked(self.key, hold.reason, hold.message, hold.until))
+        elif self.desired.name in self.world.foreign_names and self.current is None:
             self.sketch.buckets[self.key] = plan.Bucket.FOREIGN
-            message = f"container {self.wanted.name} is there already and not ours"
-            self.sketch.block(plan.Blocked(self.key, "Foreign", message))
+            message = f"container {self.desired.name} is there already and not ours"
+            self.sketch.block(plan.Blocked(self.key, Reason.FOREIGN, message))
         elif self.current is None:
             self._absent()
         else:
@@ -100,114 +95,185 @@ class Subject:
     def _bucket(self) -> plan.Bucket:
         if self.current is None:
             return plan.Bucket.MISSING
-        if self._replacing(self.current) or self._in_place(self.current):
+        if self.changes.replacing(self.current) or self.changes.in_place(self.current):
             return plan.Bucket.DRIFTED
         if self.current.state is container.ContainerState.RUNNING:
-            seen = self.world.health.get(self.current.id)
-            return plan.Bucket.FAILED if seen is not None and not seen.alive else plan.Bucket.MATCHING
+            probed = self.world.health.get(self.current.id)
+            return plan.Bucket.FAILED if probed is not None and not probed.alive else plan.Bucket.MATCHING
         if self.current.state is container.ContainerState.CREATED:
             return plan.Bucket.STOPPED
-        wanted = restarts.of_exited(self.wanted.restart, self.current, self.memory)
-        return plan.Bucket.STOPPED if wanted is None else plan.Bucket.FAILED
+        restart = restarts.of_exited(self.desired.restart, self.current, self.memory)
+        return plan.Bucket.STOPPED if restart is None else plan.Bucket.FAILED
+
+    def _has_work(self) -> bool:
+        """Return whether something is to be done to it, or may be soon: it is not as declared, or does not run."""
+        if self.extras or self.current is None:
+            return True
+        if self.sketch.buckets[self.key] is plan.Bucket.STOPPED:
+            return self.current.exit_code != 0 or self.current.stop_requested
+        return self.sketch.buckets[self.key] is not plan.Bucket.MATCHING
 
     def _absent(self) -> None:
         """Make it, or go on with what an interrupted replacement has left."""
-        ready = next((one for one in self.extras if not self._replacing(one)), None)
-        removed = self._remove_extras(ready)
+        ready = next((extra for extra in self.extras if not self.changes.replacing(extra)), None)
         if ready is not None:
-            cause = actions.Cause(actions.Reason.INTERRUPTED, "goes on with an interrupted replacement")
-            renamed = self.sketch.add(actions.RenameContainer(self.key, cause, ready.id, self.wanted.name), removed)
-            changed = self._change(ready, [renamed])
+            removed = self._remove_extras(ready)
+            cause = actions.Cause(Reason.INTERRUPTED, "goes on with an interrupted replacement")
+            renamed = self.sketch.add(actions.RenameContainer(self.key, cause, ready.id, self.desired.name), removed)
+            changed = self.changes.change(ready, [renamed])
             if ready.state is not container.ContainerState.RUNNING:
-                self._start(ready.id, cause, [renamed, *changed])
+                self._start(ready.id, cause, [renamed, *changed, *self._remade(self.desired)])
             return
-        gate = gates.creation(self.world, self.writer.ground, self.wanted)
+        if self.extras:
+            self._stand_in()
+            return
+        gate = gates.creation(self.world, self.writer.ground, self.desired)
         if gate.closed:
             gates.block(self.sketch, self.key, gate)
             return
         cause = self._cause_of_absence()
-        made = self.sketch.add(
-            actions.CreateContainer(self.key, cause, self.wanted, self.wanted.name), [*gate.after, *removed]
+        creation = self.sketch.add(
+            actions.CreateContainer(self.key, cause, self.desired, self.desired.name), gate.after
         )
-        self._start(self.wanted.name, cause, [made])
+        self._start(self.desired.name, cause, [creation, *self._remade(self.desired)])
+
+    def _stand_in(self) -> None:
+        """Let the newest that an interrupted replacement has left take the name, and replace that."""
+        newest = max(self.extras, key=lambda extra: (extra.created_at, extra.id))
+        removed = self._remove_extras(newest)
+        cause = actions.Cause(Reason.INTERRUPTED, "goes on with an interrupted replacement")
+        renamed = self.sketch.add(actions.RenameContainer(self.key, cause, newest.id, self.desired.name), removed)
+        self.extras = []
+        current = dataclasses.replace(newest, name=self.desired.name)
+        self._replace(current, self.changes.replacing(current) or cause, [renamed])
 
     def _present(self, current: Observed) -> None:
-        replacing = self._replacing(current)
+        if current.unreadable:
+            self._run(current, self.changes.stay(current))
+            self.sketch.block(plan.Blocked(self.key, Reason.DECLARATION_UNREADABLE, current.unreadable))
+            return
+        replacing = self.changes.replacing(current)
         if replacing:
             self._replace(current, replacing)
             return
         removed = self._remove_extras(None)
-        changed = self._change(current, removed)
+        changed = self.changes.change(current, removed)
         self._run(current, changed)
 
-    def _replace(self, current: Observed, cause: actions.Cause) -> None:
-        """Make the new one, take the old one away, give the new one its name, start it."""
-        creation = gates.creation(self.world, self.writer.ground, self.wanted)
-        starting = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.wanted)
+    def _replace(self, current: Observed, cause: actions.Cause, after: Iterable[int] = ()) -> None:
+        """Let the successor take over, or the old one go on where that cannot be."""
+        begun = [*after, *self.changes.record(current, after)]
+        creation = gates.creation(self.world, self.writer.ground, self.desired)
+        starting = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.desired)
         for gate in (creation, starting):
             if gate.closed:
                 gates.block(self.sketch, self.key, gate)
-                self._stay(current)
+                self._run(current, [*begun, *self.changes.stay(current)])
                 return
-        self.writer.progress.stops.add(self.wanted.name)
-        ready = next((one for one in self.extras if not self._replacing(one)), None)
-        removed = self._remove_extras(ready)
-        if ready is None and self._network_remade(current):
-            gone = self.writer.remove(current, cause, removed)
-            made = self.sketch.add(
-                actions.CreateContainer(self.key, cause, self.wanted, self.wanted.name), [*creation.after, gone]
-            )
-            self._start(self.wanted.name, cause, [made])
+        ready = next((extra for extra in self.extras if not (extra.unreadable or self.changes.replacing(extra))), None)
+        resumed = ready is None and self._is_resumed(current)
+        if resumed and self._network_remade(current):
+            self._run(current, [*begun, *self.changes.stay(current)])
+            message = "it is started again in a network that is made anew, and replaced after that"
+            self.sketch.block(plan.Blocked(self.key, Reason.WAITING_FOR_DEPENDENCY, message))
             return
-        temporary = f"{self.wanted.name}-{canonical.digest(self.wanted)[:8]}-new"
+        if resumed:
+            self._run(current, begun)
+            if (started := self.writer.progress.starts.get(self.desired.name)) is not None:
+                begun.append(started)
+                current = dataclasses.replace(current, state=container.ContainerState.RUNNING)
+        self.writer.progress.stops.add(self.desired.name)
+        begun += self._remove_extras(ready)
+        self._succeed(current, cause, ready, begun)
+
+    def _succeed(self, current: Observed, cause: actions.Cause, ready: Observed | None, after: list[int]) -> None:
+        """Make the new one, unless it is there already, before the old one goes; give it the name and start it."""
+        temporary = f"{self.desired.name}-{canonical.digest(self.desired)[:8]}-new"
         if ready is None:
-            made = self.sketch.add(
-                actions.CreateContainer(self.key, cause, self.wanted, temporary), [*creation.after, *removed]
+            used = stores.used_by(self.desired, self.world)
+            stands_on = [self.writer.ground.ready.get(key) for key in used if key.name not in self.writer.ground.remade]
+            moved = self.changes.stay(current, [*after, *stands_on], self.desired.networks)
+            creation = gates.creation(self.world, self.writer.ground, self.desired)
+            action = actions.CreateContainer(self.key, cause, self.desired, temporary)
+            after = [*moved, self.sketch.add(action, [*creation.after, *after])]
+            kept = tuple(
+                network for network in current.config.networks if network.network not in self.writer.ground.remade
             )
-        gone = self.writer.remove(current, cause, removed if ready else [made])
+            current = dataclasses.replace(current, config=dataclasses.replace(current.config, networks=kept))
+        removal = self.writer.remove(current, cause, self.desired.stop, after)
         ref = ready.id if ready else temporary
-        renamed = self.sketch.add(actions.RenameContainer(self.key, cause, ref, self.wanted.name), [gone])
-        self._start(self.wanted.name, cause, [renamed])
+        renamed = self.sketch.add(actions.RenameContainer(self.key, cause, ref, self.desired.name), [removal])
+        self._start(self.desired.name, cause, [renamed, *self._remade(self.desired)])
+
+    def _is_resumed(self, current: Observed) -> bool:
+        """Return whether one that is down is started although its replacement is on its way.
+
+        It is where nobody can say how soon that is there, if ever: it is still fetched, or making it has failed before;
+        and where we ourselves have stopped it for a successor that is no longer declared.
+        """
+        failed = self.key in self.world.holds
+        fetched = self.world.image_keys.get(self.desired.image) in self.writer.ground.ready
+        ours = self.memory is not None and self.memory.restarting
+        return current.state is not container.ContainerState.RUNNING and (failed or fetched or ours)
 
     def _run(self, current: Observed, after: list[int]) -> None:
-        """Start it where it should run and does not, restart it where it is dead."""
-        if current.state is container.ContainerState.CREATED:
-            self._start(current.id, actions.Cause(actions.Reason.NOT_STARTED, "was made and never started"), after)
+        """Start it where it should run and does not, restart it where it is dead.
+
+        Of the networks that are made anew it waits for those that it is in itself: for the others its successor does,
+        and what holds them up may never come.
+        """
+        after = [*after, *self._remade(current.config)]
+        if self.key in self.world.policy.restarts:
+            self._restart_on_request(current, after)
+        elif current.state is container.ContainerState.CREATED:
+            self._start(current.id, actions.Cause(Reason.NOT_STARTED, "was made and never started"), after)
         elif current.state is container.ContainerState.EXITED:
             self._ended(current, after)
         else:
-            seen = self.world.health.get(current.id)
-            if seen is not None and not seen.alive and self.wanted.restart.policy is not container.RestartPolicy.NEVER:
-                failed = (seen.failed_at or self.world.now, seen.message)
-                restart = restarts.of_unhealthy(self.wanted.restart, current, self.memory, failed)
+            probed = self.world.health.get(current.id)
+            if (
+                probed is not None
+                and not probed.alive
+                and self.desired.restart.policy is not container.RestartPolicy.NEVER
+            ):
+                failed = (probed.failed_at or self.world.now, probed.message)
+                restart = restarts.of_unhealthy(self.desired.restart, current, self.memory, failed)
                 if self._due(restart):
                     self._restart(current, restart, after)
 
     def _ended(self, current: Observed, after: list[int]) -> None:
-        restart = restarts.of_exited(self.wanted.restart, current, self.memory)
+        restart = restarts.of_exited(self.desired.restart, current, self.memory)
         if restart is None:
             if current.exit_code != 0 or current.stop_requested:
-                message = f"exited with {current.exit_code}, and its policy is {self.wanted.restart.policy.value}"
-                self.sketch.block(plan.Blocked(self.key, "Stopped", message))
+                message = f"{restarts.exit_message(current)}, and its policy is {self.desired.restart.policy.value}"
+                self.sketch.block(plan.Blocked(self.key, Reason.STOPPED, message))
             return
-        if self.world.applied_before(self.wanted) and restarts.killed_behind_our_back(current):
+        if self.world.applied_before(self.desired) and restarts.killed_behind_our_back(current):
             self.sketch.drift[self.key] = f"killed behind our back: {restart.cause.message}"
         if not self._due(restart):
             return
-        ours = self.memory is not None and self.memory.restarting
+        ours = restarts.is_stopped_by_us(current, self.memory)
         step = self._start(current.id, restart.cause, after, restart, counted=not ours)
         if step is None:
-            self.writer.progress.stops.add(self.wanted.name)
+            self.writer.progress.stops.add(self.desired.name)
+
+    def _restart_on_request(self, current: Observed, after: list[int]) -> None:
+        """Restart one that runs, and start any other one, also where its policy would leave it or it would wait."""
+        restart = restarts.on_request(self.world.now)
+        if current.state is container.ContainerState.RUNNING:
+            self._restart(current, restart, after)
+        else:
+            self._start(current.id, restart.cause, after, restart)
 
     def _restart(self, current: Observed, restart: restarts.Restart, after: list[int]) -> None:
-        gate = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.wanted)
+        gate = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.desired)
         if gate.closed:  # stopping what could not start again would only make it worse
             gates.block(self.sketch, self.key, gate)
             return
-        self.writer.progress.stops.add(self.wanted.name)
-        verified = gates.image(self.world, self.writer.ground, self.wanted)
+        self.writer.progress.stops.add(self.desired.name)
+        verified = gates.image(self.world, self.writer.ground, self.desired)
         stopped = self.sketch.add(
-            actions.StopContainer(self.key, restart.cause, current.id, self.wanted.stop, restart.reason),
+            actions.StopContainer(self.key, restart.cause, current.id, self.desired.stop, restart.reason),
             [*after, *verified.after],
         )
         self._start(current.id, restart.cause, [stopped], restart, counted=False)
@@ -216,7 +282,7 @@ class Subject:
         if restart.due <= self.world.now:
             return True
         message = f"{restart.cause.message}; failure {restart.streak} in a row"
-        self.sketch.block(plan.Blocked(self.key, "BackOff", message, restart.due))
+        self.sketch.block(plan.Blocked(self.key, Reason.BACK_OFF, message, restart.due))
         return False
 
     def _start(
@@ -228,126 +294,42 @@ class Subject:
         *,
         counted: bool = False,
     ) -> int | None:
-        gate = gates.start(self.world, self.sketch, self.writer.ground, self.writer.progress, self.wanted)
+        resumed = self.memory is not None and self.memory.restarting
+        gate = gates.start(
+            self.world, self.sketch, self.writer.ground, self.writer.progress, self.desired, resumed=resumed
+        )
         if gate.closed:
             gates.block(self.sketch, self.key, gate)
             return None
-        remade = [
-            self.writer.ground.ready[key]
-            for key in stores.used_by(self.wanted, self.world)
-            if key.kind is Kind.NETWORK and key in self.writer.ground.ready
-        ]
         reason = restart.reason if restart is not None and counted else None
         streak = restart.streak if restart is not None else 0
         action = actions.StartContainer(self.key, cause, ref, reason, streak)
-        step = self.sketch.add(action, [*after, *gate.after, *remade])
-        self.writer.progress.starts[self.wanted.name] = step
+        step = self.sketch.add(action, [*after, *gate.after])
+        self.writer.progress.starts[self.desired.name] = step
         return step
 
-    def _change(self, found: Observed, after: list[int]) -> list[int]:
-        """Change in place what can be, and leave and enter networks; gives the steps."""
-        fields = {one.field: one for one in self._in_place(found)}
-        steps = []
-        if "resources" in fields or "labels" in fields:
-            told = tuple(one for one in fields.values() if one.field != "networks")
-            steps.append(
-                self.sketch.add(
-                    actions.UpdateContainer(
-                        self.key,
-                        self._cause_of_change(told),
-                        found.id,
-                        self.wanted.resources if "resources" in fields else None,
-                        self.wanted.labels if "labels" in fields else None,
-                    ),
-                    after,
-                )
-            )
-        return steps + self._reattach(found, fields.get("networks"), after)
-
-    def _reattach(self, found: Observed, difference: diff.Difference | None, after: list[int]) -> list[int]:
-        cause = self._cause_of_change((difference,)) if difference else None
-        wanted = {one.network: one for one in self.wanted.networks}
-        steps = []
-        for present in found.config.networks:
-            remade = present.network in self.writer.ground.remade
-            if wanted.get(present.network) != present or remade:
-                why = cause or actions.Cause(actions.Reason.CHANGED, f"network {present.network} is made anew")
-                left = self.sketch.add(actions.DisconnectContainer(self.key, why, found.id, present.network), after)
-                self.writer.released(dataclasses.replace(found, config=_only(found.config, present)), left)
-                steps.append(left)
-        for name, attachment in wanted.items():
-            remade = name in self.writer.ground.remade
-            if attachment not in found.config.networks or remade:
-                why = cause or actions.Cause(actions.Reason.CHANGED, f"network {name} is made anew")
-                ready = self.writer.ground.ready.get(ObjectKey(Kind.NETWORK, name))
-                action = actions.ConnectContainer(self.key, why, found.id, attachment)
-                steps.append(self.sketch.add(action, [*after, *steps, ready]))
-        return steps
-
-    def _stay(self, current: Observed) -> None:
-        """Let one whose replacement waits go on: it leaves networks that are made anew, and comes back."""
-        for present in current.config.networks:
-            if present.network in self.writer.ground.remade:
-                why = actions.Cause(actions.Reason.CHANGED, f"network {present.network} is made anew")
-                left = self.sketch.add(actions.DisconnectContainer(self.key, why, current.id, present.network))
-                self.writer.released(dataclasses.replace(current, config=_only(current.config, present)), left)
-                ready = self.writer.ground.ready[ObjectKey(Kind.NETWORK, present.network)]
-                self.sketch.add(actions.ConnectContainer(self.key, why, current.id, present), [left, ready])
-
     def _remove_extras(self, kept: Observed | None) -> list[int]:
-        cause = actions.Cause(actions.Reason.INTERRUPTED, "left by an interrupted replacement")
-        return [self.writer.remove(one, cause) for one in self.extras if one is not kept]
+        cause = actions.Cause(Reason.INTERRUPTED, "left by an interrupted replacement")
+        return [self.writer.remove(extra, cause, self.desired.stop) for extra in self.extras if extra is not kept]
+
+    def _remade(self, config: container.ContainerConfig) -> list[int]:
+        """Return the steps after which a container's networks are ready."""
+        ready = self.writer.ground.ready
+        return [ready[key] for key in stores.used_by(config, self.world) if key.kind is Kind.NETWORK and key in ready]
 
     def _network_remade(self, current: Observed) -> bool:
-        return any(one.network in self.writer.ground.remade for one in current.config.networks)
-
-    def _replacing(self, found: Observed) -> actions.Cause | None:
-        """Tell what forces a replacement, if anything."""
-        differences = diff.of_container(self.wanted, found.config, self.world.policy.in_place)
-        if any(one.change is diff.Change.REPLACE for one in differences):
-            return self._cause_of_change(differences)
-        image = self.world.images.get(self.wanted.image)
-        if self.wanted.image in self.writer.ground.changing:
-            message = f"image {self.wanted.image} is fetched anew"
-        elif image is not None and image.id != found.image_id:
-            message = f"image {self.wanted.image} is another one now"
-        else:
-            return None
-        told = "; ".join((f"{message} {_FORCES}", *(str(one) for one in differences)))
-        return actions.Cause(actions.Reason.IMAGE_CHANGED, told, ("image", *(one.field for one in differences)))
-
-    def _in_place(self, found: Observed) -> tuple[diff.Difference, ...]:
-        return tuple(
-            one
-            for one in diff.of_container(self.wanted, found.config, self.world.policy.in_place)
-            if one.change is diff.Change.IN_PLACE
-        )
+        return any(network.network in self.writer.ground.remade for network in current.config.networks)
 
     def _cause_of_absence(self) -> actions.Cause:
-        if self.world.applied_before(self.wanted):
+        if self.world.applied_before(self.desired):
             self.sketch.drift[self.key] = "was removed"
-            return actions.Cause(actions.Reason.DRIFTED, "was removed behind our back")
-        return actions.Cause(actions.Reason.MISSING, "not there yet")
-
-    def _cause_of_change(self, differences: tuple[diff.Difference, ...]) -> actions.Cause:
-        drifted = self.world.applied_before(self.wanted)
-        message = "; ".join(
-            f"{one} {_FORCES}" if one.change is diff.Change.REPLACE else str(one) for one in differences
-        )
-        if drifted:
-            self.sketch.drift[self.key] = message
-        reason = actions.Reason.DRIFTED if drifted else actions.Reason.CHANGED
-        return actions.Cause(reason, message, tuple(one.field for one in differences))
-
-
-def _only(config: container.ContainerConfig, attachment: container.NetworkAttachment) -> container.ContainerConfig:
-    """Give a config that uses nothing but one network: what is released by leaving it."""
-    return dataclasses.replace(config, networks=(attachment,), mounts=(), image="")
+            return actions.Cause(Reason.DRIFTED, "was removed behind our back")
+        return actions.Cause(Reason.MISSING, "not there yet")
 
 
 def _order(declared: dict[str, container.ContainerConfig]) -> list[str]:
     """Sort by dependency, then by name. A cycle, which admission refuses, is no reason to fail: name it is then."""
-    edges = {name: [one.container for one in config.depends_on] for name, config in declared.items()}
+    edges = {name: [dependency.container for dependency in config.depends_on] for name, config in declared.items()}
     try:
         return graph.order(edges, key=str)
     except ValueError:

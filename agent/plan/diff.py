@@ -15,7 +15,10 @@ class Change(enum.StrEnum):
     """What it takes to change a field of something that is there."""
 
     NONE = "none"
-    """Nothing in the runtime: the agent itself acts on it."""
+    """It never differs: it is what the two are compared by."""
+    RECORD = "record"
+    """The agent itself acts on it, by what is declared. Every runtime keeps it on the existing container, for the time
+    when the container is no longer declared."""
     IN_PLACE = "in place"
     """A call on the existing object, where the runtime can."""
     REPLACE = "replace"
@@ -34,13 +37,14 @@ CONTAINER: dict[str, Change] = {
     "network_mode": Change.REPLACE,
     "networks": Change.IN_PLACE,
     "mounts": Change.REPLACE,
-    "restart": Change.NONE,
-    "health": Change.NONE,
+    "restart": Change.RECORD,
+    "health": Change.RECORD,
     "resources": Change.IN_PLACE,
     "security": Change.REPLACE,
-    "stop": Change.NONE,
-    "update": Change.NONE,
-    "depends_on": Change.NONE,
+    "stop": Change.RECORD,
+    "update": Change.RECORD,
+    "depends_on": Change.RECORD,
+    "secret_env": Change.REPLACE,
 }
 NETWORK: dict[str, Change] = {
     "name": Change.NONE,
@@ -74,60 +78,63 @@ class Difference:
 
 
 def of_container(
-    wanted: container.ContainerConfig, found: container.ContainerConfig, in_place: frozenset[policy.InPlace]
+    desired: container.ContainerConfig, current: container.ContainerConfig, in_place: frozenset[policy.InPlace]
 ) -> tuple[Difference, ...]:
     """Compare two containers; what the runtime cannot change in place is replaced."""
-    if wanted == found:
+    if desired == current:
         return ()
     differences = []
     for field, change in CONTAINER.items():
-        before, after = getattr(found, field), getattr(wanted, field)
+        before, after = getattr(current, field), getattr(desired, field)
         if change is not Change.NONE and before != after:
-            able = change if change is Change.IN_PLACE and _needed(wanted, found, field) <= in_place else Change.REPLACE
-            differences.append(Difference(field, wording.change(field, before, after), able))
+            forced = change is Change.IN_PLACE and not _needed(desired, current, field) <= in_place
+            what = Change.REPLACE if forced else change
+            differences.append(Difference(field, wording.change(field, before, after), what))
     return tuple(differences)
 
 
 def _needed(
-    wanted: container.ContainerConfig, found: container.ContainerConfig, field: str
+    desired: container.ContainerConfig, current: container.ContainerConfig, field: str
 ) -> frozenset[policy.InPlace]:
     """Say what a runtime must be able to do to change a field in place."""
     needed = {policy.InPlace(field)}
-    if field == "resources" and found.resources.memory is not None and wanted.resources.memory is None:
+    if field == "resources" and current.resources.memory is not None and desired.resources.memory is None:
         needed.add(policy.InPlace.MEMORY_LIFTED)
-    if field == "networks" and not (found.networks and wanted.networks):
+    if field == "networks" and not (current.networks and desired.networks):
         needed.add(policy.InPlace.FIRST_NETWORK)
     return frozenset(needed)
 
 
-def of_network(wanted: network.NetworkConfig, found: network.NetworkConfig) -> tuple[Difference, ...]:
+def of_network(desired: network.NetworkConfig, current: network.NetworkConfig) -> tuple[Difference, ...]:
     """Compare two networks; what was left to the runtime to choose is never a difference."""
-    subnets = _chosen(wanted.subnets, found.subnets)
-    asked = dataclasses.replace(wanted, subnets=tuple(sorted(wanted.subnets, key=str)))
-    return _of(asked, dataclasses.replace(found, subnets=subnets), NETWORK)
+    subnets = _chosen(desired.subnets, current.subnets)
+    asked = dataclasses.replace(desired, subnets=tuple(sorted(desired.subnets, key=str)))
+    return _of(asked, dataclasses.replace(current, subnets=subnets), NETWORK)
 
 
-def of_volume(wanted: volume.VolumeConfig, found: volume.VolumeConfig) -> tuple[Difference, ...]:
+def of_volume(desired: volume.VolumeConfig, current: volume.VolumeConfig) -> tuple[Difference, ...]:
     """Compare two volumes."""
-    return _of(wanted, found, VOLUME)
+    return _of(desired, current, VOLUME)
 
 
-def _of(wanted: object, found: object, table: dict[str, Change]) -> tuple[Difference, ...]:
+def _of(desired: object, current: object, table: dict[str, Change]) -> tuple[Difference, ...]:
     differing = [
         (field, change)
         for field, change in table.items()
-        if change is not Change.NONE and getattr(found, field) != getattr(wanted, field)
+        if change is not Change.NONE and getattr(current, field) != getattr(desired, field)
     ]
     return tuple(
-        Difference(field, wording.change(field, getattr(found, field), getattr(wanted, field)), change)
+        Difference(field, wording.change(field, getattr(current, field), getattr(desired, field)), change)
         for field, change in differing
     )
 
 
-def _chosen(wanted: tuple[network.Subnet, ...], found: tuple[network.Subnet, ...]) -> tuple[network.Subnet, ...]:
+def _chosen(desired: tuple[network.Subnet, ...], current: tuple[network.Subnet, ...]) -> tuple[network.Subnet, ...]:
     """Give what was found as far as it was asked for: no subnets asked is none found, no gateway asked likewise."""
-    if not wanted:
+    if not desired:
         return ()
-    open_gateways = {one.subnet for one in wanted if one.gateway is None}
-    asked = (dataclasses.replace(one, gateway=None) if one.subnet in open_gateways else one for one in found)
+    open_gateways = {subnet.subnet for subnet in desired if subnet.gateway is None}
+    asked = (
+        dataclasses.replace(subnet, gateway=None) if subnet.subnet in open_gateways else subnet for subnet in current
+    )
     return tuple(sorted(asked, key=str))

@@ -36,7 +36,7 @@ class Draft:
     def steps(self) -> tuple[plan.Step, ...]:
         """Give the steps in an order that respects every edge, numbered anew; ties by object and age, so it is one."""
         order = graph.order(
-            dict(enumerate(self._after)), key=lambda step: (_RANK[type(self._actions[step])], self._named(step), step)
+            dict(enumerate(self._after)), key=lambda step: (self._actions[step].TRAITS.phase, self._named(step), step)
         )
         numbers = {old: new for new, old in enumerate(order)}
         return tuple(
@@ -46,27 +46,3 @@ class Draft:
 
     def _named(self, step: int) -> str:
         return self._actions[step].key.name
-
-
-_RANK = {
-    kind: rank
-    for rank, kind in enumerate(
-        (
-            actions.EnsureImage,
-            actions.CreateVolume,
-            actions.DisconnectContainer,
-            actions.CreateContainer,
-            actions.StopContainer,
-            actions.RemoveContainer,
-            actions.RemoveNetwork,
-            actions.CreateNetwork,
-            actions.RenameContainer,
-            actions.ConnectContainer,
-            actions.UpdateContainer,
-            actions.StartContainer,
-            actions.RemoveImage,
-            actions.RemoveVolume,
-        )
-    )
-}
-"""What comes first among steps that could run at the same time: only for the eye."""

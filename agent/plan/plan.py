@@ -5,6 +5,7 @@ import enum
 
 from agent.model.key import ObjectKey
 from agent.plan import actions
+from agent.reasons import Reason
 
 
 class Bucket(enum.StrEnum):
@@ -39,7 +40,7 @@ class Blocked:
     """An object that cannot be brought about yet, and what it waits for."""
 
     key: ObjectKey
-    reason: str
+    reason: Reason
     """A condition's reason: ``WaitingForDependency``, ``BackOff``, ``Stopped``, or that of the hold."""
     message: str
     until: float | None = None

@@ -26,7 +26,7 @@ def _compute(world: match.World) -> plan.Plan:
     ground = stores.write(world, sketch)
     containers.Writer(world, sketch, ground, gates.Progress()).write()
     blocked = tuple(sketch.blocked[key] for key in sorted(sketch.blocked))
-    times = [one.until for one in blocked if one.until is not None and one.until > world.now]
+    times = [wait.until for wait in blocked if wait.until is not None and wait.until > world.now]
     return plan.Plan(
         revision=world.desired.revision,
         steps=sketch.steps(),

@@ -7,9 +7,7 @@ from typing import Any
 from agent.kit import canonical
 from agent.model.key import ObjectKey
 from agent.plan import actions, plan
-
-_CREATES = (actions.EnsureImage, actions.CreateNetwork, actions.CreateVolume, actions.CreateContainer)
-_REMOVES = (actions.RemoveImage, actions.RemoveNetwork, actions.RemoveVolume, actions.RemoveContainer)
+from agent.reasons import Reason
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,21 +31,21 @@ def lines(computed: plan.Plan, *, explain: bool = False) -> tuple[Line, ...]:
     by_key: dict[ObjectKey, list[plan.Step]] = {}
     for step in computed.steps:
         by_key.setdefault(step.action.key, []).append(step)
-    told: list[Line] = []
+    output: list[Line] = []
     counts = dict.fromkeys(_SIGNS, 0)
     for key in sorted(by_key):
         style = _style(by_key[key])
         counts[style] += 1
-        told.append(Line(style, f"{_SIGNS[style]:>3} {key} {_VERBS[style]}"))
-        told += [Line("detail", f"      because {why}") for why in _causes(by_key[key])]
+        output.append(Line(style, f"{_SIGNS[style]:>3} {key} {_VERBS[style]}"))
+        output += [Line("detail", f"      because {why}") for why in _causes(by_key[key])]
         if explain:
-            told += [Line("detail", f"      {_step(step)}") for step in by_key[key]]
-    told += [Line("detail", f"  = {key} stays: {_RETAINED}") for key in computed.retained]
-    told += [Line("wait", f"  … {one.key} waits: {one.message} ({one.reason})") for one in computed.blocked]
-    if told:
-        told.append(Line("detail", ""))
-    told.append(Line("summary", _summary(counts)))
-    return tuple(told)
+            output += [Line("detail", f"      {_step(step)}") for step in by_key[key]]
+    output += [Line("detail", f"  = {key} stays: {_RETAINED}") for key in computed.retained]
+    output += [Line("wait", f"  … {wait.key} waits: {wait.message} ({wait.reason})") for wait in computed.blocked]
+    if output:
+        output.append(Line("detail", ""))
+    output.append(Line("summary", _summary(counts, len(computed.blocked))))
+    return tuple(output)
 
 
 def text(computed: plan.Plan, *, explain: bool = False) -> str:
@@ -72,8 +70,8 @@ def document(computed: plan.Plan) -> dict[str, Any]:
             for step in computed.steps
         ],
         "blocked": [
-            {"object": str(one.key), "reason": one.reason, "message": one.message, "until": one.until}
-            for one in computed.blocked
+            {"object": str(wait.key), "reason": wait.reason, "message": wait.message, "until": wait.until}
+            for wait in computed.blocked
         ],
         "buckets": {str(key): bucket.value for key, bucket in computed.buckets},
         "drift": {str(key): message for key, message in computed.drift},
@@ -85,13 +83,13 @@ def document(computed: plan.Plan) -> dict[str, Any]:
 def _style(steps: Iterable[plan.Step]) -> str:
     """Tell what several steps of one object come to."""
     kinds = [step.action for step in steps]
-    creates = any(isinstance(action, _CREATES) for action in kinds)
-    removes = any(isinstance(action, _REMOVES) for action in kinds)
+    creates = any(action.TRAITS.effect is actions.Effect.CREATE for action in kinds)
+    removes = any(action.TRAITS.effect is actions.Effect.REMOVE for action in kinds)
     if creates and removes:
         return "replace"
     if removes:
         return "remove"
-    mended = any(action.cause.reason is actions.Reason.CHANGED or action.cause.fields for action in kinds)
+    mended = any(action.cause.reason is Reason.CHANGED or action.cause.fields for action in kinds)
     return "create" if creates and not mended else "change"
 
 
@@ -108,8 +106,9 @@ def _step(step: plan.Step) -> str:
     return f"{step.id}: {type(step.action).__name__}{after}"
 
 
-def _summary(counts: dict[str, int]) -> str:
+def _summary(counts: dict[str, int], waiting: int) -> str:
+    waits = f"{waiting} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
     if not any(counts.values()):
-        return "Nothing to change."
+        return f"Nothing to change now: {waits}." if waits else "Nothing to change."
     names = {"create": "to create", "change": "to change", "replace": "to replace", "remove": "to remove"}
-    return f"Plan: {', '.join(f'{counts[style]} {name}' for style, name in names.items())}."
+    return f"Plan: {', '.join(f'{counts[style]} {name}' for style, name in names.items())}{waits and f', {waits}'}."

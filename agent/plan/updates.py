@@ -4,55 +4,61 @@ from agent.model import image, ledger
 from agent.model.key import Kind, ObjectKey
 from agent.oci import reference
 from agent.plan import actions, match, plan
+from agent.reasons import Reason
 
-GENTLE = frozenset({actions.Reason.UPDATED, actions.Reason.UNVERIFIED})
+GENTLE = frozenset({Reason.UPDATED, Reason.UNVERIFIED})
 """Causes for which it is not known that another image comes: containers are replaced once it has."""
-NEVER_PULLED = "ImageNeverPulled"
-"""It has to be there, and is not."""
-UNRESOLVED = "ImageUnresolved"
-"""Nobody knows yet which version is wanted."""
 
 
-def newest(world: match.World, wanted: image.ImageConfig) -> ledger.Newest | None:
+def newest(world: match.World, desired: image.ImageConfig) -> ledger.LatestImage | None:
     """Give what the registry has answered to the question that is asked now; ``None``: nothing yet."""
-    follow = world.follows.get(wanted.name)
-    entry = world.memory.get(ObjectKey(Kind.IMAGE, wanted.name))
+    follow = world.follows.get(desired.name)
+    entry = world.memory.get(ObjectKey(Kind.IMAGE, desired.name))
     if follow is None or follow.policy is image.PullPolicy.NEVER or entry is None or entry.newest is None:
         return None
     return entry.newest if entry.newest.question == follow.question and entry.newest.digest else None
 
 
-def pinned(answer: ledger.Newest) -> str:
+def pinned(answer: ledger.LatestImage) -> str:
     """Give exactly that as a reference."""
-    known = reference.parse(answer.reference)
-    return str(reference.Reference(known.registry, known.repository, known.tag, answer.digest))
+    parsed = reference.parse(answer.reference)
+    return str(reference.Reference(parsed.registry, parsed.repository, parsed.tag, answer.digest))
 
 
-def unverified(found: image.ObservedImage) -> actions.Cause | None:
+def unverified(observed: image.ObservedImage) -> actions.Cause | None:
     """Tell why an image may not be used until it is fetched again, if so: it may well turn out to be what it was."""
-    if found.verified:
+    if observed.verified:
         return None
-    return actions.Cause(actions.Reason.UNVERIFIED, "it must be signed, which is not verified", ("signature",))
+    return actions.Cause(Reason.UNVERIFIED, "it must be signed, which is not verified", ("signature",))
 
 
-def cause(found: image.ObservedImage, answer: ledger.Newest | None) -> actions.Cause | None:
+def damaged(observed: image.ObservedImage) -> actions.Cause | None:
+    """Tell why an image that is recorded is to be brought in again, if so: it is the same one then."""
+    if observed.available:
+        return None
+    return actions.Cause(Reason.DRIFTED, "its layers are not on the disk any more")
+
+
+def cause(observed: image.ObservedImage, answer: ledger.LatestImage | None) -> actions.Cause | None:
     """Tell why an image that is there as declared is to be fetched again, if so."""
-    if answer is None or answer.digest in found.digests:
+    if answer is None or answer.digest in observed.digests:
         return None
-    before = found.digests[0] if found.digests else "an unknown one"
-    return actions.Cause(actions.Reason.UPDATED, f"{answer.reference}: {before} -> {answer.digest}", ("source",))
+    before = observed.digests[0] if observed.digests else "an unknown one"
+    return actions.Cause(Reason.UPDATED, f"{answer.reference}: {before} -> {answer.digest}", ("source",))
 
 
-def refusal(world: match.World, wanted: image.ImageConfig, answer: ledger.Newest | None) -> plan.Blocked | None:
+def refusal(world: match.World, desired: image.ImageConfig, answer: ledger.LatestImage | None) -> plan.Blocked | None:
     """Tell why an image that is not there is not fetched now, if so."""
-    key, follow = ObjectKey(Kind.IMAGE, wanted.name), world.follows.get(wanted.name)
+    key, follow = ObjectKey(Kind.IMAGE, desired.name), world.follows.get(desired.name)
     if follow is None:
         return None
     if follow.policy is image.PullPolicy.NEVER:
-        return plan.Blocked(key, NEVER_PULLED, f"{wanted.reference} is not there, and its policy is Never: load it")
+        return plan.Blocked(
+            key, Reason.IMAGE_NEVER_PULLED, f"{desired.reference} is not there, and its policy is Never: load it"
+        )
     if not follow.track or answer is not None:
         return None
     entry = world.memory.get(key)
-    said = entry.newest.problem if entry is not None and entry.newest is not None else ""
-    told = said or "its registry has not been asked yet"
-    return plan.Blocked(key, UNRESOLVED, f"the newest version in {follow.track!r} is not known: {told}")
+    problem = entry.newest.problem if entry is not None and entry.newest is not None else ""
+    message = problem or "its registry has not been asked yet"
+    return plan.Blocked(key, Reason.IMAGE_UNRESOLVED, f"the newest version in {follow.track!r} is not known: {message}")

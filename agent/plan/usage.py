@@ -1,39 +1,51 @@
 """What may not go yet: containers that this plan leaves as they are still use it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from agent.model import container, policy, state
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, match, plan
+from agent.reasons import Reason
 
-IN_USE = "InUse"
-"""The reason of what waits for its last user to go."""
-
-
+_Used = str | ObjectKey
+"""What a container uses: an image by its reference, all else by its key."""
 _Removal = actions.RemoveImage | actions.RemoveNetwork | actions.RemoveVolume
 
 
 def holds(world: match.World, steps: Iterable[plan.Step]) -> tuple[policy.Hold, ...]:
-    """Give a hold for each object that the steps remove from under a container of ours that stays where it is."""
+    """Return a hold for each object that the steps remove from under a container of ours that stays where it is."""
     done = [step.action for step in steps]
-    gone = {one.ref for one in done if isinstance(one, actions.RemoveContainer)}
-    left = {(one.ref, one.network) for one in done if isinstance(one, actions.DisconnectContainer)}
-    staying = [one for found in world.owned_containers.values() for one in found if one.id not in gone]
-    found = []
-    for action in done:
-        if isinstance(action, _Removal):
-            users = sorted(one.name for one in staying if _uses(one, action, left))
-            if users:
-                found.append(policy.Hold(action.key, IN_USE, f"still used by {', '.join(users)}"))
-    return tuple(found)
+    removals = [action for action in done if isinstance(action, _Removal)]
+    if not removals:
+        return ()
+    removed = {action.ref for action in done if isinstance(action, actions.RemoveContainer)}
+    disconnected = {(action.ref, action.network) for action in done if isinstance(action, actions.DisconnectContainer)}
+    users: dict[_Used, list[str]] = {}
+    for same in world.owned_containers.values():
+        for user in same:
+            if user.id not in removed:
+                for used in _used(user, disconnected):
+                    users.setdefault(used, []).append(user.name)
+    return tuple(
+        policy.Hold(action.key, Reason.IN_USE, f"still used by {', '.join(sorted(users[used]))}")
+        for action in removals
+        if (used := _removed(action)) in users
+    )
 
 
-def _uses(found: container.ObservedContainer, action: _Removal, left: set[tuple[str, str]]) -> bool:
+def _used(user: container.ObservedContainer, disconnected: set[tuple[str, str]]) -> Iterator[_Used]:
+    """Return what a container uses, less the networks that it leaves."""
+    yield user.config.image
+    for key in state.used_by(user.config):
+        if key.kind is not Kind.NETWORK or (user.id, key.name) not in disconnected:
+            yield key
+
+
+def _removed(action: _Removal) -> _Used:
     match action:
         case actions.RemoveImage():
-            return found.config.image == action.reference
+            return action.reference
         case actions.RemoveNetwork():
-            attached = ObjectKey(Kind.NETWORK, action.name) in state.used_by(found.config)
-            return attached and (found.id, action.name) not in left
+            return ObjectKey(Kind.NETWORK, action.name)
         case actions.RemoveVolume():
-            return ObjectKey(Kind.VOLUME, action.name) in state.used_by(found.config)
+            return ObjectKey(Kind.VOLUME, action.name)

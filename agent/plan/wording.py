@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agent.model import network
 from agent.model.key import Pairs
@@ -16,14 +16,19 @@ _UNITS = (("Ti", 1024**4), ("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024))
 def change(field: str, before: object, after: object) -> str:
     """Say how a field differs: ``image: a -> b``, and of several values in one only those that do.
 
-    Of environments only names are told: their values may be secrets.
+    Of environments and probes only names are told: variables, headers and arguments may be secrets.
     """
     if field == "env" and isinstance(before, tuple) and isinstance(after, tuple):
         return f"env: {_variables(dict(before), dict(after))}"
+    if field == "secret_env" and isinstance(before, tuple) and isinstance(after, tuple):
+        old, new = ({variable.name: variable for variable in variables} for variables in (before, after))
+        return f"env by secrets: {_variables(old, new)}"
+    if field == "health":
+        return f"health: {_probes(before, after)}"
     if field == "labels" and isinstance(before, tuple) and isinstance(after, tuple):
         return f"labels: {_pairs(before, after)} -> {_pairs(after, before)}"
     if dataclasses.is_dataclass(before) and type(before) is type(after):
-        names = [one.name for one in dataclasses.fields(before)]
+        names = [field.name for field in dataclasses.fields(before)]
         names = [name for name in names if getattr(before, name) != getattr(after, name)]
         return f"{spelled(field)}: {_members(before, names)} -> {_members(after, names)}"
     return f"{spelled(field)}: {_shown(field, before)} -> {_shown(field, after)}"
@@ -40,11 +45,24 @@ def quantity(size: int) -> str:
     return next((f"{size // factor}{unit}" for unit, factor in _UNITS if size and size % factor == 0), str(size))
 
 
-def _variables(before: dict[str, str], after: dict[str, str]) -> str:
-    told = [f"+ {name}" for name in after if name not in before]
-    told += [f"- {name}" for name in before if name not in after]
-    told += [f"{name} changed" for name in after if name in before and before[name] != after[name]]
-    return ", ".join(told)
+def _variables(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    words = [f"+ {name}" for name in after if name not in before]
+    words += [f"- {name}" for name in before if name not in after]
+    words += [f"{name} changed" for name in after if name in before and before[name] != after[name]]
+    return ", ".join(words)
+
+
+def _probes(before: object, after: object) -> str:
+    changes = []
+    for name in ("startup", "readiness", "liveness"):
+        old, new = getattr(before, name), getattr(after, name)
+        if old is None and new is not None:
+            changes.append(f"+ {name}")
+        elif old is not None and new is None:
+            changes.append(f"- {name}")
+        elif old != new:
+            changes.append(f"{name} changed")
+    return ", ".join(changes)
 
 
 def _pairs(these: Pairs, others: Pairs) -> str:
@@ -71,21 +89,22 @@ def _shown(field: str, value: object) -> str:
             return str(value.value)
         case network.Subnet():
             return _subnet(value)
-    if dataclasses.is_dataclass(value) and type(value).__str__ is object.__str__:
-        return _short(value)
-    return str(value)
+        case _ if dataclasses.is_dataclass(value) and type(value).__str__ is object.__str__:
+            return _short(value)
+        case _:
+            return str(value)
 
 
 def _subnet(value: network.Subnet) -> str:
     parts = (("gateway", value.gateway), ("range", value.range))
-    return " ".join((value.subnet, *(f"{name} {said}" for name, said in parts if said is not None)))
+    return " ".join((value.subnet, *(f"{name} {word}" for name, word in parts if word is not None)))
 
 
 def _short(value: object) -> str:
     """Show a small dataclass by its values, as Docker's short forms do: no defaults, and of a flag its name."""
-    told = []
-    for one in dataclasses.fields(value):  # type: ignore[arg-type]
-        found = getattr(value, one.name)
-        if found not in (one.default, None, (), False):
-            told.append(spelled(one.name) if found is True else _shown(one.name, found))
-    return ":".join(told)
+    words = []
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        item = getattr(value, field.name)
+        if item not in (field.default, None, (), False):
+            words.append(spelled(field.name) if item is True else _shown(field.name, item))
+    return ":".join(words)

@@ -8,18 +8,18 @@ Rules for every implementation, specified by ``tests/conformance``:
 - Every call is safe to repeat after a crash: ``start`` of a running container, ``stop`` of a stopped one do nothing;
   ``remove`` of an absent object raises ``NotFound`` (which callers take as done).
 - ``labels`` given at creation come back in the observation unchanged.
-- Failures are the kinds of ``runtime.errors`` and no others. Cancelling a call leaves nothing half made.
+- Failures are the kinds of ``errors`` and no others. Cancelling a call leaves nothing half made.
 """
 
-import contextlib
 import dataclasses
-import enum
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
-from agent.model import abilities, container, image, network, policy, secret, volume
+from agent.kit import notices
+from agent.model import container, features, image, network, policy, secret, volume
 from agent.model.key import Pairs
-from agent.runtime import disk, events
+from agent.oci import archives
+from agent.runtime import disk, events, streams
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,8 +30,12 @@ class Features:
     """``native``, ``memory``, ``docker`` …"""
     in_place: frozenset[policy.InPlace]
     """What ``update``, ``connect`` and ``disconnect`` can change on an existing container; plans replace the rest."""
-    lacking: abilities.Lacking = abilities.EVERYTHING
+    unsupported: features.Unsupported = features.NOTHING_UNSUPPORTED
     """What manifests may ask for and it cannot do: refused at validation."""
+    secrets_at_start: bool = False
+    """Values of Secrets are needed at each start, and not only where a container is made: nothing keeps them."""
+    is_simulated: bool = False
+    """Its containers are on no network: at their addresses somebody else may be."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,61 +58,8 @@ class ContainerChange:
     resources: container.Resources | None = None
     labels: Pairs | None = None
     """The full new set of declared labels (ownership labels stay)."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line that a container wrote."""
-
-    time: float
-    stream: str
-    """``stdout`` or ``stderr``."""
-    text: str
-    """Without its line end; bytes that are not UTF-8 are replaced."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LogRequest:
-    """Which lines of a log."""
-
-    follow: bool = False
-    """Go on until the container ends."""
-    tail: int | None = None
-    """Only the last so many lines; ``None``: all that is kept."""
-    since: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ExecRequest:
-    """A command to run in a running container."""
-
-    command: tuple[str, ...]
-    tty: bool = False
-    stdin: bool = False
-    user: str = ""
-    working_dir: str = ""
-    env: Pairs = ()
-    rows: int = 24
-    columns: int = 80
-
-
-class ExecSession(Protocol):
-    """A command that runs in a container. Leaving it (``async with``) ends the command if it still runs."""
-
-    async def write(self, data: bytes) -> None:
-        """Send to its standard input."""
-
-    async def close_stdin(self) -> None:
-        """Let its standard input end."""
-
-    def output(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Give (``stdout`` | ``stderr``, chunk) until both end; a terminal has only ``stdout``."""
-
-    async def resize(self, rows: int, columns: int) -> None:
-        """Tell the terminal's new size; without a terminal nothing happens."""
-
-    async def wait(self) -> int:
-        """Wait for the end and give the exit code: 128 + signal where it was killed by one."""
+    supervision: container.Supervision | None = None
+    """What is declared of it now; every runtime keeps it, and observes it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -141,44 +92,22 @@ class ContainerStats:
     networks: tuple[NetworkStats, ...]
 
 
-class ArchiveFormat(enum.StrEnum):
-    """What an archive of images is to be."""
-
-    OCI = "oci"
-    """An OCI archive, layers compressed where the runtime keeps them so."""
-    DOCKER = "docker"
-    """What ``docker save`` has always written."""
-
-
-class Sink(Protocol):
-    """What takes bytes."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take them all."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RootImage:
-    """How a root file system is to be run, as image configs say it."""
-
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    env: Pairs = ()
-    working_dir: str = ""
-    user: str = ""
-    labels: Pairs = ()
-
-
 class Images(Protocol):
     """The image store."""
 
     async def list(self) -> tuple[image.ObservedImage, ...]:
-        """Give all images, sorted by reference; one with two references is listed twice."""
+        """Return all images, sorted by reference; one with two references is listed twice."""
 
     def use(self, logins: tuple[secret.Login, ...]) -> None:
         """Show these to registries from now on, before what this host knows, and no others that were given before.
 
         Pushes show them as well.
+        """
+
+    async def forget(self, reference: str) -> None:
+        """Keep nothing of what a broken pull of it has brought in: it is not declared any more.
+
+        An image that is there stays.
         """
 
     async def ensure(
@@ -209,11 +138,13 @@ class Images(Protocol):
     async def push(self, reference: str, target: str, progress: ProgressSink) -> str:
         """Push it to a registry under a reference, and give the digest that it has there; empty where nobody says.
 
-        This and what follows raises ``InvalidArgument`` where images have no content (``Ability.IMAGE_CONTENT``).
+        This and what follows raises ``InvalidArgument`` where images have no content (``Feature.IMAGE_CONTENT``).
         Raises ``Unavailable`` (``ImagePushFailed``), ``InvalidArgument`` (``ImagePushDenied``), ``NotFound``.
         """
 
-    async def save(self, references: tuple[str, ...], form: ArchiveFormat, out: Sink, progress: ProgressSink) -> None:
+    async def save(
+        self, references: tuple[str, ...], form: archives.ArchiveFormat, out: archives.Sink, progress: ProgressSink
+    ) -> None:
         """Write them all to one archive, each under its reference. ``out`` is written to in another thread.
 
         Raises ``NotFound`` before anything is written, and what ``out`` raises.
@@ -226,18 +157,25 @@ class Images(Protocol):
         (``ImageNameless``).
         """
 
-    async def import_root(self, path: str, reference: str, root: RootImage, progress: ProgressSink) -> None:
+    async def import_root(self, path: str, reference: str, root: archives.RootImage, progress: ProgressSink) -> None:
         """Make an image of one layer, as nobody's, from the tar of a root file system, which may be compressed.
 
         Raises ``NotFound`` (``ArchiveNotFound``), ``InvalidArgument`` for what is no such tar, or a hostile one.
         """
 
 
-class Containers(Protocol):
+class Containers(streams.Streams, Protocol):
     """The containers."""
 
     async def list(self) -> tuple[container.ObservedContainer, ...]:
-        """Give all containers, sorted by name, foreign ones included where the runtime has such."""
+        """Return all containers, sorted by name, foreign ones included where the runtime has such."""
+
+    def use(self, values: tuple[secret.SecretValue, ...]) -> None:
+        """Look up references to Secrets (``ContainerConfig.secret_env``) among these from now on, and no others.
+
+        A value is looked up where it is used, by ``create`` or by ``start``, which raise ``Unavailable``
+        (``SecretUnavailable``) where it is not what its fingerprint says. It is in no label, record or observation.
+        """
 
     async def create(self, config: container.ContainerConfig, name: str, labels: Pairs) -> str:
         """Make a container under ``name`` and give its id; nothing runs and no address, port or name is taken yet."""
@@ -255,10 +193,10 @@ class Containers(Protocol):
         """Remove it with its writable layer, killing it if it runs. Volumes stay."""
 
     async def rename(self, ref: str, name: str) -> None:
-        """Give it another name. Raises ``AlreadyExists``."""
+        """Rename it. Raises ``AlreadyExists``."""
 
     async def update(self, ref: str, change: ContainerChange) -> None:
-        """Change resources or labels without a restart; takes effect at once on a running one.
+        """Change resources, labels or supervision without a restart; takes effect at once on a running one.
 
         Raises ``InvalidArgument`` for what is not in ``Features.in_place``.
         """
@@ -269,21 +207,15 @@ class Containers(Protocol):
     async def disconnect(self, ref: str, network_name: str) -> None:
         """Detach it from a network."""
 
-    def exec(self, ref: str, request: ExecRequest) -> contextlib.AbstractAsyncContextManager[ExecSession]:
-        """Run a command in it. Raises ``Conflict`` (``NotRunning``), ``InvalidArgument`` (no such program)."""
-
-    def logs(self, ref: str, request: LogRequest) -> AsyncIterator[LogLine]:
-        """Give lines in the order they were written."""
-
     async def stats(self) -> Mapping[str, ContainerStats]:
-        """Give the usage of every running container, by id."""
+        """Return the usage of every running container, by id."""
 
 
 class Networks(Protocol):
     """The networks."""
 
     async def list(self) -> tuple[network.ObservedNetwork, ...]:
-        """Give all networks, sorted by name."""
+        """Return all networks, sorted by name."""
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
         """Make a network; where it exists, repair it if it is not ``healthy`` and take over the new labels.
@@ -299,7 +231,7 @@ class Volumes(Protocol):
     """The volumes."""
 
     async def list(self) -> tuple[volume.ObservedVolume, ...]:
-        """Give all volumes, sorted by name."""
+        """Return all volumes, sorted by name."""
 
     async def create(self, config: volume.VolumeConfig, labels: Pairs) -> None:
         """Make an empty volume, or, where it exists, take over the new labels and deletion policy; data stays."""
@@ -312,7 +244,7 @@ class Events(Protocol):
     """What happens to the runtime's objects."""
 
     def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
-        """Give events from now on, until the runtime is closed. A lost stream raises ``Unavailable``."""
+        """Return events from now on, until the runtime is closed. A lost stream raises ``Unavailable``."""
 
 
 class Runtime(Protocol):
@@ -345,3 +277,12 @@ class Runtime(Protocol):
     @property
     def events(self) -> Events:
         """What happens."""
+
+    def notices(self) -> tuple[notices.Notice, ...]:
+        """Return what could not be cleaned up yet, and what had to be mended; sorted by subject."""
+
+    def recheck(self) -> None:
+        """Let the next lists look at the host itself for all that they would otherwise take from memory.
+
+        Called before each relist: whatever somebody changed behind the runtime's back is seen then at the latest.
+        """

@@ -4,6 +4,8 @@ import dataclasses
 import enum
 from typing import Protocol
 
+from agent.kit import disk_space
+
 
 class Sort(enum.StrEnum):
     """What takes room on a disk."""
@@ -29,14 +31,6 @@ class Share:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Space:
-    """A file system, in bytes."""
-
-    size: int
-    available: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class DiskUsage:
     """What a runtime keeps."""
 
@@ -49,7 +43,7 @@ class DiskUsage:
 class Disk(Protocol):
     """The room that the runtime's objects take. Only what nobody declares and nothing uses is ever given up."""
 
-    async def space(self) -> Space | None:
+    async def space(self) -> disk_space.DiskSpace | None:
         """Look at the file system that images and containers are on; ``None`` where the runtime does not tell."""
 
     async def usage(self) -> DiskUsage:

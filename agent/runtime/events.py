@@ -17,6 +17,10 @@ class EventAction(enum.StrEnum):
     REMOVED = "removed"
     COLLECTED = "collected"
     """An image that nobody used: the runtime has removed it by itself, as its disk was filling."""
+    CLEAN_UP_FAILED = "clean_up_failed"
+    """What an object has left could not be taken away, or something had to be mended: see the runtime's notices."""
+    CLEANED_UP = "cleaned_up"
+    """It could be, by now."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,16 +1,20 @@
 """What every source is: a snapshot of files on request, and hints that another snapshot may differ."""
 
+import asyncio
 import dataclasses
-import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Protocol, Self
 
 from agent import errors
+from agent.model import external_input
+
+_POLL = 0.05
+"""Seconds between two looks at a source that is being written."""
 
 
 class BadSource(errors.TrimtabError):
-    """A SOURCE that cannot be understood or must not be used: the one who typed it has to change it."""
+    """A SOURCE argument that is invalid or not allowed: the user has to change it."""
 
 
 class SourceUnavailable(errors.TrimtabError):
@@ -22,7 +26,7 @@ class SourceFile:
     """One file of a source."""
 
     path: str
-    """As shown to people: the source as they typed it, and the way from there."""
+    """As shown to people: the source as they typed it, and the path from there."""
     directory: str
     """Absolute directory that relative paths inside of the file start at."""
     data: bytes
@@ -37,20 +41,62 @@ class SourceSnapshot:
     revision: str
     """Names the content: ``dir:sha256:<12 digits>`` for a directory, the commit for a git repository."""
     files: tuple[SourceFile, ...]
+    stored: bool = False
+    """Whether this is an earlier run's checkout, which was not compared with the server."""
+    unsettled: tuple[str, ...] = ()
+    """Paths of files that are being written: they stand for what they were before, or are left out."""
+    layout: str = ""
+    """A fingerprint of the directories: changes when a file is created, renamed or removed, even if undone."""
+    shortened: float | None = dataclasses.field(default=None, compare=False)
+    """Seconds since a file that holds only the beginning of what it held was last seen to change; ``None``: none does.
+    Somebody may be writing it anew, and close it between two steps."""
+    age: float | None = dataclasses.field(default=None, compare=False)
+    """Seconds since any of the files was last changed; ``None`` where that is not known."""
+    atomic: bool = False
+    """Whether all files changed at once (a commit): what is missing was removed, and is not just not copied yet."""
+    folder: external_input.SourceFolder | None = dataclasses.field(default=None, compare=False)
+    """What the files that manifests name as the source's own lie below; ``None``: each manifest's own directory."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """The results of the looks at a source: "unchanged" is not "unreadable". Times are seconds since the epoch."""
+
+    last_attempt: float | None = None
+    """When the last look ended, whatever its result; ``None`` before the first."""
+    last_success: float | None = None
+    """When the source was last read, be it unchanged and be its manifests good or bad."""
+    error: str = ""
+    """Why the last look failed; empty where it did not."""
+    revision: str = ""
+    """The revision of the last look that succeeded."""
+    failures: int = 0
+    """Looks in a row that failed."""
+
+    def succeeded(self, revision: str, now: float) -> "SourceHealth":
+        """Return the health after a look that read a revision."""
+        return SourceHealth(now, now, "", revision, 0)
+
+    def failed(self, error: str, now: float) -> "SourceHealth":
+        """Return the health after a look that failed."""
+        return SourceHealth(now, self.last_success, error, self.revision, self.failures + 1)
 
 
 class Source(Protocol):
-    """A place that manifests come from. Used as an asynchronous context manager."""
+    """Where manifests come from: a directory, a file, a git ref. Used as an asynchronous context manager."""
 
     @property
     def name(self) -> str:
         """The source as people know it, free of credentials."""
 
     async def snapshot(self) -> SourceSnapshot:
-        """Read everything. Raises ``SourceUnavailable`` where the source cannot be read."""
+        """Return all files now. Raises ``SourceUnavailable`` where the source cannot be read."""
+
+    async def forget(self) -> None:
+        """Remove what this host keeps of the source (a checkout), once it is not used any more."""
 
     def changes(self) -> AsyncIterator[None]:
-        """Give a hint whenever another snapshot may differ: settled after bursts, and now and then without a cause."""
+        """Yield whenever another snapshot may differ: settled after bursts, and now and then without a cause."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -59,17 +105,18 @@ class Source(Protocol):
     ) -> None: ...
 
 
-def stamp(paths: Iterable[str]) -> Mapping[str, str]:
-    """Say what each archive is now (``size-mtime_ns-inode``), so that a rewritten one differs; empty where missing.
+async def settled(source: Source, patience: float = 5.0) -> SourceSnapshot:
+    """Return a snapshot in which nothing is being written; wait for that, so many seconds at most.
 
-    A directory (an OCI layout) is known by its ``index.json``, which every writer replaces last.
+    Raises ``SourceUnavailable``, also where the source does not come to rest.
     """
-    return {path: _stamp(path) for path in paths}
-
-
-def _stamp(path: str) -> str:
-    try:
-        found = os.stat(os.path.join(path, "index.json") if os.path.isdir(path) else path)  # noqa: PTH112, PTH116, PTH118 - strings in, strings out
-    except (OSError, ValueError):
-        return ""
-    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while (snapshot := await source.snapshot()).unsettled:
+        if loop.time() > deadline:
+            raise SourceUnavailable(
+                f"{snapshot.unsettled[0]} is being written: half of it may be missing",
+                hint="try again when it is finished; what a command prints must not go into its own SOURCE",
+            )
+        await asyncio.sleep(_POLL)
+    return snapshot

@@ -1,47 +1,69 @@
-"""A directory of manifests (or one file), watched: the source of the everyday.
+"""A directory of manifests (or one file), watched: the most common source.
 
-Three things keep it honest: events give hints that settle in a debounce window; a rescan looks now and then without
-any; and a file that somebody has open for writing is answered for by what it was before, so that half of a file is
+Three things keep it honest: events give hints that settle in a quiet period; a rescan looks now and then without
+any; and a file that is being written is answered for by what it was before (``stability``), so that half of a file is
 never taken for the whole.
 """
 
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import logging
 import pathlib
+import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
 from agent.kit import tasks
-from agent.sources import api, debounce, tree, watch
+from agent.model import external_input
+from agent.sources import api, change_hints, stability, tree, watch
+from agent.sources import limits as source_limits
 
 _log = logging.getLogger(__name__)
 
+_SYSCTLS = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
+"""The setting that is too low, by inotify's error (inotify_init1(2), inotify_add_watch(2))."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Rhythm:
-    """When a directory is looked at again, in seconds."""
+class WatchIntervals:
+    """When a directory is read again, and when a changed file is accepted, in seconds."""
 
     quiet: float = 0.03
     """Without another change for so long, a burst is over: longer than editors take from truncating to writing."""
     settle: float = 0.25
     """A burst is taken as over after so long even if it goes on."""
     rescan: float = 30.0
-    """The safety net: what the kernel tells nobody (network file systems, targets of symlinks) is seen by then."""
+    """The safety net: changes without inotify events (network file systems, targets of symlinks) are seen by then."""
+    late: float = 1.0
+    """A changed file must rest so long where nobody can know whether it is being written (network file systems)."""
+    unfinished: float = 60.0
+    """After so long a file is accepted although it is open for writing."""
 
 
 class DirectorySource:
     """Manifests below a path. The path may be missing, vanish and return: it is unavailable meanwhile."""
 
-    def __init__(self, path: str, rhythm: Rhythm = Rhythm()) -> None:
+    def __init__(
+        self,
+        path: str,
+        intervals: WatchIntervals = WatchIntervals(),
+        limits: source_limits.Limits = source_limits.DEFAULT,
+    ) -> None:
         """Take the path as people typed it."""
         self._shown = path
         self._top = pathlib.Path(path).absolute()
-        self._rhythm = rhythm
-        self._last: dict[str, api.SourceFile] = {}
-        self._watch: watch.Watch | None = None
+        self._intervals = intervals
+        self._stability = stability.FileStability(
+            stability.RestPeriods(quiet=intervals.quiet, late=intervals.late, unfinished=intervals.unfinished)
+        )
+        self._reader = tree.Reader(self._top, path, self._stability.accepted, limits)
+        self._reading = asyncio.Lock()
+        self._hints: change_hints.ChangeHints | None = None
+        self._is_blind = False
+        self._watch: watch.PathWatch | None = None
 
     @property
     def name(self) -> str:
@@ -59,21 +81,29 @@ class DirectorySource:
 
     async def snapshot(self) -> api.SourceSnapshot:
         """Read the tree, in a thread: a file system that hangs must not stop the loop."""
-        found = await asyncio.to_thread(tree.read, self._top, self._shown, self._unfinished)
-        self._last = {file.path: file for file in found}
-        return api.SourceSnapshot(tree.revision(found, self._shown), found)
+        async with self._reading:
+            snapshot, next_reading_at = await asyncio.to_thread(self._read)
+        if next_reading_at is not None and self._hints is not None:
+            asyncio.get_running_loop().call_later(max(0.0, next_reading_at - time.monotonic()), self._hints.note)
+        return snapshot
+
+    async def forget(self) -> None:
+        """Do nothing: nothing is kept of a directory."""
 
     async def changes(self) -> AsyncIterator[None]:
-        """Give hints until nobody listens any more."""
-        hints = debounce.Hints(debounce.Window(self._rhythm.quiet, self._rhythm.settle), self._rhythm.rescan)
+        """Yield a hint after each burst of changes and at each rescan, until the iterator is closed."""
+        hints = change_hints.ChangeHints(
+            change_hints.QuietPeriod(self._intervals.quiet, self._intervals.settle), self._intervals.rescan
+        )
         loop = asyncio.get_running_loop()
 
         def from_thread() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(hints.note)
 
-        watcher = watch.Watch(self._top, from_thread)
+        watcher = watch.PathWatch(self._top, from_thread)
         try:
+            self._hints = hints
             await self._arm(watcher.start)
             self._watch = watcher
             hints.note()  # what happened before the watch was there
@@ -81,21 +111,45 @@ class DirectorySource:
                 await self._arm(watcher.rearm)
                 yield
         finally:
-            self._watch = None
+            self._watch = self._hints = None
             watcher.stop()
 
     async def _arm(self, how: Callable[[], None]) -> None:
         try:
             await tasks.in_thread(how)  # whoever is cancelled can stop it then: it is not half begun
         except OSError as error:
-            _log.warning(
-                "%s is not watched (%s): changes are found every %g s; raise fs.inotify.max_user_watches",
-                *(self._shown, error, self._rhythm.rescan),
-            )
+            if not self._is_blind:
+                _log.warning(
+                    "%s is not watched (%s): changes are found every %g s until it is; raise %s",
+                    *(
+                        self._shown,
+                        error,
+                        self._intervals.rescan,
+                        _SYSCTLS.get(error.errno or 0, "fs.inotify's limits"),
+                    ),
+                )
+            self._is_blind = True
+        else:
+            if self._is_blind:
+                _log.info("%s is watched again", self._shown)
+            self._is_blind = False
 
-    def _unfinished(self, entry: tree.Entry) -> tuple[api.SourceFile, ...] | None:
-        """Answer for a file that is being written by what it held before."""
-        if self._watch is None or not self._watch.is_being_written(entry.path):
-            return None
-        before = self._last.get(tree.shown_path(entry, self._shown))
-        return () if before is None else (before,)
+    def _read(self) -> tuple[api.SourceSnapshot, float | None]:
+        """Return a snapshot, and the moment at which an unsettled file may have settled."""
+        readings = self._reader.read(self._has_open_writer)
+        layout = self._reader.layout()
+        settled = self._stability.take(readings, time.monotonic())
+        revision = tree.revision(settled.files, self._shown)
+        snapshot = api.SourceSnapshot(
+            revision,
+            settled.files,
+            unsettled=settled.unsettled,
+            layout=layout,
+            shortened=settled.shortened,
+            age=min((reading.age for reading in readings if reading.signature is not None), default=None),
+            folder=external_input.SourceFolder(str(self._top if self._top.is_dir() else self._top.parent)),
+        )
+        return snapshot, settled.next_reading_at
+
+    def _has_open_writer(self, path: pathlib.Path) -> bool:
+        return self._watch is not None and self._watch.has_open_writer(path)

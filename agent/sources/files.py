@@ -1,63 +1,107 @@
-"""Which files are manifests by their name, and reading one without being hurt by it. The names' part is pure."""
+"""Which files are manifests by their name (pure), and reading one safely."""
 
+import dataclasses
 import errno
 import os
 import pathlib
 import re
-import stat
+import time
 
+from agent.kit import files
+from agent.kit.writers import Writer, Writers
 from agent.manifests import decode
 
 SUFFIXES = (".yaml", ".yml", ".json")
+
+_ATTEMPTS = 3
+"""Attempts to read a file that changes meanwhile, before it counts as changing."""
 
 _SCRATCH = re.compile(r"~$|^#.*#$|^4913$|\.(?:swp|swo|swx|swn|tmp|bak|orig|rej|part|crdownload)$|^__.*__\.tmp$")
 """What editors and copying programs leave beside a file: backups, swap files, Vim's 4913 probe, halves of downloads."""
 
 
 def is_manifest(name: str) -> bool:
-    """Tell whether a file of that name is read: a manifest's suffix, not hidden, no editor's scratch file."""
+    """Return whether a file name is a manifest's: its suffix, not hidden, no editor's scratch file."""
     return name.endswith(SUFFIXES) and not is_ignored(name)
 
 
 def is_ignored(name: str) -> bool:
-    """Tell whether a file or directory of that name is passed over, whatever it holds."""
+    """Return whether a file or directory is skipped because of its name."""
     return name.startswith(".") or _SCRATCH.search(name) is not None
 
 
 def is_volume_switch(name: str) -> bool:
-    """Tell whether a name is one of those by which Kubernetes swaps a mounted ConfigMap (``..data``, ``..2026_…``)."""
+    """Return whether Kubernetes swaps a mounted ConfigMap by an entry of that name (``..data``, ``..2026_…``)."""
     return name.startswith("..") and name != ".."
 
 
-def read(path: pathlib.Path) -> tuple[bytes, str]:
-    """Give a file's bytes and an empty problem, or no bytes and what is wrong. Raises ``FileNotFoundError``.
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileContent:
+    """A file's bytes, and whether they may be incomplete."""
 
-    Opened without blocking: a FIFO that is called ``web.yaml`` must not stop the agent.
+    data: bytes
+    problem: str = ""
+    """Why there are no bytes; empty where there are."""
+    signature: tuple[int, int, int, int, int] | None = None
+    """Device, inode, size, and the times of the last write and the last change; ``None`` where it was not read."""
+    torn: bool = False
+    """It was changed or replaced while it was read."""
+    writer: Writer = Writer.NONE
+    """Who had it open for writing after it was read; not asked where it holds what was accepted."""
+    age: float = 0.0
+    """Seconds since it was last changed."""
+
+
+def read(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
+    """Read a file, with whether it may be incomplete: its identity before and after, and its open writers.
+
+    ``accepted`` is the content accepted before. Raises ``FileNotFoundError``, also if the file is removed meanwhile.
+    Only regular files are opened, and without blocking: a FIFO that is called ``web.yaml`` must not stop the agent.
     """
+    for _ in range(_ATTEMPTS):
+        reading = _read_once(path, writers, accepted)
+        if not reading.torn:
+            break
+    return reading
+
+
+def _read_once(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = files.open_regular(path)
+    except files.NoRegularFileError:
+        return FileContent(b"", "this is not a regular file")
     except FileNotFoundError:
         if path.is_symlink():
-            return b"", "this symlink points to nothing"
+            return FileContent(b"", "this symlink points to nothing")
         raise
     except OSError as error:
-        return b"", _explain(error)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return b"", "this is not a regular file"
-        if found.st_size > decode.LARGEST:
-            return b"", _too_large(found.st_size)
+        return FileContent(b"", _explain(error))
+    with os.fdopen(descriptor, "rb"):
+        before = os.fstat(descriptor)
+        if writers.is_of_the_kernel(descriptor):
+            return FileContent(b"", "this is a file that the kernel makes up: it is not read")
+        if problem := too_large(before.st_size):
+            return FileContent(b"", problem)
         try:
-            data = file.read(decode.LARGEST + 1)
+            data = files.read_most(descriptor, decode.LARGEST + 1)
         except OSError as error:
-            return b"", _explain(error)
-    if len(data) > decode.LARGEST:
-        return b"", _too_large(len(data))
-    return data, ""
+            return FileContent(b"", _explain(error))
+        if problem := too_large(len(data)):
+            return FileContent(b"", problem)
+        writer = Writer.NONE if data == accepted else writers.of(descriptor)
+        signature = _signature(os.fstat(descriptor))
+        torn = signature != _signature(before) or len(data) != before.st_size or _signature(path.stat()) != signature
+    return FileContent(data, "", signature, torn, writer, max(0.0, time.time() - signature[-1] / 1e9))
 
 
-def _too_large(size: int) -> str:
+def _signature(status: os.stat_result) -> tuple[int, int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def too_large(size: int) -> str:
+    """Return the problem of a manifest of ``size`` bytes; empty where it is not too large."""
+    if size <= decode.LARGEST:
+        return ""
     return (
         f"the file is too large: {size / 2**20:.1f} MiB, the limit is {decode.LARGEST // 2**20} MiB; "
         "split it into several files"

@@ -1,13 +1,15 @@
 """A git repository as a source: asked now and then what its ref is, fetched only when that has changed."""
 
 import asyncio
+import dataclasses
 import pathlib
 import random
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from agent.sources import api, git_checkout, git_location
+from agent.sources import api, git_checkout, git_command, git_location
+from agent.sources import limits as source_limits
 
 _JITTER = 0.1
 """Share of the interval by which looks are spread: ten thousand hosts must not ask one server in the same second."""
@@ -18,17 +20,26 @@ _Outcome = api.SourceSnapshot | api.SourceUnavailable | None
 class GitSource:
     """One ref of a repository, polled in the background, so that a server that does not answer delays nobody."""
 
-    def __init__(self, location: git_location.GitLocation, directory: pathlib.Path, *, prefer_checkout: bool) -> None:
+    def __init__(
+        self,
+        location: git_location.GitLocation,
+        directory: pathlib.Path,
+        *,
+        prefer_checkout: bool,
+        limits: source_limits.Limits = source_limits.DEFAULT,
+    ) -> None:
         """Keep the checkout in ``directory/<slug>``.
 
-        ``prefer_checkout`` gives what an earlier run fetched at first and asks the server afterwards: an agent that
+        ``prefer_checkout`` serves what an earlier run fetched first and asks the server afterwards: an agent that
         starts without a network brings back what is declared. Without it the first snapshot is fresh.
         """
         self._location = location
-        self._checkout = git_checkout.Checkout(location, directory / location.slug)
+        self._checkout = git_checkout.Checkout(location, directory / location.slug, limits)
         self._prefer_checkout = prefer_checkout
         self._polling = asyncio.Lock()
         self._outcome: _Outcome = None
+        self._refused: dict[str, git_command.TooLarge] = {}
+        """The commit that was too large: it is not fetched again and again."""
 
     @property
     def name(self) -> str:
@@ -44,7 +55,7 @@ class GitSource:
         return
 
     async def snapshot(self) -> api.SourceSnapshot:
-        """Give what was fetched last. Raises ``SourceUnavailable`` where the last attempt failed."""
+        """Return the snapshot that was fetched last. Raises ``SourceUnavailable`` where the last attempt failed."""
         if self._outcome is None:
             await self._poll(stored=self._prefer_checkout)
         if isinstance(self._outcome, api.SourceSnapshot):
@@ -52,35 +63,39 @@ class GitSource:
         failure = self._outcome or api.SourceUnavailable(f"{self.name} was never asked")
         raise api.SourceUnavailable(failure.message, hint=failure.hint)
 
+    async def forget(self) -> None:
+        """Remove what is kept of the repository on this host."""
+        async with self._polling:
+            await self._checkout.remove()
+            self._outcome = None
+
     async def changes(self) -> AsyncIterator[None]:
-        """Ask the server at once and then at each interval; a hint for each other commit, failure or recovery."""
+        """Yield a hint after each look at the server, at once and then at each interval: each look is reported."""
         while True:
-            if await self._poll():
-                yield
+            await self._poll()
+            yield
             await asyncio.sleep(self._location.interval * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - spreads load
 
-    async def _poll(self, *, stored: bool = False) -> bool:
-        """Look once; tell whether a snapshot now gives something else. ``stored``: what an earlier run left will do."""
+    async def _poll(self, *, stored: bool = False) -> None:
+        """Fetch once. With ``stored``, the checkout of an earlier run is enough."""
         async with self._polling:
-            before = self._outcome
             try:
                 self._outcome = await self._look(stored=stored)
             except api.SourceUnavailable as error:
                 self._outcome = error
             except OSError as error:
                 self._outcome = api.SourceUnavailable(f"{self.name}: cannot keep the checkout: {error}")
-            return not _same(before, self._outcome)
 
     async def _look(self, *, stored: bool) -> api.SourceSnapshot:
-        if stored and (found := await self._checkout.stored()) is not None:
-            return found
+        if stored and (checkout := await self._checkout.stored()) is not None:
+            return dataclasses.replace(checkout, stored=True)
         name, commit = await self._checkout.look_up()
         if isinstance(self._outcome, api.SourceSnapshot) and self._outcome.revision == commit:
-            return self._outcome
-        return await self._checkout.bring(name, commit)
-
-
-def _same(one: _Outcome, other: _Outcome) -> bool:
-    if isinstance(one, api.SourceSnapshot) or isinstance(other, api.SourceSnapshot):
-        return one == other
-    return str(one) == str(other)
+            return dataclasses.replace(self._outcome, stored=False)
+        if commit in self._refused:
+            raise self._refused[commit]
+        try:
+            return await self._checkout.bring(name, commit)
+        except git_command.TooLarge as error:
+            self._refused = {commit: error}
+            raise

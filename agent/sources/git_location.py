@@ -1,4 +1,4 @@
-"""What ``git+URL[?interval=60s][#REF[:SUBPATH]]`` says. Pure: text in, a value or a refusal out."""
+"""Locations of the form ``git+URL[?interval=60s][#REF[:SUBPATH]]``. Pure: text in, a value or ``BadSource`` out."""
 
 import dataclasses
 import hashlib
@@ -6,15 +6,17 @@ import pathlib
 import re
 import urllib.parse
 
+from agent.kit import quantities
 from agent.sources import api
 
 PREFIX = "git+"
-PROTOCOLS = ("https", "ssh", "file", "git")
+PROTOCOLS = ("https", "ssh", "file", "git", "http")
 """How a repository may be reached. Everything else is refused, above all git's ``ext``, which runs programs."""
+INSECURE = frozenset({"git", "http"})
+"""Those by which anybody on the way can change what comes: only where the settings allow it."""
 
 _DEFAULT_INTERVAL = 60.0
 _MINIMUM_INTERVAL = 1.0
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _SCP = re.compile(r"(?P<host>[\w.-]+@[\w.-]+|[\w.-]+):(?P<path>[^/\\:][^:]*)")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/@+-]*")
 _EXAMPLES = "write git+https://HOST/PATH, git+ssh://USER@HOST/PATH or git+/PATH"
@@ -23,7 +25,7 @@ _FORM = "the form is git+URL[?interval=60s][#REF[:SUBPATH]]"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GitLocation:
-    """A place in a repository, and how often it is looked at."""
+    """A path in a repository, and how often the repository is polled."""
 
     url: str
     """Free of credentials: what may be shown."""
@@ -36,26 +38,31 @@ class GitLocation:
     """Seconds between two looks at the repository."""
 
     def __str__(self) -> str:
-        """Give the form that people type, less the credentials."""
+        """Return the form that people type, without the credentials."""
         fragment = "#" + self.reference + (":" + self.subpath if self.subpath else "")
         return PREFIX + self.url + (fragment if fragment != "#" else "")
 
     @property
+    def scheme(self) -> str:
+        """Return how the repository is reached: one of ``PROTOCOLS``."""
+        return self.url.partition("://")[0]
+
+    @property
     def slug(self) -> str:
-        """Give the name of the checkout's directory: one for each repository and ref."""
+        """Return the name of the checkout's directory, which is unique for each repository and ref."""
         return hashlib.sha256(f"{self.url}#{self.reference}".encode()).hexdigest()[:16]
 
     @property
     def commit(self) -> str:
-        """Give the commit where ``reference`` is one; empty where it has to be looked up."""
+        """Return ``reference`` where it is a full commit; empty where it has to be looked up."""
         return self.reference if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", self.reference) else ""
 
 
 def parse(text: str) -> GitLocation:
     """Read a SOURCE that starts with ``git+``. Raises ``BadSource``."""
-    rest, _, fragment = text.removeprefix(PREFIX).partition("#")
-    rest, _, query = rest.partition("?")
-    url, credentials = _url(rest)
+    remainder, _, fragment = text.removeprefix(PREFIX).partition("#")
+    remainder, _, query = remainder.partition("?")
+    url, credentials = _url(remainder)
     reference, _, subpath = urllib.parse.unquote(fragment).partition(":")
     if reference and (not _REF.fullmatch(reference) or ".." in reference):
         raise api.BadSource(f"{reference!r} is not a branch, tag or commit", hint=_FORM)
@@ -63,7 +70,7 @@ def parse(text: str) -> GitLocation:
 
 
 def _url(text: str) -> tuple[str, str]:
-    """Give the URL without its credentials, and these."""
+    """Return the URL without its credentials, and the credentials."""
     if text.startswith("/"):
         return f"file://{text}", ""
     if "://" not in text and (scp := _SCP.fullmatch(text)):
@@ -91,7 +98,14 @@ def _url(text: str) -> tuple[str, str]:
         if password:
             raise api.BadSource("ssh takes no password in the URL", hint="use a key: ssh-agent or ~/.ssh/config")
         return f"ssh://{user + '@' if user else ''}{host}{port}{parts.path}", ""
-    return f"{parts.scheme}://{host}{port}{parts.path}", f"{user}:{password}" if password else user
+    return f"{parts.scheme}://{host}{port}{parts.path}", _credentials(user, password)
+
+
+def _credentials(user: str, password: str) -> str:
+    credentials = f"{user}:{password}" if password else user
+    if any(ord(letter) < ord(" ") for letter in urllib.parse.unquote(credentials)):
+        raise api.BadSource("user and password in the URL hold control characters", hint=_FORM)
+    return credentials
 
 
 def _subpath(text: str) -> str:
@@ -108,11 +122,10 @@ def _interval(query: str) -> float:
     for name, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
         if name != "interval":
             raise api.BadSource(f"a git source knows no parameter {name!r}", hint=_FORM)
-        match = _DURATION.fullmatch(value)
-        if not value or match is None:
-            raise api.BadSource(f"interval={value!r} is not a duration", hint="write 30s, 5m or 1h30m")
-        hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        interval = hours * 3600 + minutes * 60 + seconds
+        try:
+            interval = quantities.seconds(value)
+        except ValueError as error:
+            raise api.BadSource(f"interval={value!r} must be {error}", hint="write 30s, 5m or 1h30m") from error
         if interval < _MINIMUM_INTERVAL:
             raise api.BadSource(f"interval={value} is too short", hint=f"at least {_MINIMUM_INTERVAL:g}s")
     return interval

@@ -1,4 +1,4 @@
-"""Reading all manifests below a path: sorted, each real directory once, nothing hidden, every obstacle told.
+"""Reading all manifests below a path: sorted, each real directory once, nothing hidden, every obstacle reported.
 
 What cannot be read becomes a file with a ``problem``, never a gap: a gap would mean "no longer declared".
 """
@@ -9,18 +9,14 @@ import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 
-from agent.sources import api, files
-
-_MAXIMUM_DEPTH = 40
-"""Levels of directories; deeper trees are mistakes (a source of ``/``, a bind mount of itself)."""
-_MAXIMUM_FILES = 50_000
-_MAXIMUM_TOTAL = 512 * 1024 * 1024
-"""Bytes of all manifests together: what the agent may take of a host's memory for reading."""
+from agent.kit import writers
+from agent.sources import api, files, stability
+from agent.sources import limits as source_limits
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A file or directory that was found, before it is read."""
+    """A file or directory of the tree, before it is read."""
 
     path: pathlib.Path
     """Absolute."""
@@ -29,50 +25,100 @@ class Entry:
     problem: str = ""
 
 
-StandIn = Callable[[Entry], tuple[api.SourceFile, ...] | None]
-"""Answers for a file that must not be read now (somebody is writing to it) with what stands for it: itself as it was
-before, or nothing where it was not there before. ``None``: read it."""
+class Reader:
+    """Reads the files of one tree, again at each snapshot. For one thread at a time."""
+
+    def __init__(
+        self,
+        top: pathlib.Path,
+        shown: str,
+        accepted: Callable[[str], bytes | None],
+        limits: source_limits.Limits = source_limits.DEFAULT,
+    ) -> None:
+        """``shown`` is ``top`` as people typed it; ``accepted`` returns a path's accepted content."""
+        self._top = top
+        self._shown = shown
+        self._accepted = accepted
+        self._limits = limits
+        self._writers = writers.Writers()
+        self._directories: set[pathlib.Path] = set()
+
+    def read(self, has_open_writer: Callable[[pathlib.Path], bool]) -> list[stability.FileReading]:
+        """Read a directory's manifests, or the one file that ``top`` is.
+
+        ``has_open_writer`` answers where the kernel does not. Raises ``SourceUnavailable`` where ``top`` is not there,
+        cannot be read, or is far too large.
+        """
+        readings: list[stability.FileReading] = []
+        total = 0
+        if len(self._directories) > self._limits.files:
+            self._directories.clear()
+        for entry in find(self._top, self._shown, self._limits.depth):
+            if len(readings) >= self._limits.files or total > self._limits.total:
+                most = f"{self._limits.files} manifests or {source_limits.megabytes(self._limits.total)}"
+                raise api.SourceUnavailable(
+                    f"{self._shown}: more than {most}",
+                    hint="give a directory that holds manifests only, or raise source.files and source.total",
+                )
+            self._directories.add(entry.path.parent)
+            reading = self._read(entry)
+            if reading is None:
+                continue
+            if reading.writer is writers.Writer.UNKNOWN and has_open_writer(entry.path):
+                reading = dataclasses.replace(reading, writer=writers.Writer.OPEN)
+            readings.append(reading)
+            total += len(reading.file.data)
+        return readings
+
+    def layout(self) -> str:
+        """Return a fingerprint of the directories that hold manifests, or have held some.
+
+        It changes whenever something was created, renamed or removed in one of them, even if that was undone.
+        """
+        total = hashlib.sha256()
+        for directory in sorted(self._directories):
+            try:
+                status = directory.stat()
+                state = f"{status.st_dev}-{status.st_ino}-{status.st_mtime_ns}"
+            except OSError:
+                state = "gone"
+            total.update(os.fsencode(directory) + f"\0{state}\0".encode())
+        return total.hexdigest()
+
+    def _read(self, entry: Entry) -> stability.FileReading | None:
+        path, directory = shown_path(entry, self._shown), str(entry.path.parent)
+        if entry.problem:
+            return stability.FileReading(api.SourceFile(path, directory, b"", entry.problem))
+        try:
+            reading = files.read(entry.path, self._writers, self._accepted(path))
+        except FileNotFoundError:  # deleted since it was listed: as if it had never been there
+            return None
+        file = api.SourceFile(path, directory, reading.data, reading.problem)
+        return stability.FileReading(file, reading.signature, reading.torn, reading.writer, reading.age)
 
 
-def read(top: pathlib.Path, shown: str, stand_in: StandIn) -> tuple[api.SourceFile, ...]:
-    """Read a directory's manifests, or the one file that ``top`` is; ``shown`` is ``top`` as people typed it.
+def find(top: pathlib.Path, shown: str, depth: int) -> Iterator[Entry]:
+    """Yield the files to be read below ``top``, at most ``depth`` levels of directories deep.
 
-    Raises ``SourceUnavailable`` where ``top`` is not there, cannot be read, or is far too large.
+    Raises ``SourceUnavailable`` where ``top`` cannot be looked into.
     """
-    found: list[api.SourceFile] = []
-    total = 0
-    for entry in find(top, shown):
-        if len(found) >= _MAXIMUM_FILES or total > _MAXIMUM_TOTAL:
-            raise api.SourceUnavailable(
-                f"{shown}: more than {_MAXIMUM_FILES} manifests or {_MAXIMUM_TOTAL // 2**20} MiB",
-                hint="give a directory that holds manifests only",
-            )
-        standing = stand_in(entry)
-        for file in _read(entry, shown) if standing is None else standing:
-            found.append(file)
-            total += len(file.data)
-    return tuple(sorted(found, key=lambda file: file.path))
-
-
-def find(top: pathlib.Path, shown: str) -> Iterator[Entry]:
-    """Give what is to be read below ``top``. Raises ``SourceUnavailable`` where ``top`` cannot be looked into."""
     try:
         if top.is_file():
             yield Entry(top, "")
             return
-        found = top.stat()
+        status = top.stat()
         os.listdir(top)  # noqa: PTH208 - only whether it can be listed
     except OSError as error:
         raise api.SourceUnavailable(
             f"{shown} cannot be read: {(error.strerror or str(error)).lower()}", hint="what runs is left as it is"
         ) from error
-    yield from _walk(top, "", {(found.st_dev, found.st_ino)}, 0)
+    yield from _walk(top, "", _Visited({_identity(status)}, _above(top)), depth)
 
 
-def revision(found: Iterable[api.SourceFile], shown: str) -> str:
-    """Name the content of a tree: a hash over paths and bytes, the same wherever the tree lies."""
+def revision(source_files: Iterable[api.SourceFile], shown: str) -> str:
+    """Return the revision of a tree: a hash over paths and bytes, the same wherever the tree lies."""
     total = hashlib.sha256()
-    for file in found:
+    for file in source_files:
         for part in (file.path.removeprefix(shown).encode(errors="surrogateescape"), file.problem.encode(), file.data):
             total.update(b"%d:" % len(part))
             total.update(part)
@@ -80,22 +126,30 @@ def revision(found: Iterable[api.SourceFile], shown: str) -> str:
 
 
 def shown_path(entry: Entry, shown: str) -> str:
-    """Give an entry's path as people see it."""
+    """Return an entry's path as the user typed the source."""
     return os.path.join(shown, entry.relative) if entry.relative else shown  # noqa: PTH118 - keeps what was typed
 
 
-def _read(entry: Entry, shown: str) -> tuple[api.SourceFile, ...]:
-    path, directory = shown_path(entry, shown), str(entry.path.parent)
-    if entry.problem:
-        return (api.SourceFile(path, directory, b"", entry.problem),)
-    try:
-        data, problem = files.read(entry.path)
-    except FileNotFoundError:  # deleted since it was listed: as if it had never been there
-        return ()
-    return (api.SourceFile(path, directory, data, problem),)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Visited:
+    """Directories by device and inode."""
+
+    entered: set[tuple[int, int]]
+    """Those that were entered."""
+    above: frozenset[tuple[int, int]]
+    """Those that the source itself lies in: following a link to one would read the whole host."""
 
 
-def _walk(directory: pathlib.Path, relative: str, seen: set[tuple[int, int]], depth: int) -> Iterator[Entry]:
+def _above(top: pathlib.Path) -> frozenset[tuple[int, int]]:
+    real = top.resolve()
+    return frozenset(_identity(parent.stat()) for parent in real.parents)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _walk(directory: pathlib.Path, relative: str, visited: _Visited, depth: int) -> Iterator[Entry]:
     try:
         with os.scandir(directory) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -110,24 +164,27 @@ def _walk(directory: pathlib.Path, relative: str, seen: set[tuple[int, int]], de
         inner = f"{relative}/{entry.name}" if relative else entry.name
         path = directory / entry.name
         if _is_directory(entry):
-            yield from _descend(path, inner, seen, depth)
+            yield from _descend(path, inner, visited, depth)
         elif files.is_manifest(entry.name):
             yield Entry(path, inner)
 
 
-def _descend(path: pathlib.Path, relative: str, seen: set[tuple[int, int]], depth: int) -> Iterator[Entry]:
+def _descend(path: pathlib.Path, relative: str, visited: _Visited, depth: int) -> Iterator[Entry]:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return
-    identity = (found.st_dev, found.st_ino)
-    if identity in seen:  # a symlink back up, or a second way to the same directory
+    identity = _identity(status)
+    if identity in visited.above:
+        yield Entry(path, relative, "this symlink leads to a directory that the source lies in: it is not followed")
         return
-    if depth >= _MAXIMUM_DEPTH:
-        yield Entry(path, relative, f"lies deeper than {_MAXIMUM_DEPTH} directories")
+    if identity in visited.entered:  # a symlink back up, or a second way to the same directory
         return
-    seen.add(identity)
-    yield from _walk(path, relative, seen, depth + 1)
+    if depth <= 0:
+        yield Entry(path, relative, "lies deeper than directories may (source.depth)")
+        return
+    visited.entered.add(identity)
+    yield from _walk(path, relative, visited, depth - 1)
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Watching a path with ``watchdog``: what of all that happens there is a hint, and which files are being written.
+"""Watching a path with ``watchdog``: which events are hints, and which files are being written.
 
 The path is watched together with its parent, so that a directory that is renamed away, a symlink that is switched to
 another release, or a file that an editor replaces is seen as well. Where the path is missing, its nearest existing
@@ -23,7 +23,7 @@ _WRITING_EXPIRES = 5.0
 file must not hide it for ever."""
 
 _IGNORED = (events.FileOpenedEvent, events.FileClosedNoWriteEvent, events.DirModifiedEvent)
-"""Reading, our own included; and "something changed in this directory", which each change tells more exactly."""
+"""Events of reading, our own included; and changes of a directory, which have more exact events of their own."""
 
 _ABOUT_THE_TOP = (
     *(events.DirCreatedEvent, events.DirDeletedEvent, events.DirMovedEvent),
@@ -31,9 +31,9 @@ _ABOUT_THE_TOP = (
 )
 
 
-def _without_chatter() -> None:
-    """Let watchdog 7 not tell of what is as it should be."""
-    # A directory came while its parent was being walked: it is watched once, as wanted.
+def without_chatter() -> None:
+    """Silence watchdog 7's warnings about normal conditions."""
+    # A directory came while its parent was being walked: it is watched once, as intended.
     warnings.filterwarnings("ignore", r"Callback with id .* already exists for watch", RuntimeWarning)
     # A watch was ended while its thread was about to read.
     logging.getLogger("watchdog.observers.inotify").addFilter(_is_news)
@@ -43,54 +43,60 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "called when the thread is inactive" not in record.getMessage()
 
 
-class Watch(events.FileSystemEventHandler):
+class PathWatch(events.FileSystemEventHandler):
     """Watches one path. ``on_hint`` is called from watchdog's thread."""
 
     def __init__(self, top: pathlib.Path, on_hint: Callable[[], None]) -> None:
-        """Name the path (absolute, need not exist) and who is told."""
+        """Take the path (absolute, need not exist) and the callback for hints."""
         super().__init__()
         self._top = top
         self._on_hint = on_hint
         self._observer: observer_api.BaseObserver | None = None
         self._armed: list[tuple[str, bool, tuple[int, int]]] | None = None
         self._stale = False
+        self._stopped = True
         self._writing: dict[str, float] = {}
 
     def start(self) -> None:
-        """Begin. Raises ``OSError`` where the host allows no more watches; a rescan must do then."""
-        _without_chatter()
-        observer = observers.Observer()
-        observer.start()
-        self._observer = observer
+        """Start watching. Raises ``OSError`` where the host allows no more watches; ``rearm`` tries again."""
+        without_chatter()
+        self._stopped = False
         self.rearm()
 
     def stop(self) -> None:
-        """End; after this nothing is told any more."""
+        """Stop watching; ``on_hint`` is not called any more."""
+        self._stopped = True
         if self._observer is not None:
             self._observer.stop()
             self._observer.join()
             self._observer = None
 
     def rearm(self) -> None:
-        """Watch what the path is now, if that is not what is watched already."""
-        stale, self._stale = self._stale, False
-        wanted = self._targets()
-        if self._observer is None or (wanted == self._armed and not stale):
+        """Watch what the path is now, if that is not what is watched already. Raises as ``start``."""
+        if self._stopped:
             return
-        self._observer.unschedule_all()
+        if self._observer is None:
+            observer = observers.Observer()
+            observer.start()
+            self._observer = observer
+        stale, self._stale = self._stale, False
+        targets = self._targets()
+        if targets == self._armed and not stale:
+            return
         self._armed = None
-        for path, recursive, _ in wanted:
-            with contextlib.suppress(FileNotFoundError):  # gone since: the parent's watch will tell
+        self._observer.unschedule_all()
+        for path, recursive, _ in targets:
+            with contextlib.suppress(FileNotFoundError):  # removed since: the parent's watch reports it
                 self._observer.schedule(self, path, recursive=recursive)
-        self._armed = wanted
+        self._armed = targets
 
-    def is_being_written(self, path: pathlib.Path) -> bool:
-        """Tell whether somebody has written to a file and not closed it yet."""
-        written = self._writing.get(os.path.realpath(path))
-        return written is not None and time.monotonic() - written < _WRITING_EXPIRES
+    def has_open_writer(self, path: pathlib.Path) -> bool:
+        """Return whether a program has written to a file and not closed it yet."""
+        written_at = self._writing.get(os.path.realpath(path))
+        return written_at is not None and time.monotonic() - written_at < _WRITING_EXPIRES
 
     def dispatch(self, event: events.FileSystemEvent) -> None:
-        """Take an event of watchdog's; most of them say nothing to us."""
+        """Take an event of watchdog's, and call ``on_hint`` where it may change the snapshot."""
         if isinstance(event, _IGNORED):
             return
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
@@ -102,20 +108,20 @@ class Watch(events.FileSystemEventHandler):
             self._on_hint()
 
     def _targets(self) -> list[tuple[str, bool, tuple[int, int]]]:
-        """Give (path, recursively?, identity) of all that has to be watched now."""
-        wanted: list[tuple[str, bool, tuple[int, int]]] = []
+        """Return (path, recursive, identity) of everything that has to be watched now."""
+        targets: list[tuple[str, bool, tuple[int, int]]] = []
         parent = self._top.parent
         while not parent.is_dir():
             parent = parent.parent
         for path, recursive in ((str(parent), False), (os.path.realpath(self._top), True)):
             with contextlib.suppress(OSError):
-                found = os.stat(path)  # noqa: PTH116 - a string, as watchdog takes it
+                status = os.stat(path)  # noqa: PTH116 - a string, as watchdog takes it
                 if not recursive or self._top.is_dir():
-                    wanted.append((path, recursive, (found.st_dev, found.st_ino)))
-        return wanted
+                    targets.append((path, recursive, (status.st_dev, status.st_ino)))
+        return targets
 
     def _concerns_top(self, path: str) -> bool:
-        """Tell whether a path is ours or lies on the way to it."""
+        """Return whether a path is the watched one, or one of its parents."""
         return path in {str(self._top), os.path.realpath(self._top)} or pathlib.Path(path) in self._top.parents
 
     def _note_writing(self, event: events.FileSystemEvent, paths: list[str]) -> None:

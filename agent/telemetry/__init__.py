@@ -1,5 +1,5 @@
-"""What the outside sees: logs, metrics, health endpoints. Floor 6.
+"""Logs, metrics and health endpoints. Floor 6.
 
-Listens to ``converge.signals`` and reads the runtime's usage; changes nothing. Values of environments, commands and
-secrets never get here: logs and labels are made of names, reasons and numbers.
+``log_sink`` and ``metrics_sink`` take ``converge.signals``; ``exporter`` reads the runtime's usage. Nothing is changed.
+Values of environments, commands and secrets never get here: logs and labels consist of names, reasons and numbers.
 """

@@ -1,71 +1,73 @@
-"""A scrape: the runtime's usage is read, and everything known is put into Prometheus' words."""
+"""A scrape: the runtime's usage is read, and all samples are rendered in Prometheus' formats."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import collections
+import contextlib
+from collections.abc import Iterator
 
 import prometheus_client
-from prometheus_client import core, exposition, registry
+from prometheus_client import exposition as client_exposition
+from prometheus_client.openmetrics import exposition as client_open_metrics
 
-from agent.kit import clock
-from agent.runtime import api, disk, errors
-from agent.telemetry import metrics, samples, tally
+from agent import errors
+from agent.kit import clock, tasks
+from agent.runtime import api
+from agent.telemetry import exposition, metrics, metrics_sink, samples
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that a scrape waits for the runtime; Prometheus itself gives up after ten."""
 
 
-class Exporter(registry.Collector):
+class Exporter:
     """Renders scrapes. Has a registry of its own: nothing is global."""
 
-    def __init__(self, known: tally.Tally, runtime: api.Runtime, time: clock.Clock) -> None:
-        """Take what is known, and the runtime to ask for usage."""
-        self._known = known
+    def __init__(self, sink: metrics_sink.MetricsSink, runtime: api.Runtime, time: clock.Clock) -> None:
+        """Take the sink that collects what is counted, and the runtime to ask for usage."""
+        self._sink = sink
         self._runtime = runtime
         self._clock = time
         self._began = time.now()
-        self._space: disk.Space | None = None
-        self._usage: Mapping[str, api.ContainerStats] = {}
-        self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        prometheus_client.ProcessCollector(registry=self._registry)
+        self._process = prometheus_client.CollectorRegistry(auto_describe=False)
+        prometheus_client.ProcessCollector(registry=self._process)
 
     async def render(self, accept: str) -> tuple[bytes, str]:
-        """Give a scrape and its content type, in the format that an ``Accept`` header asks for."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                self._space = await self._runtime.disk.space()
-                self._usage = await self._runtime.containers.stats()
-        except (errors.RuntimeFailure, TimeoutError):
-            self._usage = {}  # the rest of the metrics tells why
-        encoder, content_type = exposition.choose_encoder(accept)
-        return encoder(self._registry), content_type
+        """Return a scrape and its content type, in the format that an ``Accept`` header asks for.
 
-    def collect(self) -> Iterator[core.Metric]:
-        """Give every family that has samples, in the table's order."""
-        found: dict[str, list[samples.Sample]] = {}
-        moments = samples.Moments(self._began, self._clock.now())
-        seen = samples.Seen(self._usage, self._space)
-        for sample in samples.everything(self._known, seen, self._runtime.features.name, moments):
-            found.setdefault(sample[0], []).append(sample)
+        It is rendered in a thread, from a copy of the sink: a thousand containers have forty thousand series.
+        """
+        usage = samples.RuntimeUsage({})  # where the runtime does not answer, the other metrics say why
+        with contextlib.suppress(errors.Failure, TimeoutError):
+            async with asyncio.timeout(TIMEOUT):
+                space = await self._runtime.disk.space()
+                usage = samples.RuntimeUsage({}, space)
+                usage = samples.RuntimeUsage(await self._runtime.containers.stats(), space)
+        sink, moments = self._sink.snapshot(), samples.Moments(self._began, self._clock.now())
+        writer = exposition.Writer(exposition.is_open_metrics(accept))
+        body = await tasks.in_thread(lambda: self._rendered(writer, sink, usage, moments))
+        return body, exposition.OPEN_METRICS_TYPE if writer.open_metrics else exposition.TEXT_TYPE
+
+    def _rendered(
+        self,
+        writer: exposition.Writer,
+        sink: metrics_sink.MetricsSink,
+        usage: samples.RuntimeUsage,
+        moments: samples.Moments,
+    ) -> bytes:
+        """Return the text of every family that has samples, in the table's order, followed by our own process's."""
+        points: dict[str, list[exposition.Point]] = collections.defaultdict(list)
+        for name, labels, value in samples.all_samples(sink, usage, self._runtime.features.name, moments):
+            points[name].append((labels, value))
+        lines: list[str] = []
         for metric in metrics.TABLE:
             if metric.type is metrics.Type.HISTOGRAM:
-                yield self._histogram(metric)
-            elif metric.name in found:
-                yield _family(metric, found[metric.name])
-
-    def _histogram(self, metric: metrics.Metric) -> core.Metric:
-        family = core.HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for labels, histogram in self._known.durations[metric.name].items():
-            family.add_metric(labels, histogram.buckets(), histogram.total)
-        return family
+                lines += writer.histogram(metric, _buckets(sink, metric))
+            elif metric.name in points:
+                lines += writer.family(metric, points[metric.name])
+        encoder = client_open_metrics if writer.open_metrics else client_exposition
+        process: bytes = encoder.generate_latest(self._process)  # ends as the format ends
+        return "".join(lines).encode() + process
 
 
-def _family(metric: metrics.Metric, found: list[samples.Sample]) -> core.Metric:
-    family: core.CounterMetricFamily | core.GaugeMetricFamily
-    if metric.type is metrics.Type.COUNTER:
-        family = core.CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    else:
-        family = core.GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for _, labels, value in found:
-        family.add_metric(labels, value)
-    return family
+def _buckets(sink: metrics_sink.MetricsSink, metric: metrics.Metric) -> Iterator[exposition.Buckets]:
+    for labels, histogram in sink.durations.get(metric.name, {}).items():
+        yield labels, histogram.buckets(), histogram.total

@@ -1,8 +1,7 @@
-"""How logs look: lines for people on a terminal, a JSON object a line elsewhere; both on stderr."""
+"""Log formats: lines for people on a terminal, a JSON object per line elsewhere; both on stderr."""
 
 import logging
 import os
-import sys
 from typing import TextIO
 
 import structlog
@@ -14,10 +13,10 @@ from agent.kit import escapes
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure(format: str, level: str, stream: TextIO = sys.stderr) -> None:
+def configure(format: str, level: str, stream: TextIO) -> None:
     """Set logging up, the libraries' too. ``format``: ``console``, ``json``, or ``auto`` to look at the stream.
 
-    Libraries are heard from ``warning`` on: what they do is our business, not the reader's.
+    Libraries log from ``warning`` on: their details are our business, not the reader's.
     """
     console = format == "console" or (format == "auto" and stream.isatty())
     shared: list[Processor] = [
@@ -43,6 +42,11 @@ def configure(format: str, level: str, stream: TextIO = sys.stderr) -> None:
     root.setLevel(max(LEVELS[level], logging.WARNING))
 
 
+def log_dropped(count: int) -> None:
+    """Log how many lines were dropped because nobody read them in time."""
+    structlog.get_logger().warning("lines of this log were dropped: nobody read them", lines=count)
+
+
 def _console(*, coloured: bool) -> list[Processor]:
     return [_printable, _renderer(coloured=coloured)]
 
@@ -62,7 +66,7 @@ def _json() -> list[Processor]:
 
 
 def _ordered(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Put first what the eye looks for first."""
+    """Put the keys that readers look for first in front."""
     del logger, method
     return {key: event[key] for key in ("timestamp", "level", "event") if key in event} | dict(event)
 
@@ -72,7 +76,7 @@ def _is_coloured(stream: TextIO) -> bool:
 
 
 def _printable(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Keep a terminal from obeying what hostile names and messages contain."""
+    """Escape control characters, so that hostile names and messages cannot control the terminal."""
     del logger, method
     return {key: _plain(key, value) if isinstance(value, str) else value for key, value in event.items()}
 
@@ -83,7 +87,7 @@ def _plain(key: str, text: str) -> str:
 
 
 def _name_library(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Say which library speaks."""
+    """Add the library's name to its records."""
     del logger, method
     record = event.get("_record")
     return event if record is None else {**event, "library": record.name}

@@ -7,11 +7,12 @@ A revision is only a label of an info metric, which has one series.
 
 import dataclasses
 import enum
-import sys
+
+from agent.converge import signals
 
 
 class Type(enum.StrEnum):
-    """Prometheus' types that occur here."""
+    """Prometheus' metric types in use."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -20,14 +21,14 @@ class Type(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """One family. A counter's name is given with its ``_total``."""
+    """One metric family. A counter's name includes its ``_total``."""
 
     name: str
     type: Type
     labels: tuple[str, ...]
     help: str
     source: str
-    """Where the numbers come from."""
+    """The origin of the numbers."""
 
 
 _OBJECT = ("kind", "name")
@@ -59,6 +60,8 @@ TABLE: tuple[Metric, ...] = (
         "Why an object is or is not ready; always 1, one series an object.",
         _WALK,
     ),
+    Metric("trimtab_object_suspended", Type.GAUGE, _OBJECT, "1 for each object that is suspended by itself.", _WALK),
+    Metric("trimtab_source_suspended", Type.GAUGE, (), "1 while the whole source is suspended.", _WALK),
     Metric("trimtab_desired_objects", Type.GAUGE, ("kind",), "Objects that are declared.", _WALK),
     Metric(
         "trimtab_observed_objects",
@@ -133,6 +136,21 @@ TABLE: tuple[Metric, ...] = (
         "the runtime's events",
     ),
     Metric(
+        "trimtab_clean_up_failures_total",
+        Type.COUNTER,
+        (),
+        "Attempts to take away what nobody needs any more that have failed; each is tried again.",
+        "the runtime's events",
+    ),
+    Metric(
+        "trimtab_notices",
+        Type.GAUGE,
+        ("reason",),
+        "What stands that somebody should look at: CleanUpFailed (left-overs that are tried again), RecordsDamaged"
+        " (a database was put aside and made again).",
+        "the runtime's notices",
+    ),
+    Metric(
         "trimtab_disk_size_bytes",
         Type.GAUGE,
         (),
@@ -164,7 +182,8 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_probe_total",
         Type.COUNTER,
         ("name", "probe", "result"),
-        "Probes of a container by kind (startup, readiness, liveness) and result (success, failure).",
+        "Probes of a container by kind (startup, readiness, liveness) and result (success, failure; unknown where it"
+        " could not be asked).",
         "each probe",
     ),
     Metric(
@@ -178,7 +197,7 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_reconcile_triggers_total",
         Type.COUNTER,
         ("trigger",),
-        "Passes by what asked for them: start, source, runtime, health, action, timer, relist.",
+        f"Passes by what asked for them: {', '.join(signals.Trigger)}.",
         _WALK,
     ),
     Metric(
@@ -254,7 +273,8 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_source_reads_total",
         Type.COUNTER,
         ("result",),
-        "Readings of the source: good, rejected (it has problems), failed (it could not be read).",
+        "Looks at the source: good, rejected (it has problems), failed (it could not be read). Each look counts, also"
+        " where nothing has changed since the last one.",
         "each reading of the source",
     ),
     Metric(
@@ -275,7 +295,21 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_source_last_read_timestamp_seconds",
         Type.GAUGE,
         (),
-        "When the source was last read without a failure, be the manifests good or bad.",
+        "When the source was last read without a failure, be it unchanged and be its manifests good or bad.",
+        "each reading of the source",
+    ),
+    Metric(
+        "trimtab_source_last_attempt_timestamp_seconds",
+        Type.GAUGE,
+        (),
+        "When the last look at the source ended, whatever came of it.",
+        "each reading of the source",
+    ),
+    Metric(
+        "trimtab_source_up",
+        Type.GAUGE,
+        (),
+        "1 where the last look at the source has read it, 0 where it failed.",
         "each reading of the source",
     ),
     Metric(
@@ -284,6 +318,13 @@ TABLE: tuple[Metric, ...] = (
         (),
         "Writes to the journal that failed: a full disk, most of all.",
         "the journal",
+    ),
+    Metric(
+        "trimtab_log_lines_dropped_total",
+        Type.COUNTER,
+        (),
+        "Lines of the agent's own log that were dropped, because whoever reads its stderr was too far behind.",
+        "the log's stream",
     ),
     Metric(
         "trimtab_internal_errors_total",
@@ -355,38 +396,3 @@ BY_NAME = {metric.name: metric for metric in TABLE}
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.0384, 0.1472, 0.5648, 2.167, 8.313, 31.89, 122.3, 469.3, 1800.0)
 """Upper bounds of the histograms' buckets, in seconds: Flux's from 10 ms to half an hour, and finer ones below it."""
-
-
-_INTRODUCTION = """# Metrics
-
-`/metrics` on the address of `--listen`. This page is `agent/telemetry/metrics.py` in print; a test compares the two,
-and `python -m agent.telemetry.metrics > ops/docs/metrics.md` writes it anew. Alert rules that use them are in
-`ops/prometheus/`.
-
-- Series of an object are there as long as the object is declared or there, and vanish with it. Labels carry names,
-  kinds, states and reasons, never ids (but for cAdvisor's own `id` and `trimtab_container_info`), error texts or
-  environments.
-- `trimtab_container_restarts_total` is kept in the journal: it goes on when a container is replaced or the agent
-  restarts. All other counters start at 0 with the agent.
-- `container_*` are named and labelled as cAdvisor's, so that dashboards made for it work. They are read from the
-  cgroups (version 1 and 2) at the scrape. A host that runs cAdvisor beside the agent should drop one of the two at the
-  scrape.
-- The client library adds `process_*`: the agent's own memory, CPU time and descriptors.
-
-| metric | type | labels | what it says | from |
-|---|---|---|---|---|
-"""
-
-
-def document() -> str:
-    """Give the manual page."""
-    rows = (
-        f"| `{metric.name}` | {metric.type.value} | {', '.join(f'`{label}`' for label in metric.labels) or '-'}"
-        f" | {metric.help} | {metric.source} |\n"
-        for metric in TABLE
-    )
-    return _INTRODUCTION + "".join(rows)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(document())

@@ -1,4 +1,4 @@
-"""From what is known to numbers under names: pure. Each function gives (metric's name, label values, value)."""
+"""From the collected state to samples: pure. Each function yields (metric's name, label values, value)."""
 
 import collections
 import dataclasses
@@ -6,57 +6,63 @@ import platform
 from collections.abc import Iterator, Mapping
 
 import agent
+from agent.kit import disk_space, notices
 from agent.model import conditions, container, health, ledger, state
 from agent.model.key import OBJECTS, Kind
-from agent.runtime import api, disk
-from agent.telemetry import tally
+from agent.runtime import api
+from agent.telemetry import metrics_sink
 
 Sample = tuple[str, tuple[str, ...], float]
 
 Usage = Mapping[str, api.ContainerStats]
-"""What each running container uses, by id."""
+"""Resource usage of running containers, by id."""
 
 _STATES = ("missing", *(state.value for state in container.ContainerState))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moments:
-    """The times that samples refer to."""
+    """The moments that samples refer to, in seconds since the epoch."""
 
     began: float
-    """When the agent did."""
+    """When the agent started."""
     now: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
-    """What the runtime says at the moment of a scrape."""
+class RuntimeUsage:
+    """The runtime's usage at the moment of a scrape."""
 
     usage: Usage
-    space: disk.Space | None = None
+    space: disk_space.DiskSpace | None = None
 
 
-def everything(known: tally.Tally, seen: Seen, runtime: str, moments: Moments) -> Iterator[Sample]:
-    """Give all samples but those of histograms."""
+def all_samples(
+    sink: metrics_sink.MetricsSink, usage: RuntimeUsage, runtime: str, moments: Moments
+) -> Iterator[Sample]:
+    """Yield all samples except those of histograms."""
     yield "trimtab_build_info", (agent.__version__, platform.python_version(), runtime), 1
-    yield from _objects(known)
-    yield from _containers(known)
-    yield from _images(known)
-    yield from _loop(known, moments)
-    yield from _source(known)
-    for name, counter in known.counts.items():
+    yield from _objects(sink)
+    yield from _containers(sink)
+    yield from _images(sink)
+    yield from _suspensions(sink)
+    yield from _notices(sink)
+    yield from _loop(sink, moments)
+    yield from _source(sink)
+    yield "trimtab_log_lines_dropped_total", (), sink.dropped_log_lines()
+    for name, counter in sink.counts.items():
         for labels, count in counter.items():
             yield name, labels, count
-    yield from _usage(known, seen.usage, moments.now)
-    if seen.space is not None:
-        yield "trimtab_disk_size_bytes", (), seen.space.size
-        yield "trimtab_disk_available_bytes", (), seen.space.available
+    yield from _usage(sink, usage.usage, moments.now)
+    if usage.space is not None:
+        yield "trimtab_disk_size_bytes", (), usage.space.size
+        yield "trimtab_disk_available_bytes", (), usage.space.available
 
 
-def _objects(known: tally.Tally) -> Iterator[Sample]:
-    if known.latest is None:
+def _objects(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
+    if sink.latest is None:
         return
-    for status in known.latest.statuses:
+    for status in sink.latest.statuses:
         labels = (status.key.kind.value, status.key.name)
         for condition in status.conditions:
             for value in conditions.ConditionStatus:
@@ -67,108 +73,129 @@ def _objects(known: tally.Tally) -> Iterator[Sample]:
                 )
             if condition.type is conditions.ConditionType.READY:
                 yield "trimtab_object_ready_reason", (*labels, condition.reason), 1
-    desired = known.latest.desired
-    counts = dict.fromkeys(OBJECTS, 0) | collections.Counter(state.key_of(one).kind for one in desired)
+    desired = sink.latest.desired
+    counts = dict.fromkeys(OBJECTS, 0) | collections.Counter(state.key_of(config).kind for config in desired)
     for kind, count in counts.items():
         yield "trimtab_desired_objects", (kind.value,), count
-    buckets = collections.Counter((key.kind.value, bucket.value) for key, bucket in known.latest.plan.buckets)
+    buckets = collections.Counter((key.kind.value, bucket.value) for key, bucket in sink.latest.plan.buckets)
     for labels, count in buckets.items():
         yield "trimtab_observed_objects", labels, count
 
 
-def _containers(known: tally.Tally) -> Iterator[Sample]:
-    if known.latest is None:
+def _suspensions(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
+    if sink.latest is None:
         return
-    probed = {one.container_id: one for one in known.latest.observed.health}
+    suspensions = sink.latest.observed.suspensions
+    yield "trimtab_source_suspended", (), float(suspensions.source is not None)
+    for suspension in suspensions.objects:
+        yield "trimtab_object_suspended", (suspension.key.kind.value, suspension.key.name), 1
+
+
+def _notices(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
+    """Yield the number of the runtime's current notices by reason; zeros as well, so that alerts see the first one."""
+    if sink.latest is not None:
+        standing = collections.Counter(notice.reason for notice in sink.latest.notices)
+        for reason in notices.NoticeReason:
+            yield "trimtab_notices", (reason.value,), standing[reason]
+
+
+def _containers(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
+    if sink.latest is None:
+        return
+    probed = {entry.container_id: entry for entry in sink.latest.observed.health}
     restarts = {
-        (entry.key.name, one.reason): one.count
-        for entry in known.latest.observed.ledger
+        (entry.key.name, restart.reason): restart.count
+        for entry in sink.latest.observed.ledger
         if entry.key.kind is Kind.CONTAINER
-        for one in entry.restarts
+        for restart in entry.restarts
     }
-    for name, found in known.containers():
-        current = "missing" if found is None else found.state.value
-        for one in _STATES:
-            yield "trimtab_container_state", (name, one), float(one == current)
+    for name, observed in sink.containers():
+        current = "missing" if observed is None else observed.state.value
+        for state_name in _STATES:
+            yield "trimtab_container_state", (name, state_name), float(state_name == current)
         for reason in ledger.RestartReason:
             yield "trimtab_container_restarts_total", (name, reason.value), restarts.get((name, reason), 0)
-        if found is None:
+        if observed is None:
             continue
-        yield "trimtab_container_info", (name, found.config.image, found.id), 1
-        if found.started_at is not None:
-            yield "trimtab_container_start_time_seconds", (name,), found.started_at
-        if found.state is container.ContainerState.RUNNING:
-            now = probed[found.id].health if found.id in probed else health.Health.HEALTHY
+        yield "trimtab_container_info", (name, observed.config.image, observed.id), 1
+        if observed.started_at is not None:
+            yield "trimtab_container_start_time_seconds", (name,), observed.started_at
+        if observed.state is container.ContainerState.RUNNING:
+            now = probed[observed.id].health if observed.id in probed else health.Health.HEALTHY
             for value in health.Health:
                 yield "trimtab_container_health", (name, value.value), float(value is now)
-    for name, code in known.exit_codes.items():
+    for name, code in sink.exit_codes.items():
         yield "trimtab_container_last_exit_code", (name,), code
 
 
-def _images(known: tally.Tally) -> Iterator[Sample]:
-    if known.latest is None:
+def _images(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
+    if sink.latest is None:
         return
-    followed = {one.name: one for one in known.latest.desired.follows}
-    there = {one.reference: one.digests for one in known.latest.observed.images}
-    for entry in known.latest.observed.ledger:
+    followed = {follow.name: follow for follow in sink.latest.desired.follows}
+    digests_by_reference = {image.reference: image.digests for image in sink.latest.observed.images}
+    for entry in sink.latest.observed.ledger:
         name, answer = entry.key.name, entry.newest
         if entry.key.kind is not Kind.IMAGE or name not in followed or answer is None:
             continue
         yield "trimtab_image_check_timestamp_seconds", (name,), answer.checked_at
         yield "trimtab_image_check_failed", (name,), float(bool(answer.problem))
-        if answer.digest and (digests := there.get(followed[name].reference)) is not None:
+        if answer.digest and (digests := digests_by_reference.get(followed[name].reference)) is not None:
             yield "trimtab_image_outdated", (name,), float(answer.digest not in digests)
 
 
-def _loop(known: tally.Tally, moments: Moments) -> Iterator[Sample]:
-    yield "trimtab_event_stream_up", (), float(known.streaming)
-    succeeded = moments.began if known.succeeded_at is None else known.succeeded_at
+def _loop(sink: metrics_sink.MetricsSink, moments: Moments) -> Iterator[Sample]:
+    yield "trimtab_event_stream_up", (), float(sink.streaming)
+    succeeded = moments.began if sink.succeeded_at is None else sink.succeeded_at
     yield "trimtab_reconcile_last_success_timestamp_seconds", (), succeeded
-    if known.applied:
-        yield "trimtab_revision_info", (known.applied,), 1
-    if known.latest is None:
+    if sink.applied:
+        yield "trimtab_revision_info", (sink.applied,), 1
+    if sink.latest is None:
         return
-    yield "trimtab_objects_in_flight", (), known.latest.in_flight
-    yield "trimtab_plan_steps", (), len(known.latest.plan.steps)
-    yield "trimtab_relist_age_seconds", (), max(0.0, moments.now - known.latest.observed.observed_at)
-    for reason, count in collections.Counter(one.reason for one in known.latest.plan.blocked).items():
+    yield "trimtab_objects_in_flight", (), sink.latest.in_flight
+    yield "trimtab_plan_steps", (), len(sink.latest.plan.steps)
+    yield "trimtab_relist_age_seconds", (), max(0.0, moments.now - sink.latest.observed.observed_at)
+    for reason, count in collections.Counter(blocked.reason for blocked in sink.latest.plan.blocked).items():
         yield "trimtab_plan_blocked_objects", (reason,), count
 
 
-def _source(known: tally.Tally) -> Iterator[Sample]:
-    if known.source.read_at is None:
-        return
-    yield "trimtab_source_revision_info", (known.source.name, known.source.revision), 1
-    yield "trimtab_source_problems", (), known.source.problems
-    yield "trimtab_source_empty", (), float(known.source.empty)
-    yield "trimtab_source_last_read_timestamp_seconds", (), known.source.read_at
+def _source(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
+    health = sink.source.health
+    if health.last_attempt is not None:
+        yield "trimtab_source_up", (), float(not health.error)
+        yield "trimtab_source_last_attempt_timestamp_seconds", (), health.last_attempt
+    if health.last_success is not None:
+        yield "trimtab_source_last_read_timestamp_seconds", (), health.last_success
+    if sink.source.revision:
+        yield "trimtab_source_revision_info", (sink.source.name, sink.source.revision), 1
+        yield "trimtab_source_problems", (), sink.source.problems
+        yield "trimtab_source_empty", (), float(sink.source.empty)
 
 
-def _usage(known: tally.Tally, usage: Usage, now: float) -> Iterator[Sample]:
-    containers = () if known.latest is None else known.latest.observed.containers
-    for one in containers:
-        stats = usage.get(one.id)
+def _usage(sink: metrics_sink.MetricsSink, usage: Usage, now: float) -> Iterator[Sample]:
+    containers = () if sink.latest is None else sink.latest.observed.containers
+    for observed in containers:
+        stats = usage.get(observed.id)
         if stats is None:
             continue
-        labels = (one.name, one.config.image, one.id)
+        labels = (observed.name, observed.config.image, observed.id)
         yield "container_cpu_usage_seconds_total", labels, stats.cpu_seconds
         yield "container_memory_usage_bytes", labels, stats.memory_usage
         yield "container_memory_working_set_bytes", labels, stats.memory_working_set
         yield "container_spec_memory_limit_bytes", labels, stats.memory_limit or 0
         yield "container_processes", labels, stats.pids
         yield "container_oom_events_total", labels, stats.oom_kills
-        yield "container_start_time_seconds", labels, one.started_at or one.created_at
+        yield "container_start_time_seconds", labels, observed.started_at or observed.created_at
         yield "container_last_seen", labels, now
         for interface in stats.networks:
             yield from _network((*labels, interface.interface), interface)
 
 
-def _network(labels: tuple[str, ...], one: api.NetworkStats) -> Iterator[Sample]:
-    yield "container_network_receive_bytes_total", labels, one.receive_bytes
-    yield "container_network_receive_packets_total", labels, one.receive_packets
-    yield "container_network_receive_packets_dropped_total", labels, one.receive_dropped
-    yield "container_network_receive_errors_total", labels, one.receive_errors
-    yield "container_network_transmit_bytes_total", labels, one.transmit_bytes
-    yield "container_network_transmit_packets_total", labels, one.transmit_packets
-    yield "container_network_transmit_packets_dropped_total", labels, one.transmit_dropped
-    yield "container_network_transmit_errors_total", labels, one.transmit_errors
+def _network(labels: tuple[str, ...], stats: api.NetworkStats) -> Iterator[Sample]:
+    yield "container_network_receive_bytes_total", labels, stats.receive_bytes
+    yield "container_network_receive_packets_total", labels, stats.receive_packets
+    yield "container_network_receive_packets_dropped_total", labels, stats.receive_dropped
+    yield "container_network_receive_errors_total", labels, stats.receive_errors
+    yield "container_network_transmit_bytes_total", labels, stats.transmit_bytes
+    yield "container_network_transmit_packets_total", labels, stats.transmit_packets
+    yield "container_network_transmit_packets_dropped_total", labels, stats.transmit_dropped
+    yield "container_network_transmit_errors_total", labels, stats.transmit_errors

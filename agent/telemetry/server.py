@@ -1,15 +1,17 @@
 """``/metrics``, ``/healthz`` and ``/readyz`` over HTTP."""
 
-from collections.abc import Awaitable, Callable
+import http
+from collections.abc import Callable
 from typing import Self
 
 from aiohttp import web
 
 from agent import errors
+from agent.kit import http_connections
 from agent.telemetry import exporter
 
 CLOSING = 2.0
-"""Seconds that requests under way are given at the end."""
+"""Seconds that requests under way may take at the end."""
 
 _INDEX = "trimtab: /metrics /healthz /readyz\n"
 
@@ -24,18 +26,15 @@ class Server:
     def __init__(
         self, address: tuple[str, int], scrapes: exporter.Exporter, alive: Callable[[], str], ready: Callable[[], str]
     ) -> None:
-        """``alive`` and ``ready`` say what is wrong; empty where nothing is."""
+        """Take what is served; ``alive`` and ``ready`` return what is wrong, empty where nothing is."""
         self._address = address
         self._scrapes = scrapes
-        app = web.Application()
-        app.router.add_get("/", _index)
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/healthz", _answer(alive))
-        app.router.add_get("/readyz", _answer(ready))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING)
+        self._troubles = {"/healthz": alive, "/readyz": ready}
+        self._runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Self:
         """Listen. Raises ``CannotListen``."""
+        self._runner = web.ServerRunner(http_connections.Connections(self._answer), shutdown_timeout=CLOSING)
         await self._runner.setup()
         host, port = self._address
         try:
@@ -48,27 +47,23 @@ class Server:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     @property
     def port(self) -> int:
-        """The port that is really listened on, where 0 was asked for."""
-        return int(self._runner.addresses[0][1])
+        """The port that is listened on, also where 0 was requested."""
+        return 0 if self._runner is None else int(self._runner.addresses[0][1])
 
-    async def _metrics(self, request: web.Request) -> web.Response:
-        body, content_type = await self._scrapes.render(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-
-async def _index(request: web.Request) -> web.Response:
-    del request
-    return web.Response(text=_INDEX)
-
-
-def _answer(trouble: Callable[[], str]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
-        del request
-        found = trouble()
-        return web.Response(status=503, text=f"{found}\n") if found else web.Response(text="ok\n")
-
-    return answer
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer without repeating anything of the request."""
+        if request.path not in {"/", "/metrics", *self._troubles}:
+            return web.Response(status=http.HTTPStatus.NOT_FOUND, text="there is no such path\n")
+        if request.method not in {"GET", "HEAD"}:
+            return web.Response(status=http.HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET,HEAD"})
+        if request.path == "/metrics":
+            body, content_type = await self._scrapes.render(request.headers.get("Accept", ""))
+            return web.Response(body=body, headers={"Content-Type": content_type})
+        if request.path in self._troubles and (trouble := self._troubles[request.path]()):
+            return web.Response(status=http.HTTPStatus.SERVICE_UNAVAILABLE, text=f"{trouble}\n")
+        return web.Response(text=_INDEX if request.path == "/" else "ok\n")

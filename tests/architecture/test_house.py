@@ -3,12 +3,16 @@
 import ast
 import importlib
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 
 import pytest
+
+from agent import reasons
 
 ROOT = pathlib.Path(__file__).parents[2]
 AGENT = ROOT / "agent"
@@ -41,7 +45,7 @@ def parsed(path: pathlib.Path) -> ast.Module:
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Give the names of all modules that are imported, wherever the import stands."""
+    """Return the names of all modules that are imported, wherever the import stands."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -51,7 +55,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def functions() -> Iterator[tuple[pathlib.Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Give every function of the house."""
+    """Return every function of the package."""
     for path in MODULES:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -59,7 +63,7 @@ def functions() -> Iterator[tuple[pathlib.Path, ast.FunctionDef | ast.AsyncFunct
 
 
 def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Give a function's lines."""
+    """Return a function's lines."""
     return (node.end_lineno or 0) - node.lineno + 1
 
 
@@ -73,31 +77,32 @@ def test_floors__imports_only_go_down() -> None:
 def test_cycles__there_are_none_typing_included() -> None:
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES}
     edges = {
-        name: {one for one in imports(parsed(path)) if one in names and one != name} for name, path in names.items()
+        name: {imported for imported in imports(parsed(path)) if imported in names and imported != name}
+        for name, path in names.items()
     }
     graph = importlib.import_module("agent.kit.graph")
     packages = {name for name, path in names.items() if path.name == "__init__.py"}
-    assert graph.cycle({name: sorted(found - packages) for name, found in sorted(edges.items())}) is None
+    assert graph.cycle({name: sorted(imports_of - packages) for name, imports_of in sorted(edges.items())}) is None
 
 
 def test_pure_floors__import_nothing_that_touches_the_world() -> None:
-    found = [
+    offenders = [
         f"{path.relative_to(ROOT)}: {name}"
         for floor in PURE
         for path in sorted((AGENT / floor).rglob("*.py"))
         for name in imports(parsed(path))
         if name.split(".")[0] in IMPURE
     ]
-    assert found == []
+    assert offenders == []
 
 
 def test_pyroute2__is_known_in_the_network_room_only() -> None:
-    found = {
+    offenders = {
         path.parent.relative_to(ROOT)
         for path in MODULES
         if any(name.split(".")[0] == "pyroute2" for name in imports(parsed(path)))
     }
-    assert found == {pathlib.Path("agent/engine/network")}
+    assert offenders == {pathlib.Path("agent/engine/network")}
 
 
 def test_type_checking__imports_of_ours_never_hide_in_it() -> None:
@@ -119,7 +124,7 @@ def test_parameters__are_few() -> None:
     many = []
     for path, node in functions():
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        own = [one for one in arguments if one.arg not in {"self", "cls"}]
+        own = [argument for argument in arguments if argument.arg not in {"self", "cls"}]
         typer_command = "cli" in path.parts
         if len(own) > MOST_PARAMETERS and not typer_command:  # a command's parameters are its flags
             many.append(f"{path.relative_to(ROOT)}:{node.name}")
@@ -138,9 +143,55 @@ def test_names__say_what_is_inside() -> None:
     assert [str(path) for path in MODULES if path.stem in BANNED_NAMES or path.parent.name in BANNED_NAMES] == []
 
 
-def test_crds__are_up_to_date() -> None:
-    command = [sys.executable, str(ROOT / "ops" / "generate_crds.py"), "--check"]
+@pytest.mark.parametrize("generator", ["generate_crds", "generate_command_line"])
+def test_generated_files__are_up_to_date(generator: str) -> None:
+    command = [sys.executable, str(ROOT / "ops" / f"{generator}.py"), "--check"]
     completed = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)}
     )
     assert completed.returncode == 0, completed.stdout + completed.stderr
+
+
+def test_engine_floors__of_the_contract__are_those_of_the_page() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract.get("containers") == ["agent.engine"]]
+    section = (
+        (ROOT / "ops/docs/architecture.md").read_text().partition("### Floors of the engine")[2].partition("\n## ")[0]
+    )
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    floors = [{name.rstrip("/") for name in row.split("`")[1::2]} for row in rows]
+    assert floors == [set(layer.split(" | ")) for layer in layers]
+
+
+STARTERS = {"exec", "execl", "execle", "execlp", "execv", "execve", "execvp", "fork", "forkpty", "popen", "posix_spawn"}
+STARTERS |= {"posix_spawnp", "spawn", "spawnl", "spawnle", "spawnv", "spawnve", "startfile", "system"}
+STARTERS |= {"chroot", "create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"}
+
+
+def test_processes__are_started_in_one_place() -> None:
+    elsewhere = []
+    for path in MODULES:
+        tree, name = parsed(path), str(path.relative_to(ROOT))
+        modules = {imported.split(".")[0] for imported in imports(tree)}
+        calls = {
+            f"{node.value.id}.{node.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in STARTERS
+        }
+        started = {call for call in calls if call.split(".")[0] in {"os", "pty", "asyncio", "loop"}}
+        elsewhere += [f"{name}: {used}" for used in sorted(started | (modules & {"subprocess", "multiprocessing"}))]
+    assert elsewhere == ["agent/kit/processes.py: subprocess", "agent/kit/reaper.py: os.posix_spawn"]
+
+
+def test_architecture__the_stations_of_the_walks__exist_and_a_manifests_are_twelve() -> None:
+    walks = (ROOT / "ops/docs/architecture.md").read_text().partition("### Station by station")[2].partition("\n## ")[0]
+    modules = re.findall(r"`([a-z_]+(?:/[a-z_]+)+)`", walks)
+    assert len(modules) > 30
+    assert [name for name in modules if not (ROOT / f"agent/{name}.py").exists()] == []
+    assert re.findall(r"(?m)^(\d+)\. ", walks) == [str(number) for number in range(1, 13)]
+
+
+def test_reasons__each_is_given_somewhere_or_only_read_from_earlier_releases() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "agent").rglob("*.py") if path.name != "reasons.py")
+    given = set(re.findall(r"\bReason\.([A-Z_]+)\b", code))
+    assert {reason.name for reason in reasons.Reason} - given == {reason.name for reason in reasons.EARLIER}

@@ -1,50 +1,96 @@
-"""Ours and Docker's, in turns."""
+"""Ours and Docker's of both generations, in turns."""
 
+import dataclasses
 import statistics
 import time
+from collections.abc import Iterable, Mapping
 
-from tests.benchmarks import docker_engine, figures, trimtab_agent, workload
+from tests.benchmarks import docker_engine, figures, removal, trimtab_agent, workload
 
 MANY = 50
 PROJECT = 20
 PASSES = 10
 
 
-def measure(ours: trimtab_agent.Side, theirs: docker_engine.Docker, rounds: int) -> list[figures.Figure]:
-    """Run all comparisons, alternating, so that both sides see the same machine."""
-    samples: dict[str, tuple[list[float], list[float]]] = {
-        name: ([], []) for name in ("many", "project", "again", "memory", "shared")
-    }
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is measured of every side, with so many containers."""
+
+    many: int
+    project: int
+    start: figures.Series
+    removal: figures.Series
+    removal_work: figures.Series
+    up: figures.Series
+    unchanged: figures.Series
+    resident: figures.Series
+    proportional: figures.Series
+
+    def take_ours(self, side: trimtab_agent.Side) -> None:
+        """Measure us once."""
+        with side.turn() as agent:
+            self.start.add(agent.up(self.many) / self.many * 1000)
+            self._take_memory(agent.monitors())
+            removed = removal.measure(agent)
+            self.removal.add(removed.seconds)
+            self.removal_work.add(removed.work)
+        with side.turn() as agent:
+            self.up.add(agent.up(self.project))
+            self.unchanged.add(_nothing_to_change(agent) * 1000)
+
+    def take_rival(self, name: str, docker: docker_engine.Docker) -> None:
+        """Measure a rival once."""
+        self.start.add(docker.run(self.many) / self.many * 1000, name)
+        self._take_memory(docker.monitors(), name)
+        removed = docker.remove()
+        self.removal.add(removed, name)
+        self.removal_work.add(removed, name)
+        docker.clean()
+        up, unchanged = docker.compose(self.project)
+        self.up.add(up, name)
+        self.unchanged.add(unchanged * 1000, name)
+
+    def figures(self) -> list[figures.Figure]:
+        """Return all of it."""
+        fields = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return [field.figure() for field in fields if isinstance(field, figures.Series)]
+
+    def _take_memory(self, monitors: Iterable[int], rival: str = "") -> None:
+        """Note what one monitor takes on average."""
+        pids = list(monitors)
+        self.resident.add(statistics.fmean(workload.resident(pid) for pid in pids), rival)
+        self.proportional.add(statistics.fmean(workload.proportional(pid) for pid in pids), rival)
+
+
+def measure(
+    ours: trimtab_agent.Side,
+    theirs: Mapping[str, docker_engine.Docker],
+    rounds: int,
+    many: int = MANY,
+    project: int = PROJECT,
+) -> list[figures.Figure]:
+    """Run all comparisons, alternating, so that all sides see the same machine."""
+    comparison = _comparison(many, project)
     for _ in range(rounds):
-        with ours.turn() as agent:
-            samples["many"][0].append(agent.up(MANY) / MANY * 1000)
-            _take_memory(agent.monitors(), samples["memory"][0], samples["shared"][0])
-        samples["many"][1].append(theirs.run(MANY) / MANY * 1000)
-        _take_memory(theirs.monitors(), samples["memory"][1], samples["shared"][1])
-        theirs.clean()
-        with ours.turn() as agent:
-            samples["project"][0].append(agent.up(PROJECT))
-            samples["again"][0].append(_nothing_to_change(agent) * 1000)
-        up, again = theirs.compose(PROJECT)
-        samples["project"][1].append(up)
-        samples["again"][1].append(again * 1000)
-    told = {
-        "many": (f"{MANY} containers with bridge network, each", "ms", "5x, < 24 ms"),
-        "project": (f"{PROJECT} containers, docker-compose up", "s", "< 0.6 s"),
-        "again": (f"nothing to change, {PROJECT} containers", "ms", "< 20 ms"),
-        "memory": ("monitor's resident memory a container", "MiB", "< 2.5 MB"),
-        "shared": ("the same, shared pages counted once", "MiB", ""),
-    }
-    return [
-        figures.Figure(name, unit, tuple(samples[key][0]), tuple(samples[key][1]), reach)
-        for key, (name, unit, reach) in told.items()
-    ]
+        comparison.take_ours(ours)
+        for name, docker in theirs.items():
+            comparison.take_rival(name, docker)
+    return comparison.figures()
 
 
-def _take_memory(monitors: list[int], resident: list[float], proportional: list[float]) -> None:
-    """Note what one monitor takes on average."""
-    resident.append(statistics.fmean(workload.resident(pid) for pid in monitors))
-    proportional.append(statistics.fmean(workload.proportional(pid) for pid in monitors))
+def _comparison(many: int, project: int) -> Comparison:
+    removing = f"removing {many} running ones"
+    return Comparison(
+        many,
+        project,
+        start=figures.Series(f"{many} containers with bridge network, each", "ms", "8x Docker 26.1, < 24 ms"),
+        removal=figures.Series(f"{removing}, with the second of a directory's rest", "s"),
+        removal_work=figures.Series(f"{removing}, once the directory is believed", "s", "< 0.4 s"),
+        up=figures.Series(f"{project} containers, docker-compose up", "s", "< 0.6 s"),
+        unchanged=figures.Series(f"nothing to change, {project} containers", "ms", "< 20 ms"),
+        resident=figures.Series("monitor's resident memory a container", "MiB", "< 2.5 MB"),
+        proportional=figures.Series("the same, shared pages counted once", "MiB"),
+    )
 
 
 def _nothing_to_change(agent: trimtab_agent.Agent) -> float:

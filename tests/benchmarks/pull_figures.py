@@ -1,13 +1,12 @@
-"""Images from a registry to ready to run, and back: beside Docker Engine, from the same registry's data."""
+"""Images from a registry to ready to run, and back: beside both Dockers, from one registry's data."""
 
 import contextlib
 import dataclasses
 import os
 import pathlib
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from tests import engines, registry
 from tests.benchmarks import docker_engine, figures, layers, trimtab_agent, workload
@@ -21,36 +20,65 @@ LARGE = 1_000_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Registries:
-    """One registry's data, served to both sides: each side's network has a door of its own to it."""
+    """One registry's data, served to all sides: each side's network has a door of its own to it."""
 
     ours: str
-    theirs: str
+    theirs: Mapping[str, str]
+    """By the rival's name."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transfers:
+    """Pulls and pushes of all sides, in turns."""
+
+    work: pathlib.Path
+    doors: Registries
+    pulls: figures.Series
+    pushes: figures.Series
+    changed: figures.Series
+
+    def take_ours(self, agent: trimtab_agent.Agent, turn: int) -> None:
+        """Measure us once."""
+        self.pulls.add(_pull(agent, self.doors.ours, f"app-{turn}"))
+        self.changed.add(_pull(agent, self.doors.ours, f"changed-{turn}"))
+        with registry.running(self.work / f"empty-ours-{turn}") as empty:
+            self.pushes.add(_push(agent, f"{self.doors.ours}/app-{turn}:1", f"{empty}/app:1"))
+
+    def take_rival(self, name: str, docker: docker_engine.Docker, turn: int) -> None:
+        """Measure a rival once."""
+        reference = f"{self.doors.theirs[name]}/app-{turn}:1"
+        self.pulls.add(_timed(lambda: docker.client("pull", reference)), name)
+        with _beside(self.work / f"empty-{turn}" / name, docker.engine) as empty:
+            target = f"{empty}/app:1"
+            docker.client("tag", reference, target)
+            self.pushes.add(_timed(lambda: docker.client("push", target)), name)
 
 
 def measure(work: pathlib.Path, rounds: int) -> list[figures.Figure]:
     """Measure pulls of one large image, of one that differs in a small layer, and memory meanwhile."""
     _images(work, rounds)
-    ours, theirs, changed, pushed, their_push = [], [], [], [], []
-    with docker_engine.running(work / "engine") as docker, _served(work, docker.engine) as doors:
+    megabytes = PACKED // 10**6
+    with docker_engine.both(work / "engines") as rivals, _served(work, rivals) as doors:
         for name in _names(rounds):
             layers.push(work / name, f"{doors.ours}/{name}:1")
+        transfers = Transfers(
+            work,
+            doors,
+            figures.Series(f"pull of {megabytes} MB, {FILES} files", "s", "3x"),
+            figures.Series("push of the same to an empty registry", "s", "> 1x"),
+            figures.Series("pull with one small layer changed", "s", "< 0.5 s"),
+        )
         # One agent for all turns, as there is one daemon: ext4 is slow at making files where many were just removed.
         with trimtab_agent.Side(work).turn() as agent, workload.peak(agent.pid) as memory:
             for turn in range(rounds):
-                ours.append(_pull(agent, doors.ours, f"app-{turn}"))
-                changed.append(_pull(agent, doors.ours, f"changed-{turn}"))
-                with registry.running(work / f"empty-ours-{turn}") as empty:
-                    pushed.append(_push(agent, f"{doors.ours}/app-{turn}:1", f"{empty}/app:1"))
-                theirs.append(_docker_pull(docker, f"{doors.theirs}/app-{turn}:1"))
-                with _beside(work / f"empty-theirs-{turn}", docker.engine) as empty:
-                    their_push.append(_docker_push(docker, f"{doors.theirs}/app-{turn}:1", f"{empty}/app:1"))
+                transfers.take_ours(agent, turn)
+                for name, docker in rivals.items():
+                    transfers.take_rival(name, docker, turn)
         with trimtab_agent.Side(work).turn() as agent, workload.peak(agent.pid) as large:
             _pull(agent, doors.ours, "large")
     return [
-        figures.Figure(f"pull of {PACKED // 10**6} MB, {FILES} files", "s", tuple(ours), tuple(theirs), "3x"),
-        figures.Figure("push of the same to an empty registry", "s", tuple(pushed), tuple(their_push), "> 1x"),
-        figures.Figure("pull with one small layer changed", "s", tuple(changed), reach="< 0.5 s"),
-        figures.Figure(f"peak memory, {PACKED // 10**6} MB layer", "MiB", tuple(memory), reach="< 150 MB"),
+        *(series.figure() for series in (transfers.pulls, transfers.pushes, transfers.changed)),
+        figures.Figure(f"peak memory, {megabytes} MB layer", "MiB", tuple(memory), reach="< 150 MB"),
         figures.Figure(f"peak memory, {LARGE // 10**6} MB layer", "MiB", tuple(large), reach="< 150 MB"),
     ]
 
@@ -73,10 +101,15 @@ def _images(work: pathlib.Path, rounds: int) -> None:
 
 
 @contextlib.contextmanager
-def _served(work: pathlib.Path, engine: engines.Engine) -> Iterator[Registries]:
-    (work / "door").mkdir()
-    (work / "door" / "data").symlink_to(work / "registry" / "data")
-    with registry.running(work / "registry") as ours, _beside(work / "door", engine) as theirs:
+def _served(work: pathlib.Path, rivals: Mapping[str, docker_engine.Docker]) -> Iterator[Registries]:
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(registry.running(work / "registry"))
+        theirs = {}
+        for name, docker in rivals.items():
+            door = work / "doors" / name
+            door.mkdir(parents=True)
+            (door / "data").symlink_to(work / "registry" / "data")
+            theirs[name] = stack.enter_context(_beside(door, docker.engine))
         yield Registries(ours, theirs)
 
 
@@ -104,23 +137,13 @@ def _pull(agent: trimtab_agent.Agent, address: str, name: str) -> float:
 
 
 def _push(agent: trimtab_agent.Agent, source: str, target: str) -> float:
-    return _timed(
-        *(sys.executable, "-m", "agent", "image", "push", source, target),
-        *("--root", str(agent.root), "--run-dir", str(agent.run)),
-    )
+    command = [sys.executable, "-m", "agent", "image", "push", source, target]
+    flags = ["--root", str(agent.root), "--run-dir", str(agent.run)]
+    return _timed(lambda: workload.run([*command, *flags]))
 
 
-def _docker_pull(docker: docker_engine.Docker, reference: str) -> float:
-    return _timed("docker", "-H", docker.engine.url, "pull", reference)
-
-
-def _docker_push(docker: docker_engine.Docker, source: str, target: str) -> float:
-    subprocess.run(["docker", "-H", docker.engine.url, "tag", source, target], check=True, capture_output=True)
-    return _timed("docker", "-H", docker.engine.url, "push", target)
-
-
-def _timed(*command: str) -> float:
+def _timed(work: Callable[[], object]) -> float:
     os.sync()
     begun = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    work()
     return time.perf_counter() - begun

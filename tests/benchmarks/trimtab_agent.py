@@ -42,6 +42,14 @@ class Agent:
         """Count the containers that run, by the engine's own records."""
         return self._count('SELECT count(*) FROM containers WHERE body LIKE \'%"phase":"running"%\'')
 
+    def containers(self) -> int:
+        """Count the containers, whatever they do."""
+        return self._count("SELECT count(*) FROM containers")
+
+    def networks(self) -> int:
+        """Count the networks."""
+        return self._count("SELECT count(*) FROM networks")
+
     def images(self) -> int:
         """Count the images."""
         return self._count("SELECT count(*) FROM images")
@@ -100,16 +108,16 @@ class Side:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(_PATIENCE)
-            subprocess.run([*command, "delete", str(home / "source")], check=True, capture_output=True)
+            workload.run([*command, "delete", str(home / "source")])
             shutil.rmtree(run)
 
 
-def wait(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
+def wait(condition: Callable[[], bool], what: str, poll: float = _POLL) -> None:
+    """Wait until something is so, looking every ``poll`` seconds."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         with contextlib.suppress(sqlite3.OperationalError):
             if condition():
                 return
-        time.sleep(_POLL)
+        time.sleep(poll)
     raise TimeoutError(f"{what}: not within {_PATIENCE:g} s")

@@ -2,13 +2,16 @@
 
 import contextlib
 import pathlib
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 COMMAND = ("/bin/sleep", "100000")
 WORDS = ", ".join(f'"{word}"' for word in COMMAND)
 _LOOKS = 0.02
 """Seconds between two looks at what comes and goes."""
+_LONGEST_COMPLAINT = 4000
+"""Characters of what a command that fails has printed, counted from the end."""
 
 
 def image(archive: pathlib.Path) -> str:
@@ -36,6 +39,15 @@ def compose(count: int, image: str) -> str:
         f"  c{number}:\n    image: {image}\n    command: [{WORDS}]\n    networks: [bench]\n" for number in range(count)
     )
     return f'version: "3"\nservices:\n{services}networks:\n  bench: {{}}\n'
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """Run a command and return what it prints; raises ``RuntimeError`` with its complaints where it fails."""
+    completed = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if completed.returncode:
+        complaints = completed.stderr[-_LONGEST_COMPLAINT:].strip()
+        raise RuntimeError(f"{' '.join(command)} ended with {completed.returncode}: {complaints}")
+    return completed.stdout
 
 
 def volatile() -> pathlib.Path:

@@ -25,7 +25,7 @@ _PATIENCE = 10.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a runtime under test may use."""
+    """The folder and the engines that a runtime under test may use."""
 
     folder: pathlib.Path
     engine: Callable[[], engines.Engine]
@@ -46,56 +46,61 @@ class Harness:
 
     @property
     def tells_oom(self) -> bool:
-        """Tell whether an end for want of memory is known as one: Podman 4.3 looks elsewhere for conmon's mark."""
+        """Return whether an end for want of memory is known as one: Podman 4.3 looks elsewhere for conmon's mark."""
+        return not (self.engine is not None and self.engine.is_podman_4)
+
+    @property
+    def keeps_unended_lines(self) -> bool:
+        """Return whether a log's last line needs no line end: Podman 4.3 never gives one without (podman#14458)."""
         return self.name != "podman"
 
     def can(self, change: policy.InPlace) -> bool:
-        """Tell whether the runtime makes a change on a container that exists."""
+        """Return whether the runtime makes a change on a container that exists."""
         return change in self.runtime.features.in_place
 
     def config(
         self, name: str = "web", command: tuple[str, ...] = ("/bin/sleep", "1000"), **fields: Any
     ) -> container.ContainerConfig:
-        """Give a container that runs until it is stopped, unless it is said otherwise."""
+        """Return a config of a container that runs until it is stopped; ``fields`` change it."""
         return builders.config(name, image=REFERENCE, command=command, **fields)
 
-    async def made(self, config: container.ContainerConfig, name: str = "") -> str:
+    async def create(self, config: container.ContainerConfig, name: str = "") -> str:
         """Make a container as ours and give its id."""
         return await self.runtime.containers.create(config, name or config.name, builders.labels_for(config))
 
     async def running(self, config: container.ContainerConfig) -> str:
         """Make and start a container."""
-        identity = await self.made(config)
+        identity = await self.create(config)
         await self.runtime.containers.start(identity)
         return identity
 
-    async def seen(self, identity: str) -> container.ObservedContainer:
+    async def observe(self, identity: str) -> container.ObservedContainer:
         """Observe one container."""
-        return next(one for one in await self.runtime.containers.list() if one.id == identity)
+        return next(container for container in await self.runtime.containers.list() if container.id == identity)
 
     async def ended(self, identity: str, code: int, *, oom_killed: bool = False) -> container.ObservedContainer:
         """Wait until a container has ended; a simulated one is told to."""
         if self.world is not None:
             self.world.end(identity, code, oom_killed=oom_killed)
-        return await self.until(identity, lambda one: one.state is container.ContainerState.EXITED)
+        return await self.until(identity, lambda observed: observed.state is container.ContainerState.EXITED)
 
     async def until(
         self, identity: str, condition: Callable[[container.ObservedContainer], bool]
     ) -> container.ObservedContainer:
         """Wait until something is so of a container."""
         async with asyncio.timeout(_PATIENCE):
-            while not condition(found := await self.seen(identity)):  # noqa: ASYNC110 - observed from outside on purpose
+            while not condition(observed := await self.observe(identity)):  # noqa: ASYNC110 - observed from outside on purpose
                 await asyncio.sleep(0.01)
-        return found
+        return observed
 
-    def wrote(self, identity: str, *lines: str) -> None:
-        """Let a simulated container write what the real one's command writes."""
+    def wrote(self, identity: str, *lines: str, stream: str = "stdout") -> None:
+        """Make a simulated container write what the real one's command writes."""
         if self.world is not None:
             for line in lines:
-                self.world.write(identity, line)
+                self.world.write(identity, line, stream)
 
     def program(self, command: str, code: int, output: bytes) -> None:
-        """Tell a simulation what a command does that the real image has."""
+        """Define what a command of the real image does in a simulation."""
         if self.world is not None:
             self.world.program(command, lambda _: (code, output))
 
@@ -121,7 +126,9 @@ async def _native(archive: pathlib.Path, around: Surroundings) -> AsyncIterator[
 async def _engine(archive: pathlib.Path, around: Surroundings) -> AsyncIterator[Harness]:
     engine = around.engine()
     where = endpoint.Endpoint(engine.flavour, engine.url)
-    async with docker.open_runtime(where, docker.Instance(builders.OWNER, around.folder / "notes.json")) as runtime:
+    async with docker.open_runtime(
+        where, docker.Instance(builders.OWNER, around.folder / "notes.json", pids=4096)
+    ) as runtime:
         yield Harness(engine.flavour, runtime, archive, engine=engine)
         await emptied(runtime)
         assert [await role.list() for role in (runtime.containers, runtime.networks, runtime.images)] == [(), (), ()]
@@ -129,8 +136,8 @@ async def _engine(archive: pathlib.Path, around: Surroundings) -> AsyncIterator[
 
 async def emptied(runtime: api.Runtime) -> None:
     """Remove everything."""
-    for one in await runtime.containers.list():
-        await runtime.containers.remove(one.id)
+    for observed in await runtime.containers.list():
+        await runtime.containers.remove(observed.id)
     for network in await runtime.networks.list():
         await runtime.networks.remove(network.name)
     for volume in await runtime.volumes.list():
@@ -156,8 +163,8 @@ async def harness(
 ) -> AsyncIterator[Harness]:
     """A runtime with nothing in it but the image; afterwards nothing of it is left on the host."""
     around = Surroundings(tmp_path, lambda: request.getfixturevalue(f"{request.param}_engine"))
-    async with _OPENED[request.param](busybox_archive, around) as made:
+    async with _OPENED[request.param](busybox_archive, around) as opened_harness:
         source = image.ArchiveSource(str(busybox_archive), "1")
         config = image.ImageConfig("busybox", REFERENCE, source)
-        await made.runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
-        yield made
+        await opened_harness.runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
+        yield opened_harness

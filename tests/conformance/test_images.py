@@ -1,6 +1,7 @@
 """What a runtime does with images that a person moves by hand: each is nobody's, whatever it replaces."""
 
 import contextlib
+import dataclasses
 import io
 import pathlib
 import tarfile
@@ -8,20 +9,22 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.engine.images import docker_archive, rootfs
-from agent.model import container, image, secret
-from agent.model.abilities import Ability
-from agent.runtime import api, errors
+from agent import errors
+from agent.distribution.archives import docker_archive
+from agent.model import container, hostaccess, image, secret
+from agent.model.features import Feature
+from agent.oci import archives as oci_archives
+from agent.runtime import streams
 from tests import archives, builders, engines, registry
 
 NAME = "localhost/busybox:latest"
 OTHER = "localhost/shop/other:2"
-FORMATS = pytest.mark.parametrize("form", list(api.ArchiveFormat))
+FORMATS = pytest.mark.parametrize("form", list(oci_archives.ArchiveFormat))
 
 
 def has_content(harness) -> bool:
-    """Tell whether images have bytes."""
-    return Ability.IMAGE_CONTENT not in dict(harness.runtime.features.lacking)
+    """Return whether images have bytes."""
+    return Feature.IMAGE_CONTENT not in dict(harness.runtime.features.unsupported)
 
 
 @contextlib.contextmanager
@@ -36,11 +39,11 @@ def refused_without_content(harness) -> Iterator[None]:
 
 
 async def listed(harness) -> dict[str, tuple[str, object]]:
-    """Give (id, labels) by reference."""
-    return {one.reference: (one.id, one.labels) for one in await harness.runtime.images.list()}
+    """Return (id, labels) of each image by reference."""
+    return {image.reference: (image.id, image.labels) for image in await harness.runtime.images.list()}
 
 
-async def saved(harness, form: api.ArchiveFormat, *names: str) -> bytes:
+async def saved(harness, form: oci_archives.ArchiveFormat, *names: str) -> bytes:
     """Save images."""
     out = io.BytesIO()
     await harness.runtime.images.save(names, form, out, lambda _: None)
@@ -61,7 +64,7 @@ def served(harness, folder: pathlib.Path, *, login: bool = False) -> Iterator[st
 
 
 def kept(folder: pathlib.Path, repository: str, tag: str) -> str:
-    """Give the digest that a registry has under a tag."""
+    """Return the digest that a registry has under a tag."""
     repositories = folder / "registry/data/docker/registry/v2/repositories"
     return (repositories / repository / "_manifests/tags" / tag / "current/link").read_text()
 
@@ -87,7 +90,9 @@ async def test_tag__of_no_image__not_found(harness) -> None:
 
 
 @FORMATS
-async def test_save_and_load__several_names__are_the_same_images(harness, tmp_path, form: api.ArchiveFormat) -> None:
+async def test_save_and_load__several_names__are_the_same_images(
+    harness, tmp_path, form: oci_archives.ArchiveFormat
+) -> None:
     await harness.runtime.images.tag(NAME, OTHER)
     before = await listed(harness)
     with refused_without_content(harness):
@@ -101,7 +106,7 @@ async def test_save_and_load__several_names__are_the_same_images(harness, tmp_pa
 
 @FORMATS
 async def test_save__an_image_that_is_not_there__not_found_and_nothing_is_written(
-    harness, form: api.ArchiveFormat
+    harness, form: oci_archives.ArchiveFormat
 ) -> None:
     out = io.BytesIO()
     with pytest.raises(errors.NotFound if has_content(harness) else errors.InvalidArgument):
@@ -128,19 +133,21 @@ async def test_load__over_an_image_of_ours__makes_it_nobodys(harness) -> None:
 
 async def test_load__archive_that_is_not_there__not_found(harness, tmp_path) -> None:
     with refused_without_content(harness):
-        with pytest.raises(errors.RuntimeFailure) as caught:
+        with pytest.raises(errors.Failure) as caught:
             await harness.runtime.images.load(str(tmp_path / "missing"), OTHER, lambda _: None)
-        is_missing(harness, caught.value)
+        assert_missing(harness, caught.value)
 
 
 async def test_import__file_that_is_not_there__not_found(harness, tmp_path) -> None:
     with refused_without_content(harness):
-        with pytest.raises(errors.RuntimeFailure) as caught:
-            await harness.runtime.images.import_root(str(tmp_path / "missing"), OTHER, api.RootImage(), lambda _: None)
-        is_missing(harness, caught.value)
+        with pytest.raises(errors.Failure) as caught:
+            await harness.runtime.images.import_root(
+                str(tmp_path / "missing"), OTHER, oci_archives.RootImage(), lambda _: None
+            )
+        assert_missing(harness, caught.value)
 
 
-def is_missing(harness, failed: errors.RuntimeFailure) -> None:
+def assert_missing(harness, failed: errors.Failure) -> None:
     """See that it was a missing file; a simulation's refusal is raised on."""
     if not has_content(harness):
         raise failed
@@ -150,12 +157,14 @@ def is_missing(harness, failed: errors.RuntimeFailure) -> None:
 async def test_import__a_root_file_system__runs_as_it_is_told(harness, tmp_path, packed: Callable[..., bytes]) -> None:
     (tmp_path / "root.tar").write_bytes(packed())
     sleeps = ("/bin/busybox", "sleep", "1000")
-    root = api.RootImage(command=sleeps, env=(("A", "b c"),), working_dir="/etc", labels=(("made", "by hand"),))
+    root = oci_archives.RootImage(
+        command=sleeps, env=(("A", "b c"),), working_dir="/etc", labels=(("made", "by hand"),)
+    )
     with refused_without_content(harness):
         await harness.runtime.images.import_root(str(tmp_path / "root.tar"), OTHER, root, lambda _: None)
         assert (await listed(harness))[OTHER][1] == ()
         identity = await harness.running(builders.config("web", image=OTHER))
-        request = api.ExecRequest(("/bin/busybox", "sh", "-c", "echo $A; busybox pwd; busybox cat hi"))
+        request = streams.ExecRequest(("/bin/busybox", "sh", "-c", "echo $A; busybox pwd; busybox cat hi"))
         async with harness.runtime.containers.exec(identity, request) as session:
             output = b"".join([chunk async for _, chunk in session.output()])
         assert output == b"b c\n/etc\nthere\n"
@@ -164,9 +173,9 @@ async def test_import__a_root_file_system__runs_as_it_is_told(harness, tmp_path,
 
 @pytest.fixture(params=["plain", "gzip", "xz"])
 def packed(request: pytest.FixtureRequest) -> Callable[[], bytes]:
-    """Give the tar of a root file system."""
+    """Return the tar of a root file system."""
 
-    def made() -> bytes:
+    def image_archive() -> bytes:
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode={"plain": "w", "gzip": "w:gz", "xz": "w:xz"}[request.param]) as target:
             for entry, data in (
@@ -177,14 +186,14 @@ def packed(request: pytest.FixtureRequest) -> Callable[[], bytes]:
                 target.addfile(entry, io.BytesIO(data))
         return out.getvalue()
 
-    return made
+    return image_archive
 
 
 async def test_push__is_in_the_registry_and_nothing_else_has_changed(harness, tmp_path) -> None:
     before = await listed(harness)
     with refused_without_content(harness), served(harness, tmp_path) as address:
-        told = await harness.runtime.images.push(NAME, f"{address}/app:1", lambda _: None)
-        assert told == kept(tmp_path, "app", "1")
+        pushed = await harness.runtime.images.push(NAME, f"{address}/app:1", lambda _: None)
+        assert pushed == kept(tmp_path, "app", "1")
         assert await listed(harness) == before
 
 
@@ -192,7 +201,9 @@ async def test_push__target_names_another_image_here__that_keeps_its_name(harnes
     with refused_without_content(harness), served(harness, tmp_path) as address:
         (tmp_path / "root.tar").write_bytes(archives.tar(archives.folder("bin")))
         target = f"{address}/app:1"
-        await harness.runtime.images.import_root(str(tmp_path / "root.tar"), target, api.RootImage(), lambda _: None)
+        await harness.runtime.images.import_root(
+            str(tmp_path / "root.tar"), target, oci_archives.RootImage(), lambda _: None
+        )
         before = await listed(harness)
         await harness.runtime.images.push(NAME, target, lambda _: None)
         assert kept(tmp_path, "app", "1").startswith("sha256:")
@@ -204,7 +215,7 @@ async def test_push__nobody_listens__is_unavailable_and_nothing_has_changed(harn
     with served(harness, tmp_path) as address:
         pass
     with refused_without_content(harness):
-        with pytest.raises(errors.RuntimeFailure) as caught:
+        with pytest.raises(errors.Failure) as caught:
             await harness.runtime.images.push(NAME, f"{address}/app:1", lambda _: None)
         if not has_content(harness):
             raise caught.value
@@ -218,7 +229,7 @@ async def test_push__of_no_image__not_found(harness) -> None:
 
 
 def published(harness, address: str) -> tuple[str, str, str]:
-    """Have two versions of an image in a registry; gives the first one's reference, and the digest of each."""
+    """Push two versions of an image to a registry; return the first one's reference, and the digest of each."""
     name = f"{address}/shop/app"
     if harness.world is not None:
         harness.world.published |= {f"{name}:1.0.0": "sha256:" + "1" * 64, f"{name}:1.1.0": "sha256:" + "2" * 64}
@@ -261,14 +272,14 @@ async def test_ensure__pinned__is_exactly_that_under_the_reference(harness, tmp_
         name, first, second = published(harness, address)
         config = builders.image_config(name)
         labels = builders.labels_for(config)
-        made = await harness.runtime.images.ensure(config, labels, lambda _: None)
-        assert (made.reference, first in made.digests, second in made.digests) == (name, True, False)
-        made = await harness.runtime.images.ensure(config, labels, lambda _: None, f"{name}@{second}")
-        assert (made.reference, second in made.digests, made.labels) == (name, True, labels)
-        found = {one.reference: one for one in await harness.runtime.images.list()}
-        assert (set(found), found[name]) == ({NAME, name}, made)
+        ensured = await harness.runtime.images.ensure(config, labels, lambda _: None)
+        assert (ensured.reference, first in ensured.digests, second in ensured.digests) == (name, True, False)
+        ensured = await harness.runtime.images.ensure(config, labels, lambda _: None, f"{name}@{second}")
+        assert (ensured.reference, second in ensured.digests, ensured.labels) == (name, True, labels)
+        by_reference = {image.reference: image for image in await harness.runtime.images.list()}
+        assert (set(by_reference), by_reference[name]) == ({NAME, name}, ensured)
         if harness.name != "podman":  # which says of every name that it stands for all manifests of the image
-            assert found[NAME].digests == (), "an archive comes from no registry"
+            assert by_reference[NAME].digests == (), "an archive comes from no registry"
 
 
 async def test_ensure__another_image_takes_the_name__the_old_one_goes_once_nothing_is_made_of_it(
@@ -279,22 +290,48 @@ async def test_ensure__another_image_takes_the_name__the_old_one_goes_once_nothi
     paths = [_rooted(tmp_path, text) for text in ("one", "two")]
     configs = [image.ImageConfig("app", OTHER, image.ArchiveSource(str(path), str(path))) for path in paths]
     first = await harness.runtime.images.ensure(configs[0], builders.labels_for(configs[0]), lambda _: None)
-    made = await harness.made(builders.config("old", image=OTHER, command=("/bin/true",)))
+    identity = await harness.create(builders.config("old", image=OTHER, command=("/bin/true",)))
     second = await harness.runtime.images.ensure(configs[1], builders.labels_for(configs[1]), lambda _: None)
     assert first.id != second.id
-    assert (await harness.seen(made)).image_id == first.id
-    await harness.runtime.containers.remove(made)
-    assert {one.id for one in await harness.runtime.images.list()} == {(await listed(harness))[NAME][0], second.id}
+    assert (await harness.observe(identity)).image_id == first.id
+    await harness.runtime.containers.remove(identity)
+    assert {image.id for image in await harness.runtime.images.list()} == {(await listed(harness))[NAME][0], second.id}
     if harness.engine is not None:
-        assert first.id not in {one["Id"] for one in harness.engine.call("GET", "images/json?all=true")}
+        assert first.id not in {
+            listed_image["Id"] for listed_image in harness.engine.call("GET", "images/json?all=true")
+        }
+
+
+async def test_ensure__an_archive_that_leads_out_of_what_is_admitted__is_refused(harness, tmp_path) -> None:
+    if harness.world is not None:
+        pytest.skip("a simulated image is read from nowhere")
+    shop, outside = tmp_path / "shop", tmp_path / "outside"
+    shop.mkdir()
+    outside.mkdir()
+    (shop / "link.tar").symlink_to(_rooted(outside, "secret"))
+    (shop / "folder").symlink_to(outside)
+    inside = _rooted(shop, "own")
+    (shop / "inside.tar").symlink_to(inside)
+    images = dataclasses.replace(harness.runtime.images, access=hostaccess.HostAccess((str(shop),)))
+
+    def config(path: pathlib.Path) -> image.ImageConfig:
+        return image.ImageConfig("app", OTHER, image.ArchiveSource(str(path), "1"))
+
+    for path in (shop / "link.tar", shop / "folder/secret.image", shop / "../outside/secret.image"):
+        with pytest.raises(errors.InvalidArgument) as raised:
+            await images.ensure(config(path), builders.labels_for(config(path)), lambda _: None)
+        assert raised.value.reason == "ArchiveNotAdmitted"
+    assert OTHER not in await listed(harness)
+    admitted = config(shop / "inside.tar")
+    assert (await images.ensure(admitted, builders.labels_for(admitted), lambda _: None)).reference == OTHER
 
 
 def _rooted(folder: pathlib.Path, text: str) -> pathlib.Path:
-    """Give an archive of another image, of one file."""
+    """Return an archive of another image, of one file."""
     (folder / text).write_bytes(archives.tar(archives.file("bin/true", text.encode())))
     path = folder / f"{text}.image"
     with path.open("wb") as out:
-        docker_archive.of_root(folder / text, OTHER, rootfs.Root(1.0, command=("/bin/true",)), out)
+        docker_archive.of_root(folder / text, OTHER, oci_archives.RootImage(command=("/bin/true",)), 1.0, out)
     return path
 
 
@@ -310,27 +347,27 @@ async def test_logins__that_are_declared__are_shown_to_their_registry(harness, t
         async def fetched() -> image.ObservedImage:
             return await harness.runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
 
-        async def is_denied() -> None:
+        async def assert_denied() -> None:
             with pytest.raises(errors.InvalidArgument) as caught:
                 await fetched()
             assert (caught.value.reason, PASSWORD in str(caught.value)) == ("ImagePullDenied", False)
 
-        await is_denied()
+        await assert_denied()
         harness.runtime.images.use((secret.Login(f"{address}{part}", "hub", USER, "wrong"),))
-        await is_denied()
+        await assert_denied()
         harness.runtime.images.use((secret.Login(f"{address}/other", "hub", USER, PASSWORD),))
-        await is_denied()
+        await assert_denied()
         harness.runtime.images.use((secret.Login(f"{address}{part}", "hub", USER, PASSWORD),))
         assert (await asked(harness, "tags", name), (await fetched()).reference) == (("1",), name)
         if has_content(harness):
             assert await harness.runtime.images.push(name, f"{address}/shop/app:2", lambda _: None)
         await harness.runtime.images.remove(name)
         harness.runtime.images.use(())
-        await is_denied()
+        await assert_denied()
 
 
 def guarded(harness, address: str) -> str:
-    """Have an image in a registry that lets in only one user, and give its reference."""
+    """Push an image to a registry that admits only one user, and return its reference."""
     name = f"{address}/shop/app:1"
     if harness.world is not None:
         harness.world.guarded[address] = (USER, PASSWORD)

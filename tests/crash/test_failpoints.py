@@ -1,15 +1,12 @@
 """The agent killed by SIGKILL at every registered failpoint: the next run converges, and nothing is left behind."""
 
-import importlib
 import pathlib
 
 import pytest
 
 from agent.kit import failpoint
 from tests import hostports, instances, registry
-
-for _name in ("agent.app", "agent.drivers.native.driver", "agent.converge.loop", "agent.converge.once"):
-    importlib.import_module(_name)
+from tests.crash import warm  # which imports all that registers failpoints
 
 KILLED = -9
 CONVERGED, PENDING = 0, 2
@@ -58,35 +55,35 @@ SERVE_LOUDLY = "[/bin/httpd, -f, -v, -p, '80', -h, /www]"
 
 
 def stages(archive: pathlib.Path, port: int) -> list[tuple[str, str]]:
-    """Give (command, manifests) from nothing to everything, changed in place, replaced, and back to nothing."""
+    """Return (command, manifests) from nothing to everything, changed in place, replaced, and back to nothing."""
     base = {"archive": archive, "port": port}
     first = UP.format(**base, args=SERVE, networks="[shop]", memory="64Mi")
     changed = UP.format(**base, args=SERVE, networks="[shop, back]", memory="32Mi")
-    left = UP.format(**base, args=SERVE, networks="[shop]", memory="32Mi")
+    reduced = UP.format(**base, args=SERVE, networks="[shop]", memory="32Mi")
     replaced = UP.format(**base, args=SERVE_LOUDLY, networks="[shop]", memory="32Mi")
-    return [("apply", first), ("apply", changed), ("apply", left), ("apply", replaced), ("delete", replaced)]
+    return [("apply", first), ("apply", changed), ("apply", reduced), ("apply", replaced), ("delete", replaced)]
 
 
 @pytest.mark.root
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", failpoint.registered())
 def test_killed_at__converges_and_leaves_nothing(
-    name: str, instance: instances.Instance, busybox_archive: pathlib.Path
+    name: str, agent: warm.Warm, instance: instances.Instance, busybox_archive: pathlib.Path
 ) -> None:
     killed = False
     for command, manifests in stages(busybox_archive, hostports.free_port()):
         instance.declare(manifests)
         if not killed:
-            completed = instance.run(command, failpoints=f"{name}=kill")
+            completed = agent.run(instance, command, (name, 1))
             killed = completed.returncode == KILLED
-            assert killed or completed.returncode == CONVERGED, completed.stderr
+            assert killed or completed.returncode == CONVERGED, completed.output
             if not killed:
                 continue
-        completed = instance.run(command)
-        assert completed.returncode == CONVERGED, completed.stderr
+        completed = agent.run(instance, command)
+        assert completed.returncode == CONVERGED, completed.output
         if command == "apply":
-            again = instance.run("plan")
-            assert again.returncode == CONVERGED, again.stdout + again.stderr
+            planned = agent.run(instance, "plan")
+            assert planned.returncode == CONVERGED, planned.output
     assert killed, f"nothing of what was done passes {name}"
     assert instance.left_on_the_host() == []
 

@@ -33,16 +33,16 @@ class BadDay:
     folder: pathlib.Path
 
     def declare(self, spec: str, *, image: str = "{name: quickstart}") -> None:
-        """Let ``bad`` be so."""
+        """Declare ``bad`` with this spec."""
         _write(self.folder / "bad.yaml", _CONTAINER.format(name="bad", spec=f"image: {image}, {spec}"))
 
     def container(self, name: str) -> Mapping[str, Any]:
-        """Give a container as it is observed now."""
+        """Return a container as it is observed now."""
         containers = self.trimtab.output("observe")["observed"]["containers"]
-        return next(one for one in containers if one["name"] == name)
+        return next(container for container in containers if container["name"] == name)
 
     def pid(self, name: str) -> int:
-        """Give the first process of a container that runs."""
+        """Return the first process of a container that runs."""
         return int(self.container(name)["pid"])
 
     def suffers(self, reason: str, key: str = _BAD) -> str:
@@ -50,23 +50,23 @@ class BadDay:
 
         Whatever depends on it must wait then, and whatever does not must be ready.
         """
-        self.agent.shows(f'trimtab_object_ready_reason{{{_labels(key)},reason="{reason}"}}', 1.0)
-        self.agent.shows(f'trimtab_object_condition{{{_labels(key)},status="False",type="Ready"}}', 1.0)
-        seen: dict[str, Any] = {}
+        self.agent.assert_shows(f'trimtab_object_ready_reason{{{_labels(key)},reason="{reason}"}}', 1.0)
+        self.agent.assert_shows(f'trimtab_object_condition{{{_labels(key)},status="False",type="Ready"}}', 1.0)
+        readiness: dict[str, Any] = {}
 
         def is_so() -> bool:
-            seen.update({name: one["Ready"] for name, one in self.trimtab.objects().items()})
-            return _said(seen[key]) == ("False", reason)
+            readiness.update({name: object_status["Ready"] for name, object_status in self.trimtab.objects().items()})
+            return _status_and_reason(readiness[key]) == ("False", reason)
 
-        command.eventually(is_so, f"{key} is not ready: {reason}")
-        assert _said(seen[_WAITING]) == ("False", "WaitingForDependency")
-        assert seen[_GOOD]["status"] == "True"
-        return str(seen[key]["message"])
+        command.assert_eventually(is_so, f"{key} is not ready: {reason}")
+        assert _status_and_reason(readiness[_WAITING]) == ("False", "WaitingForDependency")
+        assert readiness[_GOOD]["status"] == "True"
+        return str(readiness[key]["message"])
 
-    def recovers(self, *others: str) -> None:
+    def assert_recovers(self, *others: str) -> None:
         """Wait until all are ready, without anybody having done anything to the agent."""
         for key in (_BAD, _WAITING, _GOOD, *others):
-            self.agent.shows(f'trimtab_object_condition{{{_labels(key)},status="True",type="Ready"}}', 1.0)
+            self.agent.assert_shows(f'trimtab_object_condition{{{_labels(key)},status="True",type="Ready"}}', 1.0)
         objects = self.trimtab.objects()
         assert [key for key in (_BAD, _WAITING, _GOOD, *others) if objects[key]["Ready"]["status"] != "True"] == []
 
@@ -85,12 +85,12 @@ def begun(
     with trimtab.running(folder, environment={"TRIMTAB_CONVERGE_RELIST": relist}) as agent:
         day = BadDay(trimtab, agent, folder)
         day.declare(bad, image=of)
-        agent.is_ready()
-        agent.shows('trimtab_object_condition{kind="Container",name="good",status="True",type="Ready"}', 1.0)
+        agent.assert_ready()
+        agent.assert_shows('trimtab_object_condition{kind="Container",name="good",status="True",type="Ready"}', 1.0)
         pid = day.pid("good")
         yield day
         assert day.pid("good") == pid
-        agent.shows("trimtab_internal_errors_total", 0.0)
+        agent.assert_shows("trimtab_internal_errors_total", 0.0)
 
 
 def _write(path: pathlib.Path, text: str) -> None:
@@ -105,5 +105,5 @@ def _labels(key: str) -> str:
     return f'kind="{kind}",name="{name}"'
 
 
-def _said(condition: Mapping[str, str]) -> tuple[str, str]:
+def _status_and_reason(condition: Mapping[str, str]) -> tuple[str, str]:
     return condition["status"], condition["reason"]

@@ -66,9 +66,9 @@ class World:
             *(self._add_volume, self._add_volume, self._remove_volume, self._change_image, self._break_a_file),
         )
         while True:
-            told = self._random.choice(possible)()
-            if told is not None:
-                return told
+            change = self._random.choice(possible)()
+            if change is not None:
+                return change
 
     def mend(self) -> None:
         """Mend the file that is broken, if any is."""
@@ -96,10 +96,10 @@ class World:
 
     def servers(self) -> list[str]:
         """Name the containers that go on."""
-        return [name for name, one in self.containers.items() if not one.job]
+        return [name for name, container in self.containers.items() if not container.job]
 
     def variant(self, name: str) -> str:
-        """Say which archive a container is made from."""
+        """Return which archive a container is created from."""
         return self.images[self.containers[name].image].stem
 
     def _add_container(self) -> str | None:
@@ -125,7 +125,7 @@ class World:
         if not self.containers:
             return None
         name = self._random.choice(list(self.containers))
-        self._leave(lambda one: one.depends, name)
+        self._leave(lambda container: container.depends, name)
         del self.containers[name]
         self._unlink("Container", name)
         return f"{name} is removed"
@@ -134,20 +134,20 @@ class World:
         if not self.containers:
             return None
         name = self._random.choice(list(self.containers))
-        one = self.containers[name]
+        container = self.containers[name]
         fields = ("image", "number", "memory", "pids", "policy", "probes", "networks", "ports", "volumes", "depends")
         field = self._random.choice(fields)
         value = self._another(name, field)
-        if value == getattr(one, field):
+        if value == getattr(container, field):
             return None
-        setattr(one, field, value)
-        if not self._ways_out(one):
-            one.ports = []
+        setattr(container, field, value)
+        if not self._ways_out(container):
+            container.ports = []
         self._write_container(name)
         return f"{name}: {field} is {value}"
 
     def _another(self, name: str, field: str) -> object:
-        one = self.containers[name]
+        container = self.containers[name]
         match field:
             case "image":
                 return self._random.choice(list(self.images))
@@ -160,11 +160,11 @@ class World:
             case "policy":
                 return self._random.choice(POLICIES)
             case "probes":
-                return {} if one.job else self._random.choice(PROBES)
+                return {} if container.job else self._random.choice(PROBES)
             case "networks":
                 return self._some_networks()
             case "ports":
-                return self._some_ports() if self._ways_out(one) else []
+                return self._some_ports() if self._ways_out(container) else []
             case "volumes":
                 return self._some(self.volumes)
             case _:
@@ -191,7 +191,7 @@ class World:
         if not self.networks:
             return None
         name = self._random.choice(list(self.networks))
-        self._leave(lambda one: one.networks, name)
+        self._leave(lambda container: container.networks, name)
         del self.networks[name]
         self._unlink("Network", name)
         return f"{name} is removed"
@@ -209,7 +209,7 @@ class World:
         if not self.volumes:
             return None
         name = self._random.choice(list(self.volumes))
-        self._leave(lambda one: one.volumes, name)
+        self._leave(lambda container: container.volumes, name)
         if self.volumes.pop(name) == "Retain":
             self.given_up.add(name)
         self._unlink("Volume", name)
@@ -236,44 +236,44 @@ class World:
         return self._some(list(self.networks))
 
     def _some_ports(self) -> list[int]:
-        taken = {port for one in self.containers.values() for port in one.ports}
+        taken = {port for container in self.containers.values() for port in container.ports}
         free = [port for port in self._ports if port not in taken]
         return self._random.sample(free, min(len(free), self._random.choice((0, 1, 2))))
 
-    def _ways_out(self, one: Container) -> list[str]:
-        return [name for name in one.networks or ["bridge"] if not self.networks.get(name, {}).get("internal")]
+    def _ways_out(self, container: Container) -> list[str]:
+        return [name for name in container.networks or ["bridge"] if not self.networks.get(name, {}).get("internal")]
 
     def _leave(self, of: Callable[[Container], list[str]], name: str) -> None:
-        """Let no container name what is going to be removed."""
-        for user, one in self.containers.items():
-            if name in of(one):
-                of(one).remove(name)
-                if not self._ways_out(one):
-                    one.ports = []
+        """Take a name out of all containers that refer to it."""
+        for user, container in self.containers.items():
+            if name in of(container):
+                of(container).remove(name)
+                if not self._ways_out(container):
+                    container.ports = []
                 self._write_container(user)
 
     def _write_container(self, name: str) -> None:
-        one = self.containers[name]
+        container = self.containers[name]
         spec = {
-            "image": {"name": one.image},
-            "env": {"NUMBER": str(one.number)},
-            "resources": {"memory": f"{one.memory}Mi", "pids": one.pids},
-            "restart": {"policy": one.policy, "backoff": {"initial": "100ms", "max": "200ms"}},
-            "health": one.probes,
-            "networks": one.networks or "bridge",
-            "ports": [f"127.0.0.1:{port}:80" for port in one.ports],
-            "mounts": [{"volume": volume, "path": f"/{volume}"} for volume in one.volumes],
-            "dependsOn": list(self._dependencies(one)),
+            "image": {"name": container.image},
+            "env": {"NUMBER": str(container.number)},
+            "resources": {"memory": f"{container.memory}Mi", "pids": container.pids},
+            "restart": {"policy": container.policy, "backoff": {"initial": "100ms", "max": "200ms"}},
+            "health": container.probes,
+            "networks": container.networks or "bridge",
+            "ports": [f"127.0.0.1:{port}:80" for port in container.ports],
+            "mounts": [{"volume": volume, "path": f"/{volume}"} for volume in container.volumes],
+            "dependsOn": list(self._dependencies(container)),
             "stop": {"gracePeriod": "0s"},
         }
-        if one.job:
+        if container.job:
             spec |= {"command": ["sh", "-c", "exit 0"], "restart": {"policy": "Never"}}
         self._write("Container", name, spec)
         if self._broken == name:
             self._broken = ""
 
-    def _dependencies(self, one: Container) -> Iterator[dict[str, str]]:
-        for name in one.depends:
+    def _dependencies(self, container: Container) -> Iterator[dict[str, str]]:
+        for name in container.depends:
             yield {"container": name, "condition": "Completed" if self.containers[name].job else "Healthy"}
 
     def _write_image(self, name: str) -> None:
@@ -281,10 +281,10 @@ class World:
 
     def _write(self, kind: str, name: str, spec: object) -> None:
         """Replace a file as editors do: never half of it."""
-        told = {"apiVersion": "trimtab.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        document = {"apiVersion": "trimtab.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
         path = self._path(kind, name)
         temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(told))
+        temporary.write_text(json.dumps(document))
         temporary.rename(path)
 
     def _unlink(self, kind: str, name: str) -> None:

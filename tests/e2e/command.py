@@ -20,7 +20,7 @@ PATIENCE = 15.0
 """Seconds that anything may take."""
 
 
-def eventually(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+def assert_eventually(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + patience
     while not condition():
@@ -42,16 +42,16 @@ class Agent:
 
     @property
     def log(self) -> str:
-        """What it has written to stderr."""
+        """Return what it has written to stderr."""
         return self._log.read_text()
 
     def events(self) -> list[dict[str, Any]]:
-        """Give its log as it is elsewhere than on a terminal: a JSON object a line."""
+        """Return the log as it is written where there is no terminal: one JSON object a line."""
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{") and line.endswith("}")]
 
     def says(self, text: str) -> None:
         """Wait until its log has a text."""
-        eventually(lambda: text in self.log, f"{text!r} in the log:\n{self.log}")
+        assert_eventually(lambda: text in self.log, f"{text!r} in the log:\n{self.log}")
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask its HTTP server: (status, body)."""
@@ -64,31 +64,31 @@ class Agent:
 
     def metric(self, name: str) -> float | None:
         """Read one sample, its labels as they are printed; ``None`` where there is none."""
-        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        return float(found[1]) if found else None
+        match = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return float(match[1]) if match else None
 
-    def shows(self, name: str, value: float | None) -> None:
+    def assert_shows(self, name: str, value: float | None) -> None:
         """Wait until a metric has a value."""
-        seen: list[float | None] = []
+        values: list[float | None] = []
 
         def is_so() -> bool:
-            seen.append(self.metric(name))
-            return seen[-1] == value
+            values.append(self.metric(name))
+            return values[-1] == value
 
         try:
-            eventually(is_so, name)
+            assert_eventually(is_so, name)
         except AssertionError:
-            raise AssertionError(f"{name} is {value}: not within {PATIENCE:g} s, but {seen[-1]}") from None
+            raise AssertionError(f"{name} is {value}: not within {PATIENCE:g} s, but {values[-1]}") from None
 
     def runs(self, container: str) -> None:
         """Wait until it sees a container run."""
         self.says('"port"')
-        self.shows(f'trimtab_container_state{{name="{container}",state="running"}}', 1.0)
+        self.assert_shows(f'trimtab_container_state{{name="{container}",state="running"}}', 1.0)
 
-    def is_ready(self) -> None:
+    def assert_ready(self) -> None:
         """Wait until it says so."""
         self.says('"port"')
-        eventually(lambda: self.get("/readyz")[0] == 200, f"readiness; {self.get('/readyz')}")
+        assert_eventually(lambda: self.get("/readyz")[0] == 200, f"readiness; {self.get('/readyz')}")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -116,6 +116,8 @@ class Trimtab:
 
     home: pathlib.Path
     environment: Mapping[str, str]
+    code: pathlib.Path = instances.REPOSITORY
+    """The folder whose ``agent`` it is: this checkout's, or an earlier release's."""
 
     @property
     def instance(self) -> instances.Instance:
@@ -123,7 +125,7 @@ class Trimtab:
         return instances.Instance(self.home)
 
     def command(self, *arguments: object) -> list[str]:
-        """Give the argument list."""
+        """Return the argument list."""
         return [sys.executable, "-m", "agent", *(str(argument) for argument in arguments)]
 
     def __call__(self, *arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -134,7 +136,7 @@ class Trimtab:
             capture_output=True,
             text=True,
             env=self.environment,
-            cwd=instances.REPOSITORY,
+            cwd=self.code,
             timeout=60,
             check=False,
         )
@@ -146,14 +148,15 @@ class Trimtab:
         return json.loads(completed.stdout)
 
     def objects(self) -> dict[str, dict[str, Any]]:
-        """Give what ``status`` says of every object, its conditions by their type."""
+        """Return the objects of ``status`` by name, with their conditions by type."""
         return {
-            one["object"]: one | {condition["type"]: condition for condition in one["conditions"]}
-            for one in self.output("status")["objects"]
+            object_status["object"]: object_status
+            | {condition["type"]: condition for condition in object_status["conditions"]}
+            for object_status in self.output("status")["objects"]
         }
 
     def is_ready(self, name: str) -> bool:
-        """Tell whether an object is ready, by ``status``."""
+        """Return whether an object is ready, by ``status``."""
         if not (self.home / "root" / "agent.sqlite").exists():
             return False
         return bool(self.objects().get(name, {}).get("Ready", {}).get("status") == "True")
@@ -171,7 +174,7 @@ class Trimtab:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 env={**self.environment, **(environment or {})},
-                cwd=instances.REPOSITORY,
+                cwd=self.code,
             )
         agent = Agent(process, log)
         try:

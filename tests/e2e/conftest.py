@@ -71,10 +71,10 @@ def native(home: pathlib.Path, quickstart_image: pathlib.Path) -> Iterator[comma
     trimtab = command.Trimtab(home, _environment(home, "native"))
     yield trimtab
     deleted = trimtab("delete", home / "manifests")
-    left = trimtab.instance.left_on_the_host()
-    if left:  # by a test that has failed
+    leftovers = trimtab.instance.left_on_the_host()
+    if leftovers:  # by a test that has failed
         trimtab.instance.reboot()
-    assert (deleted.returncode, left) == (0, []), deleted.stderr
+    assert (deleted.returncode, leftovers) == (0, []), deleted.stderr
     del quickstart_image
 
 

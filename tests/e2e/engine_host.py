@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 from typing import Any
 
-from agent.engine.images import docker_archive
+from agent.distribution.archives import docker_archive
 from tests import engines
 from tests.e2e import command
 
@@ -95,29 +95,33 @@ class EngineHost:
 
     def container(self, name: str) -> dict[str, Any]:
         """Inspect a container by the engine."""
-        found: dict[str, Any] = self.engine.call("GET", f"containers/{name}/json")
-        return found
+        document: dict[str, Any] = self.engine.call("GET", f"containers/{name}/json")
+        return document
 
     def runs(self) -> dict[str, tuple[str, int]]:
-        """Give what runs: names with ids and pids."""
-        listed = [self.container(one["Id"]) for one in self.engine.call("GET", "containers/json")]
-        found = {one["Name"].removeprefix("/"): (one["Id"], one["State"]["Pid"]) for one in listed}
-        return {name: (identity, pid) for name, (identity, pid) in found.items() if pid}
+        """Return running containers: name to id and pid."""
+        listed = [self.container(document["Id"]) for document in self.engine.call("GET", "containers/json")]
+        by_name = {
+            document["Name"].removeprefix("/"): (document["Id"], document["State"]["Pid"]) for document in listed
+        }
+        return {name: (identity, pid) for name, (identity, pid) in by_name.items() if pid}
 
     def names(self) -> set[str]:
-        """Give the names of all containers."""
-        return {one["Names"][0].removeprefix("/") for one in self.engine.call("GET", "containers/json?all=true")}
+        """Return the names of all containers."""
+        return {
+            document["Names"][0].removeprefix("/") for document in self.engine.call("GET", "containers/json?all=true")
+        }
 
     def networks(self) -> set[str]:
-        """Give the networks that are not the engine's own."""
-        return {one["Name"] for one in self.engine.call("GET", "networks")} - _BUILT_IN
+        """Return the networks that are not the engine's own."""
+        return {document["Name"] for document in self.engine.call("GET", "networks")} - _BUILT_IN
 
     def volumes(self) -> set[str]:
-        """Give the volumes."""
-        return {one["Name"] for one in self.engine.call("GET", "volumes")["Volumes"] or ()}
+        """Return the volumes."""
+        return {document["Name"] for document in self.engine.call("GET", "volumes")["Volumes"] or ()}
 
     def conditions(self, key: str) -> tuple[str, str]:
-        """Give an object's readiness and its reason, by ``status``."""
+        """Return the status and the reason of an object's Ready condition, from ``status``."""
         ready = self.trimtab.objects().get(key, {}).get("Ready", {})
         return str(ready.get("status")), str(ready.get("reason"))
 

@@ -55,8 +55,8 @@ def _plan(host: engine_host.EngineHost) -> str:
 
 def _documents(host: engine_host.EngineHost) -> dict[str, dict]:
     texts = [path.read_text() for path in sorted(host.folder.iterdir())]
-    documents = [one for text in texts for one in yaml.safe_load_all(text)]
-    return {f"{one['kind']}/{one['metadata']['name']}": one for one in documents}
+    documents = [document for text in texts for document in yaml.safe_load_all(text)]
+    return {f"{document['kind']}/{document['metadata']['name']}": document for document in documents}
 
 
 def test_adopt__by_hand_and_by_compose__plans_nothing_also_after_all_kinds_of_restarts(furnished) -> None:
@@ -79,8 +79,8 @@ def test_adopt__by_hand_and_by_compose__plans_nothing_also_after_all_kinds_of_re
         agent.says("everything is as declared")
         for name in ("by-hand", "my-shop-web-1", "my-shop-db-1"):
             agent.runs(name)
-        assert {name: found[0] for name, found in furnished.runs().items()} == {
-            name: found[0] for name, found in before.items()
+        assert {name: run[0] for name, run in furnished.runs().items()} == {
+            name: run[0] for name, run in before.items()
         }, "they are the same containers"
     assert _plan(furnished) == NOTHING
 
@@ -125,8 +125,8 @@ def test_adopt__what_no_manifest_can_say__is_left_alone_and_told(engine_host) ->
     adopted = engine_host.trimtab("adopt", engine_host.folder)
     assert adopted.returncode == 0
     assert "left alone: mighty: it is privileged" in adopted.stderr
-    told = "it has DNS servers of its own; it has a terminal or an open standard input"
-    assert f"left alone: talkative: {told}\n" in adopted.stderr
+    reasons = "it has DNS servers of its own; it has a terminal or an open standard input"
+    assert f"left alone: talkative: {reasons}\n" in adopted.stderr
     assert "left alone: nosy: its PidMode is host" in adopted.stderr
     assert "left alone: parasite: it is in the network of another container\n" in adopted.stderr
     assert "1 adopted, 4 left alone" in adopted.stderr
@@ -144,9 +144,9 @@ def test_adopt__afterwards__everything_is_as_if_trimtab_had_made_it(furnished) -
         agent.says("everything is as declared")
         os.kill(before["my_shop_db_1"][1], signal.SIGKILL)
         was = before["my_shop_db_1"]
-        command.eventually(lambda: furnished.runs().get("my_shop_db_1", was) != was, "it runs again")
+        command.assert_eventually(lambda: furnished.runs().get("my_shop_db_1", was) != was, "it runs again")
         furnished.drop("by-hand", file.read_text().replace("X: '1'", "X: changed"))
-        command.eventually(
+        command.assert_eventually(
             lambda: (
                 furnished.trimtab("exec", "by-hand", "sh", "-c", "echo $X; cat /data/file").stdout
                 == "changed\nprecious\n"
@@ -155,8 +155,8 @@ def test_adopt__afterwards__everything_is_as_if_trimtab_had_made_it(furnished) -
         )
         assert furnished.runs()["my_shop_web_1"] == before["my_shop_web_1"], "the others were not touched"
         (furnished.folder / "my-shop.yaml").unlink()
-        command.eventually(lambda: len(furnished.names()) == 1, "what is no longer declared is removed")
-        command.eventually(lambda: furnished.networks() == set(), "its network as well")
+        command.assert_eventually(lambda: len(furnished.names()) == 1, "what is no longer declared is removed")
+        command.assert_eventually(lambda: furnished.networks() == set(), "its network as well")
     assert furnished.volumes() == {"Own_Data", "my_shop_data"}, "data stays"
     assert furnished.trimtab("delete", furnished.folder).returncode == 0
     assert furnished.names() == set()
@@ -181,6 +181,6 @@ def test_adopt__some_by_name_and_the_others_later__the_directory_only_grows(furn
     assert "2 adopted" in furnished.trimtab("adopt", furnished.folder).stderr
     assert (furnished.folder / "by-hand.yaml").read_bytes() == first
     assert _plan(furnished) == NOTHING
-    again = furnished.trimtab("adopt", furnished.folder)
-    assert (again.returncode, "0 adopted" in again.stderr) == (1, True)
+    repeated = furnished.trimtab("adopt", furnished.folder)
+    assert (repeated.returncode, "0 adopted" in repeated.stderr) == (1, True)
     assert furnished.runs() == before

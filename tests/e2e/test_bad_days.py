@@ -28,7 +28,7 @@ def test_pull__no_registry_then_no_image__is_told_each_time_and_pulled_when_it_i
         with registry.running(tmp_path / "registry", port):
             assert "is not in the registry" in day.suffers("ImageNotFound", f"Image/{reference}")
             registry.push(quickstart_image, reference)
-            day.recovers(f"Image/{reference}")
+            day.assert_recovers(f"Image/{reference}")
 
 
 def test_port__another_program_has_it__is_named_and_taken_when_it_is_free(
@@ -44,7 +44,7 @@ def test_port__another_program_has_it__is_named_and_taken_when_it_is_free(
             assert f"127.0.0.1:{port}/tcp is in use" in message
             assert f"(pid {os.getpid()})" in message
             other.close()
-            day.recovers()
+            day.assert_recovers()
 
 
 def test_mount__its_source_is_missing__is_named_and_mounted_when_it_is_there(
@@ -56,7 +56,7 @@ def test_mount__its_source_is_missing__is_named_and_mounted_when_it_is_there(
         assert str(missing) in day.suffers("MountSourceMissing")
         missing.mkdir()
         (missing / "here").touch()
-        day.recovers()
+        day.assert_recovers()
         assert native("exec", "bad", "ls", "/data").stdout == "here\n"
 
 
@@ -71,11 +71,11 @@ def test_start__the_program_exits_at_once__backs_off_and_stays_when_it_can(
     spec = f"command: [sh, -c, {json.dumps(script)}], {backoff}, {ready}, {mounts}"
     with bad_day.begun(native, quickstart_image, spec) as day:
         assert "exited with 7" in day.suffers("BackOff")
-        day.agent.shows('trimtab_container_last_exit_code{name="bad"}', 7.0)
+        day.agent.assert_shows('trimtab_container_last_exit_code{name="bad"}', 7.0)
         assert day.agent.metric('trimtab_container_restarts_total{name="bad",reason="exit"}') >= 1
         assert day.agent.metric('trimtab_plan_blocked_objects{reason="WaitingForDependency"}') == 1
         (tmp_path / "data" / "go").touch()
-        day.recovers()
+        day.assert_recovers()
 
 
 def test_memory__more_than_the_limit_is_used__is_told_and_runs_when_it_needs_less(
@@ -83,7 +83,7 @@ def test_memory__more_than_the_limit_is_used__is_told_and_runs_when_it_needs_les
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "size").write_text("64M\n")
-    script = "busybox dd if=/dev/zero of=/dev/null bs=$(cat /data/size) count=1 && exec sleep 600; exit 1"
+    script = "busybox dd if=/dev/zero of=/dev/null bs=$(cat /data/size) count=1 && exec sleep 600; exit $?"
     spec = (
         f"command: [sh, -c, {json.dumps(script)}], resources: {{memory: 16Mi}},"
         f" mounts: [{{bind: {tmp_path}/data, path: /data}}], restart: {{backoff: {{initial: 1s, max: 2s}}}},"
@@ -94,4 +94,4 @@ def test_memory__more_than_the_limit_is_used__is_told_and_runs_when_it_needs_les
         assert day.agent.metric('trimtab_container_oom_kills_total{name="bad"}') >= 1
         assert day.agent.metric('trimtab_container_restarts_total{name="bad",reason="oom"}') >= 1
         (tmp_path / "data" / "size").write_text("1M\n")
-        day.recovers()
+        day.assert_recovers()

@@ -3,17 +3,15 @@
 The root of each of these instances is a small file system of its own.
 """
 
-import contextlib
 import os
 import pathlib
 import signal
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from ops import quickstart_image as images
-from tests.e2e import bad_day, command
+from tests.e2e import bad_day, command, disks
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 
@@ -22,33 +20,6 @@ kind: Image
 metadata: {{name: large}}
 spec: {{archive: {{path: {path}}}}}
 """
-
-
-@contextlib.contextmanager
-def _root_of(native: command.Trimtab, size: str) -> Iterator[pathlib.Path]:
-    """Give the instance a root of so many bytes; what it made is deleted before that is taken away."""
-    root = native.home / "root"
-    root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "trimtab-test", root], check=True)
-    try:
-        yield root
-    finally:
-        deleted = native("delete", native.home / "manifests")
-        subprocess.run(["umount", root], check=True)
-        assert deleted.returncode == 0, deleted.stderr
-
-
-@contextlib.contextmanager
-def _not_a_byte_left(root: pathlib.Path) -> Iterator[None]:
-    filler = root / "filler"
-    with filler.open("wb") as file:
-        free = os.statvfs(root)
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_bsize)
-    assert os.statvfs(root).f_bavail == 0
-    try:
-        yield
-    finally:
-        filler.unlink()
 
 
 @pytest.fixture
@@ -64,40 +35,42 @@ def test_image__does_not_fit__says_so_and_is_loaded_when_there_is_room(
 ) -> None:
     (native.home / "manifests" / "large.yaml").write_text(IMAGE.format(path=large_image))
     with (
-        _root_of(native, "16m") as root,
+        disks.root_of(native, "16m") as root,
         bad_day.begun(native, quickstart_image, bad_day.SLEEP, of="{name: large}") as day,
     ):
         assert "No space left on device" in day.suffers("DiskFull", "Image/large")
         assert "Image/large is not there: DiskFull" in day.suffers("WaitingForDependency")
         subprocess.run(["mount", "-o", "remount,size=96m", root], check=True)
-        day.recovers("Image/large")
+        day.assert_recovers("Image/large")
 
 
 def test_container__ends_while_not_a_byte_is_left__is_noticed_and_comes_back(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    with _root_of(native, "32m") as root, bad_day.begun(native, quickstart_image, bad_day.SLEEP) as day:
-        day.recovers()
+    with disks.root_of(native, "32m") as root, bad_day.begun(native, quickstart_image, bad_day.SLEEP) as day:
+        day.assert_recovers()
         before = day.pid("bad")
-        with _not_a_byte_left(root):
+        with disks.full_disk(root):
             os.kill(before, signal.SIGKILL)
-            day.agent.shows('trimtab_object_condition{kind="Container",name="bad",status="False",type="Ready"}', 1.0)
+            day.agent.assert_shows(
+                'trimtab_object_condition{kind="Container",name="bad",status="False",type="Ready"}', 1.0
+            )
             assert (day.agent.metric("trimtab_journal_errors_total") or 0.0) > 0
             assert day.agent.get("/healthz") == (200, "ok\n")
-        day.recovers()
+        day.assert_recovers()
         assert day.pid("bad") != before
 
 
 def test_container__changed_while_not_a_byte_is_left__is_told_why_not_and_changed_later(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
-    with _root_of(native, "32m") as root, bad_day.begun(native, quickstart_image, bad_day.SLEEP) as day:
-        day.recovers()
+    with disks.root_of(native, "32m") as root, bad_day.begun(native, quickstart_image, bad_day.SLEEP) as day:
+        day.assert_recovers()
         before = day.pid("bad")
-        with _not_a_byte_left(root):
+        with disks.full_disk(root):
             day.declare(f"{bad_day.SLEEP}, env: {{CHANGED: 'yes'}}")
             reason = 'trimtab_object_ready_reason{kind="Container",name="bad",reason="DiskFull"}'
-            day.agent.shows(reason, 1.0)
+            day.agent.assert_shows(reason, 1.0)
             assert pathlib.Path(f"/proc/{before}").exists(), "the old one runs until there is a new one"
-        day.recovers()
+        day.assert_recovers()
         assert native("exec", "bad", "sh", "-c", "echo $CHANGED").stdout == "yes\n"

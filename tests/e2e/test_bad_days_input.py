@@ -60,9 +60,9 @@ def steady(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
     trimtab = command.Trimtab(home, kept | {f"TRIMTAB_{name}": str(value) for name, value in settings.items()})
     with bad_day.begun(trimtab, quickstart_image, bad_day.SLEEP) as day:
-        day.recovers()
+        day.assert_recovers()
         yield day, day.pid("bad")
-        day.recovers()
+        day.assert_recovers()
     assert trimtab("delete", home / "manifests").returncode == 0
     assert trimtab.instance.left_on_the_host() == []
 
@@ -72,25 +72,25 @@ def test_input__bad_while_the_agent_runs__is_told_with_its_place_and_everything_
     steady: tuple[bad_day.BadDay, int], kind: str
 ) -> None:
     day, pid = steady
-    write, place, message = BAD[kind]
+    write, position, message = BAD[kind]
     rejected = day.agent.metric('trimtab_source_reads_total{result="rejected"}') or 0.0
     memory = day.agent.metric("process_resident_memory_bytes") or 0.0
     path = day.folder / "broken.yaml"
     try:
         write(path)
-        day.agent.shows("trimtab_source_problems", 1.0)
-        _is_told(day, rf"{re.escape(str(path))}:{place}: .*{message}")
+        day.agent.assert_shows("trimtab_source_problems", 1.0)
+        assert_reported(day, rf"{re.escape(str(path))}:{position}: .*{message}")
         assert (day.agent.metric('trimtab_source_reads_total{result="rejected"}') or 0.0) > rejected
         assert (day.agent.metric("process_resident_memory_bytes") or 0.0) < memory + GROWTH
         assert day.trimtab.is_ready("Container/bad")
     finally:
         path.unlink()
-    day.agent.shows("trimtab_source_problems", 0.0)
-    day.agent.is_ready()
+    day.agent.assert_shows("trimtab_source_problems", 0.0)
+    day.agent.assert_ready()
     assert day.pid("bad") == pid
 
 
-def _is_told(day: bad_day.BadDay, pattern: str) -> None:
+def assert_reported(day: bad_day.BadDay, pattern: str) -> None:
     """Find a problem where people look: in the status, for readiness, and in the log."""
     problems = day.trimtab.output("status")["problems"]
     assert [problem for problem in problems if re.search(pattern, problem)], problems

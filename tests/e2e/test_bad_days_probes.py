@@ -18,11 +18,11 @@ def test_liveness__fails_for_good__restarts_the_container_and_counts_it(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
     with bad_day.begun(native, quickstart_image, f"{SPEC}, health: {{liveness: {{{LIVES}}}}}") as day:
-        day.recovers()
+        day.assert_recovers()
         before = day.pid("bad")
         assert native("exec", "bad", "busybox", "rm", "/tmp/alive").returncode == 0
-        day.agent.shows('trimtab_container_restarts_total{name="bad",reason="unhealthy"}', 1.0)
-        day.recovers()
+        day.agent.assert_shows('trimtab_container_restarts_total{name="bad",reason="unhealthy"}', 1.0)
+        day.assert_recovers()
         assert day.pid("bad") != before
         assert native.objects()["Container/bad"]["restarts"] == 1
         assert day.agent.metric('trimtab_probe_total{name="bad",probe="liveness",result="failure"}') >= 3
@@ -36,7 +36,7 @@ def test_probe__changed_while_it_runs__the_new_one_counts(
         assert day.suffers("Unready") == "readiness: sh exited with 3"
         before = day.pid("bad")
         day.declare(f"{SPEC}, health: {{readiness: {{{LIVES}}}}}")
-        day.recovers()
+        day.assert_recovers()
         assert day.pid("bad") == before
 
 
@@ -47,14 +47,14 @@ def test_liveness__the_first_network_was_changed_in_place__is_probed_on(
     (native.home / "manifests" / "network.yaml").write_text(network)
     spec = f"{SPEC}, health: {{liveness: {{{LIVES}}}}}"
     with bad_day.begun(native, quickstart_image, spec) as day:
-        day.recovers()
+        day.assert_recovers()
         before = day.container("bad")
         day.declare(f"{spec}, networks: [another]")
-        command.eventually(lambda: day.container("bad")["addresses"][0][0] == "another", "the other network")
+        command.assert_eventually(lambda: day.container("bad")["addresses"][0][0] == "another", "the other network")
         assert day.pid("bad") == before["pid"]
         assert native("exec", "bad", "busybox", "rm", "/tmp/alive").returncode == 0
-        day.agent.shows('trimtab_container_restarts_total{name="bad",reason="unhealthy"}', 1.0)
-        day.recovers()
+        day.agent.assert_shows('trimtab_container_restarts_total{name="bad",reason="unhealthy"}', 1.0)
+        day.assert_recovers()
 
 
 def test_readiness__its_program_is_missing__is_named(native: command.Trimtab, quickstart_image: pathlib.Path) -> None:

@@ -41,7 +41,7 @@ SIZE = 32 * 2**20
 
 @pytest.fixture
 def small_disk(native: command.Trimtab) -> Iterator[None]:
-    """Let the root be a disk of its own."""
+    """Mount a disk of its own at the root."""
     root = native.home / "root"
     root.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", root], check=True)
@@ -58,7 +58,7 @@ def done(completed: subprocess.CompletedProcess[str]) -> str:
 
 
 def by_hand(native: command.Trimtab, *names: str) -> None:
-    """Have an image of a megabyte under some names, which no manifest declares."""
+    """Load an image of a megabyte under some names, which no manifest declares."""
     root = native.home / "root.tar"
     root.write_bytes(archives.tar(archives.file("data", random.Random(1).randbytes(1_000_000))))  # noqa: S311 - the same
     done(native("image", "import", root, names[0]))
@@ -73,7 +73,7 @@ def declared(native: command.Trimtab, image: pathlib.Path) -> pathlib.Path:
 
 
 def listed(native: command.Trimtab) -> list[str]:
-    return [one["reference"] for one in native.output("image", "ls")]
+    return [entry["reference"] for entry in native.output("image", "ls")]
 
 
 def test_system__beside_an_agent__tells_what_takes_room_and_gives_back_what_nobody_declares(
@@ -83,17 +83,19 @@ def test_system__beside_an_agent__tells_what_takes_room_and_gives_back_what_nobo
     by_hand(native, ONE, TWO)
     with native.running(folder) as agent:
         agent.runs("web")
-        command.eventually(lambda: native.output("system", "df")["shares"][2]["size"] > 3 * 2**20, "the written file")
-        found = native.output("system", "df")
-        assert [(one["sort"], one["count"], one["active"]) for one in found["shares"]] == [
+        command.assert_eventually(
+            lambda: native.output("system", "df")["shares"][2]["size"] > 3 * 2**20, "the written file"
+        )
+        usage = native.output("system", "df")
+        assert [(entry["sort"], entry["count"], entry["active"]) for entry in usage["shares"]] == [
             ("images", 2, 1),
             ("containers", 1, 1),
             ("volumes", 1, 1),
         ]
-        assert found["prunable"] == [ONE, TWO]
-        assert 0 < found["space"]["available"] < found["space"]["size"]
-        reclaimable = found["shares"][0]["reclaimable"]
-        assert 1_000_000 < reclaimable < found["shares"][0]["size"]
+        assert usage["prunable"] == [ONE, TWO]
+        assert 0 < usage["space"]["available"] < usage["space"]["size"]
+        reclaimable = usage["shares"][0]["reclaimable"]
+        assert 1_000_000 < reclaimable < usage["shares"][0]["size"]
         text = native("system", "df")
         heading, images, *_ = done(text).splitlines()
         assert heading.split() == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]
@@ -123,7 +125,7 @@ def test_agent__its_disk_is_fuller_than_wanted__unused_images_go_and_what_is_dec
     by_hand(native, ONE)
     with native.running(folder, environment=FULL) as agent:
         agent.runs("web")
-        agent.shows("trimtab_images_collected_total", 1.0)
+        agent.assert_shows("trimtab_images_collected_total", 1.0)
         assert f"{ONE}: removed (the disk is filling, and nobody used it)" in agent.log
         assert len(listed(native)) == 1
         available = agent.metric("trimtab_disk_available_bytes")

@@ -28,7 +28,7 @@ def _page(port: int) -> str:
 def test_run__manifests_are_dropped_and_taken_away__are_followed(engine_host) -> None:
     folder = engine_host.write()
     with engine_host.trimtab.running(folder) as agent:
-        agent.is_ready()
+        agent.assert_ready()
         engine_host.drop("network", NETWORK)
         engine_host.drop("volume", VOLUME)
         serves = f'{SERVES}, ports: ["127.0.0.1:18080:80"], networks: [{{name: shop, aliases: [www]}}]'
@@ -38,26 +38,26 @@ def test_run__manifests_are_dropped_and_taken_away__are_followed(engine_host) ->
             client=f"{SLEEP}, networks: [shop], dependsOn: [{{container: web, condition: Healthy}}]",
         )
         agent.runs("client")
-        command.eventually(lambda: "html" in _page(18080), "the page is served")
+        command.assert_eventually(lambda: "html" in _page(18080), "the page is served")
         fetched = engine_host.trimtab("exec", "client", "wget", "-q", "-O", "-", "http://www/")
         assert "html" in fetched.stdout, fetched.stderr
         assert engine_host.trimtab("plan", folder).stdout == "Nothing to change.\n"
-        _is_measured(agent, engine_host.runs()["web"][0])
+        assert_measured(agent, engine_host.runs()["web"][0])
         for name in ("client", "web", "network", "volume"):
             (folder / f"{name}.yaml").unlink()
-        command.eventually(lambda: engine_host.names() == set(), "the containers are gone")
-        command.eventually(lambda: not engine_host.networks() | engine_host.volumes(), "and what they stood on")
+        command.assert_eventually(lambda: engine_host.names() == set(), "the containers are gone")
+        command.assert_eventually(lambda: not engine_host.networks() | engine_host.volumes(), "and what they stood on")
         assert _page(18080) == ""
         assert agent.metric("trimtab_internal_errors_total") == 0
 
 
-def _is_measured(agent: command.Agent, identity: str) -> None:
+def assert_measured(agent: command.Agent, identity: str) -> None:
     """Assert that what a container uses is told; its limit is 32 MiB."""
     lines = [line for line in agent.get("/metrics")[1].splitlines() if f'id="{identity}"' in line]
-    told = {line.partition("{")[0]: line.rpartition(" ")[2] for line in lines}
-    assert {"container_memory_working_set_bytes", "container_cpu_usage_seconds_total"} <= set(told)
-    assert {"container_network_receive_bytes_total", "container_processes"} <= set(told)
-    assert told["container_spec_memory_limit_bytes"] == "3.3554432e+07"
+    sample_values = {line.partition("{")[0]: line.rpartition(" ")[2] for line in lines}
+    assert {"container_memory_working_set_bytes", "container_cpu_usage_seconds_total"} <= set(sample_values)
+    assert {"container_network_receive_bytes_total", "container_processes"} <= set(sample_values)
+    assert float(sample_values["container_spec_memory_limit_bytes"]) == 32 * 1024 * 1024
 
 
 def test_run__things_vanish_behind_our_back__are_there_again_and_counted(engine_host) -> None:
@@ -68,21 +68,21 @@ def test_run__things_vanish_behind_our_back__are_there_again_and_counted(engine_
         agent.says("everything is as declared")
         before = engine_host.runs()
         os.kill(before["killed"][1], signal.SIGKILL)
-        agent.shows('trimtab_container_restarts_total{name="killed",reason="exit"}', 1.0)
+        agent.assert_shows('trimtab_container_restarts_total{name="killed",reason="exit"}', 1.0)
         agent.runs("killed")
         assert engine_host.runs()["killed"][0] == before["killed"][0], "it is the same container"
         engine_host.docker("rm", "--force", "removed")
-        agent.shows('trimtab_drift_found_total{kind="Container"}', 2.0)
+        agent.assert_shows('trimtab_drift_found_total{kind="Container"}', 2.0)
         agent.runs("removed")
         assert engine_host.runs()["removed"][0] != before["removed"][0], "it is made again"
         for name in before:
             engine_host.docker("network", "disconnect", "--force", "shop", name)
         with contextlib.suppress(AssertionError):  # the agent may have been quicker
             engine_host.docker("network", "rm", "shop")
-        command.eventually(lambda: _reaches(engine_host, "other", "removed"), "they reach each other again")
+        command.assert_eventually(lambda: _reaches(engine_host, "other", "removed"), "they reach each other again")
         if engine_host.engine.flavour == "docker":  # Podman puts nobody into a first network later
             assert engine_host.runs()["other"] == before["other"], "it has been in one run all the time"
-        command.eventually(
+        command.assert_eventually(
             lambda: engine_host.trimtab("plan", folder).stdout == "Nothing to change.\n", "nothing is left to do"
         )
 
@@ -99,8 +99,8 @@ def test_run__somebody_stops_containers__what_becomes_of_them_is_their_policys_c
     with engine_host.trimtab.running(folder) as agent:
         agent.says("everything is as declared")
         engine_host.stop("patient", "eager")
-        agent.shows('trimtab_container_restarts_total{name="eager",reason="exit"}', 1.0)
-        command.eventually(
+        agent.assert_shows('trimtab_container_restarts_total{name="eager",reason="exit"}', 1.0)
+        command.assert_eventually(
             lambda: engine_host.conditions("Container/patient") == ("False", "Stopped"), "it stays stopped, and is told"
         )
         assert set(engine_host.runs()) == {"eager"}
@@ -110,9 +110,9 @@ def test_run__somebody_stops_containers__what_becomes_of_them_is_their_policys_c
         agent.runs("eager")
         assert set(engine_host.runs()) == {"eager"}, "also for the next agent"
         engine_host.docker("start", "patient")
-        agent.shows('trimtab_object_condition{kind="Container",name="patient",status="True",type="Ready"}', 1.0)
+        agent.assert_shows('trimtab_object_condition{kind="Container",name="patient",status="True",type="Ready"}', 1.0)
         os.kill(engine_host.runs()["patient"][1], signal.SIGKILL)
-        agent.shows('trimtab_container_restarts_total{name="patient",reason="exit"}', 1.0)
+        agent.assert_shows('trimtab_container_restarts_total{name="patient",reason="exit"}', 1.0)
         agent.runs("patient")
 
 
@@ -131,17 +131,19 @@ def test_run__probes_fail__the_containers_are_restarted_and_stay_under_their_pol
         }
     )
     with engine_host.trimtab.running(folder) as agent:
-        agent.is_ready()
-        wanted = [f'restarts_total{{name="{name}",reason="unhealthy"}} 1.0' for name in probes]
-        wanted += [f'container_health{{health="healthy",name="{name}"}} 1.0' for name in probes]
-        command.eventually(lambda: _all_in(agent.get("/metrics")[1], wanted), "each was restarted once, and is well")
+        agent.assert_ready()
+        lines = [f'restarts_total{{name="{name}",reason="unhealthy"}} 1.0' for name in probes]
+        lines += [f'container_health{{health="healthy",name="{name}"}} 1.0' for name in probes]
+        command.assert_eventually(
+            lambda: _all_in(agent.get("/metrics")[1], lines), "each was restarted once, and is well"
+        )
         os.kill(engine_host.runs()["asked"][1], signal.SIGKILL)
-        agent.shows('trimtab_container_restarts_total{name="asked",reason="exit"}', 1.0)
-        assert _all_in(agent.get("/metrics")[1], wanted[:3]), "for no other reason"
+        agent.assert_shows('trimtab_container_restarts_total{name="asked",reason="exit"}', 1.0)
+        assert _all_in(agent.get("/metrics")[1], lines[:3]), "for no other reason"
 
 
-def _all_in(text: str, wanted: list[str]) -> bool:
-    return all(one in text for one in wanted)
+def _all_in(text: str, lines: list[str]) -> bool:
+    return all(line in text for line in lines)
 
 
 def test_run__the_agent_is_killed__the_next_one_finds_everything_as_it_was(engine_host) -> None:
@@ -153,11 +155,11 @@ def test_run__the_agent_is_killed__the_next_one_finds_everything_as_it_was(engin
     assert "html" in _page(18080)
     assert engine_host.trimtab("plan", folder).stdout == "Nothing to change.\n"
     with engine_host.trimtab.running(folder) as agent:
-        agent.is_ready()
+        agent.assert_ready()
         assert engine_host.runs() == before
         assert agent.metric("trimtab_plan_steps") == 0
         os.kill(before["other"][1], signal.SIGKILL)
-        agent.shows('trimtab_container_restarts_total{name="other",reason="exit"}', 1.0)
+        agent.assert_shows('trimtab_container_restarts_total{name="other",reason="exit"}', 1.0)
 
 
 def test_exec__code_streams_stdin_its_end_and_a_terminal__are_passed_through(engine_host) -> None:
@@ -171,10 +173,10 @@ def test_exec__code_streams_stdin_its_end_and_a_terminal__are_passed_through(eng
     missing = engine_host.trimtab("exec", sleeper, "/no/such/program")
     assert missing.returncode != 0
     assert "/no/such/program" in missing.stderr
-    _has_a_terminal(engine_host, sleeper)
+    assert_has_terminal(engine_host, sleeper)
 
 
-def _has_a_terminal(engine_host: engine_host.EngineHost, sleeper: str) -> None:
+def assert_has_terminal(engine_host: engine_host.EngineHost, sleeper: str) -> None:
     """Assert that a command with a terminal has one, hears what is typed there, and gives its code."""
     ours, theirs = pty.openpty()
     script = "test -t 0 && echo ready; read line; echo got:$line; exit 9"
@@ -203,7 +205,7 @@ def test_logs__followed__come_as_they_are_written_and_end_with_the_container(eng
     script = "echo one; echo two >&2; while ! test -e /tmp/go; do sleep 0.1; done; echo three"
     spec = f"command: [sh, -c, '{script}'], restart: {{policy: Never}}, mounts: [{{tmpfs: 1Mi, path: /tmp}}]"
     assert engine_host.trimtab("apply", engine_host.write(talker=spec)).returncode == 0
-    command.eventually(lambda: "two" in engine_host.trimtab("logs", "talker").stderr, "two lines")
+    command.assert_eventually(lambda: "two" in engine_host.trimtab("logs", "talker").stderr, "two lines")
     following = subprocess.Popen(
         engine_host.trimtab.command("logs", "-f", "talker"),
         env=engine_host.trimtab.environment,
@@ -229,16 +231,16 @@ def test_run__beside_swarm__neither_disturbs_the_other(engine_host) -> None:
             words = ("--detach", "--name", "theirs", "--no-resolve-image", "--stop-grace-period", "0s")
             reference = engine_host.trimtab.output("observe")["observed"]["images"][0]["reference"]
             engine_host.docker("service", "create", *words, reference, "sleep", "600")
-            command.eventually(lambda: len(engine_host.runs()) == 2, "the service's task runs")
+            command.assert_eventually(lambda: len(engine_host.runs()) == 2, "the service's task runs")
             task = next(name for name in engine_host.runs() if name.startswith("theirs."))
             assert engine_host.trimtab("plan", folder).stdout == "Nothing to change.\n"
             os.kill(engine_host.runs()["web"][1], signal.SIGKILL)
-            agent.shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
+            agent.assert_shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
             agent.runs("web")
             assert set(engine_host.runs()) == {"web", task}
             assert engine_host.runs()["web"][0] == before["web"][0]
             assert "theirs" not in agent.log
         finally:
             engine_host.docker("swarm", "leave", "--force")
-        command.eventually(lambda: set(engine_host.runs()) == {"web"}, "the service is gone with the swarm")
+        command.assert_eventually(lambda: set(engine_host.runs()) == {"web"}, "the service is gone with the swarm")
         assert engine_host.trimtab("plan", folder).stdout == "Nothing to change.\n"

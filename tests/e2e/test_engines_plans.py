@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent import app, settings
-from agent.converge import once, reconcile
+from agent.converge import acceptance, once, reconcile
 from agent.plan import render
 from tests import hostports
 
@@ -38,7 +38,7 @@ class Subject:
     """A runtime, and manifests that it is given."""
 
     def __init__(self, chosen: settings.Settings, parts: reconcile.Parts, folder: pathlib.Path, image: str) -> None:
-        """Nothing is declared yet."""
+        """Prepare a subject that declares nothing yet."""
         self._chosen = chosen
         self._parts = parts
         self._folder = folder
@@ -69,10 +69,10 @@ class Subject:
                 path.write_text(f"apiVersion: trimtab.dev/v1\n{filled}")
 
     async def plan(self) -> str:
-        """Give what `trimtab plan` prints."""
+        """Return what `trimtab plan` prints."""
         desired = (await app.read(self._chosen, str(self._folder))).checked()
-        seen = await reconcile.look(self._parts)
-        sight = app.Sight(self._parts.owner, self._parts.runtime.features.in_place, seen)
+        observed = await reconcile.look(self._parts)
+        sight = app.Sight(self._parts.owner, self._parts.runtime.features.in_place, observed)
         return render.text(app.plan_for(desired, sight))
 
     async def apply(self) -> str:
@@ -97,6 +97,8 @@ async def subject(
     request: pytest.FixtureRequest, tmp_path: pathlib.Path, busybox_archive: pathlib.Path, monkeypatch
 ) -> AsyncIterator[Subject]:
     """A runtime with nothing in it."""
+    for name in ("SHORTENED_AFTER", "DATA_AFTER"):  # the files are whole: nobody waits until they have rested
+        monkeypatch.setattr(acceptance, name, 0.0)
     if request.param in app.ENGINES:
         for name, value in request.getfixturevalue(f"{request.param}_engine").environment.items():
             monkeypatch.setenv(name, value)
@@ -104,10 +106,10 @@ async def subject(
     folder = tmp_path / "manifests"
     folder.mkdir()
     async with app.open_parts(chosen, lambda _: None) as parts:
-        made = Subject(chosen, parts, folder, str(busybox_archive))
-        made.declare()
-        yield made
-        await made.remove()
+        opened_subject = Subject(chosen, parts, folder, str(busybox_archive))
+        opened_subject.declare()
+        yield opened_subject
+        await opened_subject.remove()
 
 
 CREATED = """\
@@ -132,6 +134,7 @@ NOTHING = "Nothing to change."
 CHANGED = """\
   ~ Container/db is changed
       because Changed: networks: shop -> back shop
+      because Changed: restart: policy=Always -> policy=UnlessStopped
 -/+ Container/web is replaced
       because Changed: env: TZ changed (forces replacement)
   ~ Volume/data is changed
@@ -220,7 +223,7 @@ Plan: 0 to create, 1 to change, 2 to replace, 0 to remove."""
 
 
 @pytest.mark.parametrize(
-    ("subject", "said"),
+    ("subject", "expected"),
     [
         ("memory", IN_PLACE),
         pytest.param("native", IN_PLACE, marks=pytest.mark.root),
@@ -229,8 +232,10 @@ Plan: 0 to create, 1 to change, 2 to replace, 0 to remove."""
     ],
     indirect=["subject"],
 )
-async def test_plan__labels_and_limits__are_changed_in_place_where_the_runtime_can(subject: Subject, said: str) -> None:
+async def test_plan__labels_and_limits__are_changed_in_place_where_the_runtime_can(
+    subject: Subject, expected: str
+) -> None:
     assert await subject.apply() == NOTHING
     subject.declare(memory="48Mi", labels=", labels: {tier: back}")
-    assert await subject.plan() == said
+    assert await subject.plan() == expected
     assert await subject.apply() == NOTHING

@@ -22,9 +22,9 @@ ONE, TWO, ROOT = "docker.io/library/one:1", "docker.io/shop/two:2", "docker.io/l
 def native(native: command.Trimtab) -> Iterator[command.Trimtab]:
     """The command; what a test has loaded by hand is removed by hand."""
     yield native
-    left = [one["reference"] for one in native.output("image", "ls") if one["object"] is None]
-    if left:
-        _done(native("image", "rm", *left))
+    leftovers = [entry["reference"] for entry in native.output("image", "ls") if entry["object"] is None]
+    if leftovers:
+        _done(native("image", "rm", *leftovers))
 
 
 def _declared(native: command.Trimtab, image: pathlib.Path) -> pathlib.Path:
@@ -36,8 +36,8 @@ def _declared(native: command.Trimtab, image: pathlib.Path) -> pathlib.Path:
 
 
 def _listed(native: command.Trimtab) -> dict[str, str | None]:
-    """Give the object that declares each image."""
-    return {one["reference"]: one["object"] for one in native.output("image", "ls")}
+    """Return the object that declares each image, by reference."""
+    return {entry["reference"]: entry["object"] for entry in native.output("image", "ls")}
 
 
 def _done(completed: subprocess.CompletedProcess[str]) -> str:
@@ -49,18 +49,20 @@ def test_images__by_hand__are_loaded_named_saved_removed_and_loaded_again(native
     assert _done(native("image", "load", quickstart_image, "--as", "one:1")) == f"{ONE}\n"
     assert _done(native("image", "tag", "one:1", "shop/two:2")) == f"{TWO}\n"
     (native.home / "root.tar.gz").write_bytes(archives.packed(archives.tar(archives.folder("bin")), "gzip")[0])
-    told = native("image", "import", native.home / "root.tar.gz", "root", "-c", 'CMD ["/bin/x"]', "-c", 'ENV A="b c"')
-    assert _done(told) == f"{ROOT}\n"
-    before = [(one["reference"], one["id"], one["object"]) for one in native.output("image", "ls")]
+    imported = native(
+        "image", "import", native.home / "root.tar.gz", "root", "-c", 'CMD ["/bin/x"]', "-c", 'ENV A="b c"'
+    )
+    assert _done(imported) == f"{ROOT}\n"
+    before = [(entry["reference"], entry["id"], entry["object"]) for entry in native.output("image", "ls")]
     assert [name for name, *_ in before] == [ONE, ROOT, TWO]
     for form in ("oci", "docker"):
         _done(native("image", "save", "one:1", "shop/two:2", "root", "--to", native.home / form, "--format", form))
-        assert [one["reference"] for one in native.output("image", "rm", "one:1", "shop/two:2", "root")] == [
+        assert [entry["reference"] for entry in native.output("image", "rm", "one:1", "shop/two:2", "root")] == [
             *(ONE, TWO, ROOT)
         ]
         assert native.output("image", "ls") == []
         assert sorted(_done(native("image", "load", native.home / form)).split()) == [ONE, ROOT, TWO]
-        assert [(one["reference"], one["id"], one["object"]) for one in native.output("image", "ls")] == before
+        assert [(entry["reference"], entry["id"], entry["object"]) for entry in native.output("image", "ls")] == before
 
 
 def test_images__registry_and_limits_in_the_configuration__are_heeded(native, busybox_archive) -> None:
@@ -120,17 +122,20 @@ def test_images__follow_their_registry__containers_get_what_is_newer(
         (folder / "app.yaml").write_text(FOLLOWED.format(address=address, pull=pull))
         with native.running(folder) as agent:
             agent.runs("web")
-            agent.shows('trimtab_image_outdated{name="app"}', 0.0)
+            agent.assert_shows('trimtab_image_outdated{name="app"}', 0.0)
             assert native.objects()["Image/app"]["image"]["digests"] == [old]
             before = native.output("observe")["observed"]["containers"][0]["id"]
-            told, _ = registry.manifest(f"{reference}:next")
-            new = registry.push_manifest(f"{reference}:{tag}", told)
-            command.eventually(
-                lambda: [one["id"] for one in native.output("observe")["observed"]["containers"]] not in ([], [before]),
+            manifest, _ = registry.manifest(f"{reference}:next")
+            new = registry.push_manifest(f"{reference}:{tag}", manifest)
+            command.assert_eventually(
+                lambda: (
+                    [container["id"] for container in native.output("observe")["observed"]["containers"]]
+                    not in ([], [before])
+                ),
                 "the container is replaced",
             )
             agent.runs("web")
-            agent.is_ready()
+            agent.assert_ready()
             image = native.objects()["Image/app"]["image"]
             assert (image["digests"], image["newest"]["digest"]) == ([new], new)
             assert image["newest"]["reference"] == f"{reference}:{tag}"
@@ -164,8 +169,8 @@ def test_images__must_be_signed__are_refused_until_they_are(native, busybox_arch
         refused = native("--config", config, "apply", folder)
         assert refused.returncode == 1
         assert f"{address}/team/app:1 is not signed" in refused.stderr
-        wanted = str(registry.manifest(f"{address}/team/app:1")[1]["digest"])
-        signing.push(f"{address}/team/app", wanted, signer.signed(signing.payload(wanted)))
+        signed_digest = str(registry.manifest(f"{address}/team/app:1")[1]["digest"])
+        signing.push(f"{address}/team/app", signed_digest, signer.signed(signing.payload(signed_digest)))
         _done(native("--config", config, "apply", folder))
     _done(native("--config", config, "plan", folder))
     signing.signer(native.home)
@@ -178,15 +183,15 @@ def test_images__must_be_signed__are_refused_until_they_are(native, busybox_arch
 def test_images__beside_a_running_agent__are_read_and_not_changed(native, quickstart_image) -> None:
     folder = _declared(native, quickstart_image)
     with registry.running(native.home / "registry") as address, native.running(folder) as agent:
-        agent.is_ready()
+        agent.assert_ready()
         assert _listed(native) == {"localhost/web:latest": "Image/web"}
         pushed = native.output("image", "push", "localhost/web", f"{address}/web:1")
-        told, top = registry.manifest(f"{address}/web:1")
+        manifest, top = registry.manifest(f"{address}/web:1")
         assert (pushed["digest"], pushed["target"]) == (top["digest"], f"{address}/web:1")
         assert f"{address}/web@{top['digest']}\n" == _done(native("image", "push", "localhost/web", f"{address}/web"))
         _done(native("image", "save", "localhost/web", "--to", native.home / "saved.tar"))
-        with tarfile.open(native.home / "saved.tar") as found:
-            assert f"blobs/{told['config']['digest'].replace(':', '/')}" in found.getnames()
+        with tarfile.open(native.home / "saved.tar") as tar:
+            assert f"blobs/{manifest['config']['digest'].replace(':', '/')}" in tar.getnames()
         for words in (
             ("tag", "localhost/web", "other:1"),
             ("load", quickstart_image, "--as", "other:1"),
@@ -213,7 +218,7 @@ def test_images__by_hand__outlive_the_manifests_and_the_agents_start(native, qui
     assert _listed(native) == {ONE: None}
     assert native("plan", folder).stdout == "Nothing to change.\n"
     with native.running(folder) as agent:
-        agent.is_ready()
+        agent.assert_ready()
     _done(native("image", "save", "one:1", "--to", native.home / "saved.tar"))
 
 
@@ -230,8 +235,8 @@ def test_save__to_stdout__is_the_archive(native, quickstart_image) -> None:
     _done(native("image", "load", quickstart_image, "--as", "one:1"))
     words = native.command("image", "save", "one:1")
     data = subprocess.run(words, env=native.environment, check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(data)) as found:
-        assert found.getnames()[:3] == ["oci-layout", "index.json", "manifest.json"]
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert tar.getnames()[:3] == ["oci-layout", "index.json", "manifest.json"]
 
 
 def test_save__to_a_terminal__is_refused(trimtab) -> None:
@@ -252,7 +257,7 @@ def test_save__to_a_terminal__is_refused(trimtab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("push", "Bad Name"), 64, "is no name of a repository"),
         (("tag", "one:1", "x:1@sha256:1"), 64, "is no digest"),
@@ -262,7 +267,7 @@ def test_save__to_a_terminal__is_refused(trimtab) -> None:
         (("rm", "one:1"), 1, "image docker.io/library/one:1 is not in the store"),
     ],
 )
-def test_images__what_cannot_be__is_told(trimtab, words: tuple[str, ...], code: int, told: str) -> None:
+def test_images__what_cannot_be__is_told(trimtab, words: tuple[str, ...], code: int, message: str) -> None:
     failed = trimtab("image", *words)
     assert (failed.returncode, failed.stdout) == (code, "")
-    assert told in failed.stderr
+    assert message in failed.stderr

@@ -57,9 +57,9 @@ def test_apply__quickstart_like__serves_plans_nothing_more_and_is_deleted(
     assert native("plan", folder).returncode == 2
     applied = native("apply", folder)
     assert (applied.returncode, applied.stdout) == (0, "applied\n"), applied.stderr
-    command.eventually(lambda: _serves(port), "the page is served")
-    again = native("plan", folder)
-    assert (again.returncode, again.stdout) == (0, "Nothing to change.\n")
+    command.assert_eventually(lambda: _serves(port), "the page is served")
+    repeated = native("plan", folder)
+    assert (repeated.returncode, repeated.stdout) == (0, "Nothing to change.\n")
     assert re.search(r"Container +web +ours +running", native("observe").stdout)
     deleted = native("delete", folder)
     assert (deleted.returncode, deleted.stdout) == (0, "deleted\n")
@@ -73,15 +73,17 @@ def test_run__change_kill_and_stop__the_container_follows_the_file_and_outlives_
     port = hostports.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
     with native.running(folder) as agent:
-        agent.is_ready()
-        command.eventually(lambda: _serves(port), "the page is served")
+        agent.assert_ready()
+        command.assert_eventually(lambda: _serves(port), "the page is served")
         _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"], env: {{CHANGED: "yes"}}')
-        command.eventually(lambda: native("exec", "web", "sh", "-c", "echo $CHANGED").stdout == "yes\n", "the change")
+        command.assert_eventually(
+            lambda: native("exec", "web", "sh", "-c", "echo $CHANGED").stdout == "yes\n", "the change"
+        )
         sight = native.output("observe")
         (container,) = sight["observed"]["containers"]
         os.kill(container["pid"], signal.SIGKILL)
-        agent.shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
-        command.eventually(lambda: _serves(port), "the page is served again")
+        agent.assert_shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
+        command.assert_eventually(lambda: _serves(port), "the page is served again")
         assert agent.stop(signal.SIGINT) == 0
         assert "containers keep running" in agent.log
         assert f"--root {native.home}/root" in agent.log
@@ -95,7 +97,7 @@ def test_logs__both_streams_tail_since_and_follow__as_asked(
     script = f"echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three; {waiting}; echo four"
     spec = f"command: [sh, -c, {json.dumps(script)}], restart: {{policy: Never}}, mounts: [{{tmpfs: 1Mi, path: /tmp}}]"
     assert native("apply", _write(native, quickstart_image, talker=spec)).returncode == 0
-    command.eventually(lambda: "three" in native("logs", "talker").stdout, "three lines")
+    command.assert_eventually(lambda: "three" in native("logs", "talker").stdout, "three lines")
     everything = native("logs", "talker")
     assert (everything.stdout, everything.stderr) == ("one\nthree\n", "two\n")
     assert native("logs", "--tail", "1", "talker").stdout == "three\n"
@@ -115,6 +117,31 @@ def test_logs__both_streams_tail_since_and_follow__as_asked(
     following.stdout.close()
 
 
+def test_logs__several_followed_with_times__have_names_and_go_on_over_a_restart(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    spec = "command: [sh, -c, 'echo begun; exec sleep 600'], restart: {policy: Always}"
+    folder = _write(native, quickstart_image, api=spec, worker=spec)
+    with native.running(folder) as agent:
+        agent.assert_ready()
+        command.assert_eventually(lambda: native("logs", "api", "worker").stdout.count("begun") == 2, "both have begun")
+        assert native("logs", "api", "worker").stdout == "api    | begun\nworker | begun\n"
+        (line,) = native("logs", "-t", "api").stdout.splitlines()
+        moment, text = line.split(" ")
+        assert text == "begun"
+        assert native("logs", "--since", moment, "api").stdout == "begun\n"
+        assert native("logs", "--since", "2999-01-01T00:00:00Z", "api").stdout == ""
+        argv = native.command("logs", "-f", "api", "worker")
+        with subprocess.Popen(argv, env=native.environment, stdout=subprocess.PIPE) as following:
+            assert following.stdout is not None
+            assert sorted(following.stdout.readline() for _ in range(2)) == [b"api    | begun\n", b"worker | begun\n"]
+            observed = native.output("observe")["observed"]["containers"]
+            os.kill(next(item["pid"] for item in observed if item["name"] == "api"), signal.SIGKILL)
+            assert following.stdout.readline() == b"api    | begun\n"
+            following.terminate()
+        assert agent.stop(signal.SIGINT) == 0
+
+
 @pytest.fixture
 def sleeper(native: command.Trimtab, quickstart_image: pathlib.Path) -> str:
     """A container that only waits."""
@@ -131,11 +158,19 @@ def test_exec__exit_code_streams_and_stdin__are_passed_through(native: command.T
     assert native("exec", sleeper, "ls", "-d", "/www").stdout == "/www\n"
 
 
+def test_exec__as_in_docker_and_kubectl__dashes_variables_and_directory(native: command.Trimtab, sleeper: str) -> None:
+    assert native("exec", sleeper, "--", "ls", "-d", "/www").stdout == "/www\n"
+    script = 'echo "$A $PATH $HERE"; pwd'
+    flags = ("-e", "A=b=c", "--env", "PATH=/bin", "-e", "HERE", "-w", "/www")
+    native.environment["HERE"] = "from here"
+    assert native("exec", *flags, sleeper, "sh", "-c", script).stdout == "b=c /bin from here\n/www\n"
+
+
 def test_exec__what_cannot_be_run__is_told(native: command.Trimtab, sleeper: str) -> None:
-    completed = native("exec", sleeper, "/no/such/program")
-    assert completed.returncode != 0
-    assert "/no/such/program" in completed.stderr
-    assert "Traceback" not in completed.stderr
+    for program, code in (("/no/such/program", 127), ("/www", 126)):
+        completed = native("exec", sleeper, program)
+        assert (completed.returncode, completed.stdout, completed.stderr.count("\n")) == (code, "", 1)
+        assert completed.stderr.startswith("error: the command cannot be run: ")
     nobody = native("exec", "nobody", "ls")
     assert nobody.returncode == 1
     assert "nobody" in nobody.stderr
@@ -183,7 +218,7 @@ def test_exec__on_a_terminal__is_raw_has_its_size_and_gives_it_back(native: comm
         os.write(terminal, b"\x03")
         _read_until(terminal, b"interrupted")
         termios.tcsetwinsize(terminal, (44, 55))
-        command.eventually(lambda: "44 55" in native("exec", sleeper, "sh", "-c", _SIZES).stdout, "the new size")
+        command.assert_eventually(lambda: "44 55" in native("exec", sleeper, "sh", "-c", _SIZES).stdout, "the new size")
         os.write(terminal, b"go\r")
         _read_until(terminal, b"44 55")
         assert process.wait(command.PATIENCE) == 9
@@ -225,22 +260,22 @@ def test_run__the_agent_is_killed__the_next_one_finds_what_runs_and_leaves_it_al
     port = hostports.free_port()
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]', idle="command: [sleep, '600']")
     with native.running(folder) as agent:
-        agent.is_ready()
+        agent.assert_ready()
         before = _containers(native)
         agent.stop(signal.SIGKILL)
     assert _serves(port)
     os.kill(before["idle"]["pid"], signal.SIGKILL)
     with native.running(folder) as agent:
-        agent.is_ready()
-        agent.shows('trimtab_container_restarts_total{name="idle",reason="exit"}', 1.0)
+        agent.assert_ready()
+        agent.assert_shows('trimtab_container_restarts_total{name="idle",reason="exit"}', 1.0)
         after = _containers(native)
         assert after["web"] == before["web"], "what ran on is watched on"
         assert after["idle"]["id"] == before["idle"]["id"]
         assert after["idle"]["pid"] != before["idle"]["pid"], "what ended meanwhile is noticed"
         assert agent.metric("trimtab_internal_errors_total") == 0
         os.kill(before["web"]["pid"], signal.SIGKILL)
-        agent.shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
-        command.eventually(lambda: _serves(port), "the page is served by the second run")
+        agent.assert_shows('trimtab_container_restarts_total{name="web",reason="exit"}', 1.0)
+        command.assert_eventually(lambda: _serves(port), "the page is served by the second run")
 
 
 def test_run_once__natively__comes_back_and_leaves_everything_running(
@@ -250,10 +285,39 @@ def test_run_once__natively__comes_back_and_leaves_everything_running(
     folder = _write(native, quickstart_image, web=f'ports: ["127.0.0.1:{port}:80"]')
     completed = native("run", "--once", folder)
     assert (completed.returncode, completed.stdout) == (0, "applied\n"), completed.stderr
-    command.eventually(lambda: _serves(port), "the page is served")
-    again = native("run", "--once", folder)
-    assert (again.returncode, again.stdout, again.stderr) == (0, "applied\n", "")
+    command.assert_eventually(lambda: _serves(port), "the page is served")
+    repeated = native("run", "--once", folder)
+    assert (repeated.returncode, repeated.stdout, repeated.stderr) == (0, "applied\n", "")
 
 
 def _containers(native: command.Trimtab) -> dict[str, dict[str, Any]]:
-    return {one["name"]: one for one in native.output("observe")["observed"]["containers"]}
+    return {container["name"]: container for container in native.output("observe")["observed"]["containers"]}
+
+
+def test_run__a_manifest_is_rewritten_over_and_over__its_container_stays(
+    native: command.Trimtab, quickstart_image: pathlib.Path
+) -> None:
+    folder = _write(native, quickstart_image, web='command: [sleep, "1000"]')
+    path = folder / "web.yaml"
+    text = path.read_text()
+    with native.running(folder) as agent:
+        agent.runs("web")
+        begun = agent.metric('trimtab_container_start_time_seconds{name="web"}')
+        for number in range(500):
+            match number % 4:
+                case 0 | 1:
+                    path.write_text(text)
+                case 2:
+                    path.rename(folder / "web.yaml~")
+                    path.write_text(text + f"# {number}\n")
+                case _:
+                    path.unlink()
+                    path.write_text(text)
+            time.sleep(0.005)
+        reads = agent.metric('trimtab_source_reads_total{result="good"}')
+        assert reads is not None
+        assert reads > 2
+        time.sleep(1.5)  # what is not believed at once would be by now
+        assert agent.metric('trimtab_container_start_time_seconds{name="web"}') == begun
+        assert agent.metric('trimtab_actions_total{action="StopContainer",result="succeeded"}') is None
+        assert agent.metric('trimtab_actions_total{action="RemoveContainer",result="succeeded"}') is None

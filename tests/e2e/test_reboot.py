@@ -71,8 +71,8 @@ def _are_ready(agent: command.Agent) -> None:
     for key in ALL:
         kind, _, name = key.partition("/")
         labels = f'kind="{kind}",name="{name}",status="True",type="Ready"'
-        agent.shows(f"trimtab_object_condition{{{labels}}}", 1.0)
-    agent.shows('trimtab_object_ready_reason{kind="Container",name="job",reason="Completed"}', 1.0)
+        agent.assert_shows(f"trimtab_object_condition{{{labels}}}", 1.0)
+    agent.assert_shows('trimtab_object_ready_reason{kind="Container",name="job",reason="Completed"}', 1.0)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["shut down", "power lost"])
@@ -82,7 +82,7 @@ def test_reboot__everything_declared__runs_again_on_its_data_and_is_counted_once
     port, folder = hostports.free_port(), native.home / "manifests"
     (folder / "all.yaml").write_text(MANIFESTS.format(image=quickstart_image, port=port, job=json.dumps(JOB)))
     with native.running(folder) as agent:
-        agent.is_ready()
+        agent.assert_ready()
         _are_ready(agent)
         write = "echo written before > /www/kept.txt; echo in my layer > /etc/mine"
         assert native("exec", "web", "sh", "-c", write).returncode == 0
@@ -90,14 +90,16 @@ def test_reboot__everything_declared__runs_again_on_its_data_and_is_counted_once
         agent.stop(end)
     native.instance.reboot()
     with native.running(folder) as agent:
-        agent.is_ready()
+        agent.assert_ready()
         _are_ready(agent)
         assert _page(port, "kept.txt") == "written before\n"
         assert native("exec", "web", "cat", "/etc/mine").stdout == "in my layer\n"
         assert native("exec", "client", "nslookup", "web").returncode == 0
         assert _page(port, "job.txt") == "ran\n", "what had run to its end before is not run again"
         after = _containers(native)
-        assert {name: one["id"] for name, one in after.items()} == {name: one["id"] for name, one in before.items()}
+        assert {name: container["id"] for name, container in after.items()} == {
+            name: container["id"] for name, container in before.items()
+        }
         objects = native.objects()
         assert {key: objects[key]["restarts"] for key in ALL[:3]} == {ALL[0]: 1, ALL[1]: 1, ALL[2]: 0}
         assert native("plan", folder).returncode == 0
@@ -112,13 +114,15 @@ def test_reboot__nobody_has_begun_yet__what_ran_is_seen_as_ended(
     (folder / "all.yaml").write_text(text)
     assert native("apply", folder).returncode == 0
     native.instance.reboot()
-    seen = _containers(native)
-    assert {name: one["state"] for name, one in seen.items()} == dict.fromkeys(("client", "job", "web"), "exited")
-    assert seen["web"]["exit_code"] is None, "nobody saw that end"
+    containers = _containers(native)
+    assert {name: container["state"] for name, container in containers.items()} == dict.fromkeys(
+        ("client", "job", "web"), "exited"
+    )
+    assert containers["web"]["exit_code"] is None, "nobody saw that end"
     assert native("plan", folder).returncode == 2
     assert native("apply", folder).returncode == 0
     assert native("plan", folder).returncode == 0
 
 
 def _containers(native: command.Trimtab) -> dict[str, dict[str, object]]:
-    return {one["name"]: one for one in native.output("observe")["observed"]["containers"]}
+    return {container["name"]: container for container in native.output("observe")["observed"]["containers"]}

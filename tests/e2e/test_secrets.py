@@ -35,7 +35,7 @@ def declare(native: command.Trimtab, address: str, password: str) -> None:
 
 
 def shown(*completed: subprocess.CompletedProcess[str]) -> str:
-    return "".join(one.stdout + one.stderr for one in completed)
+    return "".join(process.stdout + process.stderr for process in completed)
 
 
 def test_secret__wrong_and_then_right__is_used_at_once_and_shown_nowhere(native, busybox_archive) -> None:
@@ -61,4 +61,4 @@ def test_secret__wrong_and_then_right__is_used_at_once_and_shown_nowhere(native,
         looks += [refused, pushed, native("delete", folder)]
         text = shown(*looks) + agent.log + metrics
         assert "(hidden)" in text
-        assert [one for one in (WRONG, registry.USER) if one in text] == []
+        assert [secret for secret in (WRONG, registry.USER) if secret in text] == []

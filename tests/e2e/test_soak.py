@@ -27,8 +27,8 @@ PATIENCE = 45.0
 """Seconds until what was changed last is so, with all that failed meanwhile because of it."""
 FEW = 3
 """Descriptors that may be there by chance."""
-POOLS = min(32, (os.cpu_count() or 1) + 4) + 4
-"""Threads that asyncio's pool and the networks' keep at most, once they were needed."""
+POOLS = min(32, (os.cpu_count() or 1) + 4) + 4 + 3
+"""Threads that asyncio's pool, the networks' and the watch of archives keep at most, once they were needed."""
 GROWTH = 8 * 1024 * 1024
 """Bytes that an agent may grow by after its first changes: a tenth of them leaked a change would be more."""
 
@@ -36,11 +36,11 @@ GROWTH = 8 * 1024 * 1024
 @pytest.fixture
 def archives(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[pathlib.Path]:
     """Two images that tell themselves apart."""
-    made = [tmp_path / "first.tar", tmp_path / "second.tar"]
-    for path in made:
+    paths = [tmp_path / "first.tar", tmp_path / "second.tar"]
+    for path in paths:
         monkeypatch.setattr(images, "ACCOUNTS", {**images.ACCOUNTS, "www/which": path.stem.encode()})
         images.main(path)
-    return made
+    return paths
 
 
 def test_soak__two_hundred_random_changes__each_is_brought_about_and_nothing_is_left(
@@ -51,16 +51,16 @@ def test_soak__two_hundred_random_changes__each_is_brought_about_and_nothing_is_
     folder = native.home / "manifests"
     world = changing_world.World(folder, archives, [hostports.free_port() for _ in range(5)], seed)
     with native.running(folder, environment={"TRIMTAB_CONVERGE_RELIST": "1s"}) as agent:
-        agent.is_ready()
+        agent.assert_ready()
         soak = Soak(native, agent, world, random.Random(seed))  # noqa: S311 - a row that can be repeated
-        with _told(soak, seed):
+        with _reporting(soak, seed):
             soak.makes_changes()
-            soak.ends()
+            soak.assert_ends_as_it_began()
         assert agent.stop() == 0
 
 
 @contextlib.contextmanager
-def _told(soak: "Soak", seed: int) -> Iterator[None]:
+def _reporting(soak: "Soak", seed: int) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
@@ -90,7 +90,7 @@ class Soak:
             reads = self._reads()
             self.done.append(f"{number}: {self._world.change()}")
             if self._random.random() < 0.5:
-                command.eventually(lambda reads=reads: self._reads() > reads, "the change is read")
+                command.assert_eventually(lambda reads=reads: self._reads() > reads, "the change is read")
             if self._random.random() < 0.3:
                 self.done.append(self._random.choice(VIOLENCE)(self._native.instance, self._some_server()))
             if number % LOOKS_EVERY == 0:
@@ -99,7 +99,7 @@ class Soak:
             if number == LOOKS_EVERY:
                 self._before.rss = Footprint(self.agent.pid).rss
 
-    def ends(self) -> None:
+    def assert_ends_as_it_began(self) -> None:
         """Take everything back, and compare the agent with what it was."""
         self._world.clear()
         self._is_as_declared()
@@ -107,7 +107,7 @@ class Soak:
         self._is_as_declared()
         assert self.agent.metric("trimtab_internal_errors_total") == 0
         before = self._before
-        command.eventually(
+        command.assert_eventually(
             lambda: len(Footprint(self.agent.pid).files) <= len(before.files) + FEW, "few files are open"
         )
         after = Footprint(self.agent.pid)
@@ -117,29 +117,29 @@ class Soak:
 
     def _reads(self) -> float:
         results = ("good", "rejected", "failed")
-        found = (self.agent.metric(f'trimtab_source_reads_total{{result="{result}"}}') for result in results)
-        return sum(value or 0.0 for value in found)
+        counts = (self.agent.metric(f'trimtab_source_reads_total{{result="{result}"}}') for result in results)
+        return sum(value or 0.0 for value in counts)
 
     def _some_server(self) -> str:
         return self._random.choice([*self._world.servers(), "nobody"])
 
     def _is_as_declared(self) -> None:
         """Wait until nothing is left to change, and all that runs is what is declared."""
-        seen: list[str] = []
+        differences: list[str] = []
 
         def is_so() -> bool:
-            seen[:] = self._differences()
-            return not seen
+            differences[:] = self._differences()
+            return not differences
 
         try:
-            command.eventually(is_so, "all is as declared", PATIENCE)
+            command.assert_eventually(is_so, "all is as declared", PATIENCE)
         except AssertionError as error:
-            error.add_note("\n".join(seen))
+            error.add_note("\n".join(differences))
             raise
         self._kept |= {name for name, policy in self._world.volumes.items() if policy == "Retain"}
 
     def _differences(self) -> list[str]:
-        """Say what is not as declared: by the agent's own count, by a plan from outside, and by looking."""
+        """Return differences from the declaration: by the agent's count, by a plan from outside, and by observation."""
         moving = self.agent.metric("trimtab_objects_in_flight") or self.agent.metric("trimtab_plan_steps")
         if moving:
             return [f"{moving:g} actions"]
@@ -150,7 +150,7 @@ class Soak:
 
     def _unlike(self, observed: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         world = self._world
-        names = {kind: {one["name"] for one in found} for kind, found in observed.items() if kind in KINDS}
+        names = {kind: {item["name"] for item in objects} for kind, objects in observed.items() if kind in KINDS}
         if names["networks"] != self._networks():
             yield f"networks: {names['networks']}"
         if not (world.volumes.keys() | self._kept & world.given_up) <= names["volumes"]:
@@ -159,51 +159,53 @@ class Soak:
             yield f"volumes: {names['volumes']}"
         if names["containers"] != world.containers.keys():
             yield f"containers: {names['containers']}"
-        for one in observed["containers"]:
-            if one["name"] in world.containers:
+        for item in observed["containers"]:
+            if item["name"] in world.containers:
                 with contextlib.suppress(FileNotFoundError):
-                    yield from self._unlike_container(one, world.containers[one["name"]])
+                    yield from self._unlike_container(item, world.containers[item["name"]])
         pages = self._pages()
         if pages != self._declared_pages():
             yield f"pages: {pages}, not {self._declared_pages()}"
 
     def _networks(self) -> set[str]:
-        default = {"bridge"} if any(not one.networks for one in self._world.containers.values()) else set()
+        default = {"bridge"} if any(not container.networks for container in self._world.containers.values()) else set()
         return self._world.networks.keys() | default
 
-    def _unlike_container(self, found: dict[str, Any], declared: changing_world.Container) -> Iterator[str]:
-        name = found["name"]
+    def _unlike_container(self, container: dict[str, Any], declared: changing_world.Container) -> Iterator[str]:
+        name = container["name"]
         if declared.job:
-            if (found["state"], found["exit_code"]) != ("exited", 0):
-                yield f"{name}: {found['state']}"
+            if (container["state"], container["exit_code"]) != ("exited", 0):
+                yield f"{name}: {container['state']}"
             return
-        if found["state"] != "running":
-            yield f"{name}: {found['state']}"
+        if container["state"] != "running":
+            yield f"{name}: {container['state']}"
             return
-        inside = pathlib.Path(f"/proc/{found['pid']}")
-        seen = {
+        inside = pathlib.Path(f"/proc/{container['pid']}")
+        actual = {
             "number": re.findall(r"NUMBER=(\d+)\0", (inside / "environ").read_text()),
             "image": (inside / "root/www/which").read_text(),
             "volumes": sorted(re.findall(r" /(data-\d+) ", (inside / "mountinfo").read_text())),
-            "networks": sorted(network for network, _ in found["addresses"]),
-            "memory": found["config"]["resources"]["memory"],
+            "networks": sorted(network for network, _ in container["addresses"]),
+            "memory": container["config"]["resources"]["memory"],
         }
-        wanted = {
+        expected = {
             "number": [str(declared.number)],
             "image": self._world.variant(name),
             "volumes": sorted(declared.volumes),
             "networks": sorted(declared.networks or ["bridge"]),
             "memory": declared.memory * 1024 * 1024,
         }
-        yield from (f"{name}: {key} is {seen[key]}, not {wanted[key]}" for key in seen if seen[key] != wanted[key])
+        yield from (
+            f"{name}: {key} is {actual[key]}, not {expected[key]}" for key in actual if actual[key] != expected[key]
+        )
 
     def _declared_pages(self) -> dict[int, str]:
         world = self._world
         servers = {name: world.containers[name] for name in world.servers()}
-        return {port: world.variant(name) for name, one in servers.items() for port in one.ports}
+        return {port: world.variant(name) for name, server in servers.items() for port in server.ports}
 
     def _pages(self) -> dict[int, str]:
-        """Give what the published ports answer."""
+        """Return what the published ports answer."""
         pages = {}
         for port in self._declared_pages():
             url = f"http://127.0.0.1:{port}/which"
@@ -213,10 +215,10 @@ class Soak:
 
 
 class Footprint:
-    """What a process holds of the host now."""
+    """The resources that a process holds: files, threads, memory (bytes) and zombies."""
 
     def __init__(self, pid: int) -> None:
-        """Look at it."""
+        """Read the resources from /proc."""
         home = pathlib.Path(f"/proc/{pid}")
         status = (home / "status").read_text()
         self.files = list((home / "fd").iterdir())

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import subprocess
 
 import yaml
 
@@ -20,17 +21,20 @@ def test_validate__several_mistakes__are_all_told_with_their_places(
     assert (completed.returncode, completed.stdout) == (1, "")
     lines = completed.stderr.splitlines()
     assert f"{testdata}/broken.yaml:4:5: error:" in completed.stderr
-    place = next(number for number, line in enumerate(lines) if line.startswith(f"{testdata}/web.yaml:5:3: error:"))
-    assert "imgae" in lines[place]
-    assert lines[place + 1 : place + 3] == ["    5 |   imgae: nginx", "      |   ^"]
-    assert "image" in lines[place + 3]
+    position = next(number for number, line in enumerate(lines) if line.startswith(f"{testdata}/web.yaml:5:3: error:"))
+    assert "imgae" in lines[position]
+    assert lines[position + 1 : position + 3] == ["    5 |   imgae: nginx", "      |   ^"]
+    assert "image" in lines[position + 3]
 
 
 def test_validate__as_json__gives_places_as_numbers(trimtab: command.Trimtab, testdata: pathlib.Path) -> None:
     bad = testdata.parent / "test_validate__several_mistakes__are_all_told_with_their_places"
     problems = trimtab.output("validate", bad)["problems"]
-    assert {(pathlib.Path(one["path"]).name, one["line"]) for one in problems} >= {("web.yaml", 5), ("broken.yaml", 4)}
-    assert all({"path", "line", "column", "message", "hint"} == set(one) for one in problems)
+    assert {(pathlib.Path(problem["path"]).name, problem["line"]) for problem in problems} >= {
+        ("web.yaml", 5),
+        ("broken.yaml", 4),
+    }
+    assert all({"path", "line", "column", "message", "hint"} == set(problem) for problem in problems)
 
 
 def test_validate__hostile_files__each_gives_a_place_and_a_way_out(
@@ -60,6 +64,17 @@ def test_render__text_and_json__say_the_same_with_every_default(trimtab: command
     assert yaml.safe_load(trimtab("render", shop).stdout) == as_json
     (database, web) = as_json["containers"]
     assert (database["name"], web["restart"]["policy"], web["stop"]["grace_period"]) == ("db", "Always", 10.0)
+
+
+def test_render__yaml__is_applied_again_and_changes_nothing(
+    trimtab: command.Trimtab, shop: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    manifests = trimtab("render", shop, "--output", "yaml").stdout
+    copy = tmp_path / "rendered.yaml"
+    copy.write_text(manifests)
+    rendered, declared = trimtab.output("render", copy), trimtab.output("render", shop)
+    assert {**rendered, "revision": None} == {**declared, "revision": None}
+    assert trimtab("render", copy, "--output", "yaml").stdout == manifests
 
 
 def test_render__bad_manifests__prints_problems_and_no_result(trimtab: command.Trimtab, testdata: pathlib.Path) -> None:
@@ -98,9 +113,9 @@ def test_observe__replayed_elsewhere__gives_the_same_plan(
     assert observed.returncode == 0
     (tmp_path / "observed.json").write_text(observed.stdout)
     here = trimtab.output("plan", shop)
-    there = trimtab.output("--root", tmp_path / "elsewhere", "plan", "--observed", tmp_path / "observed.json", shop)
-    assert {step["object"] for step in there["steps"]} == {step["object"] for step in here["steps"]}
-    assert there["steps"] == here["steps"]
+    elsewhere = trimtab.output("--root", tmp_path / "elsewhere", "plan", "--observed", tmp_path / "observed.json", shop)
+    assert {step["object"] for step in elsewhere["steps"]} == {step["object"] for step in here["steps"]}
+    assert elsewhere["steps"] == here["steps"]
 
 
 def test_plan__observed_is_no_observation__is_refused(
@@ -112,6 +127,31 @@ def test_plan__observed_is_no_observation__is_refused(
         completed = trimtab("plan", "--observed", path, shop)
         assert (completed.returncode, completed.stdout) == (1, "")
         assert "is not an observation" in completed.stderr
-        assert "trimtab observe --json > FILE makes one" in completed.stderr
+        assert "observe --json > FILE makes one" in completed.stderr
     path.unlink()
     assert "cannot be read" in trimtab("plan", "--observed", path, shop).stderr
+
+
+def test_delete__a_git_source__leaves_nothing_of_the_repository(trimtab: command.Trimtab, shop: pathlib.Path) -> None:
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "1"]):
+        subprocess.run(["git", "-C", shop, *identity, *arguments], check=True, capture_output=True)
+    assert trimtab("apply", f"git+file://{shop}#main").returncode == 0
+    kept = trimtab.home / "root" / "sources"
+    assert list(kept.iterdir())
+    assert trimtab("delete", f"git+file://{shop}#main").returncode == 0
+    assert list(kept.iterdir()) == []
+    refused = trimtab("validate", "git+git://127.0.0.1/fleet")
+    assert refused.returncode == 64
+    assert "allowInsecureTransports" in refused.stderr
+
+
+def test_run__a_password_in_the_source__is_shown_nowhere(trimtab: command.Trimtab) -> None:
+    with trimtab.running("git+https://me:s3cret-word@127.0.0.1:1/fleet#main") as agent:
+        agent.says("cannot be read")
+        shown = pathlib.Path(f"/proc/{agent.pid}/cmdline").read_text()
+        answers = [trimtab("status").stdout, agent.get("/metrics")[1], agent.get("/readyz")[1]]
+    assert "127.0.0.1:1/fleet" in shown
+    kept = [path for path in trimtab.home.rglob("*") if path.is_file()]
+    texts = [shown, agent.log, *answers, *(path.read_text(errors="replace") for path in kept)]
+    assert not any("s3cret-word" in text for text in texts)

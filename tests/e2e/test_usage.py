@@ -4,6 +4,7 @@ import os
 import pathlib
 import pty
 import subprocess
+import sys
 
 import pytest
 
@@ -17,6 +18,10 @@ COMMANDS = (
     "validate",
     "render",
     "status",
+    "reconcile",
+    "describe",
+    "history",
+    "events",
     "observe",
     "explain",
     "delete",
@@ -41,7 +46,7 @@ def test_version__both_spellings__print_it(trimtab: command.Trimtab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["plan", "--bogus", "m"], "No such option: --bogus"),
         (["plan"], "Missing argument 'SOURCE'"),
@@ -55,17 +60,18 @@ def test_version__both_spellings__print_it(trimtab: command.Trimtab) -> None:
         ),
         (["run", "m", "--listen", "9469"], "--listen: '9469' will not do"),
         (["plan", "oci+example.org/x"], "sources in an image registry are not built yet"),
-        (["plan", "git+http://example.org/x"], "cannot be reached by 'http'"),
+        (["plan", "git+http://example.org/x"], "whoever is on the way to http:// can change"),
+        (["plan", "git+ftp://example.org/x"], "cannot be reached by 'ftp'"),
         (["plan", "https://example.org/x"], "a SOURCE is a directory, a file, or git+URL"),
         (["--root", "", "status"], "--root: '' will not do"),
     ],
 )
 def test_usage__wrong__exits_with_64_and_says_why_in_a_line(
-    trimtab: command.Trimtab, arguments: list[str], told: str
+    trimtab: command.Trimtab, arguments: list[str], message: str
 ) -> None:
     completed = trimtab(*arguments)
     assert (completed.returncode, completed.stdout) == (64, "")
-    assert told in completed.stderr
+    assert message in completed.stderr
     assert "Traceback" not in completed.stderr
     assert len(completed.stderr.splitlines()) <= 2
 
@@ -121,6 +127,10 @@ def test_completion__commands_fields_and_names__are_offered(trimtab: command.Tri
     assert "validate" in complete("trimtab val")
     assert "container.spec.ports" in complete("trimtab explain container.spec.po")
     assert complete("trimtab logs w").split() == ["web"]
+    assert complete("trimtab events w").split() == ["web"]
+    assert set(complete("trimtab describe d").split()) >= {"data", "db"}
+    assert set(complete("trimtab status web d").split()) >= {"data", "db"}
+    assert complete("trimtab events Container/w").split() == ["Container/web"]
 
 
 def test_output__the_reader_has_enough__ends_quietly(trimtab: command.Trimtab, shop: pathlib.Path) -> None:
@@ -154,3 +164,13 @@ def test_plan__on_a_terminal__is_coloured_unless_nobody_wants_it(
         assert process.wait(10) == 2
     assert (b"\033[32m" in printed) is coloured
     assert b"Container/web is created" in printed
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "explain container"])
+def test_output__where_it_goes_to_is_full__says_so_and_calls_it_no_bug(words: str) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        completed = subprocess.run(
+            [sys.executable, "-m", "agent", *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert completed.returncode == 1
+    assert completed.stderr.startswith("error: no room is left where the output goes to\n hint: free some")

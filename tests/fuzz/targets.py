@@ -2,16 +2,19 @@
 
 import contextlib
 import io
+import itertools
 import os
 import pathlib
 import tempfile
 from collections.abc import Callable
 
-from agent.engine import errors
+from agent import errors
+from agent.distribution.layers import entries, streams
 from agent.engine.kernel import linux
-from agent.engine.layers import entries, streams, unpack
+from agent.engine.layers import unpack
 from agent.oci import digest, document, image_config, manifest
 from agent.oci import reference as references
+from agent.sources import git_tree
 
 _BLOCK = 512
 _LIMITS = streams.Limits(entries=1000, unpacked=1 << 24)
@@ -37,15 +40,34 @@ def manifest_(data: bytes) -> None:
     except document.Malformed:
         pass
     else:
-        for told in (read.config, *read.layers) if isinstance(read, manifest.Manifest) else read.manifests:
-            assert digest.parse(told.digest)
-            assert 0 <= told.size <= 1 << 50
+        for described in (read.config, *read.layers) if isinstance(read, manifest.Manifest) else read.manifests:
+            assert digest.parse(described.digest)
+            assert 0 <= described.size <= 1 << 50
     try:
         config = image_config.parse(data)
     except document.Malformed:
         return
     assert len(image_config.chain_ids(config.diff_ids)) == len(config.diff_ids)
     assert "\0" not in "".join((*config.env, *config.cmd, *config.entrypoint, config.user, config.working_dir))
+
+
+def listing(data: bytes) -> None:
+    """What git lists of a commit is understood or refused; each of its manifests is a file or has a problem.
+
+    What follows a form feed is what its links point to.
+    """
+    printed, *targets = data.split(b"\f")
+    try:
+        listed = git_tree.parse_listing(printed)
+    except git_tree.BadListing:
+        return
+    links = git_tree.links(listed)
+    objects = {link.object_id: target for link, target in zip(links, targets, strict=False)}
+    tree = git_tree.GitTree(listed, objects)
+    for entry in itertools.islice(tree.manifests("", 40), 1000):
+        assert (entry.entry is None) == bool(entry.problem)
+        assert entry.entry is None or entry.entry.mode not in {"040000", "120000", "160000"}
+    assert git_tree.sparse_patterns(listed, objects).startswith(b"/*\n")
 
 
 def tar(data: bytes) -> None:
@@ -59,7 +81,12 @@ def tar(data: bytes) -> None:
             _unpacked(layer)
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"reference": reference, "manifest": manifest_, "tar": tar}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "reference": reference,
+    "manifest": manifest_,
+    "listing": listing,
+    "tar": tar,
+}
 """By the name of their folder in ``corpus``."""
 
 
@@ -86,7 +113,7 @@ def _read(layer: bytes) -> None:
             assert sum(map(len, archive.content())) == entry.size
             if count >= _LIMITS.entries:
                 break
-    except (entries.Unsound, errors.Refused):
+    except (entries.Unsound, errors.InvalidArgument):
         return
 
 
@@ -97,7 +124,7 @@ def _unpacked(layer: bytes) -> None:
         canary.write_bytes(b"untouched")
         before, opened = _stamp(canary), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are numbers
         stream = streams.Bounded(streams.decompressed(io.BytesIO(layer)), len(layer), _LIMITS)
-        with contextlib.suppress(errors.Refused):
+        with contextlib.suppress(errors.InvalidArgument):
             unpack.unpack(_KERNEL, stream, target, _LIMITS)
         assert (canary.read_bytes(), _stamp(canary)) == (b"untouched", before)
         assert sorted(os.listdir(home)) == ["canary", "layer"]  # noqa: PTH208 - compared as names
@@ -105,14 +132,14 @@ def _unpacked(layer: bytes) -> None:
 
 
 def _stamp(path: pathlib.Path) -> tuple[int, ...]:
-    """Give all that a change would show, which reading does not."""
-    found = path.stat()
+    """Return everything that a change would show and reading does not."""
+    status = path.stat()
     return (
-        found.st_mode,
-        found.st_ino,
-        found.st_nlink,
-        found.st_uid,
-        found.st_gid,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
+        status.st_mode,
+        status.st_ino,
+        status.st_nlink,
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
     )

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from agent import app, settings
+from agent import app, errors, settings
 from agent.converge import cycle, dispose, loop, reconcile, signals
 from agent.drivers.docker import driver
 from agent.kit import tasks
 from agent.model import state
 from agent.plan import render
-from agent.runtime import errors
 from tests import engines, faulty_proxy
 
 PATIENCE = 20.0
@@ -33,7 +32,7 @@ class Day:
     folder: pathlib.Path
     runtime: driver.DockerRuntime
     archive: pathlib.Path
-    told: list[signals.Signal] = dataclasses.field(default_factory=list)
+    emitted: list[signals.Signal] = dataclasses.field(default_factory=list)
 
     @property
     def engine(self) -> engines.Engine:
@@ -54,36 +53,40 @@ class Day:
         """Wait until a pass finds everything as declared, and this so."""
 
         def is_so() -> bool:
-            made = self.passes[-1:]
+            last_pass = self.passes[-1:]
             assert self.surprises() == []
-            return bool(made and made[0].converged and condition(made[0].observed))
+            return bool(last_pass and last_pass[0].converged and condition(last_pass[0].observed))
 
-        await self.eventually(is_so, what)
+        await self.assert_eventually(is_so, what)
 
-    async def eventually(self, condition: Callable[[], object], what: str) -> None:
+    async def assert_eventually(self, condition: Callable[[], object], what: str) -> None:
         """Wait until something is so."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while not condition():  # noqa: ASYNC110 - observed from outside on purpose
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            passes = [one for one in self.told if isinstance(one, signals.PassFinished | signals.PassFailed)][-1:]
+            passes = [
+                signal for signal in self.emitted if isinstance(signal, signals.PassFinished | signals.PassFailed)
+            ][-1:]
             plan = render.text(passes[0].plan) if passes and isinstance(passes[0], signals.PassFinished) else passes
             raise AssertionError(f"not within {PATIENCE:g} s: {what}; {plan}; {self.proxy.faults}") from None
 
     def surprises(self) -> list[Exception]:
-        """Give failures of passes and tasks that are no failures of the runtime."""
-        failed = [one.error for one in self.told if isinstance(one, signals.PassFailed | signals.TaskFailed)]
-        return [error for error in failed if not isinstance(error, errors.RuntimeFailure)]
+        """Return failures of passes and tasks that are no failures of the runtime."""
+        failed = [
+            signal.error for signal in self.emitted if isinstance(signal, signals.PassFailed | signals.TaskFailed)
+        ]
+        return [error for error in failed if not isinstance(error, errors.Failure)]
 
     @property
     def passes(self) -> list[signals.PassFinished]:
         """Passes that came to something."""
-        return [one for one in self.told if isinstance(one, signals.PassFinished)]
+        return [signal for signal in self.emitted if isinstance(signal, signals.PassFinished)]
 
     async def streaming(self) -> None:
         """Wait until the engine's events are listened to."""
-        await self.eventually(lambda: self.proxy.is_open("/events"), "a stream of events")
+        await self.assert_eventually(lambda: self.proxy.is_open("/events"), "a stream of events")
 
     async def cut(self) -> None:
         """Cut all connections with the engine, the stream of events among them."""
@@ -91,40 +94,51 @@ class Day:
         self.proxy.cut()
 
     def unobserved(self) -> bool:
-        """Tell whether a pass has failed since anybody asked."""
-        return any(isinstance(one, signals.PassFailed) for one in self.told)
+        """Return whether a pass has failed since anybody asked."""
+        return any(isinstance(signal, signals.PassFailed) for signal in self.emitted)
 
     def complaints(self) -> list[str]:
-        """Give what was said of the stream of events when it ended."""
-        return [one.message for one in self.told if isinstance(one, signals.EventStream) and not one.connected]
+        """Return the messages with which streams of events ended."""
+        return [
+            signal.message
+            for signal in self.emitted
+            if isinstance(signal, signals.EventStream) and not signal.connected
+        ]
 
     def failed(self) -> list[str]:
         """Name the reasons of actions that failed."""
-        ended = [one for one in self.told if isinstance(one, signals.ActionFinished) and one.error is not None]
-        return [dispose.reason_of(one.error) for one in ended if one.error is not None]
+        ended = [
+            signal for signal in self.emitted if isinstance(signal, signals.ActionFinished) and signal.error is not None
+        ]
+        return [dispose.reason_of(signal.error) for signal in ended if signal.error is not None]
 
     def forget(self) -> None:
         """Begin to listen anew."""
-        self.told.clear()
+        self.emitted.clear()
 
     async def call(self, method: str, path: str) -> Any:
         """Make a call of the engine, beside the proxy."""
         return await asyncio.to_thread(self.engine.call, method, path)
 
-    async def there(self) -> tuple[dict[str, str], set[str], set[str]]:
-        """Give what there is of ours: containers with their states, networks and volumes."""
+    async def present(self) -> tuple[dict[str, str], set[str], set[str]]:
+        """Return our objects in the engine: containers with their states, networks and volumes."""
         containers = {
-            one["Names"][0].removeprefix("/"): str(one["State"])
-            for one in await self.call("GET", "containers/json?all=true")
+            document["Names"][0].removeprefix("/"): str(document["State"])
+            for document in await self.call("GET", "containers/json?all=true")
         }
-        own = {one["Name"] for one in await self.call("GET", "networks")} - {"bridge", "host", "none", "podman"}
-        volumes = {one["Name"] for one in (await self.call("GET", "volumes"))["Volumes"] or ()}
+        own = {document["Name"] for document in await self.call("GET", "networks")} - {
+            "bridge",
+            "host",
+            "none",
+            "podman",
+        }
+        volumes = {document["Name"] for document in (await self.call("GET", "volumes"))["Volumes"] or ()}
         return containers, own, volumes
 
 
 @contextlib.contextmanager
 def _hasty() -> Iterator[None]:
-    """Let the loop be as hasty as a test: it is not its back-off that is tested here."""
+    """Shorten the loop's back-off, which is not tested here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cycle, "RETRY", _SOON)
         patch.setattr(dispose, "INITIAL", _SOON)
@@ -144,20 +158,20 @@ async def begun(switch: engines.Running, home: pathlib.Path, archive: pathlib.Pa
         runtime=switch.engine.flavour,
         converge=settings.ConvergeSettings(relist=3600.0),
     )
-    told: list[signals.Signal] = []
+    emitted: list[signals.Signal] = []
     async with contextlib.AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(faulty_proxy.standing(home / "p.sock", switch.engine.socket))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv(next(iter(switch.engine.environment)), proxy.url)
         stack.enter_context(_hasty())
         stack.push_async_callback(_emptied, switch)
-        parts = await stack.enter_async_context(app.open_parts(chosen, told.append))
+        parts = await stack.enter_async_context(app.open_parts(chosen, emitted.append))
         assert isinstance(parts.runtime, driver.DockerRuntime)
-        parts.runtime.engine.patience = 2.0
+        parts.runtime.engine.call_timeout = 2.0
         source = await stack.enter_async_context(app.open_source(chosen, str(folder)))
         crew = await stack.enter_async_context(tasks.Crew(_failed))
         crew.start(_run(parts, source), name="agent")
-        day = Day(switch, proxy, folder, parts.runtime, archive, told)
+        day = Day(switch, proxy, folder, parts.runtime, archive, emitted)
         yield day
         assert day.surprises() == []
 

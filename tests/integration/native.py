@@ -10,8 +10,9 @@ from typing import Any
 from agent.drivers.native import driver
 from agent.engine import recover
 from agent.engine.cgroups import hierarchy
+from agent.engine.shim import oci_runtime
 from agent.model import container, image
-from agent.runtime import api
+from agent.runtime import streams
 from ops import quickstart_image
 from tests import builders
 
@@ -19,7 +20,7 @@ REFERENCE = "localhost/busybox:latest"
 EXITED = container.ContainerState.EXITED
 SECURITY = container.Security("", (), (), False, True, container.SeccompProfile.DEFAULT)
 ACCOUNTS = {
-    "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/srv:/bin/sh\n",
+    "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/srv:/bin/sh\n1000:x:0:0::/root:/bin/sh\n",
     "etc/group": b"root:x:0:\nweb:x:102:\nmedia:x:44:web\n",
 }
 _PATIENCE = 15.0
@@ -59,11 +60,11 @@ class Host:
         """Wait until a container has ended."""
         async with asyncio.timeout(_PATIENCE):
             lines = [f"{line.text}\n" async for line in self._log(identity)]
-            while (found := await self.seen(identity)).state is not EXITED:  # noqa: ASYNC110 - seen from outside
+            while (observed := await self.observe(identity)).state is not EXITED:  # noqa: ASYNC110 - seen from outside
                 await asyncio.sleep(0.01)
-        return Ended("".join(lines), found.exit_code, found.oom_killed)
+        return Ended("".join(lines), observed.exit_code, observed.oom_killed)
 
-    async def said(self, identity: str, text: str) -> None:
+    async def wait_for_line(self, identity: str, text: str) -> None:
         """Wait until a container has written a line."""
         async with asyncio.timeout(_PATIENCE):
             async for line in self._log(identity):
@@ -71,15 +72,15 @@ class Host:
                     return
         raise AssertionError(f"it has ended without saying {text}")
 
-    async def seen(self, identity: str) -> container.ObservedContainer:
+    async def observe(self, identity: str) -> container.ObservedContainer:
         """Observe one container."""
-        return next(one for one in await self.runtime.containers.list() if one.id == identity)
+        return next(container for container in await self.runtime.containers.list() if container.id == identity)
 
     async def exec(self, identity: str, *command: str, **request: Any) -> tuple[str, int]:
         """Run one more command in a container, and give output and exit code."""
         async with (
             asyncio.timeout(_PATIENCE),
-            self.runtime.containers.exec(identity, api.ExecRequest(command, **request)) as session,
+            self.runtime.containers.exec(identity, streams.ExecRequest(command, **request)) as session,
         ):
             output = b"".join([chunk async for _, chunk in session.output()])
             return output.decode(), await session.wait()
@@ -90,13 +91,19 @@ class Host:
         assert directory is not None
         return next((directory / name).read_text().strip() for name in names if (directory / name).exists())
 
-    def _log(self, identity: str) -> AsyncIterator[api.LogLine]:
-        return self.runtime.containers.logs(identity, api.LogRequest(follow=True))
+    def _log(self, identity: str) -> AsyncIterator[streams.LogLine]:
+        return self.runtime.containers.logs(identity, streams.LogRequest(follow=True))
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: pathlib.Path) -> AsyncIterator[Host]:
-    """Open a native runtime in a folder; whatever it has made is removed, also after a failure."""
+async def opened(folder: pathlib.Path, program: oci_runtime.Program | None = None) -> AsyncIterator[Host]:
+    """Open a native runtime in a folder; whatever it has made is removed, also after a failure.
+
+    ``program``: the OCI runtime in place of the one that would be chosen.
+    """
+    if program is not None:
+        (folder / "run").mkdir()
+        oci_runtime.remember(folder / "run", program)
     archive = folder / "image.tar"
     before = dict(quickstart_image.ACCOUNTS)
     quickstart_image.ACCOUNTS.update(ACCOUNTS)
@@ -110,7 +117,7 @@ async def opened(folder: pathlib.Path) -> AsyncIterator[Host]:
         try:
             yield Host(runtime)
         finally:
-            for one in await runtime.containers.list():
-                await runtime.containers.remove(one.id)
+            for container in await runtime.containers.list():
+                await runtime.containers.remove(container.id)
         await runtime.images.remove(REFERENCE)
         assert await recover.leftovers(runtime.engine.recovery) == []

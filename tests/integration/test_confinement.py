@@ -8,6 +8,7 @@ import pytest
 
 from agent.engine.cgroups import hierarchy
 from agent.model import container
+from agent.runtime import api
 from tests.integration import native
 
 pytestmark = pytest.mark.root
@@ -25,13 +26,13 @@ UNLIMITED = container.Resources(None, None, None, None)
 
 @pytest.fixture
 async def host(tmp_path: pathlib.Path) -> AsyncIterator[native.Host]:
-    """Give a native runtime."""
+    """Start a native runtime."""
     async with native.opened(tmp_path) as opened:
         yield opened
 
 
 def security(**fields: object) -> container.Security:
-    """Give the default security with changes."""
+    """Return the default security with changes."""
     return dataclasses.replace(native.SECURITY, **fields)
 
 
@@ -57,27 +58,27 @@ async def test_default__has_dockers_capabilities_and_walls(host) -> None:
 async def test_exec__has_the_same_walls(host) -> None:
     identity = await host.started("sleep 1000")
     output, _ = await host.exec(identity, "/bin/sh", "-c", STATUS)
-    found = status(output)
-    assert (found["CapEff"], found["CapBnd"], found["NoNewPrivs"], found["Seccomp"]) == (DOCKERS, DOCKERS, 1, 2)
+    fields = status(output)
+    assert (fields["CapEff"], fields["CapBnd"], fields["NoNewPrivs"], fields["Seccomp"]) == (DOCKERS, DOCKERS, 1, 2)
 
 
 async def test_capabilities__all_dropped_and_one_added__is_just_that(host) -> None:
     ended = await host.run(STATUS, security=security(cap_drop=("ALL",), cap_add=("NET_BIND_SERVICE",)))
-    found = status(ended.output)
-    assert {found[name] for name in ("CapPrm", "CapEff", "CapBnd")} == {NET_BIND_SERVICE}
+    fields = status(ended.output)
+    assert {fields[name] for name in ("CapPrm", "CapEff", "CapBnd")} == {NET_BIND_SERVICE}
     ended = await host.run("busybox chown 1 /tmp; echo $?", security=security(cap_drop=("ALL",)))
     assert ended.output.splitlines() == ["chown: /tmp: Operation not permitted", "1"]
 
 
 async def test_user_who_is_not_root__has_no_capability_in_force(host) -> None:
     ended = await host.run(STATUS, security=security(user="1000:1000"))
-    found = status(ended.output)
-    assert (found["CapPrm"], found["CapEff"], found["CapAmb"], found["CapBnd"]) == (0, 0, 0, DOCKERS)
+    fields = status(ended.output)
+    assert (fields["CapPrm"], fields["CapEff"], fields["CapAmb"], fields["CapBnd"]) == (0, 0, 0, DOCKERS)
 
 
 async def test_unconfined_admin__has_what_was_asked_for_and_no_more(host) -> None:
-    found = status((await host.run(STATUS, security=ADMIN)).output)
-    assert (found["CapEff"], found["NoNewPrivs"], found["Seccomp"]) == (DOCKERS | SYS_ADMIN, 0, 0)
+    fields = status((await host.run(STATUS, security=ADMIN)).output)
+    assert (fields["CapEff"], fields["NoNewPrivs"], fields["Seccomp"]) == (DOCKERS | SYS_ADMIN, 0, 0)
 
 
 async def test_read_only_root__refuses_writes__and_a_tmpfs_takes_them(host) -> None:
@@ -93,7 +94,7 @@ async def test_read_only_root__refuses_writes__and_a_tmpfs_takes_them(host) -> N
 
 async def test_root__writable__is_the_containers_own(host) -> None:
     identity = await host.started("echo x > /etc/x && echo done; sleep 1000")
-    await host.said(identity, "done")
+    await host.wait_for_line(identity, "done")
     assert (await host.run("ls /etc/x; echo $?", name="other")).output.splitlines()[-1] == "1"
 
 
@@ -131,13 +132,13 @@ async def test_device__of_the_host__is_refused_by_the_cgroup(host, folder: str) 
     assert ended.output.splitlines() == ["made", f"cat: can't open '{folder}/b': Operation not permitted", "null"]
 
 
-async def test_device__made_in_a_container__is_dead_for_the_host(host) -> None:
+async def test_device__made_in_a_container__is_out_of_reach_for_the_hosts_users(host) -> None:
     identity = await host.started("busybox mknod /tmp/null c 1 3 && echo made; sleep 1000")
-    await host.said(identity, "made")
-    node = host.runtime.engine.where.bundles / identity / "rootfs/tmp/null"
-    assert node.is_char_device()
-    with pytest.raises(PermissionError):
-        node.read_bytes()
+    await host.wait_for_line(identity, "made")
+    where = host.runtime.engine.where
+    assert (where.containers / identity / "upper/tmp/null").is_char_device()
+    assert where.containers.stat().st_mode & 0o077 == 0
+    assert list((where.bundles / identity / "rootfs").iterdir()) == []
 
 
 async def test_device__in_memory_of_its_own__is_dead_in_the_container(host) -> None:
@@ -147,16 +148,16 @@ async def test_device__in_memory_of_its_own__is_dead_in_the_container(host) -> N
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "expected"),
     [
         ("busybox unshare -U true", "unshare: unshare(0x10000000): Operation not permitted"),
         ("busybox unshare -m true", "unshare: unshare(0x20000): Operation not permitted"),
         ("busybox mount -t tmpfs none /tmp", "mount: permission denied (are you root?)"),
     ],
 )
-async def test_seccomp__refuses_what_only_admins_may(host, command: str, said: str) -> None:
+async def test_seccomp__refuses_what_only_admins_may(host, command: str, expected: str) -> None:
     ended = await host.run(command)
-    assert (ended.output, ended.code) == (f"{said}\n", 1)
+    assert (ended.output, ended.code) == (f"{expected}\n", 1)
 
 
 async def test_seccomp__a_new_user_namespace__is_open_only_without_it(host) -> None:
@@ -185,10 +186,38 @@ async def test_pids__more_than_allowed__cannot_be_forked(host) -> None:
     assert ended.code == 2
 
 
+async def test_pids__no_limit_asked_for__is_the_default_and_no_change_behind_our_back(host) -> None:
+    identity = await host.started("sleep 1000")
+    assert host.cgroup_file(identity, "pids", "pids.max") == "4096"
+    assert (await host.observe(identity)).config.resources.pids is None
+    for pids, in_force in ((50, "50"), (None, "4096"), (4096, "4096")):
+        change = api.ContainerChange(resources=dataclasses.replace(UNLIMITED, pids=pids))
+        await host.runtime.containers.update(identity, change)
+        assert host.cgroup_file(identity, "pids", "pids.max") == in_force
+        assert (await host.observe(identity)).config.resources.pids == pids
+
+
 async def test_memory__more_than_allowed__is_seen_as_killed_for_it(host) -> None:
     eats = "x=a; while :; do x=$x$x; done"
     ended = await host.run(eats, resources=dataclasses.replace(UNLIMITED, memory=16 << 20))
     assert (ended.code, ended.oom_killed) == (137, True)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+async def test_memory__a_child_is_killed_for_it__is_no_such_end_of_the_container(host, code: int) -> None:
+    eats = f"(x=a; while :; do x=$x$x; done); echo $?; exit {code}"
+    ended = await host.run(eats, resources=dataclasses.replace(UNLIMITED, memory=16 << 20))
+    assert (ended.code, ended.oom_killed) == (code, False)
+    assert ended.output.endswith("137\n")
+
+
+async def test_memory__a_child_was_killed_for_it_and_then_it_is_stopped__is_no_such_end(host) -> None:
+    script = "trap '' TERM; (x=a; while :; do x=$x$x; done); echo survived; while :; do sleep 0.1; done"
+    identity = await host.started(script, resources=dataclasses.replace(UNLIMITED, memory=16 << 20))
+    await host.wait_for_line(identity, "survived")
+    await host.runtime.containers.stop(identity, container.StopConfig("SIGTERM", 0.1))
+    ended = await host.ended(identity)
+    assert (ended.code, ended.oom_killed) == (137, False)
 
 
 async def test_memory__killed_by_somebody_else__is_not_seen_as_such(host) -> None:

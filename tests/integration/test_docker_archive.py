@@ -15,8 +15,8 @@ from collections.abc import Callable
 import pytest
 import zstandard
 
-from agent.engine import errors
-from agent.engine.images import docker_archive
+from agent import errors
+from agent.distribution.archives import docker_archive
 from agent.oci import mediatypes
 from tests import archives
 
@@ -26,8 +26,8 @@ NAME = "localhost/test:1"
 
 
 @pytest.fixture(autouse=True)
-def no_other_place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the system's own place for temporary files be one that is not there."""
+def unusable_temporary_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point the system's directory for temporary files to a path that does not exist."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
 
 
@@ -49,14 +49,14 @@ def converted(path: pathlib.Path, work: pathlib.Path) -> dict[str, bytes]:
         assert list(work.iterdir()) == []
     out.seek(0)
     with tarfile.open(fileobj=out) as archive:
-        return {one.name: archive.extractfile(one).read() for one in archive}
+        return {member.name: archive.extractfile(member).read() for member in archive}
 
 
 def diff_name(layer: bytes) -> str:
     return f"{hashlib.sha256(layer).hexdigest()}/layer.tar"
 
 
-def check(files: dict[str, bytes], config: bytes, *layers: bytes) -> None:
+def assert_holds_image(files: dict[str, bytes], config: bytes, *layers: bytes) -> None:
     """See that an archive holds just this image."""
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
     names = [diff_name(layer) for layer in layers]
@@ -74,12 +74,12 @@ def test_convert__an_oci_layout_in_each_form__is_a_docker_archive_of_plain_layer
     tmp_path: pathlib.Path, work: pathlib.Path, kind: str, form: str
 ) -> None:
     path = archives.stored(tmp_path / "image", archives.image(LAYER, SECOND, kind=kind), form)
-    check(converted(path, work), archives.config(LAYER, SECOND), LAYER, SECOND)
+    assert_holds_image(converted(path, work), archives.config(LAYER, SECOND), LAYER, SECOND)
 
 
 def test_convert__a_docker_archive__is_one_by_our_name(tmp_path: pathlib.Path, work: pathlib.Path) -> None:
-    path = archives.written(tmp_path / "image", archives.docker(LAYER, SECOND))
-    check(converted(path, work), archives.config(LAYER, SECOND), LAYER, SECOND)
+    path = archives.write_archive(tmp_path / "image", archives.docker(LAYER, SECOND))
+    assert_holds_image(converted(path, work), archives.config(LAYER, SECOND), LAYER, SECOND)
 
 
 def test_convert__the_same_layer_twice__is_written_once_and_named_twice(
@@ -88,7 +88,7 @@ def test_convert__the_same_layer_twice__is_written_once_and_named_twice(
     path = tmp_path / "image"
     path.write_bytes(archives.image(LAYER, SECOND, LAYER, kind="gzip").archive())
     files = converted(path, work)
-    check(files, archives.config(LAYER, SECOND, LAYER), LAYER, SECOND, LAYER)
+    assert_holds_image(files, archives.config(LAYER, SECOND, LAYER), LAYER, SECOND, LAYER)
 
 
 def test_convert__an_index__takes_the_image_for_this_host(tmp_path: pathlib.Path, work: pathlib.Path) -> None:
@@ -100,17 +100,17 @@ def test_convert__an_index__takes_the_image_for_this_host(tmp_path: pathlib.Path
         {**ours, "platform": {"os": here["os"], "architecture": here["architecture"]}},
     ]
     layout.index(layout.document({"schemaVersion": 2, "manifests": images}, mediatypes.INDEX))
-    check(converted(layout.directory(tmp_path / "image"), work), archives.config(LAYER), LAYER)
+    assert_holds_image(converted(layout.directory(tmp_path / "image"), work), archives.config(LAYER), LAYER)
 
 
 @pytest.mark.engine
 def test_convert__the_result__is_loaded_by_skopeo(tmp_path: pathlib.Path, work: pathlib.Path) -> None:
-    source, made, copied = tmp_path / "image", tmp_path / "docker.tar", tmp_path / "copied"
+    source, converted, copied = tmp_path / "image", tmp_path / "docker.tar", tmp_path / "copied"
     source.write_bytes(archives.image(LAYER, SECOND, kind="zstd").archive())
-    with made.open("wb") as out:
+    with converted.open("wb") as out:
         docker_archive.convert(source, NAME, out, work)
     command = ["skopeo", "--insecure-policy", "--tmpdir", str(work), "copy", "--quiet"]
-    subprocess.run([*command, f"docker-archive:{made}:{NAME}", f"dir:{copied}"], check=True, capture_output=True)
+    subprocess.run([*command, f"docker-archive:{converted}:{NAME}", f"dir:{copied}"], check=True, capture_output=True)
     config = json.loads((copied / "manifest.json").read_bytes())["config"]["digest"]
     assert config == archives.digest(archives.config(LAYER, SECOND))
     shutil.rmtree(copied)
@@ -129,36 +129,41 @@ def _layer(layout: archives.Layout, data: bytes = LAYER, media_type: str = media
 
 
 HOSTILE: dict[str, Callable[[archives.Layout], None]] = {
-    "config that is no JSON": lambda made: _of(made, b"nonsense", _layer(made)),
-    "config that is a list": lambda made: _of(made, b"[]", _layer(made)),
-    "config of odd diff ids": lambda made: _of(made, b'{"rootfs": {"diff_ids": ["../../x"]}}', _layer(made)),
-    "config of numbers for diff ids": lambda made: _of(made, b'{"rootfs": {"diff_ids": [5]}}', _layer(made)),
-    "config without its layers": lambda made: _of(made, archives.config(), _layer(made)),
-    "config of another layer": lambda made: _of(made, archives.config(SECOND), _layer(made)),
-    "layer of an unknown type": lambda made: _of(
-        made, archives.config(LAYER), _layer(made, LAYER, "application/vnd.in-toto+json")
+    "config that is no JSON": lambda layout_image: _of(layout_image, b"nonsense", _layer(layout_image)),
+    "config that is a list": lambda layout_image: _of(layout_image, b"[]", _layer(layout_image)),
+    "config of odd diff ids": lambda layout_image: _of(
+        layout_image, b'{"rootfs": {"diff_ids": ["../../x"]}}', _layer(layout_image)
     ),
-    "layer that is damaged gzip": lambda made: _of(
-        made, archives.config(LAYER), _layer(made, gzip.compress(LAYER)[:-9], mediatypes.LAYER_GZIP)
+    "config of numbers for diff ids": lambda layout_image: _of(
+        layout_image, b'{"rootfs": {"diff_ids": [5]}}', _layer(layout_image)
     ),
-    "layer that is damaged zstd": lambda made: _of(
-        made, archives.config(LAYER), _layer(made, zstandard.compress(LAYER)[:-9], mediatypes.LAYER_ZSTD)
+    "config without its layers": lambda layout_image: _of(layout_image, archives.config(), _layer(layout_image)),
+    "config of another layer": lambda layout_image: _of(layout_image, archives.config(SECOND), _layer(layout_image)),
+    "layer of an unknown type": lambda layout_image: _of(
+        layout_image, archives.config(LAYER), _layer(layout_image, LAYER, "application/vnd.in-toto+json")
     ),
-    "layer that unpacks to far too much": lambda made: _of(
-        made,
-        archives.config(bytes(300 << 20)),
-        _layer(made, gzip.compress(bytes(300 << 20)), mediatypes.LAYER_GZIP),
+    "layer that is damaged gzip": lambda layout_image: _of(
+        layout_image, archives.config(LAYER), _layer(layout_image, gzip.compress(LAYER)[:-9], mediatypes.LAYER_GZIP)
     ),
-    "manifest that is a list": lambda made: _top(made, []),
-    "manifest that is an index as well": lambda made: _top(made, {"layers": [], "manifests": [], "config": {}}),
-    "manifest without a config": lambda made: _top(made, {"layers": []}),
-    "index of nothing": lambda made: _top(made, {"manifests": []}),
-    "index of what is not there": lambda made: _top(
-        made, {"manifests": [{"mediaType": mediatypes.MANIFEST, "digest": f"sha256:{'0' * 64}", "size": 2}]}
+    "layer that is damaged zstd": lambda layout_image: _of(
+        layout_image,
+        archives.config(LAYER),
+        _layer(layout_image, zstandard.compress(LAYER)[:-9], mediatypes.LAYER_ZSTD),
     ),
-    "index of an index": lambda made: _top(made, {"manifests": [made.document({"manifests": []}, mediatypes.INDEX)]}),
-    "index that is no JSON": lambda made: made.files.update({"index.json": b"\xff"}),
-    "no index": lambda made: made.files.pop("index.json", None),
+    "manifest that is a list": lambda layout_image: _top(layout_image, []),
+    "manifest that is an index as well": lambda layout_image: _top(
+        layout_image, {"layers": [], "manifests": [], "config": {}}
+    ),
+    "manifest without a config": lambda layout_image: _top(layout_image, {"layers": []}),
+    "index of nothing": lambda layout_image: _top(layout_image, {"manifests": []}),
+    "index of what is not there": lambda layout_image: _top(
+        layout_image, {"manifests": [{"mediaType": mediatypes.MANIFEST, "digest": f"sha256:{'0' * 64}", "size": 2}]}
+    ),
+    "index of an index": lambda layout_image: _top(
+        layout_image, {"manifests": [layout_image.document({"manifests": []}, mediatypes.INDEX)]}
+    ),
+    "index that is no JSON": lambda layout_image: layout_image.files.update({"index.json": b"\xff"}),
+    "no index": lambda layout_image: layout_image.files.pop("index.json", None),
 }
 
 
@@ -169,14 +174,14 @@ def test_convert__a_hostile_archive__is_refused_in_the_engines_words_with_nothin
     layout, path = archives.Layout(), tmp_path / "image"
     HOSTILE[how](layout)
     path.write_bytes(layout.archive())
-    with pytest.raises((errors.Refused, errors.NotFound)):
+    with pytest.raises((errors.InvalidArgument, errors.NotFound)):
         converted(path, work)
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"\x1f\x8bnonsense", bytes(1024)])
 def test_convert__no_archive_at_all__is_refused(tmp_path: pathlib.Path, work: pathlib.Path, data: bytes) -> None:
     (tmp_path / "image").write_bytes(data)
-    with pytest.raises(errors.Refused):
+    with pytest.raises(errors.InvalidArgument):
         converted(tmp_path / "image", work)
 
 
@@ -189,7 +194,7 @@ class Full(io.BytesIO):
     """A file on a disk without any room."""
 
     def write(self, _: object) -> int:
-        """Say so."""
+        """Raise that the disk is full."""
         raise OSError(errno.ENOSPC, "No space left on device")
 
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agent import errors
 from agent.model import container, image, policy, state
 from agent.oci import digest, mediatypes
-from agent.runtime import errors
 from tests import builders, engines, faulty_proxy, faulty_registry
 from tests.integration import engine_day
 
@@ -49,52 +49,58 @@ async def day(request, tmp_path: pathlib.Path, busybox_archive: pathlib.Path) ->
     indirect=["day"],
 )
 async def test_every_action__fails_at_first__all_is_brought_about_once_and_data_is_kept(day, fault: str) -> None:
-    day.runtime.engine.patience = 0.7
+    day.runtime.engine.call_timeout = 0.7
     loading = "" if fault != "timeout_after" else "|images/load"  # takes its time, and has a test of its own
     for method in ("POST", "DELETE"):
         day.proxy.fails_each(method, rf"/(?!exec{loading}).*", FAULTS[fault])
     day.declare(front=NETWORK % "front", back=NETWORK % "back", data=VOLUME)
     day.declare(web=CONTAINER % ("web", _spec("front", 1, "32Mi")))
     day.declare(other=CONTAINER % ("other", _spec("front, back", 1, "32Mi")))
-    await day.until(lambda seen: len(seen.containers) == 2, "both are made")
-    assert await day.there() == (BOTH, {"front", "back"}, {"data"})
+    await day.until(lambda observed: len(observed.containers) == 2, "both are made")
+    assert await day.present() == (BOTH, {"front", "back"}, {"data"})
     where = pathlib.Path((await day.call("GET", "volumes/data"))["Mountpoint"])
     (where / "precious").write_text("data")
     day.declare(web=CONTAINER % ("web", _spec("front", 2, "32Mi")))
     day.declare(other=CONTAINER % ("other", _spec("front", 1, "48Mi")))
-    await day.until(lambda seen: ("A", "2") in seen.containers[1].config.env, "web is replaced, other is changed")
-    assert await day.there() == (BOTH, {"front", "back"}, {"data"})
+    await day.until(
+        lambda observed: ("A", "2") in observed.containers[1].config.env, "web is replaced, other is changed"
+    )
+    assert await day.present() == (BOTH, {"front", "back"}, {"data"})
     assert (where / "precious").read_text() == "data"
     day.declare(web=None, other=None, front=None, back=None, data=None)
-    await day.until(lambda seen: not seen.containers + seen.networks + seen.volumes, "all is gone")
-    assert await day.there() == ({}, set(), set())
+    await day.until(lambda observed: not observed.containers + observed.networks + observed.volumes, "all is gone")
+    assert await day.present() == ({}, set(), set())
     kinds = {name.split()[1].partition("?")[0].rpartition("/")[2] for name in day.proxy.faults}
     assert {"create", "start", "kill", "rename"} <= kinds, "each of them has failed"
 
 
 async def _two_run(day: engine_day.Day) -> dict[str, int]:
-    """Let two containers run, and give their first processes."""
+    """Start two containers and return their first processes."""
     day.declare(
         web=CONTAINER % ("web", SLEEP), other=CONTAINER % ("other", f"{SLEEP}, restart: {{policy: UnlessStopped}}")
     )
-    await day.until(lambda seen: _running(seen) == {"web", "other"}, "both run")
+    await day.until(lambda observed: _running(observed) == {"web", "other"}, "both run")
     return await _pids(day)
 
 
-def _running(seen: state.ObservedState) -> set[str]:
-    return {one.name for one in seen.containers if one.state is container.ContainerState.RUNNING}
+def _running(observed: state.ObservedState) -> set[str]:
+    return {
+        observed_container.name
+        for observed_container in observed.containers
+        if observed_container.state is container.ContainerState.RUNNING
+    }
 
 
 async def _pids(day: engine_day.Day) -> dict[str, int]:
-    """Give the first processes; of one that does not run there is none to kill."""
-    found = {name: (await day.call("GET", f"containers/{name}/json"))["State"]["Pid"] for name in BOTH}
-    assert all(found.values()), found
-    return found
+    """Return the first processes; of one that does not run there is none to kill."""
+    pid_by_name = {name: (await day.call("GET", f"containers/{name}/json"))["State"]["Pid"] for name in BOTH}
+    assert all(pid_by_name.values()), pid_by_name
+    return pid_by_name
 
 
-def _another_run(seen: state.ObservedState, before: dict[str, int]) -> bool:
-    """Tell whether web runs again, and other as before."""
-    pids = {one.name: one.pid for one in seen.containers}
+def _another_run(observed: state.ObservedState, before: dict[str, int]) -> bool:
+    """Return whether web runs again, and other as before."""
+    pids = {container.name: container.pid for container in observed.containers}
     return pids["web"] not in {None, before["web"]} and pids["other"] == before["other"]
 
 
@@ -105,62 +111,65 @@ async def test_events__their_stream_is_cut__what_happens_meanwhile_is_found_and_
     day.proxy.fails("GET", "/events", faulty_proxy.cuts, times=2)
     await day.cut()
     os.kill(before["web"], signal.SIGKILL)
-    await day.until(lambda seen: _another_run(seen, before), "web runs again, though nobody told of its end")
-    await day.eventually(lambda: len(day.proxy.faults) == 2, "two streams more are cut")
+    await day.until(lambda observed: _another_run(observed, before), "web runs again, though nobody told of its end")
+    await day.assert_eventually(lambda: len(day.proxy.faults) == 2, "two streams more are cut")
     await day.streaming()
     before = await _pids(day)
     os.kill(before["web"], signal.SIGKILL)
-    await day.until(lambda seen: _another_run(seen, before), "web runs again, for only events tell now")
+    await day.until(lambda observed: _another_run(observed, before), "web runs again, for only events tell now")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 async def test_engine__ends_and_comes_back__the_same_containers_run(day, how: signal.Signals) -> None:
     """Docker takes its containers with it, Podman's run on; nobody has asked that any of them stop."""
     before = await _two_run(day)
-    ids = {one.name: one.id for one in await day.runtime.containers.list()}
+    ids = {container.name: container.id for container in await day.runtime.containers.list()}
     await asyncio.to_thread(day.switch.stop, how)
-    await day.eventually(day.unobserved, "it cannot be observed")
+    await day.assert_eventually(day.unobserved, "it cannot be observed")
     day.declare(late=CONTAINER % ("late", SLEEP))
     day.forget()
     await asyncio.to_thread(day.switch.start)
-    await day.until(lambda seen: _running(seen) == {"web", "other", "late"}, "all run")
-    assert ids.items() <= {one.name: one.id for one in await day.runtime.containers.list()}.items()
+    await day.until(lambda observed: _running(observed) == {"web", "other", "late"}, "all run")
+    assert ids.items() <= {container.name: container.id for container in await day.runtime.containers.list()}.items()
     if day.engine.flavour == "podman":
         assert await _pids(day) == before
 
 
 async def test_engine__hangs_in_the_middle_of_a_change__goes_on_where_it_was(day) -> None:
     before = await _two_run(day)
-    day.runtime.engine.patience = 0.5
+    day.runtime.engine.call_timeout = 0.5
     day.switch.hang()
     try:
         day.declare(late=CONTAINER % ("late", SLEEP))
-        await day.eventually(day.unobserved, "it cannot be observed")
+        await day.assert_eventually(day.unobserved, "it cannot be observed")
     finally:
         day.switch.wake()
     day.forget()
-    day.runtime.engine.patience = 10.0
-    await day.until(lambda seen: _running(seen) == {"web", "other", "late"}, "all run")
+    day.runtime.engine.call_timeout = 10.0
+    await day.until(lambda observed: _running(observed) == {"web", "other", "late"}, "all run")
     assert await _pids(day) == before
-    assert set((await day.there())[0]) == {"web", "other", "late"}
+    assert set((await day.present())[0]) == {"web", "other", "late"}
 
 
 @pytest.mark.parametrize("verb", ["start", "kill", "rename"])
 async def test_container__removed_between_observe_and_perform__is_there_in_the_end(day, verb: str) -> None:
     day.declare(data=VOLUME, web=CONTAINER % ("web", _spec("", 1, "32Mi")))
     if verb != "start":
-        await day.until(lambda seen: _running(seen) == {"web"}, "it runs")
+        await day.until(lambda observed: _running(observed) == {"web"}, "it runs")
         day.declare(web=CONTAINER % ("web", _spec("", 2, "32Mi")))
 
     def remove() -> None:
-        for one in day.engine.call("GET", "containers/json?all=true"):
-            day.engine.call("DELETE", f"containers/{one['Id']}?force=true")
+        for document in day.engine.call("GET", "containers/json?all=true"):
+            day.engine.call("DELETE", f"containers/{document['Id']}?force=true")
 
     day.proxy.fails("POST", f"/containers/[^/]+/{verb}", faulty_proxy.after(remove))
-    wanted = ("A", "1" if verb == "start" else "2")
-    await day.until(lambda seen: [wanted in one.config.env for one in seen.containers] == [True], "it is as declared")
+    variable = ("A", "1" if verb == "start" else "2")
+    await day.until(
+        lambda observed: [variable in container.config.env for container in observed.containers] == [True],
+        "it is as declared",
+    )
     assert day.proxy.faults != []
-    assert await day.there() == ({"web": "running"}, set(), {"data"})
+    assert await day.present() == ({"web": "running"}, set(), {"data"})
 
 
 async def test_engine__another_version_after_a_cut__is_asked_again_what_it_can_do(day) -> None:
@@ -175,29 +184,31 @@ async def test_engine__another_version_after_a_cut__is_asked_again_what_it_can_d
 
     day.proxy.fails("GET", "/version", says_so, times=1_000)
     await day.cut()
-    await day.eventually(lambda: day.runtime.features.name == other, "it is known as what it says")
+    await day.assert_eventually(lambda: day.runtime.features.name == other, "it is known as what it says")
     assert (policy.InPlace.RESOURCES in day.runtime.features.in_place) is (other == "docker")
     version["ApiVersion"] = "1.40"
     await day.cut()
-    await day.eventually(lambda: any("speaks version 1.40" in text for text in day.complaints()), "too old, and told")
+    await day.assert_eventually(
+        lambda: any("speaks version 1.40" in text for text in day.complaints()), "too old, and told"
+    )
     day.proxy.well()
-    await day.eventually(lambda: day.runtime.features.name == name, "and back")
+    await day.assert_eventually(lambda: day.runtime.features.name == name, "and back")
     await day.streaming()
     before = await _pids(day)
     os.kill(before["web"], signal.SIGKILL)
-    await day.until(lambda seen: _another_run(seen, before), "it is in charge again")
+    await day.until(lambda observed: _another_run(observed, before), "it is in charge again")
 
 
 async def test_image__its_load_hangs_or_its_pull_breaks__is_tried_again_and_there_in_the_end(day) -> None:
-    await day.until(lambda seen: len(seen.images) == 1, "the image")
+    await day.until(lambda observed: len(observed.images) == 1, "the image")
     stored = (await day.runtime.images.list())[0]
     config = image.ImageConfig("box", stored.reference, image.ArchiveSource(str(day.archive), "1"))
     day.proxy.fails("POST", "/images/load", faulty_proxy.holds)
-    day.runtime.engine.patience = 0.02
+    day.runtime.engine.call_timeout = 0.02
     with pytest.raises(errors.Unavailable) as caught:
         await day.runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
     assert caught.value.reason == "EngineTimeout"
-    day.runtime.engine.patience = 10.0
+    day.runtime.engine.call_timeout = 10.0
     async with faulty_registry.served() as registry:
         if day.engine.flavour == "podman":
             return  # it trusts no registry without TLS, not even one of the same host
@@ -207,8 +218,10 @@ async def test_image__its_load_hangs_or_its_pull_breaks__is_tried_again_and_ther
         day.declare(
             pulled=f"kind: Image\nmetadata: {{name: pulled}}\nspec: {{pull: {{reference: '{registry.image}'}}}}\n"
         )
-        await day.eventually(lambda: len(day.failed()) >= 3, "it has failed in three ways")
+        await day.assert_eventually(lambda: len(day.failed()) >= 3, "it has failed in three ways")
         sound = faulty_registry.says(faulty_registry.MANIFEST, Content_Type=mediatypes.MANIFEST)
         by_digest = f"/v2/app/manifests/{digest.of(faulty_registry.MANIFEST)}"
         registry.answers |= {faulty_registry.MANIFEST_PATH: sound, by_digest: sound}
-        await day.until(lambda seen: any(one.reference == registry.image for one in seen.images), "it is pulled")
+        await day.until(
+            lambda observed: any(image.reference == registry.image for image in observed.images), "it is pulled"
+        )

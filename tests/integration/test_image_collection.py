@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiohttp import web
 
-from agent.engine import engine, errors, layout, records, usage
+from agent import errors
+from agent.distribution.registry import client, retries
+from agent.engine import engine, layout, records, usage
 from agent.engine.containers import table
 from agent.engine.images import collection, images
-from agent.engine.registry import client, retries
 from agent.engine.volumes import volumes
 from tests import archives
 from tests import faulty_registry as faulty
@@ -35,9 +36,9 @@ def where(tmp_path: pathlib.Path) -> Iterator[layout.Layout]:
     (tmp_path / "root").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=23m", "tmpfs", tmp_path / "root"], check=True)
     try:
-        made = layout.of(tmp_path / "root", tmp_path / "run")
-        made.prepare()
-        yield made
+        directories = layout.of(tmp_path / "root", tmp_path / "run")
+        directories.prepare()
+        yield directories
     finally:
         subprocess.run(["umount", tmp_path / "root"], check=True)
 
@@ -47,13 +48,13 @@ class Host:
     """Images, with a registry of the test's own."""
 
     where: layout.Layout
-    rooms: images.Rooms
+    rooms: images.Deps
     images: images.Images
 
     @property
     def names(self) -> list[str]:
-        """What is there."""
-        return [one.reference for one in self.images.list()]
+        """Return the references of the images."""
+        return [image.reference for image in self.images.list()]
 
     async def load(self, tmp_path: pathlib.Path, number: int, labels: images.Labels = ()) -> str:
         """Load an image that takes about 4 MB, packed and unpacked, and give its name."""
@@ -68,12 +69,14 @@ class Host:
         return await self.images.pull(name, "", (), lambda _: None)
 
     def used_at(self, name: str, when: float) -> None:
-        """Let an image have been used at another time."""
-        self.rooms.database.execute("UPDATE image_uses SET used = ? WHERE config = ?", (when, self.images.get(name).id))
+        """Record that an image was used at another time."""
+        self.rooms.database.execute(
+            "UPDATE image_uses SET used = ? WHERE config = ?", (when, self.images.runnable(name).id)
+        )
 
     def contained(self, name: str) -> None:
-        """Let a container be made of an image."""
-        image = self.images.get(name)
+        """Create a container of an image."""
+        image = self.images.runnable(name)
         body = json.dumps({"image_id": image.id, "image_config": {"diff_ids": image.config.diff_ids}})
         self.rooms.database.execute("INSERT INTO containers (id, name, body) VALUES ('1', 'web', ?)", (body,))
 
@@ -85,7 +88,7 @@ async def opened(where: layout.Layout) -> AsyncIterator[Host]:
         async with client.RegistryClient(attempts=retries.Retries(pauses=(0.01,))) as registry:
             rooms = engine.join_images(where, engine.Options(garbage=THRESHOLDS), registry, database)
             host = Host(where, rooms, images.Images(rooms))
-            host.images.recover()
+            host.images.recover(frozenset())
             await rooms.collector.sweep()
             yield host
             await rooms.collector.sweep()
@@ -95,15 +98,15 @@ async def opened(where: layout.Layout) -> AsyncIterator[Host]:
 @pytest.fixture
 async def server() -> AsyncIterator[faulty.Server]:
     """A registry, which is there for longer than those who have connected with it."""
-    async with faulty.served() as made:
-        yield made
+    async with faulty.served() as faulty_server:
+        yield faulty_server
 
 
 @pytest.fixture
 async def host(where, server) -> AsyncIterator[Host]:
     del server
-    async with opened(where) as made:
-        yield made
+    async with opened(where) as opened_host:
+        yield opened_host
 
 
 def _layer(seed: int, size: int) -> bytes:
@@ -111,40 +114,40 @@ def _layer(seed: int, size: int) -> bytes:
 
 
 def _blobs(*numbers: int, size: int = 1000) -> list[tuple[bytes, bytes]]:
-    """Give layers as (packed, plain)."""
+    """Return layers as (packed, plain)."""
     return [(archives.packed(plain, "gzip")[0], plain) for plain in (_layer(number, size) for number in numbers)]
 
 
-async def test_relieve__disk_is_filling__the_longest_unused_go_until_there_is_room(host, tmp_path) -> None:
+async def test_free_space__disk_is_filling__the_longest_unused_go_until_there_is_room(host, tmp_path) -> None:
     names = [await host.load(tmp_path, number) for number in range(4)]
-    assert await host.rooms.collector.relieve() == ()
+    assert await host.rooms.collector.free_space() == ()
     names.append(await host.load(tmp_path, 4))
     for position, name in enumerate([names[2], names[4], names[0], names[3], names[1]]):
         host.used_at(name, float(position))
-    assert await host.rooms.collector.relieve() == tuple(sorted([names[2], names[4], names[0]]))
+    assert await host.rooms.collector.free_space() == tuple(sorted([names[2], names[4], names[0]]))
     assert host.names == [names[1], names[3]]
     space = host.rooms.collector.space()
     assert 0.5 <= space.available / space.size < 0.85
 
 
-async def test_relieve__images_of_manifests_and_containers_and_young_ones__stay(host, tmp_path) -> None:
+async def test_free_space__images_of_manifests_and_containers_and_young_ones__stay(host, tmp_path) -> None:
     owned = [await host.load(tmp_path, number, OWNED) for number in range(2)]
     contained = await host.load(tmp_path, 2)
     host.contained(contained)
     free = [await host.load(tmp_path, number) for number in (3, 4)]
     host.rooms.collector._thresholds = dataclasses.replace(THRESHOLDS, minimum_age=60.0)
-    assert await host.rooms.collector.relieve() == ()
+    assert await host.rooms.collector.free_space() == ()
     host.rooms.collector._thresholds = THRESHOLDS
-    assert await host.rooms.collector.relieve() == tuple(free)
+    assert await host.rooms.collector.free_space() == tuple(free)
     assert host.names == [*owned, contained]
-    assert await host.rooms.collector.relieve() == ()
+    assert await host.rooms.collector.free_space() == ()
 
 
-async def test_relieve__one_of_two_names_is_owned__the_image_stays(host, tmp_path) -> None:
+async def test_free_space__one_of_two_names_is_owned__the_image_stays(host, tmp_path) -> None:
     names = [await host.load(tmp_path, number) for number in range(5)]
     host.images.tag(names[0], "localhost/declared:1", OWNED)
     host.rooms.collector._thresholds = dataclasses.replace(THRESHOLDS, low=1)
-    assert await host.rooms.collector.relieve() == tuple(names[1:])
+    assert await host.rooms.collector.free_space() == tuple(names[1:])
     assert host.names == ["localhost/declared:1", names[0]]
 
 
@@ -153,24 +156,24 @@ async def test_image__of_a_container_that_ends__was_used_until_then(host, tmp_pa
     host.contained(names[0])
     for name in names:
         host.used_at(name, 1.0)
-    await host.rooms.collector.relieve()
+    await host.rooms.collector.free_space()
     host.rooms.database.execute("DELETE FROM containers")
     for number in (3, 4):
         host.used_at(await host.load(tmp_path, number), 2.0)
-    removed = await host.rooms.collector.relieve()
+    removed = await host.rooms.collector.free_space()
     assert set(names[1:]) < set(removed)
     assert names[0] not in removed
 
 
-async def test_run__a_pull_has_filled_the_disk__it_is_relieved_at_once_and_told(host, server, tmp_path) -> None:
-    told: asyncio.Queue = asyncio.Queue()
+async def test_run__a_pull_has_filled_the_disk__it_is_free_spaced_at_once_and_told(host, server, tmp_path) -> None:
+    stages: asyncio.Queue = asyncio.Queue()
     names = [await host.load(tmp_path, number) for number in range(4)]
-    running = asyncio.get_running_loop().create_task(host.rooms.collector.run(told.put_nowait))
+    running = asyncio.get_running_loop().create_task(host.rooms.collector.run(stages.put_nowait))
     await asyncio.sleep(0.2)
-    assert told.empty()
+    assert stages.empty()
     server.publish("big", *_blobs(7, size=2 * MEGABYTE))
     await host.pull(f"{server.address}/big:1")
-    collected = await asyncio.wait_for(told.get(), 10)
+    collected = await asyncio.wait_for(stages.get(), 10)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
@@ -260,7 +263,7 @@ async def test_pull__breaks_off__the_next_attempt_fetches_only_what_is_missing_e
     async with opened(where) as host:
         with pytest.raises(errors.Unavailable, match="500"):
             await host.pull(f"{server.address}/app:1")
-        await host.rooms.collector.relieve()
+        await host.rooms.collector.free_space()
     async with opened(where) as host:
         server.answers[second] = right
         await host.pull(f"{server.address}/app:1")
@@ -268,18 +271,25 @@ async def test_pull__breaks_off__the_next_attempt_fetches_only_what_is_missing_e
 
 
 async def test_usage__what_pruning_gives_back__is_what_it_is_said_to_be(host, server, tmp_path) -> None:
-    known = table.Table(host.rooms.database)
+    volume_table = table.Table(host.rooms.database)
     first, free, contained = [await host.load(tmp_path, number) for number in range(3)]
     host.images.tag(first, "localhost/declared:1", OWNED)
     host.contained(contained)
-    _, second = server.publish("app", *_blobs(1, 2, size=MEGABYTE))
-    server.answers[second] = faulty.says(b"", 500)
+    first_path, second = server.publish("app", *_blobs(1, 2, size=MEGABYTE))
+    arrived = host.rooms.content.path(first_path.rpartition("/")[2])
+
+    async def fails_after_the_first(request: web.BaseRequest) -> web.StreamResponse:
+        while not arrived.exists():  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.01)
+        return await faulty.says(b"", 500)(request)
+
+    server.answers[second] = fails_after_the_first
     with pytest.raises(errors.Unavailable, match="500"):
         await host.pull(f"{server.address}/app:1")
     kept = volumes.Volumes(host.where, host.rooms.database)
 
     async def measured() -> usage.Usage:
-        return await usage.measure(host.where, host.rooms.collector, known, kept)
+        return await usage.measure(host.where, host.rooms.collector, volume_table, kept)
 
     before, space = await measured(), host.rooms.collector.space().available
     assert (before.images.count, host.rooms.collector.prunable()) == (3, (free,))
@@ -303,6 +313,19 @@ async def test_prune__after_a_broken_pull__keeps_nothing_of_it(host, server) -> 
     assert (_snapshots(host), host.rooms.content.digests(), list(host.where.leases.iterdir())) == ([], frozenset(), [])
 
 
+async def test_forget__after_a_broken_pull__keeps_nothing_of_it(host, server) -> None:
+    _, second = server.publish("app", *_blobs(1, 2))
+    server.answers[second] = faulty.says(b"", 500)
+    name = f"{server.address}/app:1"
+    with pytest.raises(errors.Unavailable, match="500"):
+        await host.pull(name)
+    assert list(host.where.leases.iterdir())
+    assert host.images.leases.forget(name)
+    await host.rooms.collector.sweep()
+    assert (_snapshots(host), host.rooms.content.digests(), list(host.where.leases.iterdir())) == ([], frozenset(), [])
+    assert not host.images.leases.forget(name)
+
+
 async def test_pull__of_many_images_at_once_that_share_layers__fetches_each_once(host, server) -> None:
     shared, *own = _blobs(*range(9))
     paths = {path for number, blob in enumerate(own) for path in server.publish(f"app-{number}", shared, blob)}
@@ -310,7 +333,7 @@ async def test_pull__of_many_images_at_once_that_share_layers__fetches_each_once
     common = [path for path in paths if path.endswith(archives.digest(shared[0]))]
     assert sum(server.count(path) for path in common) == 1
     assert [server.count(path) for path in paths if path not in common] == [1] * 8
-    assert len({one.lower_dirs[-1] for one in pulled}) == 1
+    assert len({stored.lower_dirs[-1] for stored in pulled}) == 1
 
 
 async def test_pull__of_one_image_under_many_names_at_once__fetches_its_config_and_layers_once(host, server) -> None:
@@ -325,7 +348,7 @@ async def test_pull__of_one_image_under_many_names_at_once__fetches_its_config_a
 HOLDER = """
 import asyncio, pathlib, sys
 from agent.engine import engine, layout
-from agent.engine.images import saving
+from agent.oci import archives
 
 class Slow:
     def write(self, data):
@@ -339,7 +362,7 @@ class Slow:
 async def main():
     where, out = layout.of(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])), Slow()
     async with engine.looking(where, engine.Options()) as ours:
-        await ours.shipping.save([sys.argv[3]], saving.Format.OCI, out, lambda _: None)
+        await ours.transfer.save([sys.argv[3]], archives.ArchiveFormat.OCI, out, lambda _: None)
     print(out.size, flush=True)
 
 asyncio.run(main())
@@ -355,13 +378,13 @@ async def test_save__in_another_process_while_the_image_is_removed__is_whole(hos
         assert await process.stdout.readline() == b"saving\n"
         await host.images.remove(name)
         assert host.names == []
-        rest, _ = await process.communicate(b"go on\n")
+        total, _ = await process.communicate(b"go on\n")
     finally:
         if process.returncode is None:
             process.kill()
             await process.communicate()
     assert process.returncode == 0
-    assert int(rest) > 2 * MEGABYTE
+    assert int(total) > 2 * MEGABYTE
     await host.rooms.collector.sweep()
     assert host.rooms.content.digests() == frozenset()
 

@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from agent import errors
+from agent.distribution.registry import client
 from agent.drivers.native import containers, stores
 from agent.engine import engine as engines
-from agent.engine import errors, layout, recover
-from agent.engine.images import rootfs, saving, shipping, signatures
-from agent.engine.registry import client
+from agent.engine import layout, recover
+from agent.engine.images import signatures, transfer
 from agent.model import container, image
+from agent.oci import archives as oci_archives
 from agent.oci import mediatypes
-from agent.runtime import errors as runtime_errors
 from tests import archives, builders, registry, signing
 
 pytestmark = [pytest.mark.root, pytest.mark.engine]
@@ -26,7 +27,7 @@ PULL = image.PullSource("")
 
 @pytest.fixture
 def signer(tmp_path: pathlib.Path) -> signing.Signer:
-    """Who must have signed what is of ``registry.example``."""
+    """The key that must have signed the images of ``registry.example``."""
     return signing.signer(tmp_path)
 
 
@@ -35,7 +36,7 @@ class Room:
     """A store in which images of ``registry.example`` must be signed."""
 
     store: archives.Store
-    ship: shipping.Shipping
+    ship: transfer.Transfer
     folder: pathlib.Path
 
     def archive(self, name: str = "image", *layers: bytes) -> pathlib.Path:
@@ -44,69 +45,69 @@ class Room:
 
     def names(self) -> list[str]:
         """Name all images that are there."""
-        return [one.reference for one in self.store.images.list()]
+        return [image.reference for image in self.store.images.list()]
 
 
 @pytest.fixture
-async def room(tmp_path, signer) -> AsyncIterator[Room]:
+async def stage(tmp_path, signer) -> AsyncIterator[Room]:
     rule = signer.rule("registry.example/*")
     async with archives.opened(tmp_path / "room", rule) as store, client.RegistryClient() as asking:
-        yield Room(store, shipping.Shipping(store.images, store.content, asking), tmp_path)
-        assert store.half_made() == []
+        yield Room(store, transfer.Transfer(store.images, store.content, asking), tmp_path)
+        assert store.leftovers() == []
 
 
 @contextlib.contextmanager
 def _refused() -> Iterator[None]:
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.InvalidArgument) as caught:
         yield
     assert caught.value.reason == "ImageUnverified"
 
 
-async def test_load__under_a_name_that_must_be_signed__is_refused(room) -> None:
+async def test_load__under_a_name_that_must_be_signed__is_refused(stage) -> None:
     with _refused():
-        await room.ship.load(room.archive(), BOUND, lambda _: None)
+        await stage.ship.load(stage.archive(), BOUND, lambda _: None)
     with _refused():
-        await room.store.load(room.archive(), BOUND)
-    assert (room.names(), list(room.store.where.snapshots.iterdir())) == ([], [])
-    assert [one.reference for one in await room.ship.load(room.archive(), FREE, lambda _: None)] == [FREE]
+        await stage.store.load(stage.archive(), BOUND)
+    assert (stage.names(), list(stage.store.where.snapshots.iterdir())) == ([], [])
+    assert [record.reference for record in await stage.ship.load(stage.archive(), FREE, lambda _: None)] == [FREE]
 
 
-@pytest.mark.parametrize("form", list(saving.Format))
-async def test_load__by_the_name_in_the_archive__is_refused(room, tmp_path, form: saving.Format) -> None:
+@pytest.mark.parametrize("form", list(oci_archives.ArchiveFormat))
+async def test_load__by_the_name_in_the_archive__is_refused(stage, tmp_path, form: oci_archives.ArchiveFormat) -> None:
     async with archives.opened(tmp_path / "elsewhere") as other, client.RegistryClient() as asking:
-        ship = shipping.Shipping(other.images, other.content, asking)
-        await other.load(room.archive(), BOUND)
+        ship = transfer.Transfer(other.images, other.content, asking)
+        await other.load(stage.archive(), BOUND)
         with (tmp_path / "saved.tar").open("wb") as out:
             await ship.save([BOUND], form, out, lambda _: None)
     with _refused():
-        await room.ship.load(tmp_path / "saved.tar", "", lambda _: None)
-    assert room.names() == []
+        await stage.ship.load(tmp_path / "saved.tar", "", lambda _: None)
+    assert stage.names() == []
 
 
-async def test_import__under_a_name_that_must_be_signed__is_refused(room, tmp_path) -> None:
+async def test_import__under_a_name_that_must_be_signed__is_refused(stage, tmp_path) -> None:
     (tmp_path / "root.tar").write_bytes(LAYER)
     with _refused():
-        await room.ship.import_root(tmp_path / "root.tar", BOUND, rootfs.Root(0.0), lambda _: None)
-    assert room.names() == []
+        await stage.ship.import_root(tmp_path / "root.tar", BOUND, oci_archives.RootImage(), 0.0, lambda _: None)
+    assert stage.names() == []
 
 
 @pytest.mark.parametrize("name", [BOUND, "registry.example/other", "registry.example/a/b:latest"])
-async def test_tag__to_a_name_that_must_be_signed__is_refused(room, name: str) -> None:
-    await room.store.load(room.archive(), FREE)
+async def test_tag__to_a_name_that_must_be_signed__is_refused(stage, name: str) -> None:
+    await stage.store.load(stage.archive(), FREE)
     with _refused():
-        room.ship.tag(FREE, name)
-    assert room.names() == [FREE]
+        stage.ship.tag(FREE, name)
+    assert stage.names() == [FREE]
 
 
-async def test_save_and_remove__not_verified__are_as_for_every_image(room, tmp_path) -> None:
+async def test_save_and_remove__not_verified__are_as_for_every_image(stage, tmp_path) -> None:
     async with archives.opened(tmp_path / "room") as before:
-        await before.load(room.archive(), BOUND)
+        await before.load(stage.archive(), BOUND)
     with (tmp_path / "saved.tar").open("wb") as out:
-        await room.ship.save([BOUND], saving.Format.OCI, out, lambda _: None)
+        await stage.ship.save([BOUND], oci_archives.ArchiveFormat.OCI, out, lambda _: None)
     with _refused():
-        room.store.images.get(BOUND)
-    await room.store.images.remove(BOUND)
-    assert (room.names(), room.store.content.digests()) == ([], frozenset())
+        stage.store.images.runnable(BOUND)
+    await stage.store.images.remove(BOUND)
+    assert (stage.names(), stage.store.content.digests()) == ([], frozenset())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Host:
     containers: containers.Containers
 
     async def ensure(self, name: str) -> image.ObservedImage:
-        """Have an image pulled."""
+        """Pull an image."""
         return await self.images.ensure(image.ImageConfig(name, name, PULL), (), lambda _: None)
 
     async def create(self, name: str) -> str:
@@ -137,7 +138,7 @@ def opened(tmp_path) -> Opening:
     @contextlib.asynccontextmanager
     async def opening(*rules: signatures.Rule) -> AsyncIterator[Host]:
         where = layout.of(tmp_path / "root", tmp_path / "run")
-        async with engines.opened(where, engines.Options(verify=rules), lambda _: None) as engine:
+        async with engines.opened(where, engines.Options(verify=signatures.Policy(rules)), lambda _: None) as engine:
             yield Host(engine, stores.Images(engine), containers.Containers(engine))
 
     return opening
@@ -153,11 +154,11 @@ def app(tmp_path, busybox_archive):
 
 async def test_runtime__not_signed__is_refused_in_the_runtimes_own_words(opened, app, signer) -> None:
     async with opened(signer.rule("*")) as host:
-        with pytest.raises(runtime_errors.InvalidArgument) as caught:
+        with pytest.raises(errors.InvalidArgument) as caught:
             await host.ensure(f"{app}:1")
         assert caught.value.reason == "ImageUnsigned"
         assert caught.value.hint.startswith("cosign sign --key")
-        with pytest.raises(runtime_errors.NotFound):
+        with pytest.raises(errors.NotFound):
             await host.create(f"{app}:1")
         assert await recover.leftovers(host.engine.recovery) == []
 
@@ -170,17 +171,17 @@ async def test_container__a_rule_comes_later__starts_no_more_until_its_image_is_
         identity = await host.create(name)
         await host.containers.start(identity)
     async with opened(signer.rule("*")) as host:
-        (found,) = await host.containers.list()
-        assert found.state is container.ContainerState.RUNNING
-        assert [one.verified for one in await host.images.list()] == [False]
+        (observed,) = await host.containers.list()
+        assert observed.state is container.ContainerState.RUNNING
+        assert [image.verified for image in await host.images.list()] == [False]
         await host.containers.stop(identity, container.StopConfig("SIGKILL", 5.0))
         for call in (host.containers.start(identity), host.create(name)):
-            with pytest.raises(runtime_errors.InvalidArgument) as caught:
+            with pytest.raises(errors.InvalidArgument) as caught:
                 await call
             assert caught.value.reason == "ImageUnverified"
         signing.push(app, top["digest"], signer.signed(signing.payload(top["digest"], app)))
         await host.ensure(name)
-        assert [one.verified for one in await host.images.list()] == [True]
+        assert [image.verified for image in await host.images.list()] == [True]
         await host.containers.start(identity)
         await host.containers.remove(identity)
         await host.images.remove(name)
@@ -192,14 +193,14 @@ async def test_container__its_image_is_another_one_by_now__still_starts_where_th
 ) -> None:
     """The tag leads to a new image that is signed as well; a container of the old one is used until it is replaced."""
     name = f"{app}:1"
-    told, old = registry.manifest(name)
+    manifest, old = registry.manifest(name)
     bare = b'{"os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}'
     config = {"mediaType": mediatypes.CONFIG, "digest": registry.push_blob(app, bare), "size": len(bare)}
     signing.push(app, old["digest"], signer.signed(signing.payload(old["digest"], app)))
     async with opened(signer.rule("*")) as host:
         await host.ensure(name)
         identity = await host.create(name)
-        new = registry.push_manifest(name, {**told, "config": config, "layers": []})
+        new = registry.push_manifest(name, {**manifest, "config": config, "layers": []})
         signing.push(app, new, signer.signed(signing.payload(new, app)))
         assert (await host.ensure(name)).id == config["digest"]
     async with opened(signer.rule("*")) as host:
@@ -210,10 +211,10 @@ async def test_container__its_image_is_another_one_by_now__still_starts_where_th
 async def test_looking__beside_the_agent__tells_what_is_verified(opened, app, signer, tmp_path) -> None:
     _, top = registry.manifest(f"{app}:1")
     signing.push(app, top["digest"], signer.signed(signing.payload(top["digest"], app)))
-    options = engines.Options(verify=(signer.rule("*"),))
+    options = engines.Options(verify=signatures.Policy((signer.rule("*"),)))
     async with opened(signer.rule("*")) as host:
         await host.ensure(f"{app}:1")
         where = layout.of(tmp_path / "root", tmp_path / "run")
-        async with engines.looking(where, options) as seen:
-            assert [one.verified for one in seen.images.list()] == [True]
+        async with engines.looking(where, options) as looking_engine:
+            assert [image.verified for image in looking_engine.images.list()] == [True]
         await host.images.remove(f"{app}:1")

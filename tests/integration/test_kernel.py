@@ -48,7 +48,7 @@ def test_open_in_root__nothing_there__raises_and_opens_nothing(root: int, path: 
 
 @contextlib.contextmanager
 def _renaming(folder: pathlib.Path) -> Iterator[None]:
-    """Let another process rename something all the time."""
+    """Rename a path in another process until the context ends."""
     folder.mkdir()
     with subprocess.Popen([sys.executable, "-c", _RENAME], cwd=folder, stdout=subprocess.PIPE) as process:
         try:
@@ -95,8 +95,8 @@ def test_spread__directory__is_the_top_of_trees_where_the_file_system_knows_such
     for _ in range(2):
         linux.LinuxKernel().spread(str(tmp_path))
     kind = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], check=True, capture_output=True, text=True).stdout
-    told = subprocess.run(["lsattr", "-d", tmp_path], check=False, capture_output=True, text=True).stdout
-    assert ("T" in told.partition(" ")[0]) == (kind == "ext2/ext3\n")
+    attributes = subprocess.run(["lsattr", "-d", tmp_path], check=False, capture_output=True, text=True).stdout
+    assert ("T" in attributes.partition(" ")[0]) == (kind == "ext2/ext3\n")
 
 
 def test_spread__file_system_without_such_a_thing__changes_nothing() -> None:

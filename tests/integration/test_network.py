@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agent import errors
 from agent.engine import recover
 from agent.kit import processes, tasks
 from agent.model import container, network
-from agent.runtime import errors
 from tests import hostports, networking
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
@@ -24,8 +24,8 @@ STOP_NOW = container.StopConfig("SIGKILL", 5.0)
 @pytest.fixture
 async def bench(busybox_archive: pathlib.Path, tmp_path: pathlib.Path) -> AsyncIterator[networking.Bench]:
     """A runtime with nothing in it but an image; afterwards nothing of it is left on the host."""
-    async with networking.opened(busybox_archive, tmp_path) as made:
-        yield made
+    async with networking.opened(busybox_archive, tmp_path) as networking_bench:
+        yield networking_bench
 
 
 async def test_names__in_one_network__lead_to_each_other_by_name_alias_and_address(bench) -> None:
@@ -161,7 +161,54 @@ async def test_resolv_conf__names_the_gateways_of_networks_with_dns_only(bench) 
     await bench.add_network("mute", dns=False)
     await bench.start("web", "back", "mute", "shop")
     lines = (await bench.run("web", "/bin/cat", "/etc/resolv.conf")).splitlines()
-    assert lines == [f"nameserver {gateways[0]}", f"nameserver {gateways[1]}", "options ndots:0"]
+    assert lines[:2] == [f"nameserver {gateway}" for gateway in gateways]
+    assert not any(line.startswith("nameserver") for line in lines[2:])
+
+
+async def test_resolv_conf__of_one_in_an_internal_network_and_another__names_servers_that_forward(bench) -> None:
+    await bench.add_network("back", internal=True)
+    gateway = str((await bench.add_network("shop")).subnets[0].gateway)
+    await bench.start("web", "back", "shop")
+    await bench.start("db", "back")
+    lines = (await bench.run("web", "/bin/cat", "/etc/resolv.conf")).splitlines()
+    assert [line for line in lines if line.startswith("nameserver")] == [f"nameserver {gateway}"]
+    await resolving(bench, "web", "db", (await bench.addresses("db"))["back"])
+    await resolving(bench, "db", "web", (await bench.addresses("web"))["back"])
+
+
+async def test_resolv_conf__networks_are_entered_and_left_in_place__names_the_servers_of_those_that_it_is_in(
+    bench,
+) -> None:
+    inner, outer = [
+        str((await bench.add_network(name, internal=internal)).subnets[0].gateway)
+        for name, internal in (("back", True), ("shop", False))
+    ]
+    await bench.start("web", "back")
+
+    async def servers() -> list[str]:
+        lines = (await bench.run("web", "/bin/cat", "/etc/resolv.conf")).splitlines()
+        return [line.split()[1] for line in lines if line.startswith("nameserver")]
+
+    assert await servers() == [inner]
+    await bench.runtime.containers.connect("web", container.NetworkAttachment("shop"))
+    assert await servers() == [outer]
+    await bench.runtime.containers.disconnect("web", "shop")
+    assert await servers() == [inner]
+
+
+async def test_names__asked_over_tcp__are_answered_in_each_kind_of_network(bench) -> None:
+    for name, internal in (("shop", False), ("back", True)):
+        await bench.add_network(name, internal=internal)
+        await bench.start(f"{name}-web", name)
+        gateway = str((await bench.observed(name)).config.subnets[0].gateway)
+        labels = f"{name}-web".encode()
+        question = b"\0\1\1\0\0\1" + bytes(6) + bytes([len(labels)]) + labels + b"\0\0\1\0\1"
+        loop = asyncio.get_running_loop()
+        with networking.made_in(bench.namespace(f"{name}-web"), networking.TCP) as client:
+            await loop.sock_connect(client, (gateway, 53))
+            await loop.sock_sendall(client, len(question).to_bytes(2, "big") + question)
+            answer = await loop.sock_recv(client, 1000)
+        assert socket.inet_aton((await bench.addresses(f"{name}-web"))[name]) in answer
 
 
 async def test_second_instance__with_the_same_names__runs_beside_it_and_neither_sees_the_other(
@@ -176,33 +223,33 @@ async def test_second_instance__with_the_same_names__runs_beside_it_and_neither_
             await other.start("client", "shop")
             assert mine.subnets != theirs.subnets
             assert bench.bridge("shop") != other.bridge("shop")
-            found = await other.addresses("web")
-            await resolving(other, "client", "web", found["shop"])
+            addresses = await other.addresses("web")
+            await resolving(other, "client", "web", addresses["shop"])
             address = (await bench.addresses("web"))["shop"]
             assert await networking.silent(other.namespace("client"), address)
-            assert [one.name for one in await bench.runtime.containers.list()] == ["web"]
+            assert [container.name for container in await bench.runtime.containers.list()] == ["web"]
         await bench.start("client", "shop")
         assert await networking.ask(bench.namespace("client"), address) == (await bench.addresses("client"))["shop"]
     assert (await bench.observed("shop")).healthy
 
 
 async def test_bridge__deleted__is_unhealthy_and_mended_with_its_containers_on_it(bench) -> None:
-    wanted = await bench.add_network("shop")
+    config = await bench.add_network("shop")
     await bench.start("web", "shop")
     await bench.start("client", "shop")
     networking.command("ip", "link", "delete", bench.bridge("shop"))
     assert not (await bench.observed("shop")).healthy
-    await works_again(bench, wanted)
+    await assert_mended(bench, config)
 
 
 @pytest.mark.parametrize("harm", ["ip link set {} down", "ip address flush dev {}"])
 async def test_bridge__changed__is_unhealthy_and_mended(bench, harm: str) -> None:
-    wanted = await bench.add_network("shop")
+    config = await bench.add_network("shop")
     await bench.start("web", "shop")
     await bench.start("client", "shop")
     networking.command(*harm.format(bench.bridge("shop")).split())
     assert not (await bench.observed("shop")).healthy
-    await works_again(bench, wanted)
+    await assert_mended(bench, config)
 
 
 async def test_firewall__its_table_is_deleted__is_unhealthy_and_back_with_the_next_change(bench) -> None:
@@ -213,14 +260,14 @@ async def test_firewall__its_table_is_deleted__is_unhealthy_and_back_with_the_ne
     table = f"trimtab-{bench.runtime.engine.where.instance}"
     before = rules(table)
     networking.command("nft", "delete", "table", "inet", table)
-    assert [one.healthy for one in await bench.runtime.networks.list()] == [False, False]
+    assert [network.healthy for network in await bench.runtime.networks.list()] == [False, False]
     await bench.runtime.containers.connect("client", container.NetworkAttachment("shop"))
-    assert [one.healthy for one in await bench.runtime.networks.list()] == [True, True]
+    assert [network.healthy for network in await bench.runtime.networks.list()] == [True, True]
     assert rules(table) == before
 
 
 async def test_dns_server__killed__is_unhealthy_and_mended(bench) -> None:
-    wanted = await bench.add_network("shop")
+    config = await bench.add_network("shop")
     await bench.add_network("mute", dns=False)
     await bench.start("web", "shop")
     await bench.start("client", "shop")
@@ -228,8 +275,11 @@ async def test_dns_server__killed__is_unhealthy_and_mended(bench) -> None:
     os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         await processes.wait(pid)
-    assert {one.name: one.healthy for one in await bench.runtime.networks.list()} == {"mute": True, "shop": False}
-    await works_again(bench, wanted)
+    assert {network.name: network.healthy for network in await bench.runtime.networks.list()} == {
+        "mute": True,
+        "shop": False,
+    }
+    await assert_mended(bench, config)
 
 
 async def test_restore__after_a_crash__removes_strangers_and_keeps_what_runs(
@@ -243,9 +293,9 @@ async def test_restore__after_a_crash__removes_strangers_and_keeps_what_runs(
         networking.command("ip", "link", "add", strangers[0], "type", "bridge")
         networking.command("ip", "link", "add", strangers[1], "type", "veth", "peer", "name", f"ttp{instance}")
         bench.runtime.engine.networks.namespace("a" * 32).touch()
-        left = await recover.leftovers(bench.runtime.engine.recovery)
-        assert sorted(left) == [*(f"link {name}" for name in strangers), f"network namespace {'a' * 32}"]
-        await bench.runtime.engine.networks.restore({bench.runtime.engine.containers.get("web").id})
+        leftovers = await recover.leftovers(bench.runtime.engine.recovery)
+        assert sorted(leftovers) == [*(f"link {name}" for name in strangers), f"network namespace {'a' * 32}"]
+        await bench.runtime.engine.networks.restore(networking.openers(bench))
         assert await recover.leftovers(bench.runtime.engine.recovery) == []
         assert await bench.routes("web") == [(await bench.observed("shop")).config.subnets[0].gateway]
 
@@ -269,24 +319,24 @@ async def test_opening__a_published_port_was_taken_meanwhile__goes_on_with_what_
             pass  # which empties it
 
 
-async def works_again(bench: networking.Bench, wanted: network.NetworkConfig) -> None:
+async def assert_mended(bench: networking.Bench, config: network.NetworkConfig) -> None:
     """Mend a network and see that its containers reach each other in it by name."""
-    await bench.runtime.networks.create(wanted, ())
-    assert (await bench.observed(wanted.name)).healthy
-    address = (await bench.addresses("web"))[wanted.name]
+    await bench.runtime.networks.create(config, ())
+    assert (await bench.observed(config.name)).healthy
+    address = (await bench.addresses("web"))[config.name]
     async with networking.telling(bench.namespace("web")):
         assert await networking.ask(bench.namespace("client"), address) == (await bench.addresses("client"))["shop"]
-        assert await networking.ask(networking.HOST, address) == wanted.subnets[0].gateway
+        assert await networking.ask(networking.HOST, address) == config.subnets[0].gateway
     await resolving(bench, "client", "web", address)
 
 
 async def interfaces(bench: networking.Bench, name: str) -> list[str]:
-    """Give a container's interfaces."""
+    """Return a container's interfaces."""
     return sorted((await bench.run(name, "/bin/ls", "/sys/class/net")).split())
 
 
 async def resolves(bench: networking.Bench, asking: str, name: str, address: str) -> bool:
-    """Tell whether a name leads to an address, asked from a container."""
+    """Return whether a name leads to an address, asked from a container."""
     answer = await bench.run(asking, "/bin/sh", "-c", f"nslookup {name} || true")
     return address in answer
 
@@ -310,5 +360,5 @@ async def listening(bench: networking.Bench, address: str, port: int) -> None:
 
 
 def rules(table: str) -> list[str]:
-    """Give a table's rules."""
+    """Return a table's rules."""
     return networking.command("nft", "list", "table", "inet", table).splitlines()

@@ -1,7 +1,7 @@
 """Published ports and masquerading over the real kernel, seen from the host, from containers and from outside."""
 
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -14,10 +14,17 @@ KINDS = pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 
 
 @pytest.fixture
+def own_network() -> Iterator[None]:
+    """Be on a host of its own: port 53 everywhere would be taken by the names of a network that another test has."""
+    with networking.own_network():
+        yield
+
+
+@pytest.fixture
 async def bench(busybox_archive: pathlib.Path, tmp_path: pathlib.Path) -> AsyncIterator[networking.Bench]:
     """A runtime with nothing in it but an image; afterwards nothing of it is left on the host."""
-    async with networking.opened(busybox_archive, tmp_path) as made:
-        yield made
+    async with networking.opened(busybox_archive, tmp_path) as networking_bench:
+        yield networking_bench
 
 
 def published(port: int, address: str = "0.0.0.0") -> tuple[container.PortMapping, ...]:
@@ -27,7 +34,7 @@ def published(port: int, address: str = "0.0.0.0") -> tuple[container.PortMappin
 
 
 async def gateway_of(bench: networking.Bench, name: str) -> str:
-    """Give the host's address in a network."""
+    """Return the host's address in a network."""
     return str((await bench.observed(name)).config.subnets[0].gateway)
 
 
@@ -74,8 +81,8 @@ async def test_port__published_everywhere__answers_other_containers_and_itself(b
         for host in gateways:
             assert await networking.ask(bench.namespace("friend"), host, port, kind) == gateways[0]
             assert await networking.ask(bench.namespace("web"), host, port, kind) == gateways[0]
-            seen = await networking.ask(bench.namespace("stranger"), host, port, kind)
-            assert seen == gateways[0], "masqueraded: what leaves its network is"
+            source_address = await networking.ask(bench.namespace("stranger"), host, port, kind)
+            assert source_address == gateways[0], "masqueraded: what leaves its network is"
 
 
 @KINDS
@@ -143,6 +150,24 @@ async def test_port__its_container_is_stopped__is_refused_and_free_again(bench) 
     assert await networking.silent(HOST, "127.0.0.1", port)
     async with networking.telling(HOST, "127.0.0.1", port):
         assert await networking.ask(HOST, "127.0.0.1", port) == "127.0.0.1"
+
+
+@KINDS
+@pytest.mark.usefixtures("own_network")
+async def test_port_53__published_everywhere__leads_to_the_container_and_names_are_still_answered(
+    bench, kind: int
+) -> None:
+    await bench.add_network("shop")
+    await bench.start("client", "shop")
+    await bench.start("web", "shop", ports=published(53))
+    gateway = await gateway_of(bench, "shop")
+    with networking.neighbour() as outside:
+        async with networking.telling(bench.namespace("web")):
+            assert await networking.ask(outside.namespace, outside.host, 53, kind) == outside.address
+            assert await networking.ask(HOST, outside.host, 53, kind) == outside.host
+            assert (await bench.addresses("web"))["shop"] in await bench.run("client", "/bin/nslookup", "web", gateway)
+            await bench.add_network("back")
+            assert (await bench.observed("back")).healthy
 
 
 @KINDS
@@ -224,6 +249,6 @@ async def test_udp_flow__through_the_host_to_another_machines_port__is_left_alon
 
 
 def flows(mark: str) -> list[str]:
-    """Give the ends of conntrack's entries that have a mark, without what changes by itself."""
+    """Return the ends of conntrack's entries that have a mark, without what changes by itself."""
     lines = pathlib.Path("/proc/net/nf_conntrack").read_text().splitlines()
     return [line[line.index("src=") :] for line in lines if mark in line]

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from agent import errors
 from agent.drivers.native import driver
-from agent.engine import errors, recover
+from agent.engine import recover
 from agent.model import image
 from agent.oci import mediatypes
-from agent.runtime import errors as runtime_errors
 from tests import builders, registry
 
 pytestmark = [pytest.mark.root, pytest.mark.engine]
@@ -23,16 +23,16 @@ LOGIN = f"--dest-creds={registry.USER}:{registry.PASSWORD}"
 @pytest.fixture
 def address(tmp_path: pathlib.Path) -> Iterator[str]:
     """A registry that is open to everybody."""
-    with registry.running(tmp_path / "registry") as found:
-        yield found
+    with registry.running(tmp_path / "registry") as served_address:
+        yield served_address
 
 
 @pytest.fixture
 def guarded(tmp_path: pathlib.Path, busybox_archive: pathlib.Path) -> Iterator[str]:
     """A registry that wants a login, and has ``app:1``."""
-    with registry.running(tmp_path / "guarded", login=True) as found:
-        registry.push(busybox_archive, f"{found}/app:1", LOGIN)
-        yield found
+    with registry.running(tmp_path / "guarded", login=True) as served_address:
+        registry.push(busybox_archive, f"{served_address}/app:1", LOGIN)
+        yield served_address
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def store(tmp_path: pathlib.Path) -> AsyncIterator[registry.Store]:
 
 @pytest.fixture(autouse=True)
 def docker_config(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """Where ``docker login`` would write; nothing of this machine's own is used."""
+    """The folder that ``docker login`` would write to, instead of this machine's own."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
@@ -70,13 +70,13 @@ async def test_pull__by_tag__unpacks_every_form_of_image(
     address, store, busybox_archive, options: tuple[str, ...], manifest_type: str, layer_type: str
 ) -> None:
     registry.push(busybox_archive, f"{address}/shop/web:1.2", *options)
-    told, top = registry.manifest(f"{address}/shop/web:1.2")
-    assert (told["mediaType"], told["layers"][0]["mediaType"]) == (manifest_type, layer_type)
+    manifest, top = registry.manifest(f"{address}/shop/web:1.2")
+    assert (manifest["mediaType"], manifest["layers"][0]["mediaType"]) == (manifest_type, layer_type)
     pulled = await store.pull(f"{address}/shop/web:1.2")
     assert (pulled.lower_dirs[0] / "bin/busybox").read_bytes() == pathlib.Path("/bin/busybox").read_bytes()
-    assert pulled.id == told["config"]["digest"]
-    assert pulled.size == top["size"] + told["config"]["size"] + told["layers"][0]["size"]
-    assert store.content.digests() == {top["digest"], told["config"]["digest"], told["layers"][0]["digest"]}
+    assert pulled.id == manifest["config"]["digest"]
+    assert pulled.size == top["size"] + manifest["config"]["size"] + manifest["layers"][0]["size"]
+    assert store.content.digests() == {top["digest"], manifest["config"]["digest"], manifest["layers"][0]["digest"]}
     assert [record.reference for record in store.images.list()] == [f"{address}/shop/web:1.2"]
 
 
@@ -93,17 +93,17 @@ async def test_pull__by_digest__is_that_image_whatever_the_tag_says_now(address,
 
 async def test_pull__again__fetches_no_blob_twice(address, store, busybox_archive) -> None:
     registry.push(busybox_archive, f"{address}/app:1")
-    told, _ = registry.manifest(f"{address}/app:1")
-    size = told["layers"][0]["size"]
+    manifest, _ = registry.manifest(f"{address}/app:1")
+    size = manifest["layers"][0]["size"]
     await store.pull(f"{address}/app:1")
     assert (store.stages[-1].done, store.stages[-1].total) == (size, size)
     store.stages.clear()
     await store.pull(f"{address}/app:1")
-    assert {one.message for one in store.stages} == {
+    assert {stage.message for stage in store.stages} == {
         f"resolving {address}/app:1",
         f"unpacking 1 layers of {address}/app:1",
     }
-    assert {(one.done, one.total) for one in store.stages} == {(0, 0)}
+    assert {(stage.done, stage.total) for stage in store.stages} == {(0, 0)}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ async def test_pull__login_missing_or_wrong__is_denied_until_it_is_right(
     if password:
         _logged_in(docker_config, guarded, password)
     failed = await store.fails(f"{guarded}/app:1")
-    assert (type(failed), failed.reason) == (errors.Refused, "ImagePullDenied")
+    assert (type(failed), failed.reason) == (errors.InvalidArgument, "ImagePullDenied")
     assert failed.hint == f"declare a Secret with its login, or let docker login {guarded} write it"
     assert registry.USER not in str(failed)
     _logged_in(docker_config, guarded)
@@ -189,11 +189,11 @@ async def test_pull__through_the_native_runtime__leaves_nothing_when_it_is_remov
 ) -> None:
     config = image.ImageConfig("app", f"{guarded}/app:1", image.PullSource(""))
     async with driver.open_runtime(tmp_path / "root", tmp_path / "run") as runtime:
-        with pytest.raises(runtime_errors.InvalidArgument) as caught:
+        with pytest.raises(errors.InvalidArgument) as caught:
             await runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
         assert caught.value.reason == "ImagePullDenied"
         _logged_in(docker_config, guarded)
-        made = await runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
-        assert await runtime.images.list() == (made,)
+        ensured = await runtime.images.ensure(config, builders.labels_for(config), lambda _: None)
+        assert await runtime.images.list() == (ensured,)
         await runtime.images.remove(config.reference)
         assert await recover.leftovers(runtime.engine.recovery) == []

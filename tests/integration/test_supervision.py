@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agent import errors
 from agent.engine import recover
-from agent.engine.shim import oci_runtime
-from agent.kit import failpoint, processes
+from agent.engine.cgroups import hierarchy
+from agent.engine.shim import liveness, oci_runtime
+from agent.kit import failpoint, notices, processes
 from agent.model import container
-from agent.runtime import errors
+from agent.runtime import events
 from tests import builders
 from tests.integration import native
 
@@ -29,23 +31,27 @@ NOW = container.StopConfig("SIGKILL", 15.0)
 
 @pytest.fixture
 async def host(tmp_path: pathlib.Path) -> AsyncIterator[native.Host]:
-    """Give a native runtime."""
+    """Start a native runtime."""
     async with native.opened(tmp_path) as opened:
         yield opened
 
 
 def writable(host: native.Host, on: bool) -> None:
-    """Let the records be written, or refused as a full disk refuses them."""
-    host.runtime.engine.table._database.execute(f"PRAGMA query_only = {'OFF' if on else 'ON'}")
+    """Make the records writable, or refuse writes as a full disk does."""
+    host.runtime.engine.table._database._connection.execute(f"PRAGMA query_only = {'OFF' if on else 'ON'}")
 
 
-async def left(host: native.Host) -> list[str]:
-    """Give what no record accounts for; the instance's own cgroup stays while it has any container."""
+async def leftovers(host: native.Host) -> list[str]:
+    """Return what no record accounts for; the instance's own cgroup stays while it has any container."""
     own = host.runtime.engine.where.cgroup
-    return [one for one in await recover.leftovers(host.runtime.engine.recovery) if not one.endswith(f"/{own}")]
+    return [
+        leftover
+        for leftover in await recover.leftovers(host.runtime.engine.recovery)
+        if not leftover.endswith(f"/{own}")
+    ]
 
 
-async def made(host: native.Host) -> str:
+async def created(host: native.Host) -> str:
     """Make a container that is not started."""
     config = builders.config(image=native.REFERENCE, command=("/bin/sh", "-c", "sleep 1000"))
     return await host.runtime.containers.create(config, config.name, ())
@@ -64,30 +70,30 @@ async def test_end__records_cannot_be_written__is_seen_and_nothing_is_taken_away
 
 
 async def test_start__cannot_be_recorded__leaves_nothing_running(host) -> None:
-    identity = await made(host)
+    identity = await created(host)
     failpoint.arm("containers.started", "error")
     with pytest.raises(failpoint.FailpointError):
         await host.runtime.containers.start(identity)
-    assert (await host.seen(identity)).state is CREATED
-    assert await left(host) == []
+    assert (await host.observe(identity)).state is CREATED
+    assert await leftovers(host) == []
     await host.runtime.containers.start(identity)
-    assert (await host.seen(identity)).state is RUNNING
+    assert (await host.observe(identity)).state is RUNNING
 
 
 @pytest.mark.parametrize("point", ["network", "snapshot", "conmon", "start"])
 async def test_start__fails_anywhere__is_undone_and_works_the_next_time(host, point: str) -> None:
-    identity = await made(host)
+    identity = await created(host)
     failpoint.arm(f"containers.launch.{point}", "error")
     with pytest.raises(failpoint.FailpointError):
         await host.runtime.containers.start(identity)
-    assert (await host.seen(identity)).state is CREATED
-    assert await left(host) == []
+    assert (await host.observe(identity)).state is CREATED
+    assert await leftovers(host) == []
     await host.runtime.containers.start(identity)
-    assert (await host.seen(identity)).state is RUNNING
+    assert (await host.observe(identity)).state is RUNNING
 
 
 async def test_start__killed_before_its_program_begins__is_worth_another_try(host, monkeypatch) -> None:
-    identity = await made(host)
+    identity = await created(host)
     start, killed = oci_runtime.OciRuntime.start, []
 
     async def too_late(runtime: oci_runtime.OciRuntime, container_id: str) -> None:
@@ -102,9 +108,9 @@ async def test_start__killed_before_its_program_begins__is_worth_another_try(hos
     with pytest.raises(errors.Unavailable, match="was killed before its program began") as caught:
         await host.runtime.containers.start(identity)
     assert caught.value.reason == "StartFailed"
-    assert ((await host.seen(identity)).state, await left(host)) == (CREATED, [])
+    assert ((await host.observe(identity)).state, await leftovers(host)) == (CREATED, [])
     await host.runtime.containers.start(identity)
-    assert (await host.seen(identity)).state is RUNNING
+    assert (await host.observe(identity)).state is RUNNING
 
 
 async def test_start__no_such_program__is_refused_and_not_tried_again(host) -> None:
@@ -116,21 +122,21 @@ async def test_start__no_such_program__is_refused_and_not_tried_again(host) -> N
 
 
 async def test_start__fails_and_cannot_be_undone__says_why_it_failed_and_is_cleaned_before_the_next(host) -> None:
-    identity = await made(host)
+    identity = await created(host)
     failpoint.arm("containers.launch.conmon", "error")
     failpoint.arm("containers.clean.mounts", "error")
     with pytest.raises(failpoint.FailpointError, match=r"containers\.launch\.conmon"):
         await host.runtime.containers.start(identity)
     assert host.runtime.engine.recovery.cleaner.unfinished == {identity}
     await host.runtime.containers.start(identity)
-    assert (await host.seen(identity)).state is RUNNING
+    assert (await host.observe(identity)).state is RUNNING
     assert host.runtime.engine.recovery.cleaner.unfinished == set()
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_start__cancelled_anywhere_and_again_while_it_is_undone__the_next_one_works(host, times: int) -> None:
-    identity = await made(host)
+    identity = await created(host)
     for delay in (0.0, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(host.runtime.containers.start(identity))
@@ -138,12 +144,36 @@ async def test_start__cancelled_anywhere_and_again_while_it_is_undone__the_next_
             for _ in range(times):
                 task.cancel()
                 await asyncio.sleep(0)
-        assert (await host.seen(identity)).state in {CREATED, EXITED, RUNNING}
+        assert (await host.observe(identity)).state in {CREATED, EXITED, RUNNING}
         await host.runtime.containers.start(identity)
-        assert (await host.seen(identity)).state is RUNNING
+        assert (await host.observe(identity)).state is RUNNING
         await host.runtime.containers.stop(identity, NOW)
     await host.runtime.containers.remove(identity)
-    assert await left(host) == []
+    assert await leftovers(host) == []
+
+
+@pytest.mark.parametrize("part", ["runtime", "mounts", "network"])
+async def test_stop__end_cannot_be_cleaned_up__is_told_and_tried_again_until_it_is(host, part: str) -> None:
+    identity = await host.started("sleep 1000")
+    stream = host.runtime.events.subscribe()
+    failpoint.arm(f"containers.clean.{part}", "error")
+    await host.runtime.containers.stop(identity, NOW)
+    (notice,) = host.runtime.notices()
+    assert (notice.reason, notice.subject) == (notices.NoticeReason.CLEAN_UP_FAILED, f"container {identity}")
+    assert f"containers.clean.{part}" in notice.message
+    async with asyncio.timeout(10):
+        actions = [event.action async for event in _until_cleaned(stream)]
+    assert events.EventAction.CLEAN_UP_FAILED in actions
+    assert host.runtime.notices() == ()
+    assert host.runtime.engine.recovery.cleaner.unfinished == set()
+    assert await leftovers(host) == []
+
+
+async def _until_cleaned(stream: AsyncIterator[events.RuntimeEvent]) -> AsyncIterator[events.RuntimeEvent]:
+    async for event in stream:
+        yield event
+        if event.action is events.EventAction.CLEANED_UP:
+            return
 
 
 @pytest.mark.parametrize("part", ["runtime", "mounts", "network"])
@@ -153,7 +183,7 @@ async def test_remove__end_could_not_be_cleaned__is_done_first(host, part: str) 
     await host.runtime.containers.stop(identity, NOW)
     assert host.runtime.engine.recovery.cleaner.unfinished == {identity}
     await host.runtime.containers.remove(identity)
-    assert await left(host) == []
+    assert await leftovers(host) == []
 
 
 async def test_remove__left_overs_stay__says_so_and_forgets_nothing(host) -> None:
@@ -164,7 +194,7 @@ async def test_remove__left_overs_stay__says_so_and_forgets_nothing(host) -> Non
     with pytest.raises(errors.Unavailable, match=r"cannot be taken away: injected failure") as caught:
         await host.runtime.containers.remove(identity)
     assert caught.value.reason == "CleanupFailed"
-    assert (await host.seen(identity)).state is EXITED
+    assert (await host.observe(identity)).state is EXITED
 
 
 async def test_connect__fails_halfway__is_seen_as_not_connected(host) -> None:
@@ -177,13 +207,13 @@ async def test_connect__fails_halfway__is_seen_as_not_connected(host) -> None:
         identity = await host.started("sleep 1000", networks=(attached,))
         with pytest.raises(errors.Conflict):
             await host.runtime.containers.connect(identity, own)
-        found = await host.seen(identity)
-        assert (found.config.networks, found.addresses) == ((), ())
+        observed = await host.observe(identity)
+        assert (observed.config.networks, observed.addresses) == ((), ())
         await host.runtime.containers.connect(identity, attached)
-        assert (await host.seen(identity)).addresses == (("shop", "10.231.7.6"),)
+        assert (await host.observe(identity)).addresses == (("shop", "10.231.7.6"),)
     finally:
-        for one in await host.runtime.containers.list():
-            await host.runtime.containers.remove(one.id)
+        for observed_container in await host.runtime.containers.list():
+            await host.runtime.containers.remove(observed_container.id)
         await host.runtime.networks.remove("shop")
 
 
@@ -202,3 +232,57 @@ async def test_calls_on_one_container__all_at_once__are_made_one_after_the_other
     assert done[:4] == [None, None, None, None]
     assert isinstance(done[4], errors.NotFound)
     assert await containers.list() == ()
+
+
+@pytest.fixture
+def freezer_file(host):
+    """Return where a container is frozen, and the words for it."""
+    hierarchies = hierarchy.of_host()
+    name, frozen, thawed = ("freezer.state", "FROZEN", "THAWED") if hierarchies.legacy else ("cgroup.freeze", "1", "0")
+
+    def of(identity: str) -> tuple[pathlib.Path, str, str]:
+        directory = hierarchies.directory("freezer", f"{host.runtime.engine.where.cgroup}/{identity}")
+        assert directory is not None
+        return directory / name, frozen, thawed
+
+    return of
+
+
+async def halted(host, freezer_file) -> tuple[str, int]:
+    """Start a container, stop its monitor and freeze it; return its id and the monitor's pid."""
+    identity = await host.started("trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done")
+    await host.wait_for_line(identity, "up")
+    run = host.runtime.engine.table.get(identity).run
+    assert run is not None
+    path, frozen, _ = freezer_file(identity)
+    os.kill(run.monitor, signal.SIGSTOP)
+    path.write_text(frozen)
+    async with asyncio.timeout(5):
+        while not liveness.is_stopped(run.monitor) or path.read_text().strip() != frozen:  # noqa: ASYNC110 - the kernel's
+            await asyncio.sleep(0.01)
+    return identity, run.monitor
+
+
+async def test_recheck__monitor_stopped_or_cgroup_frozen__goes_on(host, freezer_file) -> None:
+    identity, monitor = await halted(host, freezer_file)
+    await host.runtime.containers.list()  # goes by what is remembered
+    assert liveness.is_stopped(monitor)
+    host.runtime.recheck()
+    assert (await host.observe(identity)).state is RUNNING
+    assert not liveness.is_stopped(monitor)
+    path, _, thawed = freezer_file(identity)
+    assert path.read_text().strip() == thawed
+    await host.runtime.containers.stop(identity, container.StopConfig("SIGTERM", 15.0))
+    assert (await host.observe(identity)).exit_code == 3
+
+
+async def test_stop__halted_container__ends_as_any_other(host, freezer_file) -> None:
+    identity, _ = await halted(host, freezer_file)
+    await host.runtime.containers.stop(identity, container.StopConfig("SIGTERM", 15.0))
+    assert (await host.observe(identity)).exit_code == 3
+
+
+async def test_remove__halted_container__leaves_nothing(host, freezer_file) -> None:
+    identity, _ = await halted(host, freezer_file)
+    await host.runtime.containers.remove(identity)
+    assert await leftovers(host) == []

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.engine import errors, layout, records
+from agent import errors
+from agent.engine import layout, records
 from agent.engine.kernel import linux
 from agent.engine.volumes import seed, volumes
 from tests import archives
@@ -158,8 +159,8 @@ async def test_remove__links_to_elsewhere__leave_that_alone(store, volume, rootf
 
 async def test_create__again__keeps_the_data_and_takes_the_labels(store, volume) -> None:
     (volume / "mine").write_text("kept")
-    again = store.create("data", (("a", "b"),), 2.0)
-    assert (again.labels, again.created_at, (again.path / "mine").read_text()) == ((("a", "b"),), 1.0, "kept")
+    reseeded = store.create("data", (("a", "b"),), 2.0)
+    assert (reseeded.labels, reseeded.created_at, (reseeded.path / "mine").read_text()) == ((("a", "b"),), 1.0, "kept")
 
 
 async def test_removal__cut_short__is_finished_by_recover(store, volume, tmp_path) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from agent.converge import memory
 from agent.kit import canonical
-from agent.model import container, health, image, state, volume
-from agent.model.key import Ownership, ownership_labels, pairs
+from agent.model import container, health, image, kinds, ledger, state, volume
+from agent.model.key import Kind, Ownership, ownership_labels, pairs
 from agent.plan import actions, plan
 from tests import builders
 
@@ -25,30 +26,38 @@ JOBS = (container.RestartPolicy.ON_FAILURE, container.RestartPolicy.NEVER)
 class World:
     """Objects by name, changed by actions."""
 
-    def __init__(self, found: state.ObservedState) -> None:
-        self.found = found
-        self.containers = {one.id: one for one in found.containers}
-        self.images = {one.reference: one for one in found.images}
-        self.networks = {one.name: one for one in found.networks}
-        self.volumes = {one.name: one for one in found.volumes}
-        self.health = {one.container_id: one for one in found.health}
+    def __init__(self, observed: state.ObservedState) -> None:
+        self.observed = observed
+        self.containers = {container.id: container for container in observed.containers}
+        self.images = {image.reference: image for image in observed.images}
+        self.networks = {network.name: network for network in observed.networks}
+        self.volumes = {volume.name: volume for volume in observed.volumes}
+        self.health = {answer.container_id: answer for answer in observed.health}
+        self.ledger = {entry.key: entry for entry in observed.ledger}
 
-    def apply(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an action
-        """Let one action come true, and fail where a runtime would refuse it."""
+    def apply(self, action: actions.Action) -> None:
+        """Perform one action and remember it; raise where a runtime would refuse it."""
+        entry = self.ledger.get(action.key, ledger.LedgerEntry(action.key, ""))
+        remembered = memory.after(memory.before(entry, action), action)
+        if remembered != entry:
+            self.ledger[action.key] = remembered
+        self._perform(action)
+
+    def _perform(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - one case an action
         match action:
             case actions.EnsureImage():
                 self._ensure(action.config)
             case actions.RemoveImage():
-                assert not any(one.config.image == action.reference for one in self.containers.values())
+                assert not any(container.config.image == action.reference for container in self.containers.values())
                 del self.images[action.reference]
             case actions.CreateNetwork():
-                made = builders.observed_network(action.config)
-                before = self.networks.get(action.config.name, made)
+                created = builders.observed_network(action.config)
+                before = self.networks.get(action.config.name, created)
                 config = dataclasses.replace(before.config, labels=action.config.labels)
-                self.networks[action.config.name] = dataclasses.replace(made, config=config)
+                self.networks[action.config.name] = dataclasses.replace(created, config=config)
             case actions.RemoveNetwork():
                 assert not any(
-                    one.network == action.name for c in self.containers.values() for one in c.config.networks
+                    network.network == action.name for c in self.containers.values() for network in c.config.networks
                 ), "a network is removed while somebody is in it"
                 del self.networks[action.name]
             case actions.CreateVolume():
@@ -59,45 +68,55 @@ class World:
             case actions.CreateContainer():
                 self._create(action)
             case actions.StartContainer():
-                found = self._find(action.ref)
-                assert found.state is not RUNNING, "a running container is started"
-                self.health.pop(found.id, None)
-                run = {"state": RUNNING, "started_at": self.found.observed_at, "finished_at": None}
+                target = self._find(action.ref)
+                assert target.state is not RUNNING, "a running container is started"
+                self.health.pop(target.id, None)
+                run = {"state": RUNNING, "started_at": self.observed.observed_at, "finished_at": None}
                 self._change(action.ref, **run, exit_code=None, stop_requested=False)
             case actions.StopContainer():
                 self._change(
-                    action.ref, state=EXITED, finished_at=self.found.observed_at, exit_code=143, stop_requested=True
+                    action.ref, state=EXITED, finished_at=self.observed.observed_at, exit_code=143, stop_requested=True
                 )
             case actions.RemoveContainer():
                 del self.containers[self._find(action.ref).id]
             case actions.RenameContainer():
-                assert action.name not in {one.name for one in self.containers.values()}
+                assert action.name not in {container.name for container in self.containers.values()}
                 self._change(action.ref, name=action.name)
             case actions.UpdateContainer():
                 fields = {"resources": action.resources, "labels": action.labels}
                 self._reconfigure(action.ref, **{name: value for name, value in fields.items() if value is not None})
+                if action.supervision is not None:
+                    self._change(action.ref, config=self._find(action.ref).config.supervised(action.supervision))
             case actions.ConnectContainer():
                 assert action.attachment.network in self.networks
                 kept = self._find(action.ref).config.networks
-                kept = tuple(one for one in kept if one.network != action.attachment.network)
+                kept = tuple(attachment for attachment in kept if attachment.network != action.attachment.network)
                 self._reconfigure(action.ref, networks=tuple(sorted((*kept, action.attachment))))
             case actions.DisconnectContainer():
                 kept = self._find(action.ref).config.networks
-                self._reconfigure(action.ref, networks=tuple(one for one in kept if one.network != action.network))
+                self._reconfigure(
+                    action.ref,
+                    networks=tuple(attachment for attachment in kept if attachment.network != action.network),
+                )
 
     def state(self) -> state.ObservedState:
-        """Give the world as it is now."""
+        """Return the observed state."""
         return dataclasses.replace(
-            self.found,
-            containers=tuple(sorted(self.containers.values(), key=lambda one: one.name)),
-            images=tuple(sorted(self.images.values(), key=lambda one: one.reference)),
-            networks=tuple(sorted(self.networks.values(), key=lambda one: one.name)),
-            volumes=tuple(sorted(self.volumes.values(), key=lambda one: one.name)),
-            health=tuple(sorted(one for key, one in self.health.items() if key in self._runs())),
+            self.observed,
+            objects=kinds.ByKind.of(
+                (
+                    *self.containers.values(),
+                    *self.images.values(),
+                    *self.networks.values(),
+                    *self.volumes.values(),
+                )
+            ),
+            ledger=tuple(sorted(self.ledger.values())),
+            health=tuple(sorted(answer for key, answer in self.health.items() if key in self._runs())),
         )
 
     def _runs(self) -> set[str]:
-        return {one.id for one in self.containers.values() if one.state is RUNNING}
+        return {container.id for container in self.containers.values() if container.state is RUNNING}
 
     def _ensure(self, config: image.ImageConfig) -> None:
         identity = canonical.digest((config.reference, config.source))
@@ -105,11 +124,13 @@ class World:
 
     def _create(self, action: actions.CreateContainer) -> None:
         config = action.config
-        assert action.name not in {one.name for one in self.containers.values()}, "the name is taken"
+        assert action.name not in {container.name for container in self.containers.values()}, "the name is taken"
         assert config.image in self.images, "the image is not there"
-        assert all(one.network in self.networks for one in config.networks), "a network is not there"
-        assert all(one.volume in self.volumes for one in config.mounts if one.type == "volume"), "a volume is not there"
-        made = builders.observed(
+        assert all(network.network in self.networks for network in config.networks), "a network is not there"
+        assert all(mount.volume in self.volumes for mount in config.mounts if mount.type == "volume"), (
+            "a volume is not there"
+        )
+        created = builders.observed(
             config,
             CREATED,
             id=f"id-{action.name}-{len(self.containers)}-{canonical.digest(config)[:6]}",
@@ -117,20 +138,22 @@ class World:
             labels=pairs((*config.labels, *_labels(config))),
             image_id=self.images[config.image].id,
         )
-        self.containers[made.id] = made
+        self.containers[created.id] = created
 
     def _find(self, ref: str) -> container.ObservedContainer:
-        return self.containers.get(ref) or next(one for one in self.containers.values() if one.name == ref)
+        return self.containers.get(ref) or next(
+            container for container in self.containers.values() if container.name == ref
+        )
 
     def _change(self, ref: str, **fields: object) -> None:
-        found = self._find(ref)
-        self.containers[found.id] = dataclasses.replace(found, **fields)
+        target = self._find(ref)
+        self.containers[target.id] = dataclasses.replace(target, **fields)
 
     def _reconfigure(self, ref: str, **fields: object) -> None:
         self._change(ref, config=dataclasses.replace(self._find(ref).config, **fields))
 
 
-def _labels(config: state.Config) -> tuple[tuple[str, str], ...]:
+def _labels(config: kinds.Config) -> tuple[tuple[str, str], ...]:
     return ownership_labels(Ownership(builders.OWNER, state.key_of(config), canonical.digest(config)))
 
 
@@ -138,8 +161,8 @@ def _labels(config: state.Config) -> tuple[tuple[str, str], ...]:
 def applied() -> Applier:
     """Apply a plan, or only its first so many steps, in an order that its edges allow."""
 
-    def apply(found: state.ObservedState, computed: plan.Plan, steps: int | None = None) -> state.ObservedState:
-        world, done = World(found), set()
+    def apply(observed: state.ObservedState, computed: plan.Plan, steps: int | None = None) -> state.ObservedState:
+        world, done = World(observed), set()
         for step in computed.steps[:steps]:
             assert set(step.after) <= done, "a step stands before one that it waits for"
             world.apply(step.action)
@@ -154,26 +177,37 @@ def lived() -> Liver:
     """Let time pass: probes give their answers (those of the sick never succeed), and jobs run to their end."""
 
     def live(
-        found: state.ObservedState, wanted: state.DesiredState, sick: frozenset[str] = frozenset()
+        observed: state.ObservedState, desired: state.DesiredState, sick: frozenset[str] = frozenset()
     ) -> state.ObservedState:
-        configs = {one.name: one for one in wanted.containers}
+        configs = {container.name: container for container in desired.containers}
         awaited = {
-            one.container
-            for config in wanted.containers
-            for one in config.depends_on
-            if one.condition is container.DependencyCondition.COMPLETED
+            dependency.container
+            for config in desired.containers
+            for dependency in config.depends_on
+            if dependency.condition is container.DependencyCondition.COMPLETED
         }
         containers, healths = [], []
-        for one in found.containers:
-            config = configs.get(one.name)
-            running = config is not None and one.state is RUNNING
-            if running and one.name in awaited and config.restart.policy in JOBS and one.name not in sick:
-                containers.append(dataclasses.replace(one, state=EXITED, exit_code=0, finished_at=found.observed_at))
+        for observed_container in observed.containers:
+            config = configs.get(observed_container.name)
+            running = config is not None and observed_container.state is RUNNING
+            if (
+                running
+                and observed_container.name in awaited
+                and config.restart.policy in JOBS
+                and observed_container.name not in sick
+            ):
+                containers.append(
+                    dataclasses.replace(observed_container, state=EXITED, exit_code=0, finished_at=observed.observed_at)
+                )
                 continue
-            containers.append(one)
+            containers.append(observed_container)
             if running and config.health.readiness is not None:
-                well = one.name not in sick
-                healths.append(health.ObservedHealth(one.id, True, well, True, "" if well else "no", None))
-        return dataclasses.replace(found, containers=tuple(containers), health=tuple(sorted(healths)))
+                well = observed_container.name not in sick
+                healths.append(
+                    health.ObservedHealth(observed_container.id, True, well, True, "" if well else "no", None)
+                )
+        return dataclasses.replace(
+            observed.with_objects({Kind.CONTAINER: tuple(containers)}), health=tuple(sorted(healths))
+        )
 
     return live

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from agent.model import container, health, state, volume
+from agent.model.key import Kind
 from tests import builders
 
 NAMES = ("a", "b", "c")
@@ -22,10 +23,12 @@ JOBS = (container.RestartPolicy.ON_FAILURE, container.RestartPolicy.NEVER)
 
 
 @st.composite
-def configs(draw: Any, name: str) -> container.ContainerConfig:
-    """Give some container that depends only on those before it."""
+def configs(draw: Any, name: str, least: int = 0) -> container.ContainerConfig:
+    """Return some container that depends only on those before it, on so many at least."""
     earlier = [other for other in NAMES if other < name]
-    conditions = st.sampled_from(container.DependencyCondition)
+    conditions = st.sampled_from((STARTED, HEALTHY, HEALTHY, COMPLETED))
+    lowest = min(least, len(earlier))
+    dependencies = st.sets(st.sampled_from(earlier), min_size=lowest, max_size=2) if earlier else st.just(set())
     return builders.config(
         name,
         image=draw(st.sampled_from(REFERENCES)),
@@ -35,82 +38,120 @@ def configs(draw: Any, name: str) -> container.ContainerConfig:
         health=draw(st.sampled_from([UNPROBED, PROBED])),
         resources=container.Resources(draw(st.sampled_from([None, 500])), None, None, None),
         networks=tuple(
-            container.NetworkAttachment(one) for one in sorted(draw(st.sets(st.sampled_from(NETWORKS), max_size=2)))
+            container.NetworkAttachment(network)
+            for network in sorted(draw(st.sets(st.sampled_from(NETWORKS), max_size=2)))
         ),
         mounts=tuple(
-            container.VolumeMount(one, f"/{one}", read_only=False)
-            for one in sorted(draw(st.sets(st.sampled_from(VOLUMES), max_size=1)))
+            container.VolumeMount(volume, f"/{volume}", read_only=False)
+            for volume in sorted(draw(st.sets(st.sampled_from(VOLUMES), max_size=1)))
         ),
-        depends_on=tuple(
-            container.Dependency(one, draw(conditions))
-            for one in sorted(draw(st.sets(st.sampled_from(earlier), max_size=2)) if earlier else [])
-        ),
+        depends_on=tuple(container.Dependency(name, draw(conditions)) for name in sorted(draw(dependencies))),
     )
 
 
-def admitted(one: container.ContainerConfig, others: dict[str, container.ContainerConfig]) -> container.ContainerConfig:
-    """Leave out dependencies on what is not declared, and on the end of what never ends."""
+def admitted(
+    config: container.ContainerConfig, others: dict[str, container.ContainerConfig]
+) -> container.ContainerConfig:
+    """Leave out dependencies on what is not declared, on the end of what never ends, and on the health of what ends."""
+    ending = {
+        other.container for user in others.values() for other in user.depends_on if other.condition is COMPLETED
+    } & {name for name, other in others.items() if other.restart.policy in JOBS}
     return dataclasses.replace(
-        one,
+        config,
         depends_on=tuple(
             other
-            for other in one.depends_on
+            for other in config.depends_on
             if other.container in others
             and (other.condition is not COMPLETED or others[other.container].restart.policy in JOBS)
+            and (other.condition is not HEALTHY or other.container not in ending)
         ),
     )
 
 
 @st.composite
 def desired_states(draw: Any) -> state.DesiredState:
-    """Give some desired state in which every reference leads somewhere."""
-    names = sorted(draw(st.sets(st.sampled_from(NAMES))))
-    drawn = {name: draw(configs(name)) for name in names}
-    containers = [admitted(one, drawn) for one in drawn.values()]
-    references = {one.image for one in containers}
-    networks = {one.network for config in containers for one in config.networks} | draw(
+    """Return some desired state without a dangling reference: every other one is of containers that all depend."""
+    least = draw(st.sampled_from([0, 1]))
+    names = list(NAMES) if least else sorted(draw(st.sets(st.sampled_from(NAMES))))
+    drawn = {name: draw(configs(name, least)) for name in names}
+    containers = [admitted(config, drawn) for config in drawn.values()]
+    references = {container.image for container in containers}
+    networks = {network.network for config in containers for network in config.networks} | draw(
         st.sets(st.sampled_from(NETWORKS))
     )
-    volumes = {one.volume for config in containers for one in config.mounts} | draw(st.sets(st.sampled_from(VOLUMES)))
-    return state.DesiredState(
+    volumes = {mount.volume for config in containers for mount in config.mounts} | draw(
+        st.sets(st.sampled_from(VOLUMES))
+    )
+    return state.DesiredState.of(
         "r1",
-        containers=tuple(containers),
-        images=tuple(builders.image_config(reference) for reference in sorted(references)),
-        networks=tuple(
-            builders.network_config(name, internal=draw(st.booleans()), labels=draw(LABELS))
-            for name in sorted(networks)
-        ),
-        volumes=tuple(
-            builders.volume_config(name, draw(st.sampled_from(volume.DeletionPolicy))) for name in sorted(volumes)
+        (
+            *containers,
+            *(builders.image_config(reference) for reference in sorted(references)),
+            *(
+                builders.network_config(name, internal=draw(st.booleans()), labels=draw(LABELS))
+                for name in sorted(networks)
+            ),
+            *(builders.volume_config(name, draw(st.sampled_from(volume.DeletionPolicy))) for name in sorted(volumes)),
         ),
     )
 
 
 @st.composite
-def disturbed(draw: Any, found: state.ObservedState) -> state.ObservedState:
+def changed(draw: Any, before: state.DesiredState) -> state.DesiredState:
+    """Return a state that is declared next: the same objects, some of them otherwise, so that dependencies are kept."""
+    containers = []
+    for declared in before.containers:
+        fields = draw(
+            st.sampled_from(
+                [
+                    {},
+                    {"args": ("z",)},
+                    {"args": ("w",), "labels": (("app", "new"),)},
+                    {"hostname": "other"},
+                    {"image": REFERENCES[0]},
+                    {"image": REFERENCES[1]},
+                    {"labels": (("app", "new"),)},
+                    {"stop": container.StopConfig("SIGINT", 120.0)},
+                    {"args": ("z",), "stop": container.StopConfig("", 60.0)},
+                ]
+            )
+        )
+        containers.append(dataclasses.replace(declared, **fields))
+    references = sorted({container.image for container in containers})
+    networks = tuple(dataclasses.replace(network, internal=draw(st.booleans())) for network in before.networks)
+    images = tuple(builders.image_config(reference) for reference in references)
+    return before.with_objects({Kind.CONTAINER: tuple(containers), Kind.IMAGE: images, Kind.NETWORK: networks})
+
+
+@st.composite
+def disturbed(draw: Any, observed: state.ObservedState) -> state.ObservedState:
     """Let things happen behind our back: ends, stops, removals, failing probes, broken networks."""
-    containers, healths = [], {one.container_id: one for one in found.health}
-    for one in found.containers:
-        fate = draw(st.sampled_from(["keep", "end", "stop", "remove", "limits", "sicken"]))
-        running = one.state is container.ContainerState.RUNNING
+    containers, healths = [], {answer.container_id: answer for answer in observed.health}
+    for observed_container in observed.containers:
+        fate = draw(st.sampled_from(["keep", "end", "end", "stop", "remove", "limits", "sicken"]))
+        running = observed_container.state is container.ContainerState.RUNNING
         if fate in {"end", "stop"} and running:
             code = draw(st.sampled_from([0, 1, 137, None]))
-            fields = {"exit_code": code, "finished_at": found.observed_at, "stop_requested": fate == "stop"}
-            containers.append(dataclasses.replace(one, state=container.ContainerState.EXITED, **fields))
-            healths.pop(one.id, None)
+            fields = {"exit_code": code, "finished_at": observed.observed_at, "stop_requested": fate == "stop"}
+            containers.append(dataclasses.replace(observed_container, state=container.ContainerState.EXITED, **fields))
+            healths.pop(observed_container.id, None)
         elif fate == "limits":
-            changed = dataclasses.replace(one.config, resources=container.Resources(1, 2, 3, 4))
-            containers.append(dataclasses.replace(one, config=changed))
+            changed = dataclasses.replace(observed_container.config, resources=container.Resources(1, 2, 3, 4))
+            containers.append(dataclasses.replace(observed_container, config=changed))
         elif fate != "remove":
-            containers.append(one)
+            containers.append(observed_container)
             if fate == "sicken" and running:
-                healths[one.id] = health.ObservedHealth(one.id, True, False, False, "dead", found.observed_at)
-    used = {attached.network for one in containers for attached in one.config.networks}
+                healths[observed_container.id] = health.ObservedHealth(
+                    observed_container.id, True, False, False, "dead", observed.observed_at
+                )
+    used = {attached.network for container in containers for attached in container.config.networks}
     networks = tuple(
-        dataclasses.replace(one, healthy=draw(st.booleans()))
-        for one in found.networks
-        if one.name in used or draw(st.booleans())
+        dataclasses.replace(network, healthy=draw(st.booleans()))
+        for network in observed.networks
+        if network.name in used or draw(st.booleans())
     )
-    there = {one.id for one in containers}
-    left = tuple(sorted(one for key, one in healths.items() if key in there))
-    return dataclasses.replace(found, containers=tuple(containers), networks=networks, health=left)
+    present = {container.id for container in containers}
+    answers = tuple(sorted(answer for key, answer in healths.items() if key in present))
+    return dataclasses.replace(
+        observed.with_objects({Kind.CONTAINER: tuple(containers), Kind.NETWORK: networks}), health=answers
+    )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.engine import errors
-from agent.engine.registry import client, credentials, grants, retries
+from agent import errors
+from agent.distribution.registry import client, credentials, retries, tokens
 from agent.oci import descriptor, digest, document, image_config, manifest, mediatypes, platform, reference
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -30,15 +30,15 @@ _DIGESTS = st.one_of(
 _REFERENCES = st.builds(reference.Reference, _HOSTS, _PATHS, st.none() | _TAGS, st.none() | _DIGESTS)
 
 
-def _complete(told: reference.Reference) -> bool:
-    """Tell whether a reference is spelt out, so that nothing is added to it."""
-    short = told.registry == "docker.io" and "/" not in told.repository
-    return bool(told.tag or told.digest) and not short
+def _complete(name: reference.Reference) -> bool:
+    """Return whether a reference is spelt out, so that nothing is added to it."""
+    short = name.registry == "docker.io" and "/" not in name.repository
+    return bool(name.tag or name.digest) and not short
 
 
 @given(_REFERENCES.filter(_complete))
-def test_reference__written_and_read__is_the_same(told: reference.Reference) -> None:
-    assert reference.parse(str(told)) == told
+def test_reference__written_and_read__is_the_same(name: reference.Reference) -> None:
+    assert reference.parse(str(name)) == name
 
 
 @given(st.one_of(st.text(max_size=300), st.text("ab.:/@_-[]0AéŁ\n", max_size=40), _REFERENCES.map(str)))
@@ -81,11 +81,11 @@ _CONFIGS = st.fixed_dictionaries(
 )
 
 
-def _written(told: Any) -> bytes:
-    return json.dumps(told).encode("utf-8", "surrogatepass")
+def _encoded(document: Any) -> bytes:
+    return json.dumps(document).encode("utf-8", "surrogatepass")
 
 
-_DOCUMENTS = st.one_of(st.binary(max_size=50), st.one_of(_JSON, _NEARLY, _CONFIGS).map(_written))
+_DOCUMENTS = st.one_of(st.binary(max_size=50), st.one_of(_JSON, _NEARLY, _CONFIGS).map(_encoded))
 _TRUNCATED = st.builds(lambda data, cut: data[: len(data) - cut], _DOCUMENTS, st.integers(1, 5))
 
 
@@ -100,21 +100,23 @@ def test_manifest__whatever_it_is__is_read_or_malformed(data: bytes, media_type:
         read = manifest.parse(data, media_type)
     except document.Malformed:
         return
-    for told in read.layers if isinstance(read, manifest.Manifest) else read.manifests:
-        assert isinstance(told, descriptor.Descriptor)
-        assert digest.parse(told.digest)
-        assert 0 <= told.size <= 1 << 50
-        assert json.loads(json.dumps(told.document()))["digest"] == told.digest
+    for described in read.layers if isinstance(read, manifest.Manifest) else read.manifests:
+        assert isinstance(described, descriptor.Descriptor)
+        assert digest.parse(described.digest)
+        assert 0 <= described.size <= 1 << 50
+        assert json.loads(json.dumps(described.document()))["digest"] == described.digest
 
 
 @given(st.lists(_BLOB, max_size=4), _BLOB)
 def test_manifest__that_is_sound__is_read_with_every_part(layers: list[dict[str, Any]], config: dict[str, Any]) -> None:
-    told = [{key: value for key, value in one.items() if key in {"mediaType", "digest", "size"}} for one in layers]
+    descriptors = [
+        {key: value for key, value in layer.items() if key in {"mediaType", "digest", "size"}} for layer in layers
+    ]
     read = manifest.parse(
-        json.dumps({"config": {**config, "platform": {}, "annotations": {}}, "layers": told}).encode()
+        json.dumps({"config": {**config, "platform": {}, "annotations": {}}, "layers": descriptors}).encode()
     )
     assert isinstance(read, manifest.Manifest)
-    assert [one.document() for one in read.layers] == told
+    assert [layer.document() for layer in read.layers] == descriptors
 
 
 @given(st.one_of(_DOCUMENTS, _TRUNCATED))
@@ -133,11 +135,11 @@ def test_image_config__whatever_it_is__is_read_or_malformed(data: bytes) -> None
 @given(st.one_of(_DOCUMENTS, _TRUNCATED))
 @example(b"[" * 100_000)
 def test_tags_and_tokens__whatever_they_are__are_read_or_refused(data: bytes) -> None:
-    token = grants._told(data)
+    token = tokens._parse_token(data)
     assert token is None or (token.isascii() and token.isprintable() and " " not in token)
     try:
         tags = client._tags(data, reference.parse("registry.example/app"))
-    except errors.Refused:
+    except errors.InvalidArgument:
         return
     assert all(isinstance(tag, str) for tag in tags)
 
@@ -161,7 +163,7 @@ _DATES = st.builds(
 @example("Mon, 01 Jan 0001 00:00:00 +2359")
 @example("Fri, 31 Dec 9999 23:59:59 -2359")
 def test_retry_after__whatever_it_says__is_a_time_or_nothing(text: str) -> None:
-    seconds = retries.wish(text, NOW)
+    seconds = retries.parse_retry_after(text, NOW)
     assert seconds is None or 0 <= seconds < 1e15
 
 

@@ -27,14 +27,14 @@ TOKENS = st.sampled_from(
 )
 
 
-def check(data: bytes) -> None:
+def assert_sound_or_refused(data: bytes) -> None:
     """Parse, and lower what is sound."""
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/", data)])
     lines = data.count(b"\n") + data.count(b"\r") + 10
-    for one in parsed.problems:
-        assert 1 <= one.line <= lines * 2 + 2
-        assert one.column >= 1
-        assert one.message
+    for problem in parsed.problems:
+        assert 1 <= problem.line <= lines * 2 + 2
+        assert problem.column >= 1
+        assert problem.message
     if not parsed.problems:
         first = pipeline.lower(parsed, "r", {})
         assert first == pipeline.lower(parsed, "r", {})
@@ -42,12 +42,12 @@ def check(data: bytes) -> None:
 
 @hypothesis.given(data=st.binary(max_size=200))
 def test_any_bytes__parse_or_are_told(data: bytes) -> None:
-    check(data)
+    assert_sound_or_refused(data)
 
 
 @hypothesis.given(text=st.text(max_size=200))
 def test_any_text__parses_or_is_told(text: str) -> None:
-    check(text.encode("utf-8", "surrogatepass"))
+    assert_sound_or_refused(text.encode("utf-8", "surrogatepass"))
 
 
 @hypothesis.given(edits=st.lists(st.tuples(st.integers(0, len(SOUND)), TOKENS), max_size=6))
@@ -55,12 +55,12 @@ def test_sound_manifest_with_accidents__parses_or_is_told(edits: list[tuple[int,
     data = SOUND
     for position, token in edits:
         data = data[:position] + token + data[position:]
-    check(data)
+    assert_sound_or_refused(data)
 
 
 @hypothesis.given(start=st.integers(0, len(SOUND)), length=st.integers(0, 60))
 def test_sound_manifest_with_a_hole__parses_or_is_told(start: int, length: int) -> None:
-    check(SOUND[:start] + SOUND[start + length :])
+    assert_sound_or_refused(SOUND[:start] + SOUND[start + length :])
 
 
 SECRET = "s3cr3t"
@@ -93,8 +93,8 @@ def test_values_that_may_be_secrets__stand_in_no_problem(
         "spec": spec if around == "mapping" else [spec],
     }
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/", json.dumps(document).encode())])
-    told = [re.sub(rf"(env|headers)\.{SECRET}(?=[ .])", "", str(one)) for one in parsed.problems]
-    assert [line for line in told if SECRET in line] == [], "a name may be told, and nothing else"
+    lines = [re.sub(rf"(env|headers)\.{SECRET}(?=[ .])", "", str(problem)) for problem in parsed.problems]
+    assert [line for line in lines if SECRET in line] == [], "a name may be told, and nothing else"
 
 
 NUMBERS = st.from_regex(

@@ -8,9 +8,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from agent.model import container, health, ledger, policy, state, volume
+from agent.model import container, health, kinds, ledger, policy, state, volume
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, plan, planner, render
+from agent.reasons import Reason
 from tests import builders
 from tests.property import drawn
 
@@ -36,21 +37,21 @@ class Life:
     applied: Any
     lived: Any
 
-    def rest(
-        self, wanted: state.DesiredState, found: state.ObservedState, sick: frozenset[str] = frozenset()
+    def settle(
+        self, desired: state.DesiredState, observed: state.ObservedState, sick: frozenset[str] = frozenset()
     ) -> tuple[state.ObservedState, plan.Plan]:
         """Plan, apply and live on until nothing changes any more; gives the world and the last plan, which is empty."""
         for _ in range(ROUNDS):
-            computed = planner.compute_plan(wanted, found, RULES)
-            after = self.lived(self.applied(found, computed, None), wanted, sick)
-            if computed.empty and after == found:
-                return found, computed
-            found = after
+            computed = planner.compute_plan(desired, observed, RULES)
+            after = self.lived(self.applied(observed, computed, None), desired, sick)
+            if computed.empty and after == observed:
+                return observed, computed
+            observed = after
         pytest.fail(f"never comes to rest: {render.text(computed, explain=True)}")
 
-    def brought_about(self, wanted: state.DesiredState) -> state.ObservedState:
-        """Give the world after a state was brought about from nothing."""
-        return self.rest(wanted, EMPTY)[0]
+    def brought_about(self, desired: state.DesiredState) -> state.ObservedState:
+        """Return the observed state after a desired state was applied to an empty world."""
+        return self.settle(desired, EMPTY)[0]
 
 
 @pytest.fixture(scope="session")
@@ -58,100 +59,112 @@ def life(applied: Any, lived: Any) -> Life:
     return Life(applied, lived)
 
 
-def fulfilled(found: state.ObservedState, wanted: state.DesiredState, dependency: container.Dependency) -> bool:
-    """Tell whether a dependency's condition holds, said once more and otherwise than the planner does."""
-    there = {one.name: one for one in found.containers}
-    other = there.get(dependency.container)
+def fulfilled(observed: state.ObservedState, desired: state.DesiredState, dependency: container.Dependency) -> bool:
+    """Return whether a dependency's condition holds, said once more and otherwise than the planner does."""
+    by_name = {container.name: container for container in observed.containers}
+    other = by_name.get(dependency.container)
     if other is None:
         return False
     ended_well = other.state is container.ContainerState.EXITED and other.exit_code == 0
     runs = other.state is container.ContainerState.RUNNING
-    probed = any(one.name == other.name and one.health == drawn.PROBED for one in wanted.containers)
-    ready = not probed or any(one.container_id == other.id and one.ready for one in found.health)
+    probed = any(container.name == other.name and container.health == drawn.PROBED for container in desired.containers)
+    ready = not probed or any(answer.container_id == other.id and answer.ready for answer in observed.health)
     return {drawn.STARTED: runs or ended_well, drawn.HEALTHY: runs and ready, drawn.COMPLETED: ended_well}[
         dependency.condition
     ]
 
 
-def left_waiting(found: state.ObservedState, wanted: state.DesiredState) -> set[str]:
-    """Give the declared containers that neither run nor have run to their end as they may."""
-    there = {one.name: one for one in found.containers}
+def left_waiting(observed: state.ObservedState, desired: state.DesiredState) -> set[str]:
+    """Return the declared containers that neither run nor have run to their end as they may."""
+    by_name = {container.name: container for container in observed.containers}
     waiting = set()
-    for config in wanted.containers:
-        one = there.get(config.name)
-        runs = one is not None and one.state is container.ContainerState.RUNNING
-        done = one is not None and one.exit_code == 0 and not one.stop_requested and config.restart.policy in drawn.JOBS
+    for config in desired.containers:
+        present = by_name.get(config.name)
+        runs = present is not None and present.state is container.ContainerState.RUNNING
+        done = (
+            present is not None
+            and present.exit_code == 0
+            and not present.stop_requested
+            and config.restart.policy in drawn.JOBS
+        )
         if not runs and not done:
             waiting.add(config.name)
     return waiting
 
 
-@hypothesis.given(wanted=drawn.desired_states())
-def test_from_nothing__all_is_brought_about(wanted: state.DesiredState, life: Life) -> None:
-    found, last = life.rest(wanted, EMPTY)
-    assert left_waiting(found, wanted) == set()
-    assert {one.name for one in found.containers} == {one.name for one in wanted.containers}
+@hypothesis.given(desired=drawn.desired_states())
+def test_from_nothing__all_is_brought_about(desired: state.DesiredState, life: Life) -> None:
+    observed, last = life.settle(desired, EMPTY)
+    assert left_waiting(observed, desired) == set()
+    assert {container.name for container in observed.containers} == {container.name for container in desired.containers}
     assert (last.blocked, last.drift) == ((), ())
 
 
-@hypothesis.given(wanted=drawn.desired_states(), sick=drawn.SICK)
+@hypothesis.given(desired=drawn.desired_states(), sick=drawn.SICK)
 def test_something_never_becomes_ready__only_what_waits_for_it_waits(
-    wanted: state.DesiredState, sick: frozenset[str], life: Life
+    desired: state.DesiredState, sick: frozenset[str], life: Life
 ) -> None:
-    found, last = life.rest(wanted, EMPTY, sick)
-    blocked = {one.key.name: one.reason for one in last.blocked}
+    observed, last = life.settle(desired, EMPTY, sick)
+    blocked = {blocked.key.name: blocked.reason for blocked in last.blocked}
     assert set(blocked.values()) <= {"WaitingForDependency"}
-    assert left_waiting(found, wanted) == blocked.keys()
-    for config in wanted.containers:
-        open_gate = all(fulfilled(found, wanted, one) for one in config.depends_on)
+    assert left_waiting(observed, desired) == blocked.keys()
+    for config in desired.containers:
+        open_gate = all(fulfilled(observed, desired, dependency) for dependency in config.depends_on)
         assert open_gate == (config.name not in blocked)
 
 
-@hypothesis.given(data=st.data(), before=drawn.desired_states(), after=drawn.desired_states(), sick=drawn.SICK)
+@pytest.mark.parametrize("related", [False, True])
+@hypothesis.given(data=st.data(), before=drawn.desired_states(), sick=drawn.SICK)
 def test_containers__never_start_before_what_they_wait_for(
-    data: st.DataObject, before: state.DesiredState, after: state.DesiredState, sick: frozenset[str], life: Life
+    data: st.DataObject, before: state.DesiredState, sick: frozenset[str], life: Life, related: bool
 ) -> None:
-    found = data.draw(drawn.disturbed(life.brought_about(before)))
+    after = data.draw(drawn.changed(before) if related else drawn.desired_states())
+    observed = data.draw(drawn.disturbed(life.brought_about(before)))
     for _ in range(ROUNDS):
-        computed = planner.compute_plan(after, found, RULES)
+        computed = planner.compute_plan(after, observed, RULES)
         for step in computed.steps:
             if isinstance(step.action, actions.StartContainer):
-                then = life.applied(found, computed, step.id)
-                (config,) = (one for one in after.containers if one.name == step.action.key.name)
-                assert all(fulfilled(then, after, one) for one in config.depends_on), render.text(
+                then = life.applied(observed, computed, step.id)
+                (config,) = (container for container in after.containers if container.name == step.action.key.name)
+                assert all(fulfilled(then, after, dependency) for dependency in config.depends_on), render.text(
                     computed, explain=True
                 )
-        found = life.lived(life.applied(found, computed, None), after, sick)
+        observed = life.lived(life.applied(observed, computed, None), after, sick)
 
 
 @hypothesis.given(data=st.data(), before=drawn.desired_states(), after=drawn.desired_states())
 def test_from_anything__all_comes_to_rest_and_what_still_waits_has_a_reason(
     data: st.DataObject, before: state.DesiredState, after: state.DesiredState, life: Life
 ) -> None:
-    found, last = life.rest(after, data.draw(drawn.disturbed(life.brought_about(before))))
-    blocked = {one.key.name: one.reason for one in last.blocked}
-    stopped = {name for name, reason in blocked.items() if reason == "Stopped"}
-    for name in stopped:
-        (one,) = (one for one in found.containers if one.name == name)
-        assert one.state is container.ContainerState.EXITED
-        assert one.exit_code != 0 or one.stop_requested
+    observed, last = life.settle(after, data.draw(drawn.disturbed(life.brought_about(before))))
+    blocked = {blocked.key.name: blocked for blocked in last.blocked}
+    reasons = {name: wait.reason for name, wait in blocked.items()}
+    assert set(reasons.values()) <= {Reason.STOPPED, Reason.WAITING_FOR_DEPENDENCY, Reason.IN_USE}
+    assert left_waiting(observed, after) <= blocked.keys()
+    ended = {item.name: item for item in observed.containers if item.state is container.ContainerState.EXITED}
+    for name in (name for name, reason in reasons.items() if reason is Reason.STOPPED):
+        assert ended[name].exit_code != 0 or ended[name].stop_requested
     for config in after.containers:
-        if blocked.get(config.name) == "WaitingForDependency":
-            assert not all(fulfilled(found, after, one) for one in config.depends_on)
-    assert left_waiting(found, after) <= blocked.keys()
-    assert set(blocked.values()) <= {"Stopped", "WaitingForDependency"}
-    assert bool(blocked) == bool(stopped), "nothing waits but for what somebody or something has stopped"
+        if reasons.get(config.name) is Reason.WAITING_FOR_DEPENDENCY:
+            missing = [other.container for other in config.depends_on if not fulfilled(observed, after, other)]
+            assert any(name in blocked or name in ended for name in missing), (
+                "it waits for what will never come by itself"
+            )
+    for wait in last.blocked:
+        if wait.reason is Reason.IN_USE:
+            users = wait.message.removeprefix("still used by ").split(", ")
+            assert set(users) & blocked.keys(), "something stays for those only that wait themselves"
 
 
 @hypothesis.given(data=st.data(), before=drawn.desired_states(), after=drawn.desired_states(), sick=drawn.SICK)
 def test_from_anything__a_plan_applied_and_planned_again_only_goes_on_with_what_waited(
     data: st.DataObject, before: state.DesiredState, after: state.DesiredState, sick: frozenset[str], life: Life
 ) -> None:
-    found = life.lived(data.draw(drawn.disturbed(life.brought_about(before))), after, sick)
-    first = planner.compute_plan(after, found, RULES)
-    again = planner.compute_plan(after, life.applied(found, first, None), RULES)
-    assert {step.action.key for step in again.steps} <= {one.key for one in first.blocked}, render.text(
-        again, explain=True
+    observed = life.lived(data.draw(drawn.disturbed(life.brought_about(before))), after, sick)
+    first = planner.compute_plan(after, observed, RULES)
+    repeated = planner.compute_plan(after, life.applied(observed, first, None), RULES)
+    assert {step.action.key for step in repeated.steps} <= {blocked.key for blocked in first.blocked}, render.text(
+        repeated, explain=True
     )
 
 
@@ -159,24 +172,99 @@ def test_from_anything__a_plan_applied_and_planned_again_only_goes_on_with_what_
 def test_interrupted_anywhere__the_next_plans_finish(
     data: st.DataObject, before: state.DesiredState, after: state.DesiredState, life: Life
 ) -> None:
-    found = life.brought_about(before)
-    first = planner.compute_plan(after, found, RULES)
-    stopped = life.applied(found, first, data.draw(st.integers(0, len(first.steps))))
-    done, _ = life.rest(after, stopped)
-    assert {one.name for one in done.containers} == {one.name for one in after.containers}
+    observed = life.brought_about(before)
+    first = planner.compute_plan(after, observed, RULES)
+    stopped = life.applied(observed, first, data.draw(st.integers(0, len(first.steps))))
+    done, _ = life.settle(after, stopped)
+    assert {container.name for container in done.containers} == {container.name for container in after.containers}
+
+
+NO_IMAGE = "docker.io/library/app:none"
+
+
+@hypothesis.given(data=st.data(), before=drawn.desired_states(), holds=st.booleans())
+def test_a_replacement_given_up_for_one_that_cannot_be_made__nothing_stays_down(
+    data: st.DataObject, before: state.DesiredState, holds: bool, life: Life
+) -> None:
+    """Two commits, the second while the first is under way: it names an image that is not there, and never will be."""
+    observed = life.brought_about(before)
+    ran = {
+        observed_container.name
+        for observed_container in observed.containers
+        if observed_container.state is container.ContainerState.RUNNING
+    }
+    first = planner.compute_plan(data.draw(drawn.changed(before)), observed, RULES)
+    observed = life.applied(observed, first, data.draw(st.integers(0, len(first.steps))))
+    bad = {container.name for container in before.containers if data.draw(st.booleans())}
+    desired = before.with_objects(
+        {
+            Kind.CONTAINER: tuple(
+                dataclasses.replace(container, image=NO_IMAGE) if container.name in bad else container
+                for container in before.containers
+            )
+        }
+    )
+    images = sorted({container.image for container in desired.containers})
+    desired = desired.with_objects({Kind.IMAGE: tuple(builders.image_config(name) for name in images)})
+    hold = policy.Hold(ObjectKey(Kind.IMAGE, NO_IMAGE), "ImagePullFailed", "there is no such tag", builders.NOW + 60)
+    rules = builders.rules(holds=(hold,) if holds else ())
+    for _ in range(ROUNDS):
+        computed = planner.compute_plan(desired, observed, rules)
+        observed = life.lived(failing_pulls(life, observed, computed), before)
+    running = {
+        observed_container.name
+        for observed_container in observed.containers
+        if observed_container.state is container.ContainerState.RUNNING
+    }
+    done = {
+        container.name for container in observed.containers if container.exit_code == 0 and not container.stop_requested
+    }
+    assert ran <= running | done, render.text(computed, explain=True)
+
+
+def failing_pulls(life: Life, observed: state.ObservedState, computed: plan.Plan) -> state.ObservedState:
+    """Apply a plan as far as it goes where ``NO_IMAGE`` cannot be fetched."""
+    failed: set[int] = set()
+    for step in computed.steps:
+        fetch = isinstance(step.action, actions.EnsureImage) and step.action.config.reference == NO_IMAGE
+        if fetch or failed & set(step.after):
+            failed.add(step.id)
+    kept = tuple(step for step in computed.steps if step.id not in failed)
+    return life.applied(observed, dataclasses.replace(computed, steps=kept), None)
+
+
+@hypothesis.given(before=drawn.desired_states(), after=drawn.desired_states())
+def test_what_is_removed__is_stopped_as_it_was_declared_last(
+    before: state.DesiredState, after: state.DesiredState, life: Life
+) -> None:
+    observed = life.brought_about(before)
+    asked = before.with_objects(
+        {
+            Kind.CONTAINER: tuple(
+                dataclasses.replace(config, stop=container.StopConfig("SIGUSR1", 300.0)) for config in before.containers
+            )
+        }
+    )
+    observed = life.settle(asked, observed)[0]
+    declared = {container.name: container.stop for container in after.containers}
+    for step in planner.compute_plan(after, observed, RULES).steps:
+        if isinstance(step.action, actions.StopContainer):
+            name = step.action.key.name
+            assert step.action.stop == declared.get(name, container.StopConfig("SIGUSR1", 300.0))
 
 
 @hypothesis.given(before=drawn.desired_states(), after=drawn.desired_states())
 def test_foreign_objects__are_never_touched(before: state.DesiredState, after: state.DesiredState, life: Life) -> None:
     ours = life.brought_about(before)
     foreign_container, foreign_network, foreign_volume = FOREIGN
-    found = dataclasses.replace(
-        ours,
-        containers=(*ours.containers, foreign_container),
-        networks=(*ours.networks, foreign_network),
-        volumes=(*ours.volumes, foreign_volume),
+    observed = ours.with_objects(
+        {
+            Kind.CONTAINER: (*ours.containers, foreign_container),
+            Kind.NETWORK: (*ours.networks, foreign_network),
+            Kind.VOLUME: (*ours.volumes, foreign_volume),
+        }
     )
-    done = life.applied(found, planner.compute_plan(after, found, RULES), None)
+    done = life.applied(observed, planner.compute_plan(after, observed, RULES), None)
     assert foreign_container in done.containers
     assert foreign_network in done.networks
     assert foreign_volume in done.volumes
@@ -189,16 +277,18 @@ def test_order_of_input__never_changes_a_plan(
     seed: int,
     life: Life,
 ) -> None:
-    found = life.brought_about(before)
+    observed = life.brought_about(before)
     shuffle = random.Random(seed)  # noqa: S311
 
     def mixed(value: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(shuffle.sample(value, len(value)))
 
-    lists = ("containers", "images", "networks", "volumes")
-    other_wish = dataclasses.replace(after, **{name: mixed(getattr(after, name)) for name in lists})
-    other_world = dataclasses.replace(found, **{name: mixed(getattr(found, name)) for name in (*lists, "health")})
-    assert planner.compute_plan(other_wish, other_world, RULES) == planner.compute_plan(after, found, RULES)
+    def mixed_objects(objects: kinds.ByKind[Any]) -> kinds.ByKind[Any]:
+        return kinds.ByKind({kind: mixed(items) for kind, items in objects.items()})
+
+    other_wish = dataclasses.replace(after, objects=mixed_objects(after.objects))
+    other_world = dataclasses.replace(observed, objects=mixed_objects(observed.objects), health=mixed(observed.health))
+    assert planner.compute_plan(other_wish, other_world, RULES) == planner.compute_plan(after, observed, RULES)
 
 
 @hypothesis.given(before=drawn.desired_states(), after=drawn.desired_states())
@@ -207,17 +297,21 @@ def test_volumes__only_go_where_their_manifest_said_delete_and_left(
     after: state.DesiredState,
     life: Life,
 ) -> None:
-    found = life.brought_about(before)
-    done = life.applied(found, planner.compute_plan(after, found, RULES), None)
-    gone = {one.name for one in found.volumes} - {one.name for one in done.volumes}
-    allowed = {one.name for one in found.volumes if one.config.deletion_policy is volume.DeletionPolicy.DELETE}
-    assert gone <= allowed - {one.name for one in after.volumes}
+    observed = life.brought_about(before)
+    done = life.applied(observed, planner.compute_plan(after, observed, RULES), None)
+    removed = {volume.name for volume in observed.volumes} - {volume.name for volume in done.volumes}
+    allowed = {
+        observed_volume.name
+        for observed_volume in observed.volumes
+        if observed_volume.config.deletion_policy is volume.DeletionPolicy.DELETE
+    }
+    assert removed <= allowed - {volume.name for volume in after.volumes}
 
 
 @hypothesis.given(before=drawn.desired_states())
 def test_no_pruning__nothing_is_ever_removed(before: state.DesiredState, life: Life) -> None:
-    found = life.brought_about(before)
-    computed = planner.compute_plan(state.DesiredState("r2"), found, builders.rules(prune=False))
+    observed = life.brought_about(before)
+    computed = planner.compute_plan(state.DesiredState("r2"), observed, builders.rules(prune=False))
     assert computed.empty
 
 
@@ -225,38 +319,46 @@ def test_no_pruning__nothing_is_ever_removed(before: state.DesiredState, life: L
 def test_held_object__gets_no_step(
     before: state.DesiredState, after: state.DesiredState, name: str, life: Life
 ) -> None:
-    found = life.brought_about(before)
+    observed = life.brought_about(before)
     key = ObjectKey(Kind.CONTAINER, name)
     hold = policy.Hold(key, "InProgress", "busy")
-    computed = planner.compute_plan(after, found, builders.rules(holds=(hold,)))
+    computed = planner.compute_plan(after, observed, builders.rules(holds=(hold,)))
     assert not [step for step in computed.steps if step.action.key == key]
 
 
 @hypothesis.given(
-    wanted=drawn.desired_states(),
+    desired=drawn.desired_states(),
     streaks=st.dictionaries(st.sampled_from(drawn.NAMES), st.integers(0, 12)),
     kind=drawn.POLICIES,
 )
 def test_failures__are_started_again_or_waited_for_and_never_forgotten(
-    wanted: state.DesiredState,
+    desired: state.DesiredState,
     streaks: dict[str, int],
     kind: container.RestartPolicy,
     life: Life,
 ) -> None:
     restart = container.RestartConfig(kind, container.BackoffConfig(1.0, 60.0, 600.0))
-    wanted = dataclasses.replace(
-        wanted, containers=tuple(dataclasses.replace(one, restart=restart, depends_on=()) for one in wanted.containers)
+    desired = desired.with_objects(
+        {
+            Kind.CONTAINER: tuple(
+                dataclasses.replace(container, restart=restart, depends_on=()) for container in desired.containers
+            )
+        }
     )
-    found = life.brought_about(wanted)
+    observed = life.brought_about(desired)
     ended = tuple(
-        dataclasses.replace(one, state=container.ContainerState.EXITED, exit_code=1, finished_at=builders.NOW)
-        for one in found.containers
+        dataclasses.replace(
+            observed_container, state=container.ContainerState.EXITED, exit_code=1, finished_at=builders.NOW
+        )
+        for observed_container in observed.containers
     )
     memory = tuple(ledger.LedgerEntry(ObjectKey(Kind.CONTAINER, name), "", streak) for name, streak in streaks.items())
-    computed = planner.compute_plan(wanted, dataclasses.replace(found, containers=ended, ledger=memory), RULES)
-    told = {step.action.key.name for step in computed.steps} | {one.key.name for one in computed.blocked}
-    assert told == {one.name for one in wanted.containers}
-    waits = [one.until for one in computed.blocked if one.reason == "BackOff"]
+    computed = planner.compute_plan(
+        desired, dataclasses.replace(observed.with_objects({Kind.CONTAINER: ended}), ledger=memory), RULES
+    )
+    mentioned = {step.action.key.name for step in computed.steps} | {blocked.key.name for blocked in computed.blocked}
+    assert mentioned == {container.name for container in desired.containers}
+    waits = [blocked.until for blocked in computed.blocked if blocked.reason == "BackOff"]
     assert all(until is not None and builders.NOW < until <= builders.NOW + 60 for until in waits)
     assert computed.wake_at == min(waits, default=None)
 
@@ -265,7 +367,7 @@ def test_failures__are_started_again_or_waited_for_and_never_forgotten(
 def test_plan__is_a_value_that_equals_itself(alive: bool) -> None:
     web = builders.config()
     sick = health.ObservedHealth("id-web", True, alive, alive, "", None if alive else builders.NOW)
-    found = builders.world(builders.observed(web), health=(sick,))
-    assert planner.compute_plan(builders.desired(web), found, RULES) == planner.compute_plan(
-        builders.desired(web), found, RULES
+    observed = builders.world(builders.observed(web), health=(sick,))
+    assert planner.compute_plan(builders.desired(web), observed, RULES) == planner.compute_plan(
+        builders.desired(web), observed, RULES
     )

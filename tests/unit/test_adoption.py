@@ -18,30 +18,30 @@ NET = builders.network_config("shop")
 DATA = builders.volume_config("data")
 
 
-def found(name: str, group: str = "", **fields: Any) -> survey.Found:
-    """Give a container that can be taken over."""
-    return survey.Found(f"id-{name}", name, group or name, builders.config(name, **fields))
+def adoptable(name: str, group: str = "", **fields: Any) -> survey.AdoptableContainer:
+    """Return a container that can be taken over."""
+    return survey.AdoptableContainer(f"id-{name}", name, group or name, builders.config(name, **fields))
 
 
-def in_shop(name: str, group: str = "", **fields: Any) -> survey.Found:
-    """Give one that uses the network and the volume."""
+def in_shop(name: str, group: str = "", **fields: Any) -> survey.AdoptableContainer:
+    """Return a container that uses the network and the volume."""
     used = {
         "networks": (container.NetworkAttachment("shop"),),
         "mounts": (container.VolumeMount("data", "/data", read_only=False),),
     }
-    return found(name, group, **{**used, **fields})
+    return adoptable(name, group, **{**used, **fields})
 
 
 def surveyed(
-    *containers: survey.Found, networks: Any = (("n1", NET),), volumes: Any = (("data", DATA),)
+    *containers: survey.AdoptableContainer, networks: Any = (("n1", NET),), volumes: Any = (("data", DATA),)
 ) -> survey.Survey:
     return survey.Survey(containers, tuple(networks), tuple(volumes), ())
 
 
 def kinds(texts: dict[str, str]) -> dict[str, list[str]]:
-    """Give what each file declares."""
+    """Return what each file declares."""
     return {
-        name: [f"{one['kind']}/{one['metadata']['name']}" for one in yaml.safe_load_all(text)]
+        name: [f"{document['kind']}/{document['metadata']['name']}" for document in yaml.safe_load_all(text)]
         for name, text in texts.items()
     }
 
@@ -60,58 +60,58 @@ def test_files__what_is_declared_already__is_not_declared_again() -> None:
 
 
 def test_files__all_together__mean_just_what_was_found() -> None:
-    there = surveyed(
+    surveyed_engine = surveyed(
         in_shop("a", "p", env=(("PASSWORD", "s3cr3t"),)), in_shop("b", "p", hostname="other"), in_shop("c")
     )
-    texts = adoption.files(there, frozenset())
+    texts = adoption.files(surveyed_engine, frozenset())
     parsed = pipeline.parse([pipeline.ManifestFile(name, "/", text.encode()) for name, text in texts.items()])
     assert parsed.problems == ()
     desired = pipeline.lower(parsed, "r1", {})
-    assert desired.containers == tuple(one.config for one in there.containers)
+    assert desired.containers == tuple(container.config for container in surveyed_engine.containers)
     assert (desired.networks, desired.volumes) == ((NET,), (DATA,))
 
 
 def test_sound__what_manifests_can_say__stays_as_it_is() -> None:
-    there = surveyed(in_shop("a"), found("b"))
-    assert adoption.sound(there) == there
+    surveyed_engine = surveyed(in_shop("a"), adoptable("b"))
+    assert adoption.without_refused(surveyed_engine) == surveyed_engine
 
 
 def test_sound__what_no_manifest_may_say__is_left_alone_with_its_reasons() -> None:
     alias = (container.NetworkAttachment("shop", ("my_db",)),)
-    told = adoption.sound(
+    sound = adoption.without_refused(
         surveyed(
-            found("fine"),
-            found("host", hostname="my_host"),
+            adoptable("fine"),
+            adoptable("host", hostname="my_host"),
             in_shop("alias", networks=alias),
-            found("slow", stop=container.StopConfig("", -1.0)),
+            adoptable("slow", stop=container.StopConfig("", -1.0)),
         )
     )
-    assert [one.engine_name for one in told.containers] == ["fine"]
-    reasons = {one.name: one.reasons for one in told.left}
+    assert [container.engine_name for container in sound.containers] == ["fine"]
+    reasons = {leftover.name: leftover.reasons for leftover in sound.skipped}
     assert list(reasons) == ["alias", "host", "slow"]
     assert "spec.networks[0].aliases[0]" in reasons["alias"][0]
     assert "spec.hostname" in reasons["host"][0]
     assert "spec.stop.gracePeriod" in reasons["slow"][0]
-    assert (told.networks, told.volumes) == ((), ())
+    assert (sound.networks, sound.volumes) == ((), ())
 
 
 def test_sound__two_claim_one_port__only_one_is_taken_over() -> None:
     ports = (container.PortMapping(8080, 80, container.TransportProtocol.TCP, "0.0.0.0"),)
     network = (container.NetworkAttachment("shop"),)
-    told = adoption.sound(
-        surveyed(found("a", ports=ports, networks=network), found("b", ports=ports, networks=network))
+    sound = adoption.without_refused(
+        surveyed(adoptable("a", ports=ports, networks=network), adoptable("b", ports=ports, networks=network))
     )
-    assert [one.engine_name for one in told.containers] == ["a"]
-    assert told.left == (survey.Left("b", ("host port 8080/tcp is claimed twice",)),)
+    assert [container.engine_name for container in sound.containers] == ["a"]
+    assert sound.skipped == (survey.SkippedContainer("b", ("host port 8080/tcp is claimed twice",)),)
 
 
 def test_sound__their_network_cannot_be_said__all_that_are_in_it_are_left_alone() -> None:
     odd = dataclasses.replace(NET, mtu=5)
-    told = adoption.sound(surveyed(in_shop("a"), in_shop("b"), found("c"), networks=(("n1", odd),)))
-    assert [one.engine_name for one in told.containers] == ["c"]
-    assert [one.name for one in told.left] == ["a", "b"]
-    assert all("spec.mtu" in reason for one in told.left for reason in one.reasons)
-    assert (told.networks, told.volumes) == ((), ())
+    sound = adoption.without_refused(surveyed(in_shop("a"), in_shop("b"), adoptable("c"), networks=(("n1", odd),)))
+    assert [container.engine_name for container in sound.containers] == ["c"]
+    assert [leftover.name for leftover in sound.skipped] == ["a", "b"]
+    assert all("spec.mtu" in reason for leftover in sound.skipped for reason in leftover.reasons)
+    assert (sound.networks, sound.volumes) == ((), ())
 
 
 def test_store__files__are_closed_to_everybody_else_since_they_may_hold_secrets(tmp_path: pathlib.Path) -> None:
@@ -134,3 +134,12 @@ def test_store__no_directory_can_be_made__is_told(tmp_path: pathlib.Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(adoption.CannotAdopt, match="cannot be written: Not a directory"):
         adoption.store(tmp_path / "file" / "x", {"a.yaml": "a"})
+
+
+def test_document__a_skipped_container__keeps_the_keys_that_programs_read() -> None:
+    skipped = (survey.SkippedContainer("b", ("it has links",)),)
+    assert adoption.document(adoption.Adopted(("a.yaml",), ("a",), skipped)) == {
+        "files": ("a.yaml",),
+        "containers": ("a",),
+        "left": skipped,
+    }

@@ -1,126 +1,137 @@
-"""Taking over what somebody else has started: nothing of it is touched, only whose it is gets noted.
+"""Adoption of objects that somebody else has created: they stay as they are, only their owner is noted.
 
-Engines cannot label what exists, so adoption is a note beside the engine (``notes``). Losing it makes the objects
-foreign again, and foreign objects are left alone.
+Engines cannot label what exists, so adoption is a note in the state file beside the engine (``sidecar``). Losing it
+makes the objects foreign again, and foreign objects are left alone.
 """
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agent.drivers.docker import driver, inspected, names, translate, unsaid
+from agent import errors
+from agent.drivers.docker import adoptable, driver, names, translate, unsupported
 from agent.kit import canonical, tasks
-from agent.model import container, network, state, volume
+from agent.model import container, kinds, network, state, volume
 from agent.model.key import Kind, Ownership, Pairs, ownership_labels, ownership_of, pairs
-from agent.runtime import errors
 
 _COMPOSE_PROJECT = "com.docker.compose.project"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Left:
-    """A container that is left alone, and why."""
+class SkippedContainer:
+    """A container that is not adopted, with the reasons."""
 
     name: str
     reasons: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
-    """A container that can be taken over."""
+class AdoptableContainer:
+    """A container that can be adopted."""
 
     id: str
     engine_name: str
     group: str
-    """The Compose project that it is of, or its own name: what belongs into one file."""
+    """The Compose project that it belongs to, or its own name: one manifest file is written per group."""
     config: container.ContainerConfig
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Survey:
-    """What an engine has, as manifests would say it."""
+    """The foreign objects of an engine, as configs for manifests."""
 
-    containers: tuple[Found, ...]
+    containers: tuple[AdoptableContainer, ...]
     networks: tuple[tuple[str, network.NetworkConfig], ...]
-    """(what it is noted by, config) of those that the containers are in."""
+    """(key of its note, config) of the networks that the containers are attached to."""
     volumes: tuple[tuple[str, volume.VolumeConfig], ...]
-    """(the engine's name, config) of those that the containers have."""
-    left: tuple[Left, ...]
+    """(the engine's name, config) of the volumes that the containers mount."""
+    skipped: tuple[SkippedContainer, ...]
 
 
 class Adoption:
-    """Surveys an engine, and takes over what was found."""
+    """Surveys an engine for foreign containers, and adopts what a survey lists."""
 
     def __init__(self, runtime: driver.DockerRuntime, owner: str) -> None:
-        """Nothing is asked or noted yet."""
+        """Hold the runtime and the owner of what is adopted; nothing is asked or noted yet."""
         self._runtime = runtime
         self._engine = runtime.engine
         self._names = runtime.containers.names
         self._owner = owner
 
-    async def survey(self, wanted: Iterable[str] = ()) -> Survey:
-        """Look at what is not ours yet; ``wanted``: only these containers, by the engine's names.
+    async def survey(self, requested: Iterable[str] = ()) -> Survey:
+        """Return what could be adopted; ``requested``: only these containers, by the engine's names.
 
-        Names for manifests are given and noted on the way. Raises ``errors.NotFound`` for one that is not there.
+        Objects without a valid manifest name get one, which is noted. Raises ``errors.NotFound`` for a container that
+        does not exist or is ours already.
         """
         listed = await self._engine.ask("containers/json", "containers", params={"all": "true"})
-        chosen = self._chosen(listed, list(wanted))
-        networks = [one for one in await self._engine.ask("networks", "networks") if one.get("Driver") == "bridge"]
+        chosen = self._chosen(listed, list(requested))
+        networks = [
+            network for network in await self._engine.ask("networks", "networks") if network.get("Driver") == "bridge"
+        ]
         volumes = (await self._engine.ask("volumes", "volumes")).get("Volumes") or ()
         self._name(chosen, listed, networks, volumes)
-        portraits = await tasks.together("inspect", *(self._portrait(one["Id"]) for one in chosen))
-        there = _Stores(
-            {self._names.declared_network(one["Name"]): one for one in networks},
-            {self._names.declared_volume(one["Name"]): one for one in volumes},
+        candidates = await tasks.together("inspect", *(self._inspect(summary["Id"]) for summary in chosen))
+        stores = _Stores(
+            {self._names.declared_network(network["Name"]): network for network in networks},
+            {self._names.declared_volume(volume["Name"]): volume for volume in volumes},
         )
-        found, left = [], []
-        for summary, portrait in zip(chosen, portraits, strict=True):
-            if portrait is None:
+        containers, skipped = [], []
+        for summary, candidate in zip(chosen, candidates, strict=True):
+            if candidate is None:
                 continue
             name = _name_of(summary)
-            reasons = (*portrait.unsaid, *there.unsaid(portrait.config))
+            reasons = (*candidate.unsupported, *stores.unsupported(candidate.config))
             if reasons:
-                left.append(Left(name, reasons))
+                skipped.append(SkippedContainer(name, reasons))
             else:
-                group = (summary.get("Labels") or {}).get(_COMPOSE_PROJECT) or portrait.config.name
-                found.append(Found(summary["Id"], name, inspected.name_for(group, ()), portrait.config))
-        configs = [one.config for one in found]
-        return Survey(tuple(found), self._networks(configs, there), self._volumes(configs, there), tuple(left))
+                group = (summary.get("Labels") or {}).get(_COMPOSE_PROJECT) or candidate.config.name
+                containers.append(
+                    AdoptableContainer(summary["Id"], name, adoptable.name_for(group, ()), candidate.config)
+                )
+        configs = [candidate.config for candidate in containers]
+        return Survey(
+            tuple(containers), self._networks(configs, stores), self._volumes(configs, stores), tuple(skipped)
+        )
 
     def adopt(self, survey: Survey) -> None:
-        """Note that all that was found is ours from now on."""
-        book = self._names.book
+        """Note that everything in the survey is ours from now on."""
+        state_file = self._names.state_file
         for noted_by, network_config in survey.networks:
-            book.note_network(noted_by, pairs((*network_config.labels, *self._labels(network_config))))
+            state_file.note_network(noted_by, pairs((*network_config.labels, *self._labels(network_config))))
         for engine_name, volume_config in survey.volumes:
-            book.note_volume(engine_name, pairs((*volume_config.labels, *self._labels(volume_config))))
-        for one in survey.containers:
-            if "@" in one.config.image and one.config.image not in book.images():  # a name only where it is noted
-                book.note_image(one.config.image, ())
+            state_file.note_volume(engine_name, pairs((*volume_config.labels, *self._labels(volume_config))))
+        for candidate in survey.containers:
+            image = candidate.config.image
+            if "@" in image and image not in state_file.images():  # a name only where it is noted
+                state_file.note_image(image, ())
             note = dataclasses.replace(
-                book.container(one.id),
-                adopted=translate.without_values(one.config),
-                labels=self._labels(one.config),
-                aliases=tuple((place.network, place.aliases) for place in one.config.networks),
-                addresses=pairs((place.network, place.ipv4 or "") for place in one.config.networks),
+                state_file.container(candidate.id),
+                adopted=translate.without_values(candidate.config),
+                labels=self._labels(candidate.config),
+                supervision=None,
+                aliases=tuple((attachment.network, attachment.aliases) for attachment in candidate.config.networks),
+                addresses=pairs(
+                    (attachment.network, attachment.ipv4 or "") for attachment in candidate.config.networks
+                ),
             )
-            book.note_container(one.id, note)
-            self._runtime.containers.known.changed(one.id)
+            state_file.note_container(candidate.id, note)
+            self._runtime.containers.inspections.invalidate(candidate.id)
 
-    def _labels(self, config: state.Config) -> Pairs:
+    def _labels(self, config: kinds.Config) -> Pairs:
         return ownership_labels(Ownership(self._owner, state.key_of(config), canonical.digest(config)))
 
-    def _chosen(self, listed: list[dict[str, Any]], wanted: list[str]) -> list[dict[str, Any]]:
-        foreign = [one for one in listed if not self._is_ours(one)]
-        by_name = {name.removeprefix("/"): one for one in foreign for name in one.get("Names") or ()}
-        missing = sorted(set(wanted) - by_name.keys())
+    def _chosen(self, listed: list[dict[str, Any]], requested: list[str]) -> list[dict[str, Any]]:
+        foreign = [summary for summary in listed if not self._is_ours(summary)]
+        by_name = {name.removeprefix("/"): summary for summary in foreign for name in summary.get("Names") or ()}
+        missing = sorted(set(requested) - by_name.keys())
         if missing:
             hint = f"there are {', '.join(sorted(by_name))}" if by_name else "there is nothing to adopt"
             raise errors.NotFound(f"there is no container {missing[0]} that is not ours already", hint=hint)
-        return [by_name[name] for name in wanted] if wanted else foreign
+        return [by_name[name] for name in requested] if requested else foreign
 
     def _is_ours(self, summary: Mapping[str, Any]) -> bool:
-        noted = self._names.book.container(summary["Id"]).labels
+        noted = self._names.state_file.container(summary["Id"]).labels
         labels = tuple((summary.get("Labels") or {}).items())
         return ownership_of(noted) is not None or ownership_of(labels) is not None
 
@@ -131,60 +142,65 @@ class Adoption:
         networks: list[dict[str, Any]],
         volumes: Iterable[dict[str, Any]],
     ) -> None:
-        """Give everything a name that a manifest can have, and nobody else has, where its own is none."""
-        book = self._names.book
+        """Note a free manifest name for every object whose own name is not valid in a manifest."""
+        state_file = self._names.state_file
         taken = {
-            Kind.CONTAINER: {_name_of(one) for one in listed},
-            Kind.NETWORK: {str(one["Name"]) for one in networks},
-            Kind.VOLUME: {str(one["Name"]) for one in volumes},
+            Kind.CONTAINER: {_name_of(summary) for summary in listed},
+            Kind.NETWORK: {str(network["Name"]) for network in networks},
+            Kind.VOLUME: {str(volume["Name"]) for volume in volumes},
         }
-        for one in networks:
-            if one["Name"] == names.DEFAULT:
-                book.note_name(Kind.NETWORK, names.DEFAULT, one["Name"])
-            elif one["Name"] not in names.BUILT_IN:
-                self._note(Kind.NETWORK, one["Name"], taken)
-        for one in chosen:
-            name = self._note(Kind.CONTAINER, _name_of(one), taken)
-            for number, mount in enumerate(one.get("Mounts") or ()):
+        for engine_name in [str(record["Name"]) for record in networks]:
+            if engine_name == names.DEFAULT:
+                state_file.note_name(Kind.NETWORK, names.DEFAULT, engine_name)
+            elif engine_name not in names.BUILT_IN:
+                self._note(Kind.NETWORK, engine_name, taken)
+        for summary in chosen:
+            name = self._note(Kind.CONTAINER, _name_of(summary), taken)
+            for number, mount in enumerate(summary.get("Mounts") or ()):
                 if mount.get("Type") == "volume" and mount.get("Name"):
                     anonymous = len(mount["Name"]) == 64 and mount["Name"].isalnum()  # noqa: PLR2004 - a random digest
                     self._note(Kind.VOLUME, mount["Name"], taken, f"{name}-data-{number}" if anonymous else "")
 
     def _note(self, kind: Kind, engine_name: str, taken: Mapping[Kind, set[str]], proposal: str = "") -> str:
-        book = self._names.book
-        known = book.declared_name(kind, engine_name)
-        if known != engine_name:
-            return known
-        name = inspected.name_for(proposal or engine_name, (taken[kind] - {engine_name}) | book.declared_names(kind))
+        state_file = self._names.state_file
+        declared_name = state_file.declared_name(kind, engine_name)
+        if declared_name != engine_name:
+            return declared_name
+        name = adoptable.name_for(
+            proposal or engine_name, (taken[kind] - {engine_name}) | state_file.declared_names(kind)
+        )
         if name != engine_name:
-            book.note_name(kind, name, engine_name)
+            state_file.note_name(kind, name, engine_name)
         return name
 
-    async def _portrait(self, container_id: str) -> inspected.Portrait | None:
-        """Ask for a container; ``None`` for one that has gone in the meantime."""
+    async def _inspect(self, container_id: str) -> adoptable.Candidate | None:
+        """Inspect a container and its image; ``None`` for one that was removed in the meantime."""
         try:
-            found = await self._engine.ask(f"containers/{container_id}/json", f"container {container_id}")
+            details = await self._engine.ask(f"containers/{container_id}/json", f"container {container_id}")
         except errors.NotFound:
             return None
         try:
-            image = await self._engine.ask(f"images/{found['Image']}/json", f"image of {found['Name']}")
+            image = await self._engine.ask(f"images/{details['Image']}/json", f"image of {details['Name']}")
         except errors.NotFound:
             image = {}
-        return inspected.portrait(found, image, self._names)
+        return adoptable.candidate(details, image, self._names)
 
     def _networks(
-        self, configs: list[container.ContainerConfig], there: "_Stores"
+        self, configs: list[container.ContainerConfig], stores: "_Stores"
     ) -> tuple[tuple[str, network.NetworkConfig], ...]:
-        raw = [there.networks[name] for name in sorted({name for one in configs for name in _networks(one)})]
+        raw = [stores.networks[name] for name in sorted({name for config in configs for name in _networks(config)})]
         return tuple(
-            (self._names.noted_by(one), translate.observed_network(one, (), self._names).config) for one in raw
+            (self._names.noted_by(network), translate.observed_network(network, (), self._names).config)
+            for network in raw
         )
 
     def _volumes(
-        self, configs: list[container.ContainerConfig], there: "_Stores"
+        self, configs: list[container.ContainerConfig], stores: "_Stores"
     ) -> tuple[tuple[str, volume.VolumeConfig], ...]:
-        raw = [there.volumes[name] for name in sorted({name for one in configs for name in _volumes(one)})]
-        return tuple((str(one["Name"]), translate.observed_volume(one, None, self._names).config) for one in raw)
+        raw = [stores.volumes[name] for name in sorted({name for config in configs for name in _volumes(config)})]
+        return tuple(
+            (str(volume["Name"]), translate.observed_volume(volume, None, self._names).config) for volume in raw
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -194,28 +210,28 @@ class _Stores:
     networks: Mapping[str, dict[str, Any]]
     volumes: Mapping[str, dict[str, Any]]
 
-    def unsaid(self, config: container.ContainerConfig) -> Iterator[str]:
-        """Name what no manifest can say of those that a container uses."""
+    def unsupported(self, config: container.ContainerConfig) -> Iterator[str]:
+        """Yield what is unsupported in the networks and volumes that a container uses."""
         for name in _networks(config):
             raw = self.networks.get(name)
             if raw is None:
                 yield f"its network {name} is no bridge"
             elif raw["Name"] not in names.BUILT_IN:
-                yield from (f"its network {name} {words}" for words in unsaid.of_network(raw))
+                yield from (f"its network {name} {words}" for words in unsupported.of_network(raw))
         for name in _volumes(config):
             raw = self.volumes.get(name)
             if raw is None:
                 yield f"its volume {name} is not there"
             else:
-                yield from (f"its volume {name} {words}" for words in unsaid.of_volume(raw))
+                yield from (f"its volume {name} {words}" for words in unsupported.of_volume(raw))
 
 
 def _networks(config: container.ContainerConfig) -> Iterator[str]:
-    return (one.network for one in config.networks)
+    return (attachment.network for attachment in config.networks)
 
 
 def _volumes(config: container.ContainerConfig) -> Iterator[str]:
-    return (one.volume for one in config.mounts if isinstance(one, container.VolumeMount))
+    return (mount.volume for mount in config.mounts if isinstance(mount, container.VolumeMount))
 
 
 def _name_of(summary: Mapping[str, Any]) -> str:

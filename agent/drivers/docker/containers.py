@@ -1,4 +1,4 @@
-"""The containers' role over an engine."""
+"""``runtime.api.Containers`` over an engine."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
+from agent import errors
 from agent.drivers.docker import (
     connection,
     execs,
@@ -17,214 +18,263 @@ from agent.drivers.docker import (
     limits,
     logs,
     names,
-    notes,
+    sidecar,
     translate,
     usage,
 )
-from agent.engine import errors as engine_errors
-from agent.kit import tasks, timestamps
-from agent.model import container, policy
+from agent.kit import canonical, tasks, timestamps
+from agent.model import container, hostaccess, policy, secret
 from agent.model.key import Kind, Pairs, pairs
-from agent.runtime import api, errors
+from agent.oci import sysctls
+from agent.reasons import Reason
+from agent.runtime import admitted, api, streams
+from agent.runtime import secrets as secret_store
 
-_AFTER_KILL = 0.5
-"""So many times the usual patience may a killed container take to be gone."""
-_START = 2.0
-"""So many times the usual patience may a start take, on an engine that starts many at once."""
+_KILL_TIMEOUT_FACTOR = 0.5
+"""Limit for the end of a killed container, in multiples of the usual call limit."""
+_START_TIMEOUT_FACTOR = 2.0
+"""Limit for a start, in multiples of the usual call limit: an engine may start many at once."""
 _NONE = "none"
 _PODMAN_STATS = "v4.0.0/libpod/containers/stats"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Containers:
     """``runtime.api.Containers`` over the Engine API."""
 
     engine: connection.Connection
-    known: inspections.Inspections
+    inspections: inspections.Inspections
     names: names.Names
-    able: features.Current
+    current_features: features.EngineFeatures
+    access: hostaccess.HostAccess = hostaccess.UNLIMITED
+    pids: int | None = None
+    """Processes of a container that asks for no limit."""
+    secrets: secret_store.SecretStore = dataclasses.field(default_factory=secret_store.SecretStore)
+    """The values that references to Secrets stand for; the engine keeps those of a container that was made."""
 
     @property
     def features(self) -> api.Features:
-        """What the engine can do."""
-        return self.able.features
+        """The features of the engine."""
+        return self.current_features.features
 
     @property
-    def book(self) -> notes.Book:
-        """The notes."""
-        return self.names.book
+    def state_file(self) -> sidecar.StateFile:
+        """The state file beside the engine."""
+        return self.names.state_file
 
     async def list(self) -> tuple[container.ObservedContainer, ...]:
-        """Give all containers, sorted by name."""
-        return await self.known.look()
+        """Return all containers, sorted by name."""
+        return await self.inspections.observe()
+
+    def use(self, values: tuple[secret.SecretValue, ...]) -> None:
+        """Look up references to Secrets among these."""
+        self.secrets.use(values)
 
     async def create(self, config: container.ContainerConfig, name: str, labels: Pairs) -> str:
-        """Make a container and give its id."""
-        await self._check(config)
-        try:
-            body = translate.container_body(config, labels, self.names)
-        except engine_errors.Refused as error:
-            raise errors.InvalidArgument(error.message, hint=error.hint, reason=error.reason) from error
+        """Create a container and return its id."""
+        await self._check_mount_sources(config)
+        await self._check_admitted(config.image, config.security.user, config.mounts)
+        body = translate.container_body(config, labels, self.names, self.secrets.resolve(config.secret_env))
+        body["HostConfig"] = self._with_defaults(body["HostConfig"])
         what = f"container {name}"
         params = {"name": self.names.container(name)}
         if config.command is None and config.args == ():  # which engines take for "the image's"
             body["Entrypoint"] = await self._entrypoint(config.image)
-        made = await self.engine.ask("containers/create", what, method="POST", params=params, body=body)
+        created = await self.engine.ask("containers/create", what, method="POST", params=params, body=body)
         try:
             for attachment in config.networks[1:]:  # one place at creation is all that the API takes before 1.44
-                await self._connect(made["Id"], what, attachment)
+                await self._connect(created["Id"], what, attachment)
         except BaseException:
-            with contextlib.suppress(errors.RuntimeFailure):
-                await self._delete(made["Id"], what, volumes=True)
+            with contextlib.suppress(errors.Failure):
+                await self._delete(created["Id"], what, volumes=True)
             raise
-        return str(made["Id"])
+        return str(created["Id"])
 
     async def start(self, ref: str) -> None:
-        """Start it; one that runs is left alone."""
+        """Start a container; one that runs already is left as it is."""
         identity = await self._id(ref)
-        with self._changing(identity):
-            await self._post(identity, "start", f"container {ref}", patience=_START * self.engine.patience)
+        await self._check_access(identity)
+        with self._invalidating(identity):
+            await self._post(
+                identity, "start", f"container {ref}", call_timeout=_START_TIMEOUT_FACTOR * self.engine.call_timeout
+            )
 
     async def stop(self, ref: str, stop: container.StopConfig) -> None:
-        """Ask it to end by its signal, kill it after its patience, and wait for its end."""
-        found = await self.known.inspect(ref)
-        if not (found.get("State") or {}).get("Running"):
+        """Send the stop signal, kill the container after its grace period, and wait for its end."""
+        inspected = await self.inspections.inspect(ref)
+        if not (inspected.get("State") or {}).get("Running"):
             return
-        identity, what = str(found["Id"]), f"container {ref}"
-        self.book.note_stop(identity, timestamps.seconds(str(found["State"].get("StartedAt"))) or 0.0)
-        signal = stop.signal or str((found.get("Config") or {}).get("StopSignal") or "SIGTERM")
-        with self._changing(identity):
-            if not await self._signalled(identity, what, signal):
+        identity, what = str(inspected["Id"]), f"container {ref}"
+        self.state_file.note_stop(identity, timestamps.seconds(str(inspected["State"].get("StartedAt"))) or 0.0)
+        signal = stop.signal or await self._image_signal(inspected)
+        with self._invalidating(identity):
+            if not await self._send_signal(identity, what, signal):
                 return
-            if await self._ended(identity, what, stop.grace_period):
+            if await self._wait_for_end(identity, what, stop.grace_period):
                 return
-            await self._signalled(identity, what, "SIGKILL")
-            if not await self._ended(identity, what, _AFTER_KILL * self.engine.patience):
-                raise errors.Unavailable(f"{what} does not die of SIGKILL", reason="StopFailed")
+            await self._send_signal(identity, what, "SIGKILL")
+            if not await self._wait_for_end(identity, what, _KILL_TIMEOUT_FACTOR * self.engine.call_timeout):
+                raise errors.Unavailable(f"{what} does not die of SIGKILL", reason=Reason.STOP_FAILED)
 
     async def kill(self, ref: str, signal: str) -> None:
-        """Send a signal."""
+        """Send a signal to a container."""
         identity = await self._id(ref)
-        with self._changing(identity):
+        with self._invalidating(identity):
             await self._post(identity, "kill", f"container {ref}", {"signal": signal})
 
     async def remove(self, ref: str) -> None:
-        """Remove it, killing it where it runs. Volumes stay; nameless ones that only it could reach go with it."""
-        found = await self.known.inspect(ref)
-        identity, what = str(found["Id"]), f"container {ref}"
-        ours = translate.CONFIG_LABEL in ((found.get("Config") or {}).get("Labels") or {})
-        with self._changing(identity):
-            if (found.get("State") or {}).get("Running"):  # engines differ in how long they ask first
-                await self._signalled(identity, what, "SIGKILL")
-                await self._ended(identity, what, _AFTER_KILL * self.engine.patience)
+        """Remove a container, killing it if it runs. Named volumes stay; its anonymous ones are removed with it."""
+        inspected = await self.inspections.inspect(ref)
+        identity, what = str(inspected["Id"]), f"container {ref}"
+        ours = translate.CONFIG_LABEL in ((inspected.get("Config") or {}).get("Labels") or {})
+        with self._invalidating(identity):
+            if (inspected.get("State") or {}).get("Running"):  # engines differ in how long they ask first
+                await self._send_signal(identity, what, "SIGKILL")
+                await self._wait_for_end(identity, what, _KILL_TIMEOUT_FACTOR * self.engine.call_timeout)
                 # Docker says so before it lets go of the container's networks, and loses count of who is in them where
                 # it is removed meanwhile; whoever looks at it waits for that.
                 await self.engine.ask(f"containers/{identity}/json", what)
             await self._delete(identity, what, volumes=ours)
-        self.book.forget(Kind.CONTAINER, identity)
-        self.book.forget(Kind.CONTAINER, str(found["Name"]).removeprefix("/"))
-        await images.sweep(self.engine, self.book)
+        self.state_file.forget(Kind.CONTAINER, identity)
+        self.state_file.forget(Kind.CONTAINER, str(inspected["Name"]).removeprefix("/"))
+        await images.remove_superseded(self.engine, self.state_file)
 
     async def rename(self, ref: str, name: str) -> None:
-        """Give it another name."""
+        """Rename a container."""
         identity = await self._id(ref)
-        with self._changing(identity):
+        with self._invalidating(identity):
             await self._post(identity, "rename", f"container {ref}", {"name": self.names.container(name)})
 
     async def update(self, ref: str, change: api.ContainerChange) -> None:
-        """Change limits in place; what an engine cannot change so is never asked for (``Features.in_place``)."""
-        found = await self.known.inspect(ref)
-        host = found.get("HostConfig") or {}
-        self._refuse(ref, change, limits.read(host))
-        if change.resources is None:
-            return
-        body = limits.change(host, change.resources)
-        with self._changing(str(found["Id"])):
-            await self.engine.ask(f"containers/{found['Id']}/update", f"container {ref}", method="POST", body=body)
+        """Change limits in place, and note the supervision, which no engine can keep.
+
+        Raises ``errors.InvalidArgument`` for what ``Features.in_place`` does not list.
+        """
+        inspected = await self.inspections.inspect(ref)
+        host = inspected.get("HostConfig") or {}
+        self._check_in_place(ref, change, limits.read(host))
+        identity = str(inspected["Id"])
+        with self._invalidating(identity):
+            if change.resources is not None:
+                body = limits.with_default(limits.change(host, change.resources), self.pids)
+                await self.engine.ask(f"containers/{identity}/update", f"container {ref}", method="POST", body=body)
+                self._note_limit(identity, change.resources)
+            if change.supervision is not None:
+                note = dataclasses.replace(self.state_file.container(identity), supervision=change.supervision)
+                self.state_file.note_container(identity, note)
+
+    def _with_defaults(self, host: connection.Json) -> connection.Json:
+        """Return ``HostConfig`` with what containers get unasked: a limit of processes, and Docker's sysctls."""
+        host = limits.with_default(host, self.pids)
+        if self.engine.where.flavour == "podman" and host.get("NetworkMode") != "host":
+            return {**host, "Sysctls": dict(sysctls.OF_NETWORK)}
+        return host
+
+    def _note_limit(self, identity: str, resources: container.Resources) -> None:
+        """Note the number of processes that was asked for: our own default looks the same."""
+        if self.pids is not None:
+            note = dataclasses.replace(self.state_file.container(identity), pids=resources.pids or 0)
+            self.state_file.note_container(identity, note)
 
     async def connect(self, ref: str, attachment: container.NetworkAttachment) -> None:
-        """Attach it to a network, or change its place there. What was given is noted: engines do not tell all of it."""
-        found = await self.known.inspect(ref)
-        identity, what = str(found["Id"]), f"container {ref}"
-        with self._changing(identity):
-            if self.names.network(attachment.network) in translate.endpoints_of(found, self.names):
+        """Attach a container to a network, or change its endpoint. It is noted: engines do not return all of it."""
+        inspected = await self.inspections.inspect(ref)
+        identity, what = str(inspected["Id"]), f"container {ref}"
+        with self._invalidating(identity):
+            if self.names.network(attachment.network) in translate.endpoints_of(inspected, self.names):
                 await self._disconnect(identity, what, self.names.network(attachment.network))
-            elif _NONE in ((found.get("NetworkSettings") or {}).get("Networks") or {}):
+            elif _NONE in ((inspected.get("NetworkSettings") or {}).get("Networks") or {}):
                 await self._disconnect(identity, what, _NONE)
             await self._connect(identity, what, attachment)
-        self._note_place(identity, attachment)
+        self._note_attachment(identity, attachment)
 
     async def disconnect(self, ref: str, network_name: str) -> None:
-        """Detach it from a network; one that is not attached is left alone."""
-        found = await self.known.inspect(ref)
+        """Detach a container from a network; nothing happens if it is not attached."""
+        inspected = await self.inspections.inspect(ref)
         engine_name = self.names.network(network_name)
-        if engine_name in translate.endpoints_of(found, self.names):
-            with self._changing(str(found["Id"])):
-                await self._disconnect(str(found["Id"]), f"container {ref}", engine_name)
+        if engine_name in translate.endpoints_of(inspected, self.names):
+            with self._invalidating(str(inspected["Id"])):
+                await self._disconnect(str(inspected["Id"]), f"container {ref}", engine_name)
 
     @contextlib.asynccontextmanager
-    async def exec(self, ref: str, request: api.ExecRequest) -> AsyncIterator[api.ExecSession]:
-        """Run a command in it."""
-        found = await self.known.inspect(ref)
-        if not (found.get("State") or {}).get("Running"):
-            raise errors.Conflict(f"container {ref} does not run", reason="NotRunning")
-        async with execs.session(self.engine, str(found["Id"]), request) as session:
+    async def exec(self, ref: str, request: streams.ExecRequest) -> AsyncIterator[streams.ExecSession]:
+        """Run a command in a container."""
+        inspected = await self.inspections.inspect(ref)
+        if not (inspected.get("State") or {}).get("Running"):
+            raise errors.Conflict(f"container {ref} does not run", reason=Reason.NOT_RUNNING)
+        async with execs.session(self.engine, str(inspected["Id"]), request) as session:
             yield session
 
-    async def logs(self, ref: str, request: api.LogRequest) -> AsyncIterator[api.LogLine]:
-        """Give what it wrote."""
+    async def logs(self, ref: str, request: streams.LogRequest) -> AsyncIterator[streams.LogLine]:
+        """Yield the lines of a container's log."""
         identity = await self._id(ref)
         async for line in logs.read(self.engine, identity, request):
             yield line
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
-        """Give the usage of every container that runs."""
-        running = [one for one in await self.list() if one.state is container.ContainerState.RUNNING]
+        """Return the resource usage of every running container, by id."""
+        running = [observed for observed in await self.list() if observed.state is container.ContainerState.RUNNING]
         if self.features.name == "podman":
-            limits = {one.id: one.config.resources.memory for one in running}
-            told = await self.engine.ask(_PODMAN_STATS, "usage", params={"stream": "false"})
-            entries = {one["ContainerID"]: one for one in told.get("Stats") or ()}
+            limits = {observed.id: observed.config.resources.memory for observed in running}
+            answer = await self.engine.ask(_PODMAN_STATS, "usage", params={"stream": "false"})
+            entries = {entry["ContainerID"]: entry for entry in answer.get("Stats") or ()}
             return {id: usage.stats_of_podman(entries[id], limits[id]) for id in entries.keys() & limits.keys()}
-        found = await tasks.together("stats", *(self._usage(one) for one in running))
-        return {one.id: told for one, told in zip(running, found, strict=True) if told is not None}
+        usages = await tasks.together("stats", *(self._usage(observed) for observed in running))
+        return {observed.id: stats for observed, stats in zip(running, usages, strict=True) if stats is not None}
 
-    async def _usage(self, one: container.ObservedContainer) -> api.ContainerStats | None:
-        path, params = f"containers/{one.id}/stats", {"stream": "false", "one-shot": "true"}
+    async def _usage(self, observed: container.ObservedContainer) -> api.ContainerStats | None:
+        path, params = f"containers/{observed.id}/stats", {"stream": "false", "one-shot": "true"}
         try:
             with failures.translated("usage"):
-                async with asyncio.timeout(self.engine.patience):  # it takes a second before Docker 23
-                    found = await self.engine.ask(path, "usage", params=params, patience=connection.FOR_EVER)
+                async with asyncio.timeout(self.engine.call_timeout):  # it takes a second before Docker 23
+                    answer = await self.engine.ask(path, "usage", params=params, call_timeout=connection.NO_TIMEOUT)
         except (errors.NotFound, errors.Conflict):
             return None  # it has just ended
-        return usage.stats(found, one.config.resources.memory)
+        return usage.stats(answer, observed.config.resources.memory)
 
-    async def _check(self, config: container.ContainerConfig) -> None:
-        """Find out what an engine would make up by itself: a volume that nobody has declared, a missing directory."""
+    async def _check_mount_sources(self, config: container.ContainerConfig) -> None:
+        """Raise an error for a mount source that does not exist: engines would create it."""
         for mount in config.mounts:
             if isinstance(mount, container.VolumeMount):
                 await self.engine.ask(f"volumes/{self.names.volume(mount.volume)}", f"volume {mount.volume}")
-            elif isinstance(mount, container.BindMount) and not await self._is_there(mount.source):
-                raise errors.InvalidArgument(
+            elif isinstance(mount, container.BindMount) and not await self._exists(mount.source):
+                raise errors.Unavailable(  # as natively: it may be there soon
                     f"bind source {mount.source} does not exist on this host",
                     hint="make it, or use a volume",
-                    reason="MountSourceMissing",
+                    reason=Reason.MOUNT_SOURCE_MISSING,
                 )
+
+    async def _check_access(self, identity: str) -> None:
+        """Check a container's binds again before it starts: a symlink may have appeared since its creation."""
+        if self.access == hostaccess.UNLIMITED:
+            return
+        for observed in await self.list():
+            if observed.id == identity:
+                await self._check_admitted(observed.image_id, observed.config.security.user, observed.config.mounts)
+
+    async def _check_admitted(self, image: str, user: str, mounts: tuple[container.Mount, ...]) -> None:
+        """Raise ``errors.InvalidArgument`` for access to the host that this source is not allowed."""
+        if self.access.refuses_root:
+            image_details = await self.engine.ask(f"images/{image}/json", f"image {image}")
+            admitted.check_user(self.access, user, str((image_details.get("Config") or {}).get("User") or ""))
+        if self.engine.where.is_local:
+            await admitted.check_binds(self.access, mounts)
 
     async def _entrypoint(self, name: str) -> object:
         image = await self.engine.ask(f"images/{name}/json", f"image {name}")
         entrypoint: object = (image.get("Config") or {}).get("Entrypoint")
         if not entrypoint:
             message = f"image {name} has no entrypoint, and the container neither a command nor arguments"
-            raise errors.InvalidArgument(message, hint="give it a command", reason="StartFailed")
+            raise errors.InvalidArgument(message, hint="give it a command", reason=Reason.START_FAILED)
         return entrypoint
 
-    def _refuse(self, ref: str, change: api.ContainerChange, there: container.Resources) -> None:
-        """Refuse what this engine cannot change on a container that exists."""
-        wanted = change.resources
-        lifts = wanted is not None and wanted.memory is None and there.memory is not None
+    def _check_in_place(self, ref: str, change: api.ContainerChange, current: container.Resources) -> None:
+        """Raise ``errors.InvalidArgument`` for what this engine cannot change on an existing container."""
+        requested = change.resources
+        lifts = requested is not None and requested.memory is None and current.memory is not None
         needed = {
             policy.InPlace.LABELS: change.labels is not None,
-            policy.InPlace.RESOURCES: wanted is not None,
+            policy.InPlace.RESOURCES: requested is not None,
             policy.InPlace.MEMORY_LIFTED: lifts,
         }
         for name, asked in needed.items():
@@ -232,22 +282,36 @@ class Containers:
                 message = f"{self.features.name} cannot change {name.value} of container {ref} in place"
                 raise errors.InvalidArgument(message, hint="replace it")
 
-    async def _is_there(self, source: str) -> bool:
-        """Tell whether a path of the host is there; of another host, only its engine can tell."""
-        return not self.engine.where.local or await asyncio.to_thread(pathlib.Path(source).exists)
+    async def _exists(self, source: str) -> bool:
+        """Return whether a path exists on the host; true for another host, where only the engine can find out."""
+        return not self.engine.where.is_local or await asyncio.to_thread(pathlib.Path(source).exists)
+
+    async def _image_signal(self, inspected: Mapping[str, Any]) -> str:
+        """Return the stop signal of a container's image: a declared one hides it in what engines tell of itself."""
+        config = inspected.get("Config") or {}
+        made_with = self.state_file.container(str(inspected["Id"])).adopted
+        with contextlib.suppress(canonical.Unreadable):
+            made_with = made_with or translate.recalled(config.get("Labels") or {})
+        if made_with is not None and made_with.stop.signal:
+            with contextlib.suppress(errors.NotFound):
+                image = await self.engine.ask(
+                    f"images/{inspected['Image']}/json", f"image of container {inspected['Name']}"
+                )
+                config = image.get("Config") or {}
+        return str(config.get("StopSignal") or "SIGTERM")
 
     async def _id(self, ref: str) -> str:
-        return str((await self.known.inspect(ref))["Id"])
+        return str((await self.inspections.inspect(ref))["Id"])
 
     @contextlib.contextmanager
-    def _changing(self, identity: str) -> Iterator[None]:
-        """Whatever becomes of a change, what was known before is no longer to be trusted."""
-        self.known.ours.add(identity)
+    def _invalidating(self, identity: str) -> Iterator[None]:
+        """Drop the cached observation after a change, also after one that failed."""
+        self.inspections.changing.add(identity)
         try:
             yield
         finally:
-            self.known.ours.discard(identity)
-            self.known.changed(identity)
+            self.inspections.changing.discard(identity)
+            self.inspections.invalidate(identity)
 
     async def _post(
         self,
@@ -256,26 +320,28 @@ class Containers:
         what: str,
         params: Mapping[str, str] | None = None,
         *,
-        patience: float | None = None,
+        call_timeout: float | None = None,
     ) -> None:
         path = f"containers/{identity}/{verb}"
-        await self.engine.ask(path, what, method="POST", params=params, patience=patience)
+        await self.engine.ask(path, what, method="POST", params=params, call_timeout=call_timeout)
 
-    async def _signalled(self, identity: str, what: str, signal: str) -> bool:
-        """Send a signal; False where it has ended by itself."""
+    async def _send_signal(self, identity: str, what: str, signal: str) -> bool:
+        """Send a signal; False if the container has ended by itself."""
         try:
             await self._post(identity, "kill", what, {"signal": signal})
         except errors.Conflict:
             return False
         return True
 
-    async def _ended(self, identity: str, what: str, seconds: float) -> bool:
-        """Wait for its end; False where it still runs after so many seconds."""
+    async def _wait_for_end(self, identity: str, what: str, seconds: float) -> bool:
+        """Wait for a container's end; False if it still runs after so many seconds."""
         try:
             async with asyncio.timeout(seconds):
-                await self.engine.ask(f"containers/{identity}/wait", what, method="POST", patience=connection.FOR_EVER)
+                await self.engine.ask(
+                    f"containers/{identity}/wait", what, method="POST", call_timeout=connection.NO_TIMEOUT
+                )
         except TimeoutError:
-            return not ((await self.known.inspect(identity)).get("State") or {}).get("Running")
+            return not ((await self.inspections.inspect(identity)).get("State") or {}).get("Running")
         return True
 
     async def _delete(self, identity: str, what: str, *, volumes: bool) -> None:
@@ -283,7 +349,7 @@ class Containers:
         await self.engine.ask(f"containers/{identity}", what, method="DELETE", params=params)
 
     async def _connect(self, identity: str, what: str, attachment: container.NetworkAttachment) -> None:
-        body: dict[str, Any] = {"Container": identity, "EndpointConfig": translate.endpoint(attachment)}
+        body: dict[str, Any] = {"Container": identity, "EndpointConfig": translate.endpoint_settings(attachment)}
         path = f"networks/{self.names.network(attachment.network)}/connect"
         await self.engine.ask(path, what, method="POST", body=body)
 
@@ -291,9 +357,9 @@ class Containers:
         body = {"Container": identity, "Force": False}
         await self.engine.ask(f"networks/{engine_network}/disconnect", what, method="POST", body=body)
 
-    def _note_place(self, identity: str, place: container.NetworkAttachment) -> None:
-        note = self.book.container(identity)
-        aliases = {**dict(note.aliases), place.network: place.aliases}
-        addresses = pairs({**dict(note.addresses), place.network: place.ipv4 or ""})
-        told = dataclasses.replace(note, aliases=tuple(sorted(aliases.items())), addresses=addresses)
-        self.book.note_container(identity, told)
+    def _note_attachment(self, identity: str, attachment: container.NetworkAttachment) -> None:
+        note = self.state_file.container(identity)
+        aliases = {**dict(note.aliases), attachment.network: attachment.aliases}
+        addresses = pairs({**dict(note.addresses), attachment.network: attachment.ipv4 or ""})
+        updated = dataclasses.replace(note, aliases=tuple(sorted(aliases.items())), addresses=addresses)
+        self.state_file.note_container(identity, updated)

@@ -1,9 +1,10 @@
-"""The room that an engine's objects take, as the engine counts it; foreign ones are counted and never given up."""
+"""Disk usage of an engine's objects, as the engine counts it; foreign ones are counted and never pruned."""
 
 import dataclasses
 from typing import Any
 
 from agent.drivers.docker import connection, images, names
+from agent.kit import disk_space
 from agent.runtime import disk
 
 
@@ -14,63 +15,67 @@ class Disk:
     engine: connection.Connection
     names: names.Names
 
-    async def space(self) -> disk.Space | None:
-        """Say nothing: engines do not tell, and may be on another host."""
+    async def space(self) -> disk_space.DiskSpace | None:
+        """Return ``None``: engines do not report it, and may be on another host."""
         return None
 
     async def usage(self) -> disk.DiskUsage:
-        """Ask the engine."""
-        found = await self.engine.ask("system/df", "disk usage")
-        superseded = {_bare(one): one for one in self.names.book.superseded()}
-        listed = _entries(found, "Images")
-        unused = [one for one in listed if _count(one, "Containers") == 0]
-        free = {superseded[_bare(one["Id"])]: _own(one) for one in unused if _bare(one["Id"]) in superseded}
-        containers, volumes = _entries(found, "Containers"), _entries(found, "Volumes")
-        kept = [one.get("UsageData") or {} for one in volumes]
+        """Return disk usage by kind of object, and the images that can be pruned."""
+        answer = await self.engine.ask("system/df", "disk usage")
+        superseded = {_without_algorithm(image_id): image_id for image_id in self.names.state_file.superseded()}
+        listed = _entries(answer, "Images")
+        unused = [image for image in listed if _count(image, "Containers") == 0]
+        free = {
+            superseded[_without_algorithm(image["Id"])]: _unshared_size(image)
+            for image in unused
+            if _without_algorithm(image["Id"]) in superseded
+        }
+        containers, volumes = _entries(answer, "Containers"), _entries(answer, "Volumes")
+        kept = [volume.get("UsageData") or {} for volume in volumes]
         return disk.DiskUsage(
             (
                 disk.Share(
                     disk.Sort.IMAGES,
                     len(listed),
-                    sum(_count(one, "Containers") > 0 for one in listed),
-                    _count(found, "LayersSize") or sum(map(_own, listed)),  # Podman 4.3 does not add them up
+                    sum(_count(image, "Containers") > 0 for image in listed),
+                    _count(answer, "LayersSize") or sum(map(_unshared_size, listed)),  # Podman 4.3 does not add them up
                     sum(free.values()),
                 ),
                 disk.Share(
                     disk.Sort.CONTAINERS,
                     len(containers),
-                    sum(one.get("State") == "running" for one in containers),
-                    sum(_count(one, "SizeRw") for one in containers),
+                    sum(container.get("State") == "running" for container in containers),
+                    sum(_count(container, "SizeRw") for container in containers),
                 ),
                 disk.Share(
                     disk.Sort.VOLUMES,
                     len(volumes),
-                    sum(_count(one, "RefCount") > 0 for one in kept),
-                    sum(_count(one, "Size") for one in kept),
+                    sum(_count(usage, "RefCount") > 0 for usage in kept),
+                    sum(_count(usage, "Size") for usage in kept),
                 ),
             ),
             tuple(sorted(free)),
         )
 
     async def prune(self) -> tuple[str, ...]:
-        """Remove images of ours that have lost their names to newer ones; all others are somebody else's here."""
-        return await images.sweep(self.engine, self.names.book)
+        """Remove images of ours whose name a newer image has taken; all others belong to somebody else."""
+        return await images.remove_superseded(self.engine, self.names.state_file)
 
 
-def _entries(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return list(found.get(name) or ())
+def _entries(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return list(answer.get(name) or ())
 
 
-def _bare(image_id: str) -> str:
-    """Give an image's id without its algorithm, which Podman leaves out here."""
+def _without_algorithm(image_id: str) -> str:
+    """Return an image's id without its algorithm, which Podman omits here."""
     return image_id.removeprefix("sha256:")
 
 
-def _own(image: dict[str, Any]) -> int:
-    """Give the bytes of an image that no other one has."""
+def _unshared_size(image: dict[str, Any]) -> int:
+    """Return the bytes of an image that it shares with no other."""
     return _count(image, "Size") - _count(image, "SharedSize")
 
 
 def _count(entry: dict[str, Any], name: str) -> int:
-    """Read a number; -1 is what engines say for what they do not know."""
+    """Return a number of an entry; engines write -1 for an unknown one, which counts as 0."""
     return max(0, int(entry.get(name) or 0))

@@ -1,9 +1,10 @@
-"""An engine behind ``runtime.api.Runtime``: put together, and asked what it can do."""
+"""``runtime.api.Runtime`` over an engine: connects, asks for its features, and composes the roles."""
 
+import asyncio
 import contextlib
 import dataclasses
+import functools
 import pathlib
-import shutil
 from collections.abc import AsyncIterator
 
 from agent.drivers.docker import (
@@ -16,10 +17,11 @@ from agent.drivers.docker import (
     images,
     inspections,
     names,
-    notes,
+    sidecar,
     stores,
 )
-from agent.kit import clock
+from agent.kit import clock, notices, tasks, trees
+from agent.model import hostaccess
 from agent.runtime import api
 
 
@@ -27,7 +29,7 @@ from agent.runtime import api
 class DockerRuntime:
     """``runtime.api.Runtime`` over the Engine API."""
 
-    able: features.Current
+    current_features: features.EngineFeatures
     images: images.Images
     containers: containers.Containers
     networks: stores.Networks
@@ -35,40 +37,79 @@ class DockerRuntime:
     disk: disk.Disk
     events: events.Events
     engine: connection.Connection
+    register: notices.Register
+    """Notices about clean-up that failed, and state that had to be mended."""
 
     @property
     def features(self) -> api.Features:
-        """What it can do, as it said when it was last connected with."""
-        return self.able.features
+        """The engine's features, as of the last connection."""
+        return self.current_features.features
+
+    def notices(self) -> tuple[notices.Notice, ...]:
+        """Return notices about our own clean-up and mended state; engines report none."""
+        return self.register.all()
+
+    def recheck(self) -> None:
+        """Do nothing: lists are always the engine's, and events report changes to the rest."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Instance:
-    """Whose objects these are, and where what an engine cannot keep of them is noted."""
+    """The owner of the objects, and where what an engine cannot keep of them is noted."""
 
     owner: str
-    notes: pathlib.Path
+    state_path: pathlib.Path
     read_only: bool = False
+    access: hostaccess.HostAccess = hostaccess.UNLIMITED
+    """The access to the host that containers may have; symlinks of another host are not followed."""
+    pids: int | None = None
+    """Limit of processes for a container that declares none; ``None``: no limit."""
 
 
 @contextlib.asynccontextmanager
 async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIterator[DockerRuntime]:
     """Connect with an engine. Raises the runtime's errors."""
     async with connection.Connection(where) as engine:
-        able = features.Current(engine)
-        await able.ask()
-        scratch = instance.notes.with_name("archives")
+        current_features = features.EngineFeatures(engine)
+        await current_features.ask()
+        scratch = instance.state_path.with_name("archives")
+        register = notices.Register(clock.SystemClock(), lambda _: None)
         if not instance.read_only:
-            shutil.rmtree(scratch, ignore_errors=True)
-        table = names.Names(notes.Book(instance.notes, read_only=instance.read_only), instance.owner)
-        known = inspections.Inspections(engine, table)
-        yield DockerRuntime(
-            able=able,
-            images=images.Images(engine, table, scratch),
-            containers=containers.Containers(engine, known, table, able),
+            await register.attempt(f"directory {scratch.name}", functools.partial(_remove, scratch))
+        state_file = sidecar.StateFile(instance.state_path, read_only=instance.read_only)
+        table = names.Names(state_file, instance.owner)
+        inspection_cache = inspections.Inspections(engine, table, instance.pids)
+        if state_file.mended:
+            register.note(notices.NoticeReason.RECORDS_DAMAGED, instance.state_path.name, state_file.mended)
+        runtime = DockerRuntime(
+            current_features=current_features,
+            images=images.Images(engine=engine, names=table, scratch=scratch, access=instance.access),
+            containers=containers.Containers(
+                engine=engine,
+                inspections=inspection_cache,
+                names=table,
+                current_features=current_features,
+                access=instance.access,
+                pids=instance.pids,
+            ),
             networks=stores.Networks(engine, table),
             volumes=stores.Volumes(engine, table),
             disk=disk.Disk(engine, table),
-            events=events.Events(engine, known, table, able, clock.SystemClock()),
+            events=events.Events(
+                engine=engine,
+                inspections=inspection_cache,
+                names=table,
+                current_features=current_features,
+                clock=clock.SystemClock(),
+            ),
             engine=engine,
+            register=register,
         )
+        async with tasks.Crew() as crew:
+            crew.start(register.run(), name="what is not cleaned up yet")
+            yield runtime
+
+
+async def _remove(directory: pathlib.Path) -> None:
+    """Remove temporary archives of an earlier run. Raises ``OSError``."""
+    await asyncio.to_thread(trees.remove, directory)

@@ -1,4 +1,4 @@
-"""Where an engine is: what people have set for its own command line holds for us too."""
+"""The address of an engine, from the variables and contexts that its own command line reads."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ _SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 
 
 class BadEndpoint(errors.TrimtabError):
-    """There is no engine where one is looked for, or what is set cannot be an address of one."""
+    """No engine listens at the address, or the configured address is not valid."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,25 +24,25 @@ class Endpoint:
     """An engine's address."""
 
     flavour: str
-    """``docker`` or ``podman``: whose command is asked for on the other side of ssh."""
+    """``docker`` or ``podman``: the command that is run on the other side of ssh."""
     url: str
     context: str = ""
-    """Docker's context that it is of; empty for none. Its certificates are found by this name."""
+    """The Docker context that the address comes from, which names its certificates; empty for none."""
 
     @property
-    def local(self) -> bool:
-        """Tell whether its containers are on this host, so that their addresses can be reached from here."""
+    def is_local(self) -> bool:
+        """Whether its containers are on this host, so that their addresses can be reached."""
         return self.url.startswith("unix://")
 
     def __str__(self) -> str:
-        """Name it for people, without what may be a password in it."""
+        """Return the URL without user name and password."""
         parts = urllib.parse.urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{host}{parts.path}"
 
 
 def find(flavour: str, environment: Mapping[str, str]) -> Endpoint:
-    """Give the address of an engine, as its own command line would choose it. Raises ``BadEndpoint``.
+    """Return the address of an engine, as its own command line would choose it. Raises ``BadEndpoint``.
 
     Docker: ``DOCKER_HOST``, ``DOCKER_CONTEXT`` or the current context, the usual socket. Podman: ``CONTAINER_HOST``,
     the usual socket.
@@ -63,49 +63,54 @@ def find(flavour: str, environment: Mapping[str, str]) -> Endpoint:
 
 
 def is_local(flavour: str, environment: Mapping[str, str]) -> bool:
-    """Tell whether the engine is on this host, also where it does not run now. Raises ``BadEndpoint``."""
+    """Return whether the engine is on this host, whether or not it runs. Raises ``BadEndpoint``."""
     chosen = environment.get("CONTAINER_HOST" if flavour == "podman" else "DOCKER_HOST")
     if chosen or environment.get("DOCKER_CONTEXT"):
-        return find(flavour, environment).local
+        return find(flavour, environment).is_local
     try:
-        return find(flavour, environment).local
+        return find(flavour, environment).is_local
     except BadEndpoint:
         return True
 
 
-def _checked(found: Endpoint) -> Endpoint:
+def _checked(endpoint: Endpoint) -> Endpoint:
     try:
-        parts = urllib.parse.urlsplit(found.url)
-        good = parts.scheme in _SCHEMES and found.url.startswith(f"{parts.scheme}://") and parts.port != 0
+        parts = urllib.parse.urlsplit(endpoint.url)
+        good = parts.scheme in _SCHEMES and endpoint.url.startswith(f"{parts.scheme}://") and parts.port != 0
     except ValueError:
         good = False
     if not good:
-        shown = re.sub(r"[^/]*@", "", found.url)[:100]  # what stands before it may be a password
+        shown = re.sub(r"[^/]*@", "", endpoint.url)[:100]  # what stands before it may be a password
         raise BadEndpoint(
             f"{shown!r} is no address of an engine", hint=f"begin with one of {', '.join(_SCHEMES)}, and ://"
         )
-    return found
+    return endpoint
 
 
 def _socket(candidates: Iterable[str], start: str) -> str:
     paths = [pathlib.Path(path) for path in candidates]
-    found = next((path for path in paths if path.is_socket()), None)
-    if found is None:
+    path = next((path for path in paths if path.is_socket()), None)
+    if path is None:
         raise BadEndpoint(f"no engine listens on {paths[0]}", hint=f"{start}, or set DOCKER_HOST or CONTAINER_HOST")
-    return f"unix://{found}"
+    return f"unix://{path}"
 
 
 def _current_context(folder: pathlib.Path) -> str:
+    path = folder / "config.json"
     try:
-        told = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+        config = json.loads(path.read_bytes())
+    except OSError:
         return ""
-    name = told.get("currentContext") if isinstance(told, dict) else None
+    except ValueError as error:  # half written, or mistaken: another engine would be another world
+        raise BadEndpoint(
+            f"{path} does not say which context is current: it is no JSON", hint="mend it, or set DOCKER_HOST"
+        ) from error
+    name = config.get("currentContext") if isinstance(config, dict) else None
     return name if isinstance(name, str) else ""
 
 
 def _of_context(flavour: str, folder: pathlib.Path, name: str) -> Endpoint:
-    """Read a context, as ``docker context create`` has written it."""
+    """Return the address in a context that ``docker context create`` has written."""
     path = folder / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
     try:
         url = json.loads(path.read_bytes())["Endpoints"]["docker"]["Host"]

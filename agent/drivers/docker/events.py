@@ -1,4 +1,4 @@
-"""An engine's events: hints to look, and what tells that an object has changed."""
+"""An engine's events: they trigger passes and invalidate cached observations."""
 
 import asyncio
 import contextlib
@@ -9,17 +9,19 @@ from typing import Any
 
 import aiohttp
 
-from agent.drivers.docker import connection, failures, features, inspections, names, requests
+from agent import errors
+from agent.drivers.docker import connection, failures, features, inspections, names, stop_requests
 from agent.kit import clock
 from agent.model.key import Kind
-from agent.runtime import errors, events
+from agent.reasons import Reason
+from agent.runtime import events
 
 _ACTIONS = {
     "create": events.EventAction.CREATED,
     "start": events.EventAction.STARTED,
     "die": events.EventAction.EXITED,
     "died": events.EventAction.EXITED,
-    "oom": events.EventAction.OOM_KILLED,
+    "oom": events.EventAction.CHANGED,  # of any process of it; where that ends the container, it dies as well
     "destroy": events.EventAction.REMOVED,
     "remove": events.EventAction.REMOVED,
     "delete": events.EventAction.REMOVED,
@@ -34,70 +36,72 @@ _ACTIONS = {
 _KINDS = {"container": Kind.CONTAINER, "network": Kind.NETWORK, "volume": Kind.VOLUME, "image": Kind.IMAGE}
 _ENDING_SIGNALS = frozenset({"2", "3", "9", "15"})
 _CHANGES_NOTHING = ("exec_", "health_status", "top", "attach", "detach", "resize", "archive-path", "copy", "export")
-"""How actions begin that leave a container as it was; probes cause most of them."""
-_LONGEST = 1024 * 1024
+"""Prefixes of actions that do not change a container; probes cause most of them."""
+_MAX_LINE = 1024 * 1024
 _NANOSECONDS = 10**9
-"""In a second; whole numbers, since what begins and what ends a run are compared."""
+"""Per second. An integer: start and stop times are compared exactly."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
     """``runtime.api.Events`` over the Engine API."""
 
     engine: connection.Connection
-    known: inspections.Inspections
+    inspections: inspections.Inspections
     names: names.Names
-    able: features.Current
+    current_features: features.EngineFeatures
     clock: clock.Clock
 
     def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
-        """Give events from now on. A stream that is lost raises ``errors.Unavailable``."""
+        """Yield events from now on. Raises ``errors.Unavailable`` when the stream is lost."""
         return self._stream(self.clock.now())
 
     async def _stream(self, since: float) -> AsyncGenerator[events.RuntimeEvent, None]:
-        self.known.all_changed()  # whatever happened while nobody listened
-        asked = requests.Requests(self.names.book, self.clock)
+        self.inspections.invalidate_all()  # whatever happened while nobody listened
+        requested_stops = stop_requests.StopRequests(self.names.state_file, self.clock)
         try:
-            await self.able.ask()  # it may be another one by now
-            asked.heeded_from = self.clock.now()  # before it answers, it ends what its predecessor has left
-            async with self._opened(since) as answer:
+            await self.current_features.ask()  # it may be another one by now
+            requested_stops.counted_from = self.clock.now()  # before it answers, it ends what its predecessor has left
+            async with self._open(since) as answer:
                 async for line in _lines(answer):
-                    event = self._taken(_told(line), asked)
+                    event = self._process(_parsed(line), requested_stops)
                     if event is not None:
                         yield event
         except ValueError as error:
-            raise errors.Unavailable("the engine's events make no sense", reason="EngineFailure") from error
+            raise errors.Unavailable("the engine's events make no sense", reason=Reason.ENGINE_FAILURE) from error
         except errors.Unavailable:
-            asked.stream_ended()
+            requested_stops.stream_ended()
             raise
         finally:
-            self.known.all_changed()
-        asked.stream_ended()
-        raise errors.Unavailable("the engine has closed its stream of events", reason="EngineDown")
+            self.inspections.invalidate_all()
+        requested_stops.stream_ended()
+        raise errors.Unavailable("the engine has closed its stream of events", reason=Reason.ENGINE_DOWN)
 
     @contextlib.asynccontextmanager
-    async def _opened(self, since: float) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open the stream: that it begins is soon said, what comes takes its time."""
+    async def _open(self, since: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open the stream: its response must begin within the usual limit, its events have none."""
         async with contextlib.AsyncExitStack() as stack:
             with failures.translated("events"):
-                async with asyncio.timeout(self.engine.patience):
-                    told = self.engine.streamed("events", "events", params={"since": f"{since:.6f}"})
-                    answer = await stack.enter_async_context(told)
+                async with asyncio.timeout(self.engine.call_timeout):
+                    stream = self.engine.stream_response("events", "events", params={"since": f"{since:.6f}"})
+                    answer = await stack.enter_async_context(stream)
             yield answer
 
-    def _taken(self, told: Mapping[str, Any], asked: requests.Requests) -> events.RuntimeEvent | None:
-        """Take an event in; ``None`` for one that nobody cares about."""
-        actor = told.get("Actor") or {}
+    def _process(
+        self, message: Mapping[str, Any], requested_stops: stop_requests.StopRequests
+    ) -> events.RuntimeEvent | None:
+        """Process a message and return its event; ``None`` if it is of no interest."""
+        actor = message.get("Actor") or {}
         attributes = actor.get("Attributes") or {}
-        identity, action = str(actor.get("ID", "")), str(told.get("Action", ""))
-        kind = _KINDS.get(str(told.get("Type")))
+        identity, action = str(actor.get("ID", "")), str(message.get("Action", ""))
+        kind = _KINDS.get(str(message.get("Type")))
         if kind is Kind.CONTAINER and not action.startswith(_CHANGES_NOTHING):
-            self.known.changed(identity)
+            self.inspections.invalidate(identity)
         elif kind is Kind.NETWORK and attributes.get("container"):
-            self.known.changed(str(attributes["container"]))
-        time = int(told.get("timeNano") or 0) / _NANOSECONDS or float(told.get("time") or 0)
+            self.inspections.invalidate(str(attributes["container"]))
+        time = int(message.get("timeNano") or 0) / _NANOSECONDS or float(message.get("time") or 0)
         if kind is Kind.CONTAINER:
-            self._heed(identity, action, attributes, time, asked)
+            self._record_stop_request(identity, action, attributes, time, requested_stops)
         built_in = kind is Kind.NETWORK and attributes.get("name") in names.BUILT_IN
         if kind is None or action not in _ACTIONS or built_in:
             return None
@@ -111,19 +115,24 @@ class Events:
             exit_code=int(code) if code.isdecimal() else None,
         )
 
-    def _heed(
-        self, identity: str, action: str, attributes: Mapping[str, Any], time: float, asked: requests.Requests
+    def _record_stop_request(
+        self,
+        identity: str,
+        action: str,
+        attributes: Mapping[str, Any],
+        time: float,
+        requested_stops: stop_requests.StopRequests,
     ) -> None:
-        """Keep what an engine does not tell a second time: that somebody has asked for a container's end."""
-        if _asks_to_end(action, attributes) and identity not in self.known.ours:
-            asked.take(identity, time)
+        """Record stop requests of others, which an engine reports only once."""
+        if _is_stop_request(action, attributes) and identity not in self.inspections.changing:
+            requested_stops.add(identity, time)
         match _ACTIONS.get(action):
             case events.EventAction.STARTED:
-                asked.started(identity)
+                requested_stops.started(identity)
             case events.EventAction.EXITED:
-                asked.ended()
+                requested_stops.ended()
             case events.EventAction.REMOVED:
-                self.names.book.forget(Kind.CONTAINER, identity)
+                self.names.state_file.forget(Kind.CONTAINER, identity)
             case _:
                 pass
 
@@ -137,29 +146,29 @@ class Events:
 
 
 async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Give whole lines. Raises ``ValueError`` for what is none."""
-    rest = b""
+    """Yield whole lines. Raises ``ValueError`` for one that is too long."""
+    partial = b""
     async for chunk in answer.content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > _LONGEST:
+        *lines, partial = (partial + chunk).split(b"\n")
+        if len(partial) > _MAX_LINE:
             raise ValueError("a line without an end")
         for line in filter(None, lines):
             yield line
 
 
-def _told(line: bytes) -> Mapping[str, Any]:
-    """Read an event. Raises ``ValueError``."""
-    told: object = json.loads(line)
-    actor = (told.get("Actor") or {}) if isinstance(told, dict) else None
+def _parsed(line: bytes) -> Mapping[str, Any]:
+    """Return an event's JSON. Raises ``ValueError`` for what is not an event."""
+    message: object = json.loads(line)
+    actor = (message.get("Actor") or {}) if isinstance(message, dict) else None
     if (
-        not isinstance(told, dict)
+        not isinstance(message, dict)
         or not isinstance(actor, dict)
         or not isinstance(actor.get("Attributes"), dict | None)
     ):
         raise ValueError("no event")  # noqa: TRY004 - of text that is not one
-    return told
+    return message
 
 
-def _asks_to_end(action: str, attributes: Mapping[str, Any]) -> bool:
-    """Tell whether an event says that somebody wants a container to end; it comes before the end itself."""
+def _is_stop_request(action: str, attributes: Mapping[str, Any]) -> bool:
+    """Return whether an event is a request to stop a container; it precedes the exit."""
     return action == "stop" or (action == "kill" and str(attributes.get("signal")) in _ENDING_SIGNALS)

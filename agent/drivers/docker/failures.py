@@ -12,35 +12,38 @@ from collections.abc import Iterator
 import aiodocker.exceptions
 import aiohttp
 
-from agent.runtime import errors
+from agent import errors
+from agent.reasons import Reason
 
 _UNREACHABLE = 900
-"""The status by which aiodocker says that nobody answered."""
-_PHRASES: tuple[tuple[str, type[errors.RuntimeFailure], str], ...] = (
-    (r"name .*already in use", errors.AlreadyExists, "NameTaken"),
-    (r"port is already allocated|(listen|bind).*address already in use", errors.Conflict, "PortInUse"),
-    (r"address .*(already|is) (in use|allocated)|address already in use", errors.Conflict, "AddressInUse"),
-    (r"cannot assign requested address", errors.Conflict, "AddressInUse"),
-    (r"pool overlaps|subnet .*already|overlaps with other", errors.Conflict, "SubnetInUse"),
-    (r"bind source path does not exist|statfs .*no such file", errors.InvalidArgument, "MountSourceMissing"),
-    (r"has active endpoints|is being used|is using its referenced|in use by", errors.InUse, ""),
-    (r"no space left on device|disk quota exceeded", errors.Unavailable, "DiskFull"),
-    (r"no such host|connection refused|i/o timeout|TLS handshake|x509:", errors.Unavailable, "ImagePullFailed"),
-    (r"toomanyrequests|Client\.Timeout|(network|host) is unreachable", errors.Unavailable, "ImagePullFailed"),
+"""The status that aiodocker uses when nobody answered."""
+_PHRASES: tuple[tuple[str, type[errors.Failure], Reason | None], ...] = (
+    (r"name .*already in use|UNIQUE constraint failed: ContainerConfig\.Name", errors.AlreadyExists, Reason.NAME_TAKEN),
+    (r"port is already allocated|(listen|bind).*address already in use", errors.Conflict, Reason.PORT_IN_USE),
+    (r"address .*(already|is) (in use|allocated)|address already in use", errors.Conflict, Reason.ADDRESS_IN_USE),
+    (r"cannot assign requested address", errors.Conflict, Reason.ADDRESS_IN_USE),
+    (r"pool overlaps|subnet .*already|overlaps with other", errors.Conflict, Reason.SUBNET_IN_USE),
+    (r"bind source path does not exist|statfs .*no such file", errors.Unavailable, Reason.MOUNT_SOURCE_MISSING),
+    (r"error mounting .* to rootfs at .*: l?stat .*no such file", errors.Unavailable, Reason.MOUNT_SOURCE_MISSING),
+    (r"(error stat'ing file|cannot stat) .*no such file", errors.Unavailable, Reason.MOUNT_SOURCE_MISSING),
+    (r"has active endpoints|is being used|is using its referenced|in use by", errors.InUse, None),
+    (r"no space left on device|disk quota exceeded", errors.Unavailable, Reason.DISK_FULL),
+    (r"no such host|connection refused|i/o timeout|TLS handshake|x509:", errors.Unavailable, Reason.IMAGE_PULL_FAILED),
+    (r"toomanyrequests|Client\.Timeout|(network|host) is unreachable", errors.Unavailable, Reason.IMAGE_PULL_FAILED),
     (
         r"access (to the resource )?(is )?denied|unauthorized|authentication required|(?<!permission )denied:",
         errors.InvalidArgument,
-        "ImagePullDenied",
+        Reason.IMAGE_PULL_DENIED,
     ),
-    (r"no basic auth credentials", errors.InvalidArgument, "ImagePullDenied"),
-    (r"unable to find network|network .* not found", errors.NotFound, "NetworkNotFound"),
-    (r"manifest unknown|manifest for .* not found|name unknown", errors.NotFound, "ImageNotFound"),
-    (r"no matching manifest|no image found in .* for architecture", errors.NotFound, "PlatformNotFound"),
-    (r"is not running|container state improper", errors.Conflict, "NotRunning"),
-    (r"executable file not found|no such file|permission denied|\bOCI\b", errors.InvalidArgument, "StartFailed"),
+    (r"no basic auth credentials", errors.InvalidArgument, Reason.IMAGE_PULL_DENIED),
+    (r"unable to find network|network .* not found", errors.NotFound, Reason.NETWORK_NOT_FOUND),
+    (r"manifest unknown|manifest for .* not found|name unknown", errors.NotFound, Reason.IMAGE_NOT_FOUND),
+    (r"no matching manifest|no image found in .* for architecture", errors.NotFound, Reason.PLATFORM_NOT_FOUND),
+    (r"is not running|container state improper", errors.Conflict, Reason.NOT_RUNNING),
+    (r"executable file not found|no such file|permission denied|\bOCI\b", errors.InvalidArgument, Reason.START_FAILED),
 )
-"""(what is looked for, what it means, the reason); the first that fits counts."""
-_STATUSES: dict[int, type[errors.RuntimeFailure]] = {
+"""(pattern, error, reason); the first match counts."""
+_STATUSES: dict[int, type[errors.Failure]] = {
     400: errors.InvalidArgument,
     403: errors.Conflict,
     404: errors.NotFound,
@@ -50,7 +53,7 @@ _STATUSES: dict[int, type[errors.RuntimeFailure]] = {
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Let only the runtime's kinds of error pass; ``what`` says which object the call was about."""
+    """Raise the runtime's errors in place of aiodocker's; ``what`` is the object that the call was about."""
     try:
         yield
     except aiodocker.exceptions.DockerError as error:
@@ -61,13 +64,13 @@ def translated(what: str) -> Iterator[None]:
         raise errors.Unavailable(
             f"the engine did not answer in time about {what}",
             hint="it is asked again by itself",
-            reason="EngineTimeout",
+            reason=Reason.ENGINE_TIMEOUT,
         ) from error
 
 
-def of(status: int, said: str, what: str) -> errors.RuntimeFailure:
-    """Give the error that an answer means."""
-    text = " ".join(said.split())[-600:]
+def of(status: int, message: str, what: str) -> errors.Failure:
+    """Return the error that a status and its message mean."""
+    text = " ".join(message.split())[-600:]
     if status == _UNREACHABLE:
         return unavailable(text)
     message = f"{what}: {text}" if text else f"{what}: the engine answers {status} without a reason"
@@ -76,11 +79,13 @@ def of(status: int, said: str, what: str) -> errors.RuntimeFailure:
             return kind(message, reason=reason)
     if status in _STATUSES:
         return _STATUSES[status](message)
-    return errors.Unavailable(message, reason="EngineFailure")
+    return errors.Unavailable(message, reason=Reason.ENGINE_FAILURE)
 
 
-def unavailable(said: str) -> errors.Unavailable:
-    """Say that the engine cannot be reached."""
+def unavailable(message: str) -> errors.Unavailable:
+    """Return the error for an engine that cannot be reached."""
     return errors.Unavailable(
-        f"the engine cannot be reached: {said}", hint="is it running? it is tried again by itself", reason="EngineDown"
+        f"the engine cannot be reached: {message}",
+        hint="is it running? it is tried again by itself",
+        reason=Reason.ENGINE_DOWN,
     )

@@ -1,4 +1,4 @@
-"""The images' role over an engine: pulled by it, loaded into it from an archive, and sent out by it again."""
+"""``runtime.api.Images`` over an engine: pull, load, push, save and remove."""
 
 import asyncio
 import contextlib
@@ -9,178 +9,184 @@ import urllib.parse
 from collections.abc import Callable
 from typing import IO, TypeVar
 
-from agent.drivers.docker import connection, names, notes, references, transfers
-from agent.engine.images import docker_archive, rootfs
-from agent.engine.registry import credentials, hosts
+from agent import errors
+from agent.distribution.archives import docker_archive
+from agent.distribution.registry import credentials, hosts
+from agent.drivers.docker import connection, names, references, sidecar, transfers
 from agent.kit import clock
-from agent.model import image, secret
+from agent.model import hostaccess, image, secret
 from agent.model.key import Kind, Pairs
-from agent.oci import auths, reference
-from agent.runtime import api, errors
+from agent.oci import archives, auths, reference
+from agent.runtime import admitted, api
 
 T = TypeVar("T")
 _ALL = {"all": "true"}
-"""Containers that do not run as well."""
+"""Lists stopped containers as well."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
-    """``runtime.api.Images`` over the Engine API. Whose an image is, is noted: engines cannot label one."""
+    """``runtime.api.Images`` over the Engine API. Owners are noted: engines cannot label an existing image."""
 
     engine: connection.Connection
     names: names.Names
     scratch: pathlib.Path
-    """A directory for archives on their way; what a crash left in it is nobody's."""
-    keyring: credentials.Keyring = dataclasses.field(default_factory=credentials.Keyring)
-    """What registries are shown."""
+    """A directory for temporary archives; it is emptied at start-up."""
+    credential_store: credentials.CredentialStore = dataclasses.field(default_factory=credentials.CredentialStore)
+    """Credentials for registries."""
+    access: hostaccess.HostAccess = hostaccess.UNLIMITED
+    """Where archives may be read from: this host's files, wherever the engine is."""
 
     def use(self, logins: tuple[secret.Login, ...]) -> None:
-        """Show them to registries, through the engine too."""
-        self.keyring.declare(
-            {one.place: auths.Credentials(one.user, one.password, one.identity_token) for one in logins}
+        """Use these logins for registries, also through the engine."""
+        self.credential_store.declare(
+            {login.place: auths.Credentials(login.user, login.password, login.identity_token) for login in logins}
         )
 
+    async def forget(self, reference: str) -> None:
+        """Do nothing: the engine cleans up after broken pulls itself."""
+
     async def list(self) -> tuple[image.ObservedImage, ...]:
-        """Give all images, sorted by reference."""
-        found = await self.engine.ask("images/json", "images")
-        labels = self.names.book.images()
-        told = [one for entry in found for one in references.observed_images(entry, labels)]
-        return tuple(sorted(told, key=lambda one: one.reference))
+        """Return all images, sorted by reference."""
+        entries = await self.engine.ask("images/json", "images")
+        labels = self.names.state_file.images()
+        observed = [observed_image for entry in entries for observed_image in references.observed_images(entry, labels)]
+        return tuple(sorted(observed, key=lambda image: image.reference))
 
     async def ensure(
         self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
     ) -> image.ObservedImage:
-        """Pull or load it."""
+        """Pull or load an image, and note its labels."""
         before = ""
-        if self.names.book.images().get(config.reference):
+        if self.names.state_file.images().get(config.reference):
             with contextlib.suppress(errors.NotFound):
                 before = str((await self._inspected(config.reference))["Id"])
         match config.source:
             case image.PullSource(platform):
                 await self._pull(pinned or config.reference, platform, progress)
                 if pinned:
-                    await self._named(references.without_tag(pinned), reference.parse(config.reference))
+                    await self._tag_pinned(references.without_tag(pinned), reference.parse(config.reference))
             case image.ArchiveSource():
+                await admitted.check_archive(self.access, config.source.path)
                 await self._load(pathlib.Path(config.source.path), config.reference, progress)
-        self.names.book.note_image(config.reference, labels)
-        found = await self._inspected(config.reference)
-        if before and before != found["Id"]:
-            self.names.book.note_superseded(before)
-            await sweep(self.engine, self.names.book)
-        size, digests = int(found.get("Size") or 0), references.digests(found, config.reference)
-        return image.ObservedImage(str(found["Id"]), config.reference, labels, size, digests)
+        self.names.state_file.note_image(config.reference, labels)
+        inspected = await self._inspected(config.reference)
+        if before and before != inspected["Id"]:
+            self.names.state_file.note_superseded(before)
+            await remove_superseded(self.engine, self.names.state_file)
+        size, digests = int(inspected.get("Size") or 0), references.digests(inspected, config.reference)
+        return image.ObservedImage(str(inspected["Id"]), config.reference, labels, size, digests)
 
     async def digest(self, name: str) -> str:
-        """Ask the registry ourselves: not every engine does it for others, and none lists tags."""
-        async with transfers.registry(self.keyring) as registry:
+        """Return a tag's digest. The registry is asked directly: not every engine can, and none lists tags."""
+        async with transfers.registry(self.credential_store) as registry:
             return await registry.digest(reference.parse(name))
 
     async def tags(self, name: str) -> tuple[str, ...]:
-        """Ask the registry ourselves."""
-        async with transfers.registry(self.keyring) as registry:
+        """Return the tags of a repository, from the registry directly."""
+        async with transfers.registry(self.credential_store) as registry:
             return await registry.tags(reference.parse(name))
 
-    async def _named(self, pinned: str, place: reference.Reference) -> None:
-        """Give what was pulled by its digest a name; Podman takes the digest for one of its tags, where it is none."""
-        await self._tag(pinned, place)
+    async def _tag_pinned(self, pinned: str, target: reference.Reference) -> None:
+        """Tag what was pulled by digest; Podman lists the digest as a tag then, which is removed."""
+        await self._tag(pinned, target)
         listed = await self.engine.ask("images/json", "images")
-        if any(pinned in (one.get("RepoTags") or ()) for one in listed):
+        if any(pinned in (entry.get("RepoTags") or ()) for entry in listed):
             await self.engine.ask(f"images/{pinned}", f"image {pinned}", method="DELETE")
 
     async def remove(self, name: str) -> None:
-        """Drop the reference, and the content that nothing else uses."""
+        """Remove a reference, and the content that nothing else uses."""
         what = f"image {name}"
-        found = await self.engine.ask(f"images/{name}/json", what)
+        inspected = await self.engine.ask(f"images/{name}/json", what)
         users = [
-            (one.get("Names") or ["/?"])[0].removeprefix("/")
-            for one in await self.engine.ask("containers/json", "containers", params=_ALL)
-            if one.get("ImageID") == found["Id"] and references.same(str(one.get("Image", "")), name)
+            (container.get("Names") or ["/?"])[0].removeprefix("/")
+            for container in await self.engine.ask("containers/json", "containers", params=_ALL)
+            if container.get("ImageID") == inspected["Id"] and references.is_same(str(container.get("Image", "")), name)
         ]
         if users:
             raise errors.InUse(f"{what} is used by {', '.join(users)}", hint="remove the container first")
         await self.engine.ask(f"images/{name}", what, method="DELETE")
-        self.names.book.forget(Kind.IMAGE, name)
-        await sweep(self.engine, self.names.book)
+        self.names.state_file.forget(Kind.IMAGE, name)
+        await remove_superseded(self.engine, self.names.state_file)
 
     async def tag(self, name: str, new: str) -> None:
-        """Keep it under one more reference."""
-        place = reference.parse(new)
-        if place.digest:
+        """Add another reference to an image."""
+        target = reference.parse(new)
+        if target.digest:
             raise errors.InvalidArgument(f"{new} has a digest, which no name can give to an image")
-        await self._tag(name, place)
-        self.names.book.forget(Kind.IMAGE, new)
+        await self._tag(name, target)
+        self.names.state_file.forget(Kind.IMAGE, new)
 
     async def push(self, name: str, target: str, progress: api.ProgressSink) -> str:
-        """Push it. Engines push what has the name of the place where it goes: it is given that for a while."""
-        place = reference.parse(target)
-        if place.digest:
+        """Push an image and return its digest. Engines push by name, so it is tagged with the target meanwhile."""
+        destination = reference.parse(target)
+        if destination.digest:
             raise errors.InvalidArgument(f"{target} has a digest: engines push by a tag", hint="leave it out")
-        found = await self._inspected(name)
+        inspected = await self._inspected(name)
         before: connection.Json = {}
         with contextlib.suppress(errors.NotFound):
             before = await self._inspected(target)
-        if before.get("Id") == found["Id"]:
-            return await self._push(place, progress)
-        await self._tag(name, place)
+        if before.get("Id") == inspected["Id"]:
+            return await self._push(destination, progress)
+        await self._tag(name, destination)
         try:
-            return await self._push(place, progress)
+            return await self._push(destination, progress)
         finally:
-            await self._untag(place, found, str(before.get("Id") or ""))
+            await self._restore_tag(destination, inspected, str(before.get("Id") or ""))
 
-    async def _untag(self, place: reference.Reference, found: connection.Json, before: str) -> None:
-        """Give a name back to the image that had it; engines know the other one by its digest there now, too."""
+    async def _restore_tag(self, target: reference.Reference, inspected: connection.Json, before: str) -> None:
+        """Restore the image that had the target's name before, and drop the digests that the push has added."""
         if not before:
-            await self.engine.ask(f"images/{place}", f"image {place}", method="DELETE")
+            await self.engine.ask(f"images/{target}", f"image {target}", method="DELETE")
             return
-        await self._tag(before, place)
-        now = await self._inspected(str(found["Id"]))
-        new = set(now.get("RepoDigests") or ()) - set(found.get("RepoDigests") or ())
-        for one in sorted(new):
-            await self.engine.ask(f"images/{one}", f"image {one}", method="DELETE")
+        await self._tag(before, target)
+        now = await self._inspected(str(inspected["Id"]))
+        new = set(now.get("RepoDigests") or ()) - set(inspected.get("RepoDigests") or ())
+        for name in sorted(new):
+            await self.engine.ask(f"images/{name}", f"image {name}", method="DELETE")
 
-    async def _push(self, place: reference.Reference, progress: api.ProgressSink) -> str:
-        what, repository = f"image {place}", f"{place.registry}/{place.repository}"
-        params = {"tag": place.tag or "latest"}
-        if hosts.Hosts().itself(place.registry).origin.scheme == "http":
+    async def _push(self, target: reference.Reference, progress: api.ProgressSink) -> str:
+        what, repository = f"image {target}", f"{target.registry}/{target.repository}"
+        params = {"tag": target.tag or "latest"}
+        if hosts.Hosts().itself(target.registry).origin.scheme == "http":
             params["tlsVerify"] = "false"  # Podman has to be told so; Docker knows it of this host's own addresses
-        headers = await transfers.login(place, self.keyring) or transfers.NOBODY
-        with transfers.pushing():
+        headers = await transfers.auth_header(target, self.credential_store) or transfers.NO_AUTH_HEADER
+        with transfers.push_errors():
             async with (
-                transfers.watched(self.engine, what) as moved,
-                self.engine.streamed(
+                transfers.bounded_by_silence(self.engine, what) as moved,
+                self.engine.stream_response(
                     f"images/{repository}/push", what, method="POST", params=params, headers=headers
                 ) as answer,
             ):
-                return await transfers.finished(answer, what, moved, progress)
+                return await transfers.read_progress(answer, what, moved, progress)
 
     async def save(
-        self, references: tuple[str, ...], form: api.ArchiveFormat, out: api.Sink, progress: api.ProgressSink
+        self, references: tuple[str, ...], form: archives.ArchiveFormat, out: archives.Sink, progress: api.ProgressSink
     ) -> None:
-        """Write an archive of them: the engine's own, or an OCI archive that is made of it."""
+        """Write an archive of images: the engine's own, or an OCI archive converted from it."""
         for name in references:
             await self._inspected(name)
-        if form is api.ArchiveFormat.DOCKER:
+        if form is archives.ArchiveFormat.DOCKER:
             await self._save(references, out, progress)
             return
-        work = transfers.room(self.scratch)
+        work = transfers.scratch_directory(self.scratch)
         with tempfile.NamedTemporaryFile(dir=work) as file:
             await self._save(references, file, progress)
             file.flush()
             path = pathlib.Path(file.name)
-            with transfers.engine_told():
-                await asyncio.to_thread(docker_archive.as_oci, path, references, out, work)
+            await asyncio.to_thread(docker_archive.as_oci, path, references, out, work)
 
-    async def _save(self, references: tuple[str, ...], out: api.Sink, progress: api.ProgressSink) -> None:
+    async def _save(self, references: tuple[str, ...], out: archives.Sink, progress: api.ProgressSink) -> None:
         what = f"images {', '.join(references)}"
-        asked = urllib.parse.urlencode({"names": references}, doseq=True)
+        query = urllib.parse.urlencode({"names": references}, doseq=True)
         async with (
-            transfers.watched(self.engine, what) as moved,
-            self.engine.streamed(f"images/get?{asked}", what) as answer,
+            transfers.bounded_by_silence(self.engine, what) as moved,
+            self.engine.stream_response(f"images/get?{query}", what) as answer,
         ):
-            await transfers.received(answer, out, moved, lambda done: progress(api.Progress("saving", done)))
+            await transfers.write_response(answer, out, moved, lambda done: progress(api.Progress("saving", done)))
 
     async def load(self, path: str, name: str, progress: api.ProgressSink) -> tuple[str, ...]:
-        """Load all images of an archive."""
+        """Load all images of an archive and return their references."""
         if name:
             await self._load(pathlib.Path(path), name, progress)
             loaded: tuple[str, ...] = (name,)
@@ -189,29 +195,27 @@ class Images:
             def convert(out: IO[bytes], work: pathlib.Path | None) -> tuple[str, ...]:
                 return docker_archive.convert_all(pathlib.Path(path), out, work)
 
-            loaded = await self._loaded(pathlib.Path(path), "", convert, progress)
-        for one in loaded:
-            self.names.book.forget(Kind.IMAGE, one)
+            loaded = await self._load_converted(pathlib.Path(path), "", convert, progress)
+        for loaded_name in loaded:
+            self.names.state_file.forget(Kind.IMAGE, loaded_name)
         return loaded
 
-    async def import_root(self, path: str, name: str, root: api.RootImage, progress: api.ProgressSink) -> None:
-        """Make an image of a root file system, as every other engine makes it, and load that."""
-        told = rootfs.Root(
-            clock.SystemClock().now(), **{field.name: getattr(root, field.name) for field in dataclasses.fields(root)}
-        )
+    async def import_root(self, path: str, name: str, root: archives.RootImage, progress: api.ProgressSink) -> None:
+        """Build an image from a root file system's tar, and load it."""
+        created = clock.SystemClock().now()
 
         def convert(out: IO[bytes], work: pathlib.Path | None) -> None:
-            docker_archive.of_root(pathlib.Path(path), name, told, out, work)
+            docker_archive.of_root(pathlib.Path(path), name, root, created, out, work)
 
-        await self._loaded(pathlib.Path(path), name, convert, progress)
-        self.names.book.forget(Kind.IMAGE, name)
+        await self._load_converted(pathlib.Path(path), name, convert, progress)
+        self.names.state_file.forget(Kind.IMAGE, name)
 
     async def _inspected(self, name: str) -> connection.Json:
-        found: connection.Json = await self.engine.ask(f"images/{name}/json", f"image {name}")
-        return found
+        inspected: connection.Json = await self.engine.ask(f"images/{name}/json", f"image {name}")
+        return inspected
 
-    async def _tag(self, name: str, place: reference.Reference) -> None:
-        params = {"repo": f"{place.registry}/{place.repository}", "tag": place.tag or "latest"}
+    async def _tag(self, name: str, target: reference.Reference) -> None:
+        params = {"repo": f"{target.registry}/{target.repository}", "tag": target.tag or "latest"}
         await self.engine.ask(f"images/{name}/tag", f"image {name}", method="POST", params=params)
 
     async def _pull(self, name: str, platform: str, progress: api.ProgressSink) -> None:
@@ -219,42 +223,41 @@ class Images:
         params = {"fromImage": f"{source.registry}/{source.repository}", "tag": source.digest or source.tag or "latest"}
         if platform:
             params["platform"] = platform
-        headers = await transfers.login(source, self.keyring)
+        headers = await transfers.auth_header(source, self.credential_store)
         progress(api.Progress(f"pulling {name}"))
         async with (
-            transfers.watched(self.engine, f"image {name}") as moved,
-            self.engine.streamed(
+            transfers.bounded_by_silence(self.engine, f"image {name}") as moved,
+            self.engine.stream_response(
                 "images/create", f"image {name}", method="POST", params=params, headers=headers
             ) as answer,
         ):
-            await transfers.finished(answer, f"image {name}", moved, progress)
+            await transfers.read_progress(answer, f"image {name}", moved, progress)
 
     async def _load(self, path: pathlib.Path, name: str, progress: api.ProgressSink) -> None:
-        """Load an archive of any kind: engines take only ``docker save``'s, so it is made into one first."""
+        """Load an archive of any kind: it is converted to ``docker save``'s first, the only one that engines take."""
 
         def convert(out: IO[bytes], work: pathlib.Path | None) -> None:
             docker_archive.convert(path, name, out, work)
 
-        await self._loaded(path, name, convert, progress)
+        await self._load_converted(path, name, convert, progress)
 
-    async def _loaded(
+    async def _load_converted(
         self,
         path: pathlib.Path,
         name: str,
         convert: Callable[[IO[bytes], pathlib.Path | None], T],
         progress: api.ProgressSink,
     ) -> T:
-        """Let the engine load what ``convert`` writes; that is given a directory for what it needs meanwhile."""
+        """Load what ``convert`` writes into the engine; ``convert`` gets a directory for temporary files."""
         what = f"image {name}" if name else f"archive {path}"
         progress(api.Progress(f"reading {path}"))
-        work = transfers.room(self.scratch)
+        work = transfers.scratch_directory(self.scratch)
         with tempfile.TemporaryFile(dir=work) as file:
-            with transfers.engine_told():
-                made = await asyncio.to_thread(convert, file, work)
+            result = await asyncio.to_thread(convert, file, work)
             progress(api.Progress(f"loading {name or path}"))
             async with (
-                transfers.watched(self.engine, what) as moved,
-                self.engine.streamed(
+                transfers.bounded_by_silence(self.engine, what) as moved,
+                self.engine.stream_response(
                     "images/load",
                     what,
                     method="POST",
@@ -262,28 +265,31 @@ class Images:
                     data=transfers.chunks(file, moved),
                 ) as answer,
             ):
-                await transfers.finished(answer, what, moved, progress)
-        return made
+                await transfers.read_progress(answer, what, moved, progress)
+        return result
 
 
-async def sweep(engine: connection.Connection, book: notes.Book) -> tuple[str, ...]:
-    """Remove images that were ours and have lost their names, as far as no container is made of them any more.
+async def remove_superseded(engine: connection.Connection, state_file: sidecar.StateFile) -> tuple[str, ...]:
+    """Remove images that were ours and have lost their names, unless a container still uses them.
 
-    Gives the ids of those that are gone by that.
+    Returns the ids of the images that were removed.
     """
     removed: list[str] = []
-    waiting = book.superseded()
+    waiting = state_file.superseded()
     used: set[str] = set()
     if waiting:
-        used = {str(one.get("ImageID")) for one in await engine.ask("containers/json", "containers", params=_ALL)}
+        used = {
+            str(container.get("ImageID"))
+            for container in await engine.ask("containers/json", "containers", params=_ALL)
+        }
     for image_id in waiting:
         if image_id in used:
             continue
         what = f"image {image_id}"
         try:
-            found = await engine.ask(f"images/{image_id}/json", what)
-            if not [tag for tag in found.get("RepoTags") or () if "<none>" not in tag]:
-                for name in found.get("RepoDigests") or ():
+            inspected = await engine.ask(f"images/{image_id}/json", what)
+            if not [tag for tag in inspected.get("RepoTags") or () if "<none>" not in tag]:
+                for name in inspected.get("RepoDigests") or ():
                     await engine.ask(f"images/{name}", what, method="DELETE")
                 await engine.ask(f"images/{image_id}", what, method="DELETE")
                 removed.append(image_id)
@@ -291,5 +297,5 @@ async def sweep(engine: connection.Connection, book: notes.Book) -> tuple[str, .
             pass
         except (errors.Conflict, errors.InUse, errors.Unavailable):
             continue
-        book.forget_superseded(image_id)
+        state_file.forget_superseded(image_id)
     return tuple(sorted(removed))

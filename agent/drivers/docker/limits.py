@@ -1,29 +1,21 @@
-"""Limits in the Engine API's words, and back. Pure."""
+"""Translation of resource limits to the Engine API, and back. Pure."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from agent.model import container
+from agent.oci import cpu
 
 _LIFTED = -1
-"""Lifts a limit, where an engine can lift it."""
-_PERIOD = 100_000
-"""Microseconds over which CPU time is limited."""
-_LONG_PERIOD = 1_000_000
-_LEAST_QUOTA = 1000
-"""Microseconds: engines and the kernel refuse less, and take it from a longer period."""
-_MILLI = 1000
+"""The value that lifts a limit, on engines that can."""
 _NANOS = 1_000_000
 """Billionths of a core in a thousandth."""
 
 
 def body(resources: container.Resources) -> dict[str, int]:
-    """Say limits for creation and ``update``; -1 lifts one."""
-    period, quota = _PERIOD, _LIFTED
-    if resources.cpu_millis is not None:
-        quota = resources.cpu_millis * _PERIOD // _MILLI
-        if quota < _LEAST_QUOTA:
-            period, quota = _LONG_PERIOD, resources.cpu_millis * _LONG_PERIOD // _MILLI
+    """Return all limits as fields of ``HostConfig``; -1 lifts one."""
+    quota, period = (_LIFTED, cpu.PERIOD) if resources.cpu_millis is None else cpu.bandwidth(resources.cpu_millis)
     return {
         "CpuPeriod": period,
         "CpuQuota": quota,
@@ -35,33 +27,50 @@ def body(resources: container.Resources) -> dict[str, int]:
 
 
 def at_creation(resources: container.Resources) -> dict[str, int]:
-    """Say limits for creation, where only the number of processes has to be lifted: engines set one by themselves."""
+    """Return the limits for creation: only that of processes has to be lifted, as engines set one by default."""
     return {name: value for name, value in body(resources).items() if value > 0 or name == "PidsLimit"}
 
 
-def change(host: Mapping[str, Any], wanted: container.Resources) -> dict[str, int]:
-    """Say what ``update`` is told: only what differs from ``HostConfig``.
+def with_default(body: dict[str, Any], pids: int | None) -> dict[str, Any]:
+    """Return the body with ``pids`` as the limit of processes, if it lifts that limit."""
+    return {**body, "PidsLimit": pids} if pids is not None and body.get("PidsLimit") == _LIFTED else body
 
-    CPU time that was limited by ``docker run --cpus`` can only be changed in its own words.
+
+def without_default(
+    observed: container.ContainerConfig, recalled: int | None, pids: int | None
+) -> container.ContainerConfig:
+    """Return a config as it was declared: our own default limit of processes counts as none.
+
+    ``recalled``: the limit that was requested last.
     """
-    there = read(host)
-    before, after = body(there), body(wanted)
-    told = {name: value for name, value in after.items() if value != before[name]}
-    if wanted.cpu_millis == there.cpu_millis:
-        return {name: value for name, value in told.items() if not name.startswith("Cpu")}
-    if wanted.cpu_millis is not None and host.get("NanoCpus"):
-        rest = {name: value for name, value in told.items() if not name.startswith("Cpu")}
-        return {**rest, "NanoCpus": wanted.cpu_millis * _NANOS}
-    return {**told, "CpuPeriod": after["CpuPeriod"], "CpuQuota": after["CpuQuota"]}
+    if pids is None or observed.resources.pids != pids or recalled == pids:
+        return observed
+    return dataclasses.replace(observed, resources=dataclasses.replace(observed.resources, pids=None))
+
+
+def change(host: Mapping[str, Any], desired: container.Resources) -> dict[str, int]:
+    """Return the body of ``update``: only what differs from ``HostConfig``.
+
+    A CPU limit of ``docker run --cpus`` can only be changed by ``NanoCpus``.
+    """
+    current = read(host)
+    before, after = body(current), body(desired)
+    changed = {name: value for name, value in after.items() if value != before[name]}
+    if desired.cpu_millis == current.cpu_millis:
+        return {name: value for name, value in changed.items() if not name.startswith("Cpu")}
+    if desired.cpu_millis is not None and host.get("NanoCpus"):
+        without_cpu = {name: value for name, value in changed.items() if not name.startswith("Cpu")}
+        return {**without_cpu, "NanoCpus": desired.cpu_millis * _NANOS}
+    return {**changed, "CpuPeriod": after["CpuPeriod"], "CpuQuota": after["CpuQuota"]}
 
 
 def read(host: Mapping[str, Any]) -> container.Resources:
-    """Read limits back from ``HostConfig``."""
+    """Return the limits in ``HostConfig``."""
 
     def limit(name: str) -> int | None:
         value = host.get(name)
         return value if isinstance(value, int) and value > 0 else None
 
-    quota, period, nano = limit("CpuQuota"), limit("CpuPeriod") or _PERIOD, limit("NanoCpus")
-    millis = quota * _MILLI // period if quota else nano // _NANOS if nano else None
+    quota, period, nano = limit("CpuQuota"), limit("CpuPeriod") or cpu.PERIOD, limit("NanoCpus")
+    millis = cpu.millis(quota, period) if quota else nano // _NANOS if nano else None
     return container.Resources(millis, limit("Memory"), limit("MemoryReservation"), limit("PidsLimit"))

@@ -1,4 +1,4 @@
-"""Images by their references: an engine's, and ours. Pure."""
+"""Translation between an engine's image names and canonical references. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,67 +8,75 @@ from agent.model.key import Pairs
 from agent.oci import reference
 
 
-def observed_images(found: Mapping[str, Any], labels: Mapping[str, Pairs]) -> Iterable[image.ObservedImage]:
-    """Say an image once for each of its references; ``labels`` are those that are noted.
+def observed_images(inspected: Mapping[str, Any], labels: Mapping[str, Pairs]) -> Iterable[image.ObservedImage]:
+    """Yield an image once for each of its references; ``labels`` are the noted ones by reference.
 
-    Engines know every image by digest as well. That counts where it was asked for by digest, or has no other name.
+    Engines list every image by digest as well. That counts if it was requested by digest, or has no other name.
     """
-    tags = [text for text in found.get("RepoTags") or () if "<none>" not in text]
+    tags = [text for text in inspected.get("RepoTags") or () if "<none>" not in text]
     names = [name for name in map(canonical, tags) if name]
-    for text in found.get("RepoDigests") or ():
+    for text in inspected.get("RepoDigests") or ():
         name = canonical(text)
-        noted = [one for one in labels if name and without_tag(one) == name]
+        noted = [label for label in labels if name and without_tag(label) == name]
         names += noted or ([name] if name and not tags else [])
     for name in dict.fromkeys(names):
         yield image.ObservedImage(
-            str(found["Id"]), name, labels.get(name, ()), int(found.get("Size") or 0), digests(found, name)
+            str(inspected["Id"]), name, labels.get(name, ()), int(inspected.get("Size") or 0), digests(inspected, name)
         )
 
 
-def digests(found: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Give the digests by which an engine knows an image in a reference's repository."""
-    wanted = reference.parse(name)
-    known = [reference.parse(text) for text in map(canonical, found.get("RepoDigests") or ()) if text]
-    place = (wanted.registry, wanted.repository)
-    return tuple(sorted({one.digest for one in known if one.digest and (one.registry, one.repository) == place}))
+def digests(inspected: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return the digests of an image in a reference's repository, sorted."""
+    parsed = reference.parse(name)
+    references = [reference.parse(text) for text in map(canonical, inspected.get("RepoDigests") or ()) if text]
+    repository = (parsed.registry, parsed.repository)
+    return tuple(
+        sorted(
+            {
+                candidate.digest
+                for candidate in references
+                if candidate.digest and (candidate.registry, candidate.repository) == repository
+            }
+        )
+    )
 
 
 def canonical(text: str) -> str:
-    """Give the canonical form; empty for somebody else's image by a name that no manifest can say."""
+    """Return the canonical form; empty for a name that is not valid as a reference."""
     try:
         return str(reference.parse(text))
     except reference.InvalidReference:
         return ""
 
 
-def same(written: str, name: str) -> bool:
-    """Tell whether an engine's way to write a reference means ours."""
-    return canonical(written) == name
+def is_same(text: str, name: str) -> bool:
+    """Return whether an engine's spelling of a reference means a canonical one."""
+    return canonical(text) == name
 
 
-def name_of(written: str, found: Mapping[str, Any]) -> str:
-    """Give a reference that means exactly this image now: as it was written, or its digest where a tag has moved on.
+def name_of(text: str, inspected: Mapping[str, Any]) -> str:
+    """Return a reference that means exactly this image now: its declared one, or a digest if the tag has moved on.
 
-    ``found`` is the image, inspected. Empty where it has no name any more.
+    ``inspected`` is the image. Empty if it has no name any more.
     """
-    return next(filter(None, (*_exactly(written, found), *map(canonical, _names(found)))), "")
+    return next(filter(None, (*_exactly(text, inspected), *map(canonical, _names(inspected)))), "")
 
 
-def _exactly(written: str, found: Mapping[str, Any]) -> Iterator[str]:
-    wanted = canonical(written)
-    if wanted:
-        yield from (wanted for text in _names(found) if canonical(text) == without_tag(wanted))
-        yield from (wanted for text in _names(found) if canonical(text) == wanted)
+def _exactly(text: str, inspected: Mapping[str, Any]) -> Iterator[str]:
+    expected = canonical(text)
+    if expected:
+        yield from (expected for text in _names(inspected) if canonical(text) == without_tag(expected))
+        yield from (expected for text in _names(inspected) if canonical(text) == expected)
 
 
-def _names(found: Mapping[str, Any]) -> Iterator[str]:
-    """Give its digests, which never move, before its tags."""
-    yield from found.get("RepoDigests") or ()
-    yield from (text for text in found.get("RepoTags") or () if "<none>" not in text)
+def _names(inspected: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an image's digests, which never move, before its tags."""
+    yield from inspected.get("RepoDigests") or ()
+    yield from (text for text in inspected.get("RepoTags") or () if "<none>" not in text)
 
 
 def without_tag(name: str) -> str:
-    """Drop the tag where a digest says which image it is; engines do not keep it then."""
+    """Return a reference without its tag if it has a digest: engines do not keep the tag then."""
     parsed = reference.parse(name)
     if not parsed.digest:
         return name

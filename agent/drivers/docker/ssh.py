@@ -1,4 +1,4 @@
-"""An engine on another host, by the system's own ssh, with the configuration, keys and known hosts that people have.
+"""A tunnel to an engine on another host, by the system's ssh with the user's configuration, keys and known hosts.
 
 Each connection of the client is one ``ssh HOST docker system dial-stdio``, as with Docker's own command line: the local
 socket is handed to ssh as its input and output, so that nothing of ours stands in between.
@@ -10,20 +10,21 @@ import os
 import pathlib
 import signal
 import socket
-import subprocess
 import tempfile
 import urllib.parse
 from collections.abc import AsyncIterator
 
 from agent.drivers.docker import endpoint
-from agent.kit import processes, tasks
+from agent.kit import isolation, processes, tasks
 
 _BACKLOG = 64
+_ENVIRONMENT = (*isolation.USER, "SSH_AUTH_SOCK", "SSH_AGENT_PID", "KRB5CCNAME", *isolation.PROXIES)
+"""Variables that ssh, its agent and a ProxyCommand need."""
 
 
 @contextlib.asynccontextmanager
-async def tunnelled(where: endpoint.Endpoint) -> AsyncIterator[str]:
-    """Give a local address for an engine behind ssh; ends with all that it has started. Raises ``BadEndpoint``."""
+async def tunnel(where: endpoint.Endpoint) -> AsyncIterator[str]:
+    """Yield a local address for an engine behind ssh; its processes end with the block. Raises ``BadEndpoint``."""
     words = command(where)
     if processes.which(words[0]) is None:
         raise endpoint.BadEndpoint(f"there is no ssh to reach {where} by", hint="install an ssh client")
@@ -32,13 +33,13 @@ async def tunnelled(where: endpoint.Endpoint) -> AsyncIterator[str]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
             listener.bind(str(path))
             listener.listen(_BACKLOG)
-            async with tasks.Crew(_broken) as crew:
+            async with tasks.Crew() as crew:
                 crew.start(_serve(listener, words, crew), name="ssh tunnel")
                 yield f"unix://{path}"
 
 
 def command(where: endpoint.Endpoint) -> list[str]:
-    """Give the command that connects its input and output with the engine. Raises ``BadEndpoint``."""
+    """Return the command that connects its input and output with the engine. Raises ``BadEndpoint``."""
     parts = urllib.parse.urlsplit(where.url)
     host, name = _host(parts), urllib.parse.unquote(parts.username or "")
     if not host or host.startswith("-") or name.startswith("-"):
@@ -56,7 +57,7 @@ def command(where: endpoint.Endpoint) -> list[str]:
 
 
 def _host(parts: urllib.parse.SplitResult) -> str:
-    """Give the host as it is written: ssh tells aliases in its configuration apart by case, URLs do not."""
+    """Return the host in its original case: aliases in ssh's configuration are case-sensitive, URLs are not."""
     lowered = parts.hostname or ""
     begin = parts.netloc.lower().rfind(lowered)
     return parts.netloc[begin : begin + len(lowered)]
@@ -72,22 +73,17 @@ async def _serve(listener: socket.socket, words: list[str], crew: tasks.Crew) ->
             number += 1
             ours = connection.fileno()
             try:
-                process = subprocess.Popen(  # noqa: ASYNC220 - vfork returns at once
-                    words, stdin=ours, stdout=ours, stderr=subprocess.DEVNULL, start_new_session=True
-                )
+                environment = isolation.environment(*_ENVIRONMENT)
+                process = processes.spawn(words, processes.Streams(stdin=ours, stdout=ours), env=environment)
             except OSError:
                 continue  # its end of the connection closes, which is all that the caller has to know
-        crew.start(_see_to_its_end(process), name=f"ssh {number}")
+        crew.start(_wait_or_kill(process), name=f"ssh {number}")
 
 
-async def _see_to_its_end(process: "subprocess.Popen[bytes]") -> None:
+async def _wait_or_kill(process: processes.Process) -> None:
     try:
         await processes.wait(process.pid)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # with what it goes through: ProxyCommand
         process.wait()
-
-
-def _broken(task: str, failure: BaseException) -> None:
-    asyncio.get_running_loop().call_exception_handler({"message": f"{task} has failed", "exception": failure})

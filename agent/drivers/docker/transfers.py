@@ -1,4 +1,4 @@
-"""Images on their way into an engine and out of it: what takes as long as it takes, and tells of it in JSON lines."""
+"""Image transfers into and out of an engine: calls without a time limit that report progress as JSON lines."""
 
 import asyncio
 import base64
@@ -11,103 +11,106 @@ from typing import IO, Any
 
 import aiohttp
 
+from agent import errors
+from agent.distribution.registry import client, credentials
 from agent.drivers.docker import connection, failures
-from agent.engine import errors as engine_errors
-from agent.engine.registry import client, credentials
-from agent.oci import reference
-from agent.runtime import api, errors
+from agent.oci import archives, reference
+from agent.reasons import Reason
+from agent.runtime import api
 
 _CHUNK = 1024 * 1024
-_SILENCE = 30.0
-"""So many times the usual patience may nothing at all move: Podman loads an image without a word."""
+_SILENCE_FACTOR = 30.0
+"""Limit of silence, in multiples of the usual call limit: Podman loads an image without a word."""
 _PUSHED = re.compile(r": digest: (sha256:[0-9a-f]{64}) ")
-"""How both engines say at the end of a push what it has become; Docker says it in an object of its own as well."""
-_PUSH_REASONS = {"ImagePullFailed": "ImagePushFailed", "ImagePullDenied": "ImagePushDenied"}
+"""The digest in the last message of a push, from both engines; Docker sends it in another object as well."""
+_PUSH_REASONS = {
+    Reason.IMAGE_PULL_FAILED: Reason.IMAGE_PUSH_FAILED,
+    Reason.IMAGE_PULL_DENIED: Reason.IMAGE_PUSH_DENIED,
+}
 
 
 @contextlib.asynccontextmanager
-async def watched(engine: connection.Connection, what: str) -> AsyncIterator[Callable[[], None]]:
-    """Give up on something that takes as long as it likes once nothing moves any more; gives what tells it so."""
-    limit = _SILENCE * engine.patience
+async def bounded_by_silence(engine: connection.Connection, what: str) -> AsyncIterator[Callable[[], None]]:
+    """Bound a call by its silence; yield the function that reports movement. Raises ``errors.Unavailable``."""
+    limit = _SILENCE_FACTOR * engine.call_timeout
     loop = asyncio.get_running_loop()
     with failures.translated(what):
         async with asyncio.timeout(limit) as bound:
             yield lambda: bound.reschedule(loop.time() + limit)
 
 
-async def login(source: reference.Reference, keyring: credentials.Keyring) -> dict[str, str]:
-    """Give the header that shows an engine what is known of us at a registry; empty where nothing is."""
-    with engine_told():
-        known = await keyring.find(source.registry, source.repository)
-    return {"X-Registry-Auth": _authorization(known)} if known else {}
+async def auth_header(source: reference.Reference, credential_store: credentials.CredentialStore) -> dict[str, str]:
+    """Return the header with the credentials for a registry; empty if there are none."""
+    auth = await credential_store.find(source.registry, source.repository)
+    return {"X-Registry-Auth": _authorization(auth)} if auth else {}
 
 
-NOBODY = {"X-Registry-Auth": base64.urlsafe_b64encode(b"{}").decode()}
-"""What engines want to have where there is no login."""
+NO_AUTH_HEADER = {"X-Registry-Auth": base64.urlsafe_b64encode(b"{}").decode()}
+"""The header that engines require for a push without credentials."""
 
 
-def _authorization(known: credentials.Credentials) -> str:
-    """Give what is known of us as the Engine API has it (``AuthConfig``)."""
-    told = {"username": known.user, "password": known.password}
-    if known.identity_token:
-        told = {"identitytoken": known.identity_token}
-    return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+def _authorization(auth: credentials.Credentials) -> str:
+    """Return credentials as the Engine API's ``AuthConfig``, encoded for the header."""
+    fields = {"username": auth.user, "password": auth.password}
+    if auth.identity_token:
+        fields = {"identitytoken": auth.identity_token}
+    return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
 
 
 async def chunks(file: IO[bytes], moved: Callable[[], None]) -> AsyncIterator[bytes]:
-    """Give a file's bytes, from its beginning."""
+    """Yield a file's bytes, from its beginning."""
     file.seek(0)
     while chunk := await asyncio.to_thread(file.read, _CHUNK):
         moved()
         yield chunk
 
 
-async def received(
-    answer: aiohttp.ClientResponse, out: api.Sink, moved: Callable[[], None], told: Callable[[int], None]
+async def write_response(
+    answer: aiohttp.ClientResponse, out: archives.Sink, moved: Callable[[], None], report: Callable[[int], None]
 ) -> None:
-    """Write an answer's bytes, telling how many there have been."""
+    """Write an answer's bytes to ``out``; ``report`` gets their number so far."""
     done = 0
     async for chunk in answer.content.iter_chunked(_CHUNK):
         moved()
         await asyncio.to_thread(out.write, chunk)
         done += len(chunk)
-        told(done)
+        report(done)
 
 
-async def finished(
+async def read_progress(
     answer: aiohttp.ClientResponse, what: str, moved: Callable[[], None], progress: api.ProgressSink
 ) -> str:
-    """Read progress to its end: failures come in it, behind a status that says all is well.
+    """Read progress to its end and return the digest in it, or nothing.
 
-    Gives the digest that it names, or nothing.
+    Raises the runtime's errors: failures come in the stream, behind a status that says that all is well.
     """
-    rest, digest = b"", ""
+    partial, digest = b"", ""
     async for chunk in answer.content.iter_any():
         moved()
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in filter(None, (one.strip() for one in lines)):
-            digest = _take(line, what, progress) or digest
-    if rest.strip():
-        digest = _take(rest, what, progress) or digest
+        *lines, partial = (partial + chunk).split(b"\n")
+        for line in filter(None, (line.strip() for line in lines)):
+            digest = _process_line(line, what, progress) or digest
+    if partial.strip():
+        digest = _process_line(partial, what, progress) or digest
     return digest
 
 
-def _take(line: bytes, what: str, progress: api.ProgressSink) -> str:
-    told: Mapping[str, Any] = {}
+def _process_line(line: bytes, what: str, progress: api.ProgressSink) -> str:
+    message: Mapping[str, Any] = {}
     with contextlib.suppress(ValueError):
-        told = json.loads(line)
-    if told.get("error"):
-        raise failures.of(500, str(told["error"]), what)
-    detail = told.get("progressDetail") or {}
-    if told.get("status"):
-        words = " ".join(filter(None, (str(told.get("id", "")), str(told["status"]))))
+        message = json.loads(line)
+    if message.get("error"):
+        raise failures.of(500, str(message["error"]), what)
+    detail = message.get("progressDetail") or {}
+    if message.get("status"):
+        words = " ".join(filter(None, (str(message.get("id", "")), str(message["status"]))))
         progress(api.Progress(words, int(detail.get("current") or 0), detail.get("total")))
-    pushed = _PUSHED.search(str(told.get("status", "")))
+    pushed = _PUSHED.search(str(message.get("status", "")))
     return pushed[1] if pushed else ""
 
 
-def room(scratch: pathlib.Path) -> pathlib.Path | None:
-    """Give a directory for archives on their way; ``None`` for the system's own, where ours cannot be made."""
+def scratch_directory(scratch: pathlib.Path) -> pathlib.Path | None:
+    """Return a directory for temporary archives; ``None`` for the system's, if ours cannot be created."""
     try:
         scratch.mkdir(mode=0o700, exist_ok=True)
     except OSError:
@@ -115,32 +118,18 @@ def room(scratch: pathlib.Path) -> pathlib.Path | None:
     return scratch
 
 
-@contextlib.contextmanager
-def engine_told() -> Iterator[None]:
-    """Say in the runtime's words what our own engine's rooms fail with."""
-    try:
-        yield
-    except engine_errors.NotFound as error:
-        raise errors.NotFound(error.message, hint=error.hint, reason=error.reason) from error
-    except engine_errors.Refused as error:
-        raise errors.InvalidArgument(error.message, hint=error.hint, reason=error.reason) from error
-    except engine_errors.EngineError as error:
-        raise errors.Unavailable(error.message, hint=error.hint, reason=error.reason) from error
-
-
 @contextlib.asynccontextmanager
-async def registry(keyring: credentials.Keyring) -> AsyncIterator[client.RegistryClient]:
-    """Give our own client of registries, with the logins that engines are shown."""
-    with engine_told():
-        async with client.RegistryClient(keyring=keyring) as made:
-            yield made
+async def registry(credential_store: credentials.CredentialStore) -> AsyncIterator[client.RegistryClient]:
+    """Yield our own registry client, with the credentials that engines get."""
+    async with client.RegistryClient(credential_store=credential_store) as registry_client:
+        yield registry_client
 
 
 @contextlib.contextmanager
-def pushing() -> Iterator[None]:
-    """Say of failures that it was a push that has failed."""
+def push_errors() -> Iterator[None]:
+    """Replace the reasons of failed pulls by those of failed pushes."""
     try:
         yield
-    except errors.RuntimeFailure as error:
+    except errors.Failure as error:
         error.reason = _PUSH_REASONS.get(error.reason, error.reason)
         raise

@@ -5,11 +5,11 @@ import dataclasses
 from collections.abc import AsyncIterator
 
 from agent.drivers.memory import containers, stores, world
-from agent.kit import clock
-from agent.model import abilities, policy
+from agent.kit import clock, notices
+from agent.model import features, policy
 from agent.runtime import api
 
-_LACKING: abilities.Lacking = ((abilities.Ability.IMAGE_CONTENT, stores.WITHOUT_CONTENT),)
+_UNSUPPORTED: features.Unsupported = ((features.Feature.IMAGE_CONTENT, stores.WITHOUT_CONTENT),)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,25 +24,34 @@ class MemoryRuntime:
     disk: stores.Disk
     events: world.World
 
+    def notices(self) -> tuple[notices.Notice, ...]:
+        """Return nothing: a value in RAM is gone when it is removed."""
+        return ()
 
-def runtime_in(around: world.World) -> MemoryRuntime:
-    """Give a runtime in a world that one has made, to be able to trouble it."""
+    def recheck(self) -> None:
+        """Do nothing: the world in RAM is all that there is."""
+
+
+def runtime_in(simulated: world.World) -> MemoryRuntime:
+    """Return a runtime over an existing world, in which the caller may inject faults."""
     return MemoryRuntime(
-        features=api.Features("memory", frozenset(policy.InPlace), _LACKING),
-        images=stores.Images(around),
-        containers=containers.Containers(around),
-        networks=stores.Networks(around),
-        volumes=stores.Volumes(around),
-        disk=stores.Disk(around),
-        events=around,
+        features=api.Features(
+            "memory", frozenset(policy.InPlace), _UNSUPPORTED, secrets_at_start=True, is_simulated=True
+        ),
+        images=stores.Images(simulated),
+        containers=containers.Containers(simulated),
+        networks=stores.Networks(simulated),
+        volumes=stores.Volumes(simulated),
+        disk=stores.Disk(simulated),
+        events=simulated,
     )
 
 
 @contextlib.asynccontextmanager
 async def open_runtime() -> AsyncIterator[MemoryRuntime]:
     """Open an empty world; what is in it ends with it."""
-    around = world.World(clock.SystemClock())
+    simulated = world.World(clock.SystemClock())
     try:
-        yield runtime_in(around)
+        yield runtime_in(simulated)
     finally:
-        around.close()
+        simulated.close()

@@ -4,36 +4,80 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Mapping
 
-from agent.drivers.native import failures, translate
+from agent.drivers.native import failures, logs, programs, records_view, translate
 from agent.engine import engine as engines
 from agent.engine.cgroups import hierarchy, limits, usage
-from agent.engine.containers import exec as execs
-from agent.engine.containers import logs, table
-from agent.engine.shim import conmon, liveness
-from agent.model import container
+from agent.engine.containers import table
+from agent.kit import tasks
+from agent.model import container, hostaccess, secret
 from agent.model.key import Pairs, pairs
-from agent.runtime import api, errors
+from agent.runtime import admitted, api, streams
+from agent.runtime import secrets as secret_store
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Containers:
-    """``runtime.api.Containers`` over the engine."""
+class _Observation:
+    """A container as it was listed, and the record that it was made from."""
 
-    engine: engines.Engine
+    record: table.ContainerRecord
+    observed: container.ObservedContainer
+
+
+class Containers:
+    """``runtime.api.Containers`` over the engine.
+
+    A listing costs what has changed since the one before: a container is translated again when its record has become
+    another one, and its cgroup is read again after ``recheck``.
+    """
+
+    def __init__(self, engine: engines.Engine, access: hostaccess.HostAccess = hostaccess.UNLIMITED) -> None:
+        """Take an open engine, and what containers may have of the host; nothing is remembered yet."""
+        self.engine = engine
+        self.access = access
+        self._observations: dict[str, _Observation] = {}
+        self._is_rechecking = False
+        self._view = records_view.RecordsView(engine.where, engine.containers.get, is_current=engine.exclusive)
+        self._secrets = secret_store.SecretStore()
 
     async def list(self) -> tuple[container.ObservedContainer, ...]:
-        """Give all containers, sorted by name."""
-        return tuple(translate.observed_container(self._in_force(record)) for record in self.engine.containers.list())
+        """Return all containers, sorted by name."""
+        with failures.translated():
+            if self._is_rechecking and self.engine.exclusive:
+                await self.engine.containers.resume_halted()
+            self._is_rechecking = False
+            remembered = self._observations
+            self._observations = {
+                record.id: self._observation(record, remembered.get(record.id))
+                for record in self.engine.containers.list()
+            }
+        return tuple(observation.observed for observation in self._observations.values())
+
+    def recheck(self) -> None:
+        """Read limits, and what was halted, from the host at the next ``list``."""
+        self._observations.clear()
+        self._is_rechecking = True
+
+    def use(self, values: tuple[secret.SecretValue, ...]) -> None:
+        """Look up references to Secrets among these, at each start."""
+        self._secrets.use(values)
 
     async def create(self, config: container.ContainerConfig, name: str, labels: Pairs) -> str:
         """Make a container and give its id."""
         with failures.translated():
+            if self.access.refuses_root:
+                image_user = self.engine.images.runnable(config.image).config.user
+                admitted.check_user(self.access, config.security.user, image_user)
+            await admitted.check_binds(self.access, config.mounts)
             return self.engine.containers.create(name, translate.container_spec(config, labels)).id
 
     async def start(self, ref: str) -> None:
         """Start it."""
         with failures.translated():
-            await self.engine.containers.start(ref)
+            record = self.engine.containers.get(ref)
+            admitted.check_user(self.access, record.spec.process.user, record.image_config.user)
+            secrets = self._secrets.resolve(translate.secret_env(record.spec))
+            async with admitted.held_binds(self.access, translate.mounts(record.spec)) as sources:
+                await self.engine.containers.start(ref, sources, secrets)
 
     async def stop(self, ref: str, stop: container.StopConfig) -> None:
         """Stop it and wait for its end."""
@@ -51,7 +95,7 @@ class Containers:
             await self.engine.containers.remove(ref)
 
     async def rename(self, ref: str, name: str) -> None:
-        """Give it another name."""
+        """Rename it."""
         with failures.translated():
             await self.engine.containers.rename(ref, name)
 
@@ -63,6 +107,8 @@ class Containers:
                 spec = dataclasses.replace(spec, limits=translate.limits(change.resources))
             if change.labels is not None:
                 spec = dataclasses.replace(spec, labels=pairs((*change.labels, *translate.owned(spec.labels))))
+            if change.supervision is not None:
+                spec = translate.supervised(spec, change.supervision)
             await self.engine.containers.update(ref, spec)
 
     async def connect(self, ref: str, attachment: container.NetworkAttachment) -> None:
@@ -75,90 +121,53 @@ class Containers:
         with failures.translated():
             await self.engine.containers.disconnect(ref, network_name)
 
-    @contextlib.asynccontextmanager
-    async def exec(self, ref: str, request: api.ExecRequest) -> AsyncIterator[api.ExecSession]:
+    def exec(
+        self, ref: str, request: streams.ExecRequest
+    ) -> contextlib.AbstractAsyncContextManager[streams.ExecSession]:
         """Run a command in it."""
-        with failures.translated():
-            record = self._now(self.engine.containers.get(ref))
-        if record.phase is not table.Phase.RUNNING:
-            raise errors.Conflict(f"container {record.name} does not run", reason="NotRunning")
-        spec = execs.ExecSpec(**{field.name: getattr(request, field.name) for field in dataclasses.fields(request)})
-        async with contextlib.AsyncExitStack() as stack:
-            with failures.translated():
-                rooms = execs.Rooms(self.engine.where, self.engine.recovery.kernel, self.engine.runtime)
-                session = await stack.enter_async_context(execs.session(rooms, record, spec))
-            yield ExecSession(session)
+        return programs.session(self._view, ref, request)
 
-    async def logs(self, ref: str, request: api.LogRequest) -> AsyncIterator[api.LogLine]:
-        """Give its log's lines."""
+    async def logs(self, ref: str, request: streams.LogRequest) -> AsyncIterator[streams.LogLine]:
+        """Return its log's lines."""
         with failures.translated():
-            record = self.engine.containers.get(ref)
-        path = self.engine.where.log(record.id)
+            container_id = self.engine.containers.get(ref).id
 
         def running() -> bool:
-            there = record.id in self.engine.table.ids()
-            return there and self._now(self.engine.containers.get(record.id)).phase is table.Phase.RUNNING
+            is_recorded = container_id in self.engine.table.ids()
+            return (
+                is_recorded
+                and self._view.current(self.engine.containers.get(container_id)).phase is table.Phase.RUNNING
+            )
 
-        async for entry in logs.read(path, logs.Query(request.follow, request.tail, request.since), running):
-            yield api.LogLine(entry.time, entry.stream, entry.text)
+        async for line in logs.lines(self.engine.where.log(container_id), request, running):
+            yield line
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
-        """Give the usage of every running container, by id."""
-        used = {}
-        for record in self.engine.containers.list():
-            if record.run is not None:
-                cgroup = f"{self.engine.where.cgroup}/{record.id}"
-                found = usage.read(hierarchy.of_host(), cgroup, record.run.pid)
-                if found is not None:
-                    used[record.id] = translate.stats(found)
-        return used
+        """Return the usage of every running container, by id."""
+        running = [
+            (record.id, f"{self.engine.where.cgroup}/{record.id}", record.run.pid)
+            for record in self.engine.containers.list()
+            if record.run is not None
+        ]
+        read = await tasks.in_thread(
+            lambda: [(id, usage.read(hierarchy.of_host(), cgroup, pid)) for id, cgroup, pid in running]
+        )
+        return {id: translate.stats(used) for id, used in read if used is not None}
+
+    def _observation(self, record: table.ContainerRecord, remembered: _Observation | None) -> _Observation:
+        """Return a container as it is, from memory where nothing can have changed."""
+        if remembered is not None and remembered.record is record and self.engine.exclusive:
+            return remembered
+        return _Observation(record, translate.observed_container(self._in_force(record)))
 
     def _in_force(self, record: table.ContainerRecord) -> table.ContainerRecord:
-        """Give a record as the host has it, with the limits that its cgroup has."""
-        record = self._now(record)
+        """Return a record as the host has it, with the limits that its cgroup has."""
+        record = self._view.current(record)
         if record.run is None:
             return record
-        wanted = record.spec.limits
-        there = limits.found(hierarchy.of_host(), f"{self.engine.where.cgroup}/{record.id}", wanted)
-        if there == wanted:
+        requested = record.spec.limits
+        cgroup = f"{self.engine.where.cgroup}/{record.id}"
+        effective = limits.effective(hierarchy.of_host(), cgroup, requested, self.engine.options.pids)
+        if effective == requested:
             return record
-        return dataclasses.replace(record, spec=dataclasses.replace(record.spec, limits=there))
-
-    def _now(self, record: table.ContainerRecord) -> table.ContainerRecord:
-        """Give a record as the host has it: where no agent runs, a container may have ended since it was written."""
-        run = record.run
-        if self.engine.exclusive or run is None or liveness.alive(run.monitor, run.monitor_started):
-            return record
-        ended = conmon.ending(self.engine.where.bundles / record.id, record.id)
-        return dataclasses.replace(
-            record, phase=table.Phase.EXITED, run=None, exit_code=ended.code, finished_at=ended.at or record.started_at
-        )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ExecSession:
-    """``runtime.api.ExecSession`` over the engine's."""
-
-    session: execs.Session
-
-    async def write(self, data: bytes) -> None:
-        """Send to its standard input."""
-        with failures.translated():
-            await self.session.write(data)
-
-    async def close_stdin(self) -> None:
-        """Let its standard input end."""
-        await self.session.close_stdin()
-
-    def output(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Give (stream, chunk) until both end."""
-        return self.session.output()
-
-    async def resize(self, rows: int, columns: int) -> None:
-        """Tell the terminal's new size."""
-        self.session.resize(rows, columns)
-
-    async def wait(self) -> int:
-        """Wait for the end and give the exit code."""
-        with failures.translated():
-            return await self.session.wait()
+        return dataclasses.replace(record, spec=dataclasses.replace(record.spec, limits=effective))

@@ -1,15 +1,13 @@
 """The engine's notices, given on to whoever subscribes."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 
 from agent.engine import engine
 from agent.engine.images import collector
+from agent.engine.network import networks
+from agent.kit import broadcast, notices
 from agent.model.key import Kind
 from agent.runtime import events
-
-_BACKLOG = 1000
-"""Events kept for a subscriber that does not keep up: they are hints, and dropping the oldest only costs time."""
 
 
 class Broadcast:
@@ -17,15 +15,23 @@ class Broadcast:
 
     def __init__(self) -> None:
         """Nobody listens yet."""
-        self._queues: set[asyncio.Queue[events.RuntimeEvent | None]] = set()
+        self._events = broadcast.Broadcast[events.RuntimeEvent]()
 
     def notify(self, event: engine.Notice) -> None:
         """Pass an engine's notice on."""
         if isinstance(event, collector.Collected):
             for name in event.references:
-                self._put(events.RuntimeEvent(Kind.IMAGE, name, name, events.EventAction.COLLECTED, event.time))
+                self._events.send(events.RuntimeEvent(Kind.IMAGE, name, name, events.EventAction.COLLECTED, event.time))
             return
-        self._put(
+        if isinstance(event, notices.NoticeChange):
+            action = events.EventAction.CLEANED_UP if event.is_over else events.EventAction.CLEAN_UP_FAILED
+            self._events.send(events.RuntimeEvent(Kind.CONTAINER, "", event.notice.subject, action, event.time))
+            return
+        if isinstance(event, networks.Broken):
+            for name in event.problems:
+                self._events.send(events.RuntimeEvent(Kind.NETWORK, name, name, events.EventAction.CHANGED, event.time))
+            return
+        self._events.send(
             events.RuntimeEvent(
                 kind=Kind.CONTAINER,
                 id=event.id,
@@ -37,26 +43,9 @@ class Broadcast:
         )
 
     def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
-        """Give events from now on, until the runtime is closed."""
-        queue: asyncio.Queue[events.RuntimeEvent | None] = asyncio.Queue(_BACKLOG)
-        self._queues.add(queue)
-        return self._drain(queue)
+        """Return the events from now on, until the runtime is closed."""
+        return self._events.subscribe()
 
     def close(self) -> None:
         """End every subscription."""
-        self._put(None)
-
-    async def _drain(
-        self, queue: asyncio.Queue[events.RuntimeEvent | None]
-    ) -> AsyncGenerator[events.RuntimeEvent, None]:
-        try:
-            while (event := await queue.get()) is not None:
-                yield event
-        finally:
-            self._queues.discard(queue)
-
-    def _put(self, event: events.RuntimeEvent | None) -> None:
-        for queue in self._queues:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
+        self._events.close()

@@ -3,16 +3,16 @@
 import dataclasses
 import pathlib
 
+from agent import errors
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
 from agent.engine import usage
-from agent.engine.images import images, rootfs, saving
-from agent.model import image, network, secret, volume
+from agent.engine.images import images
+from agent.kit import disk_space
+from agent.model import hostaccess, image, network, secret, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
-from agent.oci import auths, reference
-from agent.runtime import api, disk, errors
-
-_ROOT = tuple(field.name for field in dataclasses.fields(api.RootImage))
+from agent.oci import archives, auths, reference
+from agent.runtime import admitted, api, disk
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,21 +20,24 @@ class Images:
     """``runtime.api.Images`` over the engine."""
 
     engine: engines.Engine
+    access: hostaccess.HostAccess = hostaccess.UNLIMITED
 
     async def list(self) -> tuple[image.ObservedImage, ...]:
-        """Give all images, sorted by reference."""
-        return tuple(
-            image.ObservedImage(
-                record.id, record.reference, record.labels, record.size, record.digests, verified=record.verified
-            )
-            for record in self.engine.images.list()
-        )
+        """Return all images, sorted by reference."""
+        with failures.translated():
+            return tuple(map(_observed, self.engine.images.list()))
 
     def use(self, logins: tuple[secret.Login, ...]) -> None:
         """Show them to registries."""
         self.engine.registry.use(
-            {one.place: auths.Credentials(one.user, one.password, one.identity_token) for one in logins}
+            {login.place: auths.Credentials(login.user, login.password, login.identity_token) for login in logins}
         )
+
+    async def forget(self, reference: str) -> None:
+        """Let go of the lease of a broken pull, and of what it was on."""
+        with failures.translated():
+            if self.engine.images.leases.forget(reference):
+                await self.engine.collector.sweep()
 
     async def ensure(
         self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
@@ -46,9 +49,10 @@ class Images:
                 case image.PullSource(platform):
                     await self.engine.images.pull(config.reference, platform, labels, report, pinned)
                 case image.ArchiveSource():
+                    await admitted.check_archive(self.access, config.source.path)
                     path = pathlib.Path(config.source.path)
                     await self.engine.images.load(path, config.reference, labels, report)
-        return next(one for one in await self.list() if one.reference == config.reference)
+            return _observed(self.engine.images.record(config.reference))
 
     async def digest(self, name: str) -> str:
         """Ask the registry."""
@@ -63,8 +67,9 @@ class Images:
     async def remove(self, name: str) -> None:
         """Drop the reference, and the content that nothing else uses."""
         with failures.translated():
-            self.engine.images.look(name)
-            users = [record.name for record in self.engine.table.all() if record.spec.image == name]
+            self.engine.images.record(name)
+            containers = self.engine.table.all()
+            users = [record.name for record in containers if reference.canonical(record.spec.image) == name]
             if users:
                 raise errors.InUse(f"image {name} is used by {', '.join(users)}", hint="remove the container first")
             await self.engine.images.remove(name)
@@ -72,36 +77,50 @@ class Images:
     async def tag(self, name: str, new: str) -> None:
         """Keep it under one more reference."""
         with failures.translated():
-            self.engine.shipping.tag(name, new)
+            self.engine.transfer.tag(name, new)
 
     async def push(self, name: str, target: str, progress: api.ProgressSink) -> str:
         """Push it."""
         with failures.translated():
-            return await self.engine.shipping.push(name, target, _reporting(progress))
+            return await self.engine.transfer.push(name, target, _reporting(progress))
 
     async def save(
-        self, references: tuple[str, ...], form: api.ArchiveFormat, out: api.Sink, progress: api.ProgressSink
+        self, references: tuple[str, ...], form: archives.ArchiveFormat, out: archives.Sink, progress: api.ProgressSink
     ) -> None:
         """Write an archive of them."""
         with failures.translated():
-            await self.engine.shipping.save(references, saving.Format(form.value), out, _reporting(progress))
+            await self.engine.transfer.save(references, form, out, _reporting(progress))
 
     async def load(self, path: str, reference: str, progress: api.ProgressSink) -> tuple[str, ...]:
         """Load all images of an archive."""
         with failures.translated():
-            found = await self.engine.shipping.load(pathlib.Path(path), reference, _reporting(progress))
-        return tuple(one.reference for one in found)
+            loaded = await self.engine.transfer.load(pathlib.Path(path), reference, _reporting(progress))
+        return tuple(loaded_image.reference for loaded_image in loaded)
 
-    async def import_root(self, path: str, reference: str, root: api.RootImage, progress: api.ProgressSink) -> None:
+    async def import_root(
+        self, path: str, reference: str, root: archives.RootImage, progress: api.ProgressSink
+    ) -> None:
         """Make an image of a root file system."""
-        told = rootfs.Root(self.engine.clock.now(), **{name: getattr(root, name) for name in _ROOT})
+        source, created = pathlib.Path(path), self.engine.clock.now()
         with failures.translated():
-            await self.engine.shipping.import_root(pathlib.Path(path), reference, told, _reporting(progress))
+            await self.engine.transfer.import_root(source, reference, root, created, _reporting(progress))
+
+
+def _observed(record: images.ImageRecord) -> image.ObservedImage:
+    return image.ObservedImage(
+        record.id,
+        record.reference,
+        record.labels,
+        record.size,
+        record.digests,
+        verified=record.verified,
+        available=record.available,
+    )
 
 
 def _reporting(progress: api.ProgressSink) -> images.Report:
-    """Give on what the engine says of its progress."""
-    return lambda told: progress(api.Progress(told.message, told.done, told.total or None))
+    """Return what passes the engine's progress on."""
+    return lambda report: progress(api.Progress(report.message, report.done, report.total or None))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,9 +130,13 @@ class Networks:
     engine: engines.Engine
 
     async def list(self) -> tuple[network.ObservedNetwork, ...]:
-        """Give all networks, sorted by name."""
+        """Return all networks, sorted by name."""
         networks = self.engine.networks
-        return tuple(translate.observed_network(record, healthy=networks.healthy(record)) for record in networks.list())
+        with failures.translated():
+            problems = await networks.problems()
+        return tuple(
+            translate.observed_network(record, healthy=record.name not in problems) for record in networks.list()
+        )
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
         """Make it, or mend it and give it its new labels."""
@@ -133,14 +156,16 @@ class Volumes:
     engine: engines.Engine
 
     async def list(self) -> tuple[volume.ObservedVolume, ...]:
-        """Give all volumes, sorted by name."""
-        return tuple(translate.observed_volume(record) for record in self.engine.volumes.list())
+        """Return all volumes, sorted by name."""
+        with failures.translated():
+            return tuple(translate.observed_volume(record) for record in self.engine.volumes.list())
 
     async def create(self, config: volume.VolumeConfig, labels: Pairs) -> None:
         """Make it, or give an existing one its new labels."""
         policy = (DELETION_POLICY_LABEL, config.deletion_policy.value)
+        own, now = pairs((*config.labels, *labels, policy)), self.engine.clock.now()
         with failures.translated():
-            self.engine.volumes.create(config.name, pairs((*config.labels, *labels, policy)), self.engine.clock.now())
+            self.engine.volumes.create(config.name, own, now, config.driver.value)
 
     async def remove(self, name: str) -> None:
         """Remove it and its data."""
@@ -161,13 +186,12 @@ class Disk:
 
     engine: engines.Engine
 
-    async def space(self) -> disk.Space | None:
+    async def space(self) -> disk_space.DiskSpace | None:
         """Look at the disk of the root."""
         try:
-            found = self.engine.collector.space()
+            return self.engine.collector.space()
         except OSError:
             return None
-        return disk.Space(found.size, found.available)
 
     async def usage(self) -> disk.DiskUsage:
         """Measure the trees."""
@@ -175,13 +199,13 @@ class Disk:
         if not engine.where.records.exists():
             return disk.DiskUsage(tuple(disk.Share(sort, 0, 0, 0) for sort in disk.Sort), ())
         with failures.translated():
-            found = await usage.measure(engine.where, engine.collector, engine.table, engine.volumes)
+            usage_of = await usage.measure(engine.where, engine.collector, engine.table, engine.volumes)
             prunable = engine.collector.prunable()
         return disk.DiskUsage(
             (
-                _share(disk.Sort.IMAGES, found.images, found.reclaimable),
-                _share(disk.Sort.CONTAINERS, found.containers),
-                _share(disk.Sort.VOLUMES, found.volumes),
+                _share(disk.Sort.IMAGES, usage_of.images, usage_of.reclaimable),
+                _share(disk.Sort.CONTAINERS, usage_of.containers),
+                _share(disk.Sort.VOLUMES, usage_of.volumes),
             ),
             prunable,
         )
@@ -194,5 +218,5 @@ class Disk:
             return await self.engine.collector.prune()
 
 
-def _share(sort: disk.Sort, found: usage.Share, reclaimable: int = 0) -> disk.Share:
-    return disk.Share(sort, found.count, found.active, found.size, reclaimable)
+def _share(sort: disk.Sort, share: usage.Share, reclaimable: int = 0) -> disk.Share:
+    return disk.Share(sort, share.count, share.active, share.size, reclaimable)

@@ -1,1 +1,1 @@
-"""Bundles: what is asked for and what the image says, as the configuration that an OCI runtime takes."""
+"""Bundles: a container's spec and its image's config, combined to an OCI runtime's configuration."""

@@ -1,18 +1,18 @@
-"""Docker's defaults for what a container may do, and changes to them."""
+"""Confinement of containers: Docker's defaults, and changes to them."""
 
 import functools
 import pathlib
 
-from agent.engine import errors
-from agent.engine.containers import spec
+from agent.engine.spec import container as container_spec
 from agent.oci import capabilities as names
 
-_ALL = frozenset(names.BY_NUMBER)
-
-MASKED_PATHS = (
-    *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
-    *("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"),
+_MASKED_PATHS = (
+    *("/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
+    *("/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"),
+    "/sys/devices/virtual/powercap",
 )
+_PROCESSORS = pathlib.Path("/sys/devices/system/cpu")
+"""Each reveals how often it was throttled, and so what others compute (GHSA-6fw5-f8r9-fgfm)."""
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 _DEVICES = (  # type, major, minor: null, zero, full, tty, urandom, random, ptys, ptmx
@@ -21,31 +21,26 @@ _DEVICES = (  # type, major, minor: null, zero, full, tty, urandom, random, ptys
 )
 
 
-def capabilities(confinement: spec.Confinement) -> tuple[str, ...]:
-    """Give the capabilities (without ``CAP_``, sorted): the defaults, less what is dropped, with what is added.
-
-    ``ALL`` dropped and some added means just those; ``ALL`` added means all that there are to give. Raises
-    ``errors.Refused`` for one that does not exist.
-    """
-    unknown = sorted({*confinement.cap_add, *confinement.cap_drop} - _ALL - {"ALL"})
-    if unknown:
-        raise errors.Refused(f"there is no capability {unknown[0]}", hint="see capabilities(7)", reason="StartFailed")
-    kept = to_give() if "ALL" in confinement.cap_add else frozenset(names.DEFAULT)
-    dropped = frozenset(confinement.cap_drop)
-    kept = frozenset() if "ALL" in dropped else kept - dropped
-    return tuple(sorted(kept | (frozenset(confinement.cap_add) - {"ALL"})))
+def capabilities(confinement: container_spec.Confinement) -> tuple[str, ...]:
+    """Return the capabilities, as ``oci.capabilities.effective`` does, of those that the agent has to give."""
+    return names.effective(confinement.cap_add, confinement.cap_drop, bounding())
 
 
 @functools.cache
-def to_give() -> frozenset[str]:
-    """Give the capabilities that this kernel has and that are not taken from the agent itself: its bounding set."""
+def bounding() -> frozenset[str]:
+    """Return the capabilities in the agent's own bounding set: what it can give to a container."""
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    mask = next(int(line.split()[1], 16) for line in lines if line.startswith("CapBnd:"))
-    return frozenset(name for number, name in enumerate(names.BY_NUMBER) if mask >> number & 1)
+    return names.of_mask(next(int(line.split()[1], 16) for line in lines if line.startswith("CapBnd:")))
+
+
+@functools.cache
+def masked_paths() -> tuple[str, ...]:
+    """Return paths that reveal the host or other containers: Docker's list, with the processors that this host has."""
+    return (*_MASKED_PATHS, *sorted(str(path) for path in _PROCESSORS.glob("cpu[0-9]*/thermal_throttle")))
 
 
 def device_rules() -> list[dict[str, object]]:
-    """Give the device cgroup's rules: nothing, but making nodes and the harmless devices."""
+    """Return the device cgroup's rules: all denied, but mknod and the harmless devices."""
     rules: list[dict[str, object]] = [{"allow": False, "access": "rwm"}]
     rules += [{"allow": True, "type": kind, "access": "m"} for kind in ("c", "b")]
     for kind, major, minor in _DEVICES:

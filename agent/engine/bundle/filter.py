@@ -42,7 +42,7 @@ class _Comparison(ctypes.Structure):
 
 
 def compiled(profile: Mapping[str, Any]) -> bytes:
-    """Give ``linux.seccomp`` of the runtime specification as a BPF program. Raises ``Uncompilable``."""
+    """Return ``linux.seccomp`` of the runtime specification as a BPF program. Raises ``Uncompilable``."""
     library = _library()
     context = library.seccomp_init(_action(profile["defaultAction"], profile.get("defaultErrnoRet")))
     if not context:
@@ -68,8 +68,13 @@ def _architectures(library: ctypes.CDLL, context: int, names: list[str]) -> None
 def _rule(library: ctypes.CDLL, context: int, entry: Mapping[str, Any]) -> None:
     action = _action(entry["action"], entry.get("errnoRet"))
     arguments = [
-        _Comparison(one["index"], _OPERATORS[one["op"].removeprefix("SCMP_CMP_")], one["value"], one.get("valueTwo", 0))
-        for one in entry.get("args", ())
+        _Comparison(
+            argument["index"],
+            _OPERATORS[argument["op"].removeprefix("SCMP_CMP_")],
+            argument["value"],
+            argument.get("valueTwo", 0),
+        )
+        for argument in entry.get("args", ())
     ]
     table = (_Comparison * len(arguments))(*arguments)
     for name in entry["names"]:

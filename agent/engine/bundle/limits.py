@@ -1,25 +1,27 @@
 """Limits as the runtime specification's ``linux.resources``."""
 
-from agent.engine.cgroups import limits
-from agent.engine.containers import spec
+from agent.engine.spec import container as container_spec
+from agent.oci import cpu
 
 
-def resources(wanted: spec.Limits) -> dict[str, object]:
-    """Give cpu, memory and pids limits; what is not limited is left out: a new cgroup has no limits.
+def resources(requested: container_spec.Limits, pids: int | None = None) -> dict[str, object]:
+    """Return cpu, memory and pids limits; what is not limited is left out: a new cgroup has no limits.
+
+    ``pids``: the number of processes for who asks for no limit; a fork bomb would otherwise be the whole host's.
 
     Memory limits include swap: a container does not get its limit twice.
     """
-    told: dict[str, object] = {}
-    if wanted.cpu_millis is not None:
-        quota, period = limits.bandwidth(wanted.cpu_millis)
-        told["cpu"] = {"quota": quota, "period": period}
+    section: dict[str, object] = {}
+    if requested.cpu_millis is not None:
+        quota, period = cpu.bandwidth(requested.cpu_millis)
+        section["cpu"] = {"quota": quota, "period": period}
     memory: dict[str, int] = {}
-    if wanted.memory is not None:
-        memory |= {"limit": wanted.memory, "swap": wanted.memory}
-    if wanted.memory_reservation is not None:
-        memory["reservation"] = wanted.memory_reservation
+    if requested.memory is not None:
+        memory |= {"limit": requested.memory, "swap": requested.memory}
+    if requested.memory_reservation is not None:
+        memory["reservation"] = requested.memory_reservation
     if memory:
-        told["memory"] = memory
-    if wanted.pids is not None:
-        told["pids"] = {"limit": wanted.pids}
-    return told
+        section["memory"] = memory
+    if (processes := requested.pids or pids) is not None:
+        section["pids"] = {"limit": processes}
+    return section

@@ -16,8 +16,9 @@ import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.bundle import filter as filters
+from agent.reasons import Reason
 
 AHEAD = "run.oci.seccomp_bpf_data"
 """crun's annotation with a compiled filter, see crun(1)."""
@@ -44,15 +45,19 @@ _RESERVED = {
     "SYS_PTRACE": {"pidfd_getfd"},
     "SYSLOG": {"syslog"},
 }
-"""By capability, what Docker's profile allows nobody else. Threads and processes are ``clone`` without namespaces."""
+"""System calls that Docker's profile allows with a capability only. ``clone`` without namespaces is for all."""
 _NEW_NAMESPACES = 0x7E020000
 """The flags of clone(2) that make namespaces."""
+_AF_ALG = 38
+_OTHER_DOMAINS = (39, 41, 42, 43, 44, 45)
+"""Kinds of sockets (``AF_``) beyond ``AF_ALG`` that Docker's profile allows. Not among them is 40, ``AF_VSOCK``, which
+knows no network namespaces and speaks with the hypervisor; ``AF_ALG`` is the kernel's cryptography, a large surface."""
 _ALLOW, _REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Confinement:
-    """What a configuration says of seccomp."""
+    """The seccomp part of a configuration."""
 
     section: Mapping[str, Any]
     """``linux.seccomp``."""
@@ -60,7 +65,7 @@ class Confinement:
 
 
 def confined(capabilities: tuple[str, ...], *, ahead: bool) -> Confinement:
-    """Confine a container with these capabilities. Raises ``errors.Refused`` without a profile.
+    """Confine a container with these capabilities. Raises ``errors.InvalidArgument`` without a profile.
 
     ``ahead``: the OCI runtime takes a compiled filter, as crun does in an annotation. The section beside it then
     forbids everything, so that a runtime that should not know the annotation after all can start nothing.
@@ -72,12 +77,12 @@ def confined(capabilities: tuple[str, ...], *, ahead: bool) -> Confinement:
 
 
 def filter_for(capabilities: tuple[str, ...]) -> dict[str, Any]:
-    """Give the whole of ``linux.seccomp`` for these capabilities. Raises ``errors.Refused`` without a profile."""
+    """Return the whole of ``linux.seccomp`` for these capabilities. Raises ``InvalidArgument`` without a profile."""
     return _cached(_profile_version(), capabilities, platform.machine())
 
 
 def encoded(section: Mapping[str, Any]) -> str:
-    """Give a compiled filter as crun's annotation has it. Raises ``filter.Uncompilable``."""
+    """Return a compiled filter as crun's annotation has it. Raises ``filter.Uncompilable``."""
     return base64.b64encode(filters.compiled(section)).decode()
 
 
@@ -85,10 +90,10 @@ def _profile_version() -> int:
     try:
         return PROFILE.stat().st_mtime_ns
     except FileNotFoundError as error:
-        raise errors.Refused(
+        raise errors.InvalidArgument(
             f"the seccomp profile {PROFILE} is missing",
             hint="apt-get install golang-github-containers-common",
-            reason="NoSeccompProfile",
+            reason=Reason.NO_SECCOMP_PROFILE,
         ) from error
 
 
@@ -114,21 +119,21 @@ def translate(profile: Mapping[str, Any], capabilities: frozenset[str], machine:
         if _holds(entry.get("includes") or {}, capabilities, go_name, all_of=True)
         and not _holds(entry.get("excludes") or {}, capabilities, go_name, all_of=False)
     ]
-    told: dict[str, Any] = {
+    translated: dict[str, Any] = {
         "defaultAction": profile["defaultAction"],
         "architectures": _architectures(profile.get("archMap") or [], seccomp_name),
         "syscalls": chosen,
     }
     if "defaultErrnoRet" in profile:
-        told["defaultErrnoRet"] = profile["defaultErrnoRet"]
-    return {**told, "syscalls": _reserved(told, capabilities, machine)}
+        translated["defaultErrnoRet"] = profile["defaultErrnoRet"]
+    return {**translated, "syscalls": _with_usual_sockets(_reserved(translated, capabilities, machine))}
 
 
-def _reserved(told: Mapping[str, Any], capabilities: frozenset[str], machine: str) -> list[dict[str, Any]]:
-    """Give the entries without what is allowed to everybody and needs a capability by Docker's profile."""
+def _reserved(profile: Mapping[str, Any], capabilities: frozenset[str], machine: str) -> list[dict[str, Any]]:
+    """Return the entries without what is allowed to everybody and needs a capability by Docker's profile."""
     withheld = {name for capability, names in _RESERVED.items() if capability not in capabilities for name in names}
     kept, taken, refused = [], set[str](), set[str]()
-    for entry in told["syscalls"]:
+    for entry in profile["syscalls"]:
         names = set(entry["names"])
         if entry["action"] == _ALLOW and "args" not in entry:
             taken |= names & withheld
@@ -141,18 +146,37 @@ def _reserved(told: Mapping[str, Any], capabilities: frozenset[str], machine: st
         kept.append({"names": ["clone"], "action": _ALLOW, "args": [{**flags, "op": "SCMP_CMP_MASKED_EQ"}]})
     answers = (({"clone3"}, errno.ENOSYS), (taken - {"clone", "clone3"}, errno.EPERM))  # libc: clone3, or else clone
     for names, number in answers:
-        left = sorted((names & taken) - refused)
-        if left and (told["defaultAction"], told.get("defaultErrnoRet", errno.EPERM)) != (_REFUSE, number):
-            kept.append({"names": left, "action": _REFUSE, "errnoRet": number})
+        remaining = sorted((names & taken) - refused)
+        if remaining and (profile["defaultAction"], profile.get("defaultErrnoRet", errno.EPERM)) != (_REFUSE, number):
+            kept.append({"names": remaining, "action": _REFUSE, "errnoRet": number})
     return kept
 
 
+def _with_usual_sockets(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries with ``socket`` allowed for usual domains only, however they allowed it.
+
+    One comparison an entry: OCI runtimes take two of the same argument for alternatives. ``socketcall``, by which old
+    32-bit programs ask for sockets, hides its arguments from every filter.
+    """
+    allowed = [entry for entry in entries if entry["action"] == _ALLOW and "socket" in entry["names"]]
+    others = [
+        {**entry, "names": [name for name in entry["names"] if name != "socket"]} if entry in allowed else entry
+        for entry in entries
+    ]
+    domains = [(_AF_ALG, "SCMP_CMP_LT"), *((domain, "SCMP_CMP_EQ") for domain in _OTHER_DOMAINS)]
+    usual = [
+        {"names": ["socket"], "action": _ALLOW, "args": [{"index": 0, "value": value, "valueTwo": 0, "op": operator}]}
+        for value, operator in (domains if allowed else ())
+    ]
+    return [*(entry for entry in others if entry["names"]), *usual]
+
+
 def _holds(condition: Mapping[str, Any], capabilities: frozenset[str], machine: str, *, all_of: bool) -> bool:
-    """Tell whether a condition holds: all parts of an inclusion must (an empty one does), any part of an exclusion."""
+    """Return whether a condition holds: all parts of an inclusion must (an empty one holds), any of an exclusion."""
     parts = []
     if condition.get("caps"):
-        wanted = [name.removeprefix("CAP_") in capabilities for name in condition["caps"]]
-        parts.append(all(wanted) if all_of else any(wanted))
+        granted = [name.removeprefix("CAP_") in capabilities for name in condition["caps"]]
+        parts.append(all(granted) if all_of else any(granted))
     if condition.get("arches"):
         parts.append(machine in condition["arches"])
     return all(parts) if all_of else any(parts)
@@ -160,19 +184,19 @@ def _holds(condition: Mapping[str, Any], capabilities: frozenset[str], machine: 
 
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     names = entry.get("names") or [entry["name"]]
-    told: dict[str, Any] = {"names": list(names), "action": entry["action"]}
+    fields: dict[str, Any] = {"names": list(names), "action": entry["action"]}
     if entry.get("args"):
-        told["args"] = [
+        fields["args"] = [
             {key: argument[key] for key in ("index", "value", "valueTwo", "op") if key in argument}
             for argument in entry["args"]
         ]
     if entry.get("errnoRet") is not None:
-        told["errnoRet"] = entry["errnoRet"]
-    return told
+        fields["errnoRet"] = entry["errnoRet"]
+    return fields
 
 
-def _architectures(known: Iterable[Mapping[str, Any]], machine: str) -> list[str]:
-    for entry in known:
+def _architectures(mappings: Iterable[Mapping[str, Any]], machine: str) -> list[str]:
+    for entry in mappings:
         if entry.get("architecture") == machine:
             return [machine, *(name for name in entry.get("subArchitectures") or [] if name != _X32)]
     return [machine] if machine else []

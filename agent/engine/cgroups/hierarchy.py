@@ -1,4 +1,4 @@
-"""Where the controllers are mounted. On hybrid hosts v2 is there too, but without controllers: v1 counts then.
+"""Mount points of the controllers. Hybrid hosts have v2 too, but without controllers: v1 counts there.
 
 A hierarchy of v1 that has none of the controllers that limit anything (a VPN's ``net_cls``) makes no hybrid host.
 """
@@ -8,7 +8,7 @@ import functools
 import pathlib
 
 CONTROLLERS = ("cpu", "memory", "pids")
-"""Those that limit a container."""
+"""The controllers that limit a container."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,25 +21,25 @@ class Hierarchy:
 
     @property
     def mode(self) -> str:
-        """Give ``v1``, ``v2`` or ``hybrid``."""
+        """Return ``v1``, ``v2`` or ``hybrid``."""
         if self.v2 is None:
             return "v1"
         return "hybrid" if self.legacy else "v2"
 
     @property
     def legacy(self) -> bool:
-        """Tell whether v1 has the controllers that count."""
+        """Return whether the controllers that limit containers are in v1."""
         return any(controller in CONTROLLERS for controller, _ in self.v1)
 
     def directory(self, controller: str, cgroup: str) -> pathlib.Path | None:
-        """Give a cgroup's directory for a controller; ``None`` where nothing controls it."""
+        """Return a cgroup's directory for a controller; ``None`` where nothing controls it."""
         mount = dict(self.v1).get(controller)
         if mount is None and not self.legacy:
             mount = self.v2
         return pathlib.Path(mount, cgroup) if mount else None
 
     def roots(self) -> tuple[pathlib.Path, ...]:
-        """Give every mount point."""
+        """Return every mount point."""
         points = {point for _, point in self.v1} | ({self.v2} if self.v2 else set())
         return tuple(pathlib.Path(point) for point in sorted(points))
 
@@ -49,9 +49,9 @@ def parse(mountinfo: str) -> Hierarchy:
     v1: dict[str, str] = {}
     v2 = None
     for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
+        mount, _, right = line.partition(" - ")
         kind, _, options = [*right.split(" ", 2), "", "", ""][:3]
-        point = left.split(" ")[4] if len(left.split(" ")) > 4 else ""  # noqa: PLR2004
+        point = mount.split(" ")[4] if len(mount.split(" ")) > 4 else ""  # noqa: PLR2004
         if kind == "cgroup2":
             v2 = v2 or point
         elif kind == "cgroup":

@@ -1,4 +1,4 @@
-"""An instance's cgroups as a tree: what is there, and taking it away."""
+"""An instance's tree of cgroups: listing, killing and removal."""
 
 import asyncio
 import contextlib
@@ -6,42 +6,43 @@ import os
 import pathlib
 import signal
 
-from agent.engine.cgroups import hierarchy
+from agent.engine.cgroups import freezer, hierarchy
 from agent.kit import processes
 
-_AFTER_KILL = 10.0
-"""Seconds that killed processes may take to be gone."""
-_BETWEEN = 0.01
-"""Seconds in which whoever was killed leaves the cgroup."""
+_KILL_TIMEOUT = 10.0
+"""Seconds that killed processes may take to end."""
+_KILL_INTERVAL = 0.01
+"""Seconds between two looks for killed processes in a cgroup."""
 
 
 def below(host: hierarchy.Hierarchy, parent: str) -> list[pathlib.Path]:
-    """Give the directories right below a cgroup, in every hierarchy."""
-    found: list[pathlib.Path] = []
+    """Return the directories right below a cgroup, in every hierarchy."""
+    groups: list[pathlib.Path] = []
     for root in host.roots():
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            found += [entry for entry in (root / parent).iterdir() if entry.is_dir()]
-    return sorted(found)
+            groups += [entry for entry in (root / parent).iterdir() if entry.is_dir()]
+    return sorted(groups)
 
 
 def itself(host: hierarchy.Hierarchy, parent: str) -> list[pathlib.Path]:
-    """Give a cgroup's directories, in every hierarchy where it is."""
+    """Return a cgroup's directories, in every hierarchy where it is."""
     return sorted(root / parent for root in host.roots() if (root / parent).is_dir())
 
 
 async def end(host: hierarchy.Hierarchy, cgroup: str) -> None:
-    """Kill what is left in a cgroup and below it, and remove it: an OCI runtime that failed may have left either.
+    """Kill the processes of a cgroup and of those below, and remove it: a failed OCI runtime may leave either.
 
-    Raises ``TimeoutError`` where it does not die.
+    Raises ``TimeoutError`` where a process does not die.
     """
+    freezer.thaw(host, cgroup)
     for directory in itself(host, cgroup):
-        async with asyncio.timeout(_AFTER_KILL):
-            while left := _processes(directory):  # those that were forked meanwhile have their turn
-                for pid in left:
+        async with asyncio.timeout(_KILL_TIMEOUT):
+            while pids := _processes(directory):  # until none was forked meanwhile
+                for pid in pids:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                         await processes.wait(pid)
-                await asyncio.sleep(_BETWEEN)
+                await asyncio.sleep(_KILL_INTERVAL)
         remove(directory)
 
 
@@ -54,13 +55,18 @@ def remove(directory: pathlib.Path) -> None:
         directory.rmdir()
 
 
+def members(host: hierarchy.Hierarchy, cgroup: str) -> list[int]:
+    """Return the processes of a cgroup and of those below it."""
+    return sorted({pid for root in host.roots() for pid in _processes(root / cgroup)})
+
+
 def _processes(directory: pathlib.Path) -> list[int]:
-    """Give the processes of a cgroup and of those below it; 0 is one of another pid namespace, out of our reach."""
-    found: list[int] = []
+    """Return the processes of a cgroup and of those below it; 0 is one of another pid namespace, out of our reach."""
+    pids: list[int] = []
     for file in directory.rglob("cgroup.procs"):
         with contextlib.suppress(FileNotFoundError):
-            found += [int(word) for word in file.read_text().split()]
-    return [pid for pid in found if pid]
+            pids += [int(word) for word in file.read_text().split()]
+    return [pid for pid in pids if pid]
 
 
 def remove_parent(host: hierarchy.Hierarchy, parent: str) -> None:

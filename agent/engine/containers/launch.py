@@ -2,21 +2,24 @@
 
 import contextlib
 import dataclasses
-import json
+import functools
 import pathlib
 
-from agent.engine import errors, layout
-from agent.engine.bundle import config, confinement, users
-from agent.engine.containers import ending, files, table
-from agent.engine.containers import spec as specs
+from agent import errors
+from agent.engine import layout
+from agent.engine.bundle import config, confinement, destinations, users
+from agent.engine.cgroups import hierarchy
+from agent.engine.containers import binds, ending, files, log_files, table
 from agent.engine.images import images
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
-from agent.engine.network import spec as network_spec
 from agent.engine.shim import conmon, liveness, oci_runtime
 from agent.engine.snapshots import overlay
+from agent.engine.spec import container as container_spec
+from agent.engine.spec import network as network_spec
 from agent.engine.volumes import seed, volumes
 from agent.kit import failpoint, tasks
+from agent.reasons import Reason
 
 _NETWORK = failpoint.register("containers.launch.network")
 _SNAPSHOT = failpoint.register("containers.launch.snapshot")
@@ -27,9 +30,9 @@ _UNTENDED = 4
 """How many times the size at which a log is rotated it may reach where no agent is there to rotate it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rooms:
-    """The rooms that a container is made from."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """Collaborators of a launch."""
 
     where: layout.Layout
     kernel: kernel_api.Kernel
@@ -41,32 +44,42 @@ class Rooms:
     epoch: str
     log_size: int
     """Bytes of a container's log file before it is rotated."""
+    pids: int | None
+    """Processes of a container that asks for no limit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Launcher:
     """Starts containers."""
 
-    rooms: Rooms
+    deps: Deps
     cleaner: ending.Cleaner
 
-    async def launch(self, record: table.ContainerRecord) -> table.Run:
+    async def launch(
+        self, record: table.ContainerRecord, sources: binds.Sources | None = None, env: config.Variables = ()
+    ) -> table.Run:
         """Make everything that a run needs, and start it; after a failure nothing of it is left.
 
-        Raises the errors of the rooms: ``Conflict`` for a port or address in use, ``Refused`` for what cannot run.
+        ``env`` has the variables that its ``Process.env_at_start`` names: they are in its bundle, and nowhere else.
+
+        Raises the errors of its collaborators: ``Conflict`` for a port or address in use, or a bind that is none of
+        ``sources``, ``InvalidArgument`` for what cannot run.
         """
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(self.cleaner.attempt, record.id)
             sandbox = await self._attach(record)
             _NETWORK.hit()
-            bundle = await self._bundle(record, sandbox)
+            bundle = await self._bundle(record, sandbox, env)
             launched = await self._create(record, bundle, announced=sandbox is not None)
             _CONMON.hit()
-            await self._begin(record, bundle, launched)
+            if sources is not None:
+                binds.check(self.deps.kernel, launched.pid, record.spec.mounts, sources)
+            beginning, handing = self._begin(record, bundle, launched), self._hand_over(record, bundle, launched)
+            await tasks.together("start", beginning, handing)
             _START.hit()
             undo.pop_all()
         return table.Run(
-            epoch=self.rooms.epoch,
+            epoch=self.deps.epoch,
             pid=launched.pid,
             pid_started=liveness.start_time(launched.pid),
             monitor=launched.monitor,
@@ -77,98 +90,125 @@ class Launcher:
     async def _begin(self, record: table.ContainerRecord, bundle: pathlib.Path, launched: conmon.Launched) -> None:
         """Let its program begin. One that was killed while it waited for that is tried again: its declaration is sound.
 
-        Raises ``errors.Unavailable`` for that, ``errors.Refused`` for what cannot be run.
+        Raises ``errors.Unavailable`` for that, ``errors.InvalidArgument`` for what cannot be run.
         """
         try:
-            await self.rooms.runtime.start(record.id)
-        except errors.Refused as error:
+            await self.deps.runtime.start(record.id)
+        except errors.InvalidArgument as error:
             if liveness.start_time(launched.pid) is None and await conmon.killed(bundle, record.id, launched.monitor):
                 message = f"{record.name} was killed before its program began"
-                raise errors.Unavailable(message, reason="StartFailed") from error
+                raise errors.Unavailable(message, reason=Reason.START_FAILED) from error
             raise
+
+    async def _hand_over(self, record: table.ContainerRecord, bundle: pathlib.Path, launched: conmon.Launched) -> None:
+        """Let the container's processes keep what it is made of, and the host's mount table be as small as before."""
+        if record.spec.network_mode is not container_spec.NetworkMode.HOST:
+            started = liveness.start_time(launched.pid)
+            open_namespace = functools.partial(liveness.open_network, launched.pid, started)
+            await self.deps.networks.hand_over(record.id, open_namespace)
+        await tasks.in_thread(lambda: overlay.unmount(self.deps.kernel, bundle / "rootfs"))
 
     async def _create(self, record: table.ContainerRecord, bundle: pathlib.Path, *, announced: bool) -> conmon.Launched:
         """Let conmon create it, and meanwhile let others know where it is: they find it before its program runs."""
         creation = conmon.launch(self._monitor(record, bundle))
         if not announced:
             return await creation
-        done = await tasks.together("launch", creation, self.rooms.networks.announce(record.id))
+        done = await tasks.together("launch", creation, self.deps.networks.announce(record.id))
         launched: conmon.Launched = done[0]
         return launched
 
-    def check(self, wanted: specs.ContainerSpec) -> None:
+    def check(self, requested: container_spec.ContainerSpec) -> None:
         """Find out early what would keep a container from starting.
 
-        Raises ``errors.NotFound`` (volume), ``errors.Unavailable`` (bind source), ``errors.Refused`` (capability).
+        Raises ``errors.NotFound`` (volume), ``errors.Unavailable`` (bind source), ``errors.InvalidArgument``
+        (capability).
         """
-        for mount in wanted.mounts:
+        for mount in requested.mounts:
             self._source(mount)
-        confinement.capabilities(wanted.confinement)
+        confinement.capabilities(requested.confinement)
 
     async def _attach(self, record: table.ContainerRecord) -> network_spec.Sandbox | None:
-        if record.spec.network_mode is specs.NetworkMode.HOST:
+        if record.spec.network_mode is container_spec.NetworkMode.HOST:
             return None
         request = network_spec.AttachRequest(record.id, record.name, record.spec.attachments, record.spec.ports)
-        return await self.rooms.networks.attach(request)
+        return await self.deps.networks.attach(request)
 
-    async def _bundle(self, record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> pathlib.Path:
-        bundle = self.rooms.where.bundles / record.id
+    async def _bundle(
+        self, record: table.ContainerRecord, sandbox: network_spec.Sandbox | None, env: config.Variables
+    ) -> pathlib.Path:
+        where = self.deps.where
+        bundle = where.bundles / record.id
         bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
-        rootfs, own = bundle / "rootfs", self.rooms.where.containers / record.id
-        self.rooms.where.log(record.id).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        overlay.mount(self.rooms.kernel, [pathlib.Path(path) for path in record.lower_dirs], own, rootfs)
+        rootfs, own = bundle / "rootfs", where.containers / record.id
+        where.log(record.id).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log_files.begin_run(self.deps.where.log(record.id))
+        overlay.mount(self.deps.kernel, [pathlib.Path(path) for path in record.lower_dirs], own, rootfs)
         _SNAPSHOT.hit()
         for mount in record.spec.mounts:
             if mount.type == "volume":
-                await seed.seed(self.rooms.kernel, rootfs, mount.path, pathlib.Path(self._source(mount)))
-        told = config.Bundle(
+                await seed.seed(self.deps.kernel, rootfs, mount.path, pathlib.Path(self._source(mount)))
+        bundle_config = config.Bundle(
             spec=record.spec,
             image=record.image_config,
             rootfs=str(rootfs),
             namespace=str(sandbox.namespace) if sandbox else None,
-            user=users.resolve(self.rooms.kernel, rootfs, record.spec.process.user or record.image_config.user),
-            mounts=self._mounts(record, files.write(bundle, _identity(record, sandbox))),
-            cgroup=f"/{self.rooms.where.cgroup}/{record.id}",
-            filter_ahead=self.rooms.runtime.program.takes_filter,
+            user=users.resolve(self.deps.kernel, rootfs, record.spec.process.user or record.image_config.user),
+            mounts=self._mounts(record, rootfs, files.write(where.identity(record.id), _identity(record, sandbox))),
+            cgroup=f"/{where.cgroup}/{record.id}",
+            pids=self.deps.pids,
+            own_cgroup=hierarchy.of_host().mode == "v2",
+            filter_ahead=self.deps.runtime.program.takes_filter,
+            env_at_start=env,
         )
-        (bundle / "config.json").write_text(json.dumps(config.build(told)))
+        config.write(bundle, bundle_config)
         return bundle
 
-    def _mounts(self, record: table.ContainerRecord, own: dict[str, str]) -> tuple[config.BundleMount, ...]:
-        """Give all mounts; a declared one wins over the files that tell a container who it is."""
-        wanted = {
+    def _mounts(
+        self, record: table.ContainerRecord, rootfs: pathlib.Path, own: dict[str, str]
+    ) -> tuple[config.BundleMount, ...]:
+        """Return all mounts; a declared one wins over the files that tell a container who it is."""
+        declared = {
             mount.path: config.BundleMount(self._source(mount), mount.path, mount.read_only, mount.size)
             for mount in record.spec.mounts
         }
-        identity = {path: config.BundleMount(source, path) for path, source in own.items()}
-        return tuple({**identity, **wanted}.values())
+        read_only = record.spec.confinement.read_only_rootfs
+        identity = {path: config.BundleMount(source, path, read_only) for path, source in own.items()}
+        mounts = {**identity, **declared}.values()
+        return tuple(self._resolved(mount, rootfs) for mount in mounts)
 
-    def _source(self, mount: specs.Mount) -> str:
-        """Give the host's path of a mount; empty for memory."""
+    def _resolved(self, mount: config.BundleMount, rootfs: pathlib.Path) -> config.BundleMount:
+        """Look where a mount leads on both sides. Raises ``errors.InvalidArgument`` where nothing may be mounted."""
+        resolved = destinations.resolve(self.deps.kernel, rootfs, mount.path)
+        destinations.check(resolved)
+        is_folder = bool(mount.source) and pathlib.Path(mount.source).is_dir()
+        return dataclasses.replace(mount, is_folder=is_folder, resolved=resolved)
+
+    def _source(self, mount: container_spec.Mount) -> str:
+        """Return the host's path of a mount; empty for memory."""
         if mount.type == "volume":
-            return str(self.rooms.volumes.get(mount.source).path)
+            return str(self.deps.volumes.get(mount.source).path)
         if mount.type == "bind" and not pathlib.Path(mount.source).exists():
             raise errors.Unavailable(
                 f"bind source {mount.source} does not exist on this host",
                 hint="make it, or use a volume",
-                reason="MountSourceMissing",
+                reason=Reason.MOUNT_SOURCE_MISSING,
             )
         return mount.source
 
     def _monitor(self, record: table.ContainerRecord, bundle: pathlib.Path) -> conmon.Launch:
         return conmon.Launch(
-            program=self.rooms.conmon,
-            runtime=self.rooms.runtime,
+            program=self.deps.conmon,
+            runtime=self.deps.runtime,
             container_id=record.id,
             name=record.name,
             bundle=bundle,
-            log=self.rooms.where.log(record.id),
-            log_limit=_UNTENDED * self.rooms.log_size,
+            log=self.deps.where.log(record.id),
+            log_limit=_UNTENDED * self.deps.log_size,
         )
 
 
 def _identity(record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> files.Identity:
     if sandbox is None:
         return files.Identity(record.spec.hostname, (), (), of_host=True)
-    addresses = tuple(address for _, address in sandbox.addresses)
+    addresses = tuple(str(address) for _, address in sandbox.addresses)
     return files.Identity(record.spec.hostname, addresses, sandbox.nameservers)

@@ -6,13 +6,18 @@ Calls on one container are made one after the other; on different ones they run 
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
-from agent.engine import errors
+from agent import errors
+from agent.engine.bundle import config
 from agent.engine.cgroups import hierarchy, limits, tree
-from agent.engine.containers import launch, spec, supervise, table
-from agent.kit import failpoint, locks, tasks, trees
+from agent.engine.containers import binds, files, halted, launch, supervise, table
+from agent.engine.spec import container as container_spec
+from agent.kit import failpoint, locks, reserve, tasks, trees
+from agent.oci import image_config
+from agent.reasons import Reason
 
 _CREATE = failpoint.register("containers.create")
 _STARTING = failpoint.register("containers.start")
@@ -26,65 +31,64 @@ _DISCARD = failpoint.register("containers.discard")
 class Containers:
     """All containers of an instance, as the one process sees them that may change them."""
 
-    def __init__(
-        self, launcher: launch.Launcher, supervisor: supervise.Supervisor, around: supervise.Surroundings
-    ) -> None:
+    def __init__(self, launcher: launch.Launcher, supervisor: supervise.Supervisor, deps: supervise.Deps) -> None:
         """Nothing is started or watched yet."""
         self._launcher = launcher
-        self._rooms = launcher.rooms
+        self._launch = launcher.deps
         self._supervisor = supervisor
-        self._around = around
-        self._table = around.table
+        self._deps = deps
+        self._table = deps.table
         self._locks = locks.KeyedLocks()
 
     def list(self) -> tuple[table.ContainerRecord, ...]:
-        """Give all containers, sorted by name."""
+        """Return all containers, sorted by name."""
         return tuple(record for record in self._table.all() if record.phase is not table.Phase.REMOVING)
 
     def get(self, ref: str) -> table.ContainerRecord:
-        """Give one container by id or name. Raises ``errors.NotFound``."""
+        """Return one container by id or name. Raises ``errors.NotFound``."""
         return self._table.get(ref)
 
-    def create(self, name: str, wanted: spec.ContainerSpec) -> table.ContainerRecord:
+    def create(self, name: str, requested: container_spec.ContainerSpec) -> table.ContainerRecord:
         """Make a container: a record, checked against image, volumes and bind sources; nothing on the host yet.
 
-        Raises ``errors.AlreadyExists``, ``errors.NotFound`` (image, volume), ``errors.Refused`` (an image that is not
-        verified) and ``errors.Unavailable`` (bind source).
+        Raises ``errors.AlreadyExists``, ``errors.NotFound`` (image, volume), ``errors.InvalidArgument`` (an image that
+        is not verified) and ``errors.Unavailable`` (bind source).
         """
-        image = self._rooms.images.get(wanted.image)
-        self._launcher.check(wanted)
+        image = self._launch.images.runnable(requested.image)
+        self._launcher.check(requested)
         record = table.ContainerRecord(
             id=secrets.token_hex(16),
             name=name,
-            spec=wanted,
+            spec=requested,
             image_id=image.id,
             lower_dirs=tuple(str(path) for path in image.lower_dirs),
             image_config=image.config,
-            stop_signal=wanted.stop_signal or image.config.stop_signal or "SIGTERM",
+            stop_signal=_stop_signal(requested, image.config),
             phase=table.Phase.CREATED,
-            created_at=self._around.clock.now(),
+            created_at=self._deps.clock.now(),
         )
-        supervise.signal_number(record.stop_signal)
         self._table.put(record)
         _CREATE.hit()
         self._tell(record, "created")
         return record
 
-    async def start(self, ref: str) -> None:
-        """Start a container; one that runs is left alone.
+    async def start(self, ref: str, sources: binds.Sources | None = None, env: config.Variables = ()) -> None:
+        """Start a container; one that runs is left alone. ``sources``: what its binds have to be; ``None``: anything.
 
-        Raises what ``launch.Launcher.launch`` raises, and ``errors.Refused`` for an image that is not verified.
+        ``env`` has the variables that its ``Process.env_at_start`` names.
+
+        Raises what ``launch.Launcher.launch`` raises, and ``errors.InvalidArgument`` for an image that is not verified.
         """
         async with self._exclusively(ref) as record:
             if record.phase is table.Phase.RUNNING:
                 return
-            self._rooms.images.allow(record.spec.image, record.image_id)
+            self._launch.images.require_verified(record.spec.image, record.image_id)
             await self._supervisor.settled(record.id)
             self._table.put(dataclasses.replace(record, phase=table.Phase.STARTING))
             _STARTING.hit()
             run: table.Run | None = None
             try:
-                run = await self._launcher.launch(record)
+                run = await self._launcher.launch(record, sources, env)
                 self._started(record, run)
             except BaseException:
                 if run is not None:  # it could not be recorded: a full disk
@@ -98,8 +102,10 @@ class Containers:
             if record.phase is not table.Phase.RUNNING:
                 return
             supervise.signal_number(signal or record.stop_signal)
-            self._table.put(dataclasses.replace(record, stop_requested=True))
+            self._free_space(record.id)
+            self._table.put_if_possible(dataclasses.replace(record, stop_requested=True))
             _STOP.hit()
+            halted.resume(hierarchy.of_host(), [halted.candidate(record, self._deps.where.cgroup)])
             self._supervisor.send(record, signal or record.stop_signal)
             if not await self._supervisor.ended_within(record.id, grace):
                 await self._supervisor.kill(record)
@@ -111,48 +117,62 @@ class Containers:
     async def remove(self, ref: str) -> None:
         """Remove a container with its writable layer and log, killing it where it runs. Raises ``errors.NotFound``."""
         async with self._exclusively(ref) as record:
+            self._free_space(record.id)
             if record.phase is table.Phase.RUNNING:
                 await self._supervisor.kill(record)
             await self._supervisor.settled(record.id)
             removing = dataclasses.replace(self._table.get(record.id), phase=table.Phase.REMOVING, name=record.id)
-            self._table.put(removing)  # its name is free at once, whatever becomes of the rest
+            self._table.put_if_possible(removing)  # its name is free at once, whatever becomes of the rest
             _REMOVE.hit()
             await self._discard(removing)
             self._tell(record, "removed")
 
     async def rename(self, ref: str, name: str) -> None:
-        """Give a container another name, in DNS too. Raises ``errors.AlreadyExists``."""
+        """Rename a container, in DNS too. Raises ``errors.AlreadyExists``."""
         async with self._exclusively(ref) as record:
             renamed = self._table.put(dataclasses.replace(record, name=name))
             if record.phase is table.Phase.RUNNING:
-                await self._rooms.networks.rename(record.id, name)
+                await self._launch.networks.rename(record.id, name)
             self._tell(renamed, "changed")
 
-    async def update(self, ref: str, wanted: spec.ContainerSpec) -> None:
-        """Take over limits and labels of another spec; limits at once where it runs."""
+    async def update(self, ref: str, requested: container_spec.ContainerSpec) -> None:
+        """Take over limits, labels, annotations and stop signal of another spec; limits at once where it runs."""
         async with self._exclusively(ref) as record:
+            stop_signal = _stop_signal(requested, record.image_config)
             if record.phase is table.Phase.RUNNING:
-                self._limit(record, wanted.limits)
+                self._limit(record, requested.limits)
             _UPDATE.hit()
-            changed = dataclasses.replace(record.spec, limits=wanted.limits, labels=wanted.labels)
-            self._tell(self._table.change(record.id, lambda now: dataclasses.replace(now, spec=changed)), "changed")
+            fields = ("limits", "labels", "annotations", "stop_signal")
+            spec = dataclasses.replace(record.spec, **{name: getattr(requested, name) for name in fields})
+            changed = self._table.change(
+                record.id, lambda now: dataclasses.replace(now, spec=spec, stop_signal=stop_signal)
+            )
+            self._tell(changed, "changed")
 
-    async def connect(self, ref: str, attachment: spec.Attachment) -> None:
+    async def connect(self, ref: str, attachment: container_spec.Attachment) -> None:
         """Attach a container to one more network, or change its place there."""
         async with self._exclusively(ref) as record:
             await self._detach(record, attachment.network)
             try:
-                address = await self._attach(record, attachment)
+                addresses = await self._attach(record, attachment)
             except BaseException:
-                self._reattached(record, attachment.network, None, None)
+                self._reattached(record, attachment.network, None, ())
                 raise
-            self._reattached(record, attachment.network, attachment, address)
+            self._reattached(record, attachment.network, attachment, addresses)
 
     async def disconnect(self, ref: str, network: str) -> None:
         """Detach a container from a network; one that is not attached is left alone."""
         async with self._exclusively(ref) as record:
             await self._detach(record, network)
-            self._reattached(record, network, None, None)
+            self._reattached(record, network, None, ())
+
+    async def resume_halted(self) -> None:
+        """Let go on what somebody has halted: stopped monitors and frozen containers."""
+        running = [halted.candidate(record, self._deps.where.cgroup) for record in self._table.all()]
+        resumed = await tasks.in_thread(lambda: halted.resume(hierarchy.of_host(), running))
+        for container_id in resumed:
+            with contextlib.suppress(errors.NotFound):
+                self._tell(self._table.get(container_id), "changed")
 
     async def recover(self) -> None:
         """Take every record to where it can stay: finish or undo what a crash cut short, watch what runs."""
@@ -161,18 +181,38 @@ class Containers:
     async def _recover(self, record: table.ContainerRecord) -> None:
         await self._supervisor.recover(record)
         if record.phase is table.Phase.REMOVING:
-            with contextlib.suppress(OSError):  # it is tried again when the engine is opened the next time
+            try:
                 await self._discard(record)
+            except (OSError, errors.Failure) as error:
+                retry = functools.partial(self._discard, record)
+                self._deps.cleaner.register.failed(f"files of container {record.id}", error, retry)
 
     async def _discard(self, record: table.ContainerRecord) -> None:
         """Take away what outlives a run, the record last. Raises ``OSError``."""
-        own = self._rooms.where.containers / record.id
+        own = self._launch.where.containers / record.id
         if own.exists():
             await asyncio.to_thread(trees.remove, own)
         _DISCARD.hit()
-        self._table.delete(record.id)
+        self._forget(record.id)
         if not self._table.living():
-            tree.remove_parent(hierarchy.of_host(), self._around.where.cgroup)
+            tree.remove_parent(hierarchy.of_host(), self._deps.where.cgroup)
+
+    def _forget(self, container_id: str) -> None:
+        """Drop a record; where not even that can be written, it is dropped once it can."""
+        try:
+            self._table.delete(container_id)
+        except errors.Unavailable as error:
+            self._table.drop(container_id)
+
+            async def retry() -> None:
+                self._table.delete(container_id)
+
+            self._deps.cleaner.register.failed(f"record of container {container_id}", error, retry)
+
+    def _free_space(self, container_id: str) -> None:
+        """Let a container end and go also where the disk is full: what it leaves is what will free it."""
+        reserve.Reserve(self._deps.where.reserve).spend()
+        self._supervisor.hurry(container_id)
 
     @contextlib.asynccontextmanager
     async def _exclusively(self, ref: str) -> AsyncIterator[table.ContainerRecord]:
@@ -183,7 +223,7 @@ class Containers:
     def _running(self, ref: str) -> table.ContainerRecord:
         record = self._table.get(ref)
         if record.phase is not table.Phase.RUNNING:
-            raise errors.Conflict(f"container {record.name} does not run", reason="NotRunning")
+            raise errors.Conflict(f"container {record.name} does not run", reason=Reason.NOT_RUNNING)
         return record
 
     def _started(self, record: table.ContainerRecord, run: table.Run) -> None:
@@ -191,7 +231,7 @@ class Containers:
             record,
             phase=table.Phase.RUNNING,
             run=run,
-            started_at=self._around.clock.now(),
+            started_at=self._deps.clock.now(),
             finished_at=None,
             exit_code=None,
             oom_killed=False,
@@ -202,39 +242,63 @@ class Containers:
         self._supervisor.follow(started, run)
         self._tell(started, "started")
 
-    async def _attach(self, record: table.ContainerRecord, attachment: spec.Attachment) -> str | None:
+    async def _attach(
+        self, record: table.ContainerRecord, attachment: container_spec.Attachment
+    ) -> tuple[container_spec.Address, ...]:
         if record.phase is not table.Phase.RUNNING:
-            return None
-        return await self._rooms.networks.connect(record.id, record.name, attachment)
+            return ()
+        with self._resolvers_followed(record):
+            return await self._launch.networks.connect(record.id, record.name, attachment)
 
     async def _detach(self, record: table.ContainerRecord, network: str) -> None:
         if record.phase is table.Phase.RUNNING:
-            await self._rooms.networks.disconnect(record.id, network)
+            with self._resolvers_followed(record):
+                await self._launch.networks.disconnect(record.id, network)
+
+    @contextlib.contextmanager
+    def _resolvers_followed(self, record: table.ContainerRecord) -> Iterator[None]:
+        """Let a running container ask the servers of the networks that it is in afterwards."""
+        before = self._launch.networks.nameservers(record.id)
+        yield
+        after = self._launch.networks.nameservers(record.id)
+        files.follow(self._launch.where.identity(record.id) / "resolv.conf", before, after)
 
     def _reattached(
-        self, record: table.ContainerRecord, network: str, attachment: spec.Attachment | None, address: str | None
+        self,
+        record: table.ContainerRecord,
+        network: str,
+        attachment: container_spec.Attachment | None,
+        addresses: tuple[container_spec.Address, ...],
     ) -> None:
         kept = tuple(other for other in record.spec.attachments if other.network != network)
-        attachments = tuple(sorted((*kept, *([attachment] if attachment else [])), key=lambda one: one.network))
+        attachments = tuple(sorted((*kept, *([attachment] if attachment else [])), key=lambda item: item.network))
 
         def change(now: table.ContainerRecord) -> table.ContainerRecord:
             run = now.run
             if run is not None:
-                addresses = tuple(pair for pair in run.addresses if pair[0] != network)
-                run = dataclasses.replace(run, addresses=(*addresses, *([(network, address)] if address else [])))
+                others = tuple(pair for pair in run.addresses if pair[0] != network)
+                run = dataclasses.replace(run, addresses=(*others, *((network, address) for address in addresses)))
             return dataclasses.replace(now, run=run, spec=dataclasses.replace(now.spec, attachments=attachments))
 
         self._tell(self._table.change(record.id, change), "changed")
 
-    def _limit(self, record: table.ContainerRecord, wanted: spec.Limits) -> None:
+    def _limit(self, record: table.ContainerRecord, requested: container_spec.Limits) -> None:
+        in_force = dataclasses.replace(requested, pids=requested.pids or self._launch.pids)
         try:
-            limits.apply(hierarchy.of_host(), f"{self._around.where.cgroup}/{record.id}", wanted)
+            limits.apply(hierarchy.of_host(), f"{self._deps.where.cgroup}/{record.id}", in_force)
         except OSError as error:
             raise errors.Conflict(
                 f"the limits of {record.name} cannot be changed: {error}",
                 hint="a limit cannot be below what is in use",
-                reason="UpdateFailed",
+                reason=Reason.UPDATE_FAILED,
             ) from error
 
     def _tell(self, record: table.ContainerRecord, action: str) -> None:
-        self._around.notify(supervise.Event(record.id, record.name, action, self._around.clock.now()))
+        self._deps.notify(supervise.Event(record.id, record.name, action, self._deps.clock.now()))
+
+
+def _stop_signal(requested: container_spec.ContainerSpec, image: image_config.ImageConfig) -> str:
+    """Return the signal that asks a container to end. Raises ``errors.InvalidArgument`` for one that there is not."""
+    signal = requested.stop_signal or image.stop_signal or "SIGTERM"
+    supervise.signal_number(signal)
+    return signal

@@ -13,18 +13,22 @@ import signal as signals
 from collections.abc import Callable
 from typing import Self
 
-from agent.engine import errors, layout
+from agent import errors
+from agent.engine import layout
 from agent.engine.cgroups import hierarchy, usage
-from agent.engine.containers import ending, table
+from agent.engine.containers import ending, halted, table
 from agent.engine.shim import conmon, liveness, watch
-from agent.kit import clock, failpoint, tasks
+from agent.kit import clock, failpoint, reserve, tasks
+from agent.reasons import Reason
 
 _ENDED = failpoint.register("containers.ended")
 
 _AFTER_KILL = 30.0
 """Seconds that a killed process may still hang in the kernel before it is given up."""
-_AGAIN = 1.0
+_RETRY_DELAY = 1.0
 """Seconds between two attempts to record an end where the disk is full."""
+_KILLED = 137
+"""The exit code of a program that SIGKILL ended, or of a shell whose program it ended."""
 _DIGITS = 2
 """Of a signal's number."""
 _REAL_TIME = re.compile(r"RT(MIN\+|MAX-)([0-9]{1,2})")
@@ -42,9 +46,9 @@ class Event:
     exit_code: int | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What supervision needs of the engine."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """Collaborators of supervision."""
 
     where: layout.Layout
     table: table.Table
@@ -57,11 +61,12 @@ class Surroundings:
 class Supervisor:
     """Sees every running container to its end."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        """Nothing is watched yet."""
-        self._around = surroundings
-        self._watch = watch.Watch(self._monitor_ended)
+    def __init__(self, deps: Deps) -> None:
+        """Store the collaborators; nothing is watched yet."""
+        self._deps = deps
+        self._watch = watch.MonitorWatch(self._monitor_ended)
         self._ends: dict[str, asyncio.Future[None]] = {}
+        self._hurried: set[str] = set()
         self._crew = tasks.Crew(self._failed)
 
     async def __aenter__(self) -> Self:
@@ -80,7 +85,7 @@ class Supervisor:
     def send(self, record: table.ContainerRecord, signal: str) -> None:
         """Send a signal to a container's first process; one that has just ended is no failure.
 
-        Raises ``errors.Refused`` for a signal that does not exist.
+        Raises ``errors.InvalidArgument`` for a signal that does not exist.
         """
         number = signal_number(signal)
         if record.run is None:
@@ -94,6 +99,10 @@ class Supervisor:
         finally:
             os.close(descriptor)
 
+    def hurry(self, container_id: str) -> None:
+        """Let a container's end be cleaned up behind although it cannot be written down, on a full disk."""
+        self._hurried.add(container_id)
+
     async def ended_within(self, container_id: str, seconds: float) -> bool:
         """Wait until a container has ended and is cleaned up; False where it still runs after so many seconds."""
         end = self._ends.get(container_id)
@@ -104,9 +113,11 @@ class Supervisor:
 
     async def kill(self, record: table.ContainerRecord) -> None:
         """Kill a container and wait for its end. Raises ``errors.Unavailable`` where the kernel does not let it die."""
+        halted.resume(hierarchy.of_host(), [halted.candidate(record, self._deps.where.cgroup)])
         self.send(record, "SIGKILL")
-        if not await self.ended_within(record.id, _AFTER_KILL):
-            raise errors.Unavailable(f"container {record.name} does not die of SIGKILL", reason="StopFailed")
+        while not await self.ended_within(record.id, _AFTER_KILL):
+            if record.id not in self._crew:  # otherwise it is dead, and one of many that are being taken away
+                raise errors.Unavailable(f"container {record.name} does not die of SIGKILL", reason=Reason.STOP_FAILED)
 
     async def settled(self, container_id: str) -> None:
         """Wait until what an earlier run left is taken away, and try once more where that had failed.
@@ -114,14 +125,15 @@ class Supervisor:
         Raises ``errors.Unavailable`` where it is still there.
         """
         if not await self.ended_within(container_id, _AFTER_KILL):
-            raise errors.Unavailable("its last run is still being taken away", reason="CleanupFailed")
-        if container_id not in self._around.cleaner.unfinished:
+            raise errors.Unavailable("its last run is still being taken away", reason=Reason.CLEANUP_FAILED)
+        if container_id not in self._deps.cleaner.unfinished:
             return
         try:
-            await self._around.cleaner.clean(container_id)
+            await self._deps.cleaner.clean(container_id)
         except ExceptionGroup as group:
             raise errors.Unavailable(
-                f"its last run cannot be taken away: {'; '.join(map(str, group.exceptions))}", reason="CleanupFailed"
+                f"its last run cannot be taken away: {'; '.join(map(str, group.exceptions))}",
+                reason=Reason.CLEANUP_FAILED,
             ) from group
 
     async def recover(self, record: table.ContainerRecord) -> None:
@@ -129,54 +141,69 @@ class Supervisor:
 
         What of it cannot be taken away keeps nobody else from being looked after: ``settled`` tries again.
         """
-        around = self._around
+        deps = self._deps
         run = record.run
-        if record.phase is table.Phase.RUNNING and run is not None and run.epoch == around.epoch:
+        if record.phase is table.Phase.RUNNING and run is not None and run.epoch == deps.epoch:
             self.follow(record, run)
             return
-        await around.cleaner.attempt(record.id)
+        await deps.cleaner.attempt(record.id)
         if record.phase is table.Phase.RUNNING:
-            around.table.put(self._tell_end(record, conmon.Ending(None, None), oom_killed=False))
+            deps.table.put(self._tell_end(record, conmon.Ending(None, None), oom_killed=False))
         elif record.phase is table.Phase.STARTING:
             phase = table.Phase.EXITED if record.started_at else table.Phase.CREATED
-            around.table.put(dataclasses.replace(record, phase=phase, run=None))
+            deps.table.put(dataclasses.replace(record, phase=phase, run=None))
 
     def _monitor_ended(self, container_id: str) -> None:
         if container_id not in self._crew:
             self._crew.start(self._end(container_id), name=container_id)
 
     async def _end(self, container_id: str) -> None:
-        around = self._around
-        ended = conmon.ending(around.where.bundles / container_id, container_id)
-        oom_killed = self._oom_killed(container_id)
+        deps = self._deps
+        ended = conmon.ending(deps.where.bundles / container_id, container_id)
+        oom_killed = self._oom_killed(deps.table.get(container_id), ended)
         try:
             await self._recorded(container_id, ended, oom_killed=oom_killed)
             _ENDED.hit()
-            await around.cleaner.attempt(container_id)
+            await deps.cleaner.attempt(container_id)
         finally:
+            self._hurried.discard(container_id)
             end = self._ends.pop(container_id, None)
             if end is not None and not end.done():
                 end.set_result(None)
 
     async def _recorded(self, container_id: str, ended: conmon.Ending, *, oom_killed: bool) -> None:
         """Record an end. It is known at once; nothing is taken away before the disk has room for it."""
-        known = self._around.table
-        known.keep(self._tell_end(known.get(container_id), ended, oom_killed=oom_killed))
+        records = self._deps.table
+        records.keep(self._tell_end(records.get(container_id), ended, oom_killed=oom_killed))
         while True:
             try:
-                known.put(known.get(container_id))
-            except errors.Unavailable:
-                await asyncio.sleep(_AGAIN)
+                records.put(records.get(container_id))
+            except errors.Unavailable as error:
+                if container_id not in self._hurried:
+                    await asyncio.sleep(_RETRY_DELAY)
+                elif not reserve.Reserve(self._deps.where.reserve).spend():
+                    self._postpone_record(container_id, error)
+                    return
             else:
                 return
+
+    def _postpone_record(self, container_id: str, error: errors.Unavailable) -> None:
+        """Write an end down later: somebody waits to remove what has ended, which may be all that frees the disk."""
+        records = self._deps.table
+
+        async def retry() -> None:
+            with contextlib.suppress(errors.NotFound):  # it is gone by now
+                records.put(records.get(container_id))
+
+        self._deps.cleaner.register.failed(f"record of container {container_id}", error, retry)
 
     def _tell_end(
         self, record: table.ContainerRecord, ended: conmon.Ending, *, oom_killed: bool
     ) -> table.ContainerRecord:
-        """Tell of an end, and give the record of it."""
-        now = self._around.clock.now()
+        """Report an end, and return the record of it."""
+        now = self._deps.clock.now()
         action = "oom_killed" if oom_killed else "exited"
-        self._around.notify(Event(record.id, record.name, action, now, ended.code))
+        self._deps.notify(Event(record.id, record.name, action, now, ended.code))
         return dataclasses.replace(
             record,
             phase=table.Phase.EXITED,
@@ -186,21 +213,24 @@ class Supervisor:
             oom_killed=oom_killed,
         )
 
-    def _oom_killed(self, container_id: str) -> bool:
-        return usage.oom_kills(hierarchy.of_host(), f"{self._around.where.cgroup}/{container_id}") > 0
+    def _oom_killed(self, record: table.ContainerRecord, ended: conmon.Ending) -> bool:
+        """Return whether memory was what ended a container: it survives where the kernel kills only a child."""
+        if ended.code != _KILLED or record.stop_requested:
+            return False
+        return usage.oom_kills(hierarchy.of_host(), f"{self._deps.where.cgroup}/{record.id}") > 0
 
-    def _failed(self, container_id: str, _: BaseException) -> None:
-        self._around.cleaner.unfinished.add(container_id)
+    def _failed(self, container_id: str, error: BaseException) -> None:
+        self._deps.cleaner.postpone(container_id, error)
 
 
 def signal_number(name: str) -> int:
-    """Give a signal's number: ``SIGTERM``, ``TERM`` and ``15`` are the same, and ``SIGRTMIN+3`` is systemd's.
+    """Return a signal's number: ``SIGTERM``, ``TERM`` and ``15`` are the same, and ``SIGRTMIN+3`` is systemd's.
 
-    Raises ``errors.Refused``.
+    Raises ``errors.InvalidArgument``.
     """
     number = int(name) if name.isdecimal() and len(name) <= _DIGITS else _by_name(name.upper().removeprefix("SIG"))
     if number not in signals.valid_signals():
-        raise errors.Refused(f"there is no signal {name}", hint="see kill -l", reason="InvalidSignal")
+        raise errors.InvalidArgument(f"there is no signal {name}", hint="see kill -l", reason=Reason.INVALID_SIGNAL)
     return number
 
 

@@ -6,19 +6,15 @@ import json
 import sqlite3
 from collections.abc import Callable
 
-import pydantic
-
-from agent.engine import errors, records
-from agent.engine.containers import spec
+from agent import errors
+from agent.engine import records
+from agent.engine.containers import names
+from agent.engine.spec import container as container_spec
+from agent.kit import canonical
 from agent.oci import image_config
+from agent.reasons import Reason
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS containers (
-    id TEXT PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    body TEXT NOT NULL
-);
-"""
+SCHEMA = names.SCHEMA
 
 
 class Phase(enum.StrEnum):
@@ -41,8 +37,8 @@ class Run:
     pid_started: int | None
     monitor: int
     monitor_started: int | None
-    addresses: tuple[tuple[str, str], ...]
-    """(network, IPv4 address)."""
+    addresses: tuple[tuple[str, container_spec.Address], ...]
+    """(network, address): one or more of each network."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ class ContainerRecord:
 
     id: str
     name: str
-    spec: spec.ContainerSpec
+    spec: container_spec.ContainerSpec
     image_id: str
     image_config: image_config.ImageConfig
     lower_dirs: tuple[str, ...]
@@ -69,37 +65,36 @@ class ContainerRecord:
     stop_requested: bool = False
 
 
-_BODY = pydantic.TypeAdapter(ContainerRecord)
-
-
 class Table:
     """All containers of an instance."""
 
     def __init__(self, database: records.Database) -> None:
-        """Read all records."""
+        """Read all records. Raises as ``records.Database.value``."""
         self._database = database
         self._records: dict[str, ContainerRecord] = {}
         self._ids: dict[str, str] = {}
-        for row in database.query("SELECT body FROM containers"):
-            self.keep(_BODY.validate_json(row["body"]))
+        for row in database.query("SELECT name, body FROM containers"):
+            self.keep(database.value(ContainerRecord, row["body"], f"container {row['name']}"))
 
     def all(self) -> tuple[ContainerRecord, ...]:
-        """Give all containers, sorted by name."""
+        """Return all containers, sorted by name."""
         return tuple(self._records[self._ids[name]] for name in sorted(self._ids))
 
     def ids(self) -> frozenset[str]:
-        """Give the ids of all."""
+        """Return the ids of all."""
         return frozenset(self._records)
 
     def living(self) -> frozenset[str]:
-        """Give the ids of those that run or are just being started."""
-        return frozenset(one.id for one in self._records.values() if one.phase in {Phase.STARTING, Phase.RUNNING})
+        """Return the ids of those that run or are just being started."""
+        return frozenset(
+            record.id for record in self._records.values() if record.phase in {Phase.STARTING, Phase.RUNNING}
+        )
 
     def get(self, ref: str) -> ContainerRecord:
-        """Give a container by id or name. Raises ``errors.NotFound``."""
+        """Return a container by id or name. Raises ``errors.NotFound``."""
         record = self._records.get(ref) or self._records.get(self._ids.get(ref, ""))
         if record is None:
-            raise errors.NotFound(f"there is no container {ref}", reason="ContainerNotFound")
+            raise names.absent(ref)
         return record
 
     def put(self, record: ContainerRecord) -> ContainerRecord:
@@ -111,12 +106,22 @@ class Table:
             self._database.execute(
                 "INSERT INTO containers (id, name, body) VALUES (?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body",
-                (record.id, record.name, _BODY.dump_json(record).decode()),
+                (record.id, record.name, canonical.dumps(record).decode()),
             )
         except sqlite3.IntegrityError as error:
-            raise errors.AlreadyExists(f"a container {record.name} is there already", reason="NameTaken") from error
+            raise errors.AlreadyExists(
+                f"a container {record.name} is there already", reason=Reason.NAME_TAKEN
+            ) from error
         self.keep(record)
         return record
+
+    def put_if_possible(self, record: ContainerRecord) -> ContainerRecord:
+        """Keep a state that must not wait for room on the disk: in RAM alone where it cannot be written."""
+        try:
+            return self.put(record)
+        except errors.Unavailable:
+            self.keep(record)
+            return record
 
     def change(self, ref: str, how: Callable[[ContainerRecord], ContainerRecord]) -> ContainerRecord:
         """Replace a container's record by what ``how`` makes of it."""
@@ -125,6 +130,10 @@ class Table:
     def delete(self, container_id: str) -> None:
         """Forget a container."""
         self._database.execute("DELETE FROM containers WHERE id = ?", (container_id,))
+        self.drop(container_id)
+
+    def drop(self, container_id: str) -> None:
+        """Forget a container whose record cannot be deleted yet."""
         record = self._records.pop(container_id, None)
         if record is not None:
             self._ids.pop(record.name, None)
@@ -138,10 +147,21 @@ class Table:
         self._ids[record.name] = record.id
 
 
+def single(database: records.Database, ref: str) -> ContainerRecord:
+    """Return the record of one container by id or name, without reading the others.
+
+    Raises ``errors.NotFound``, and as ``records.Database.value``.
+    """
+    row = database.first("SELECT name, body FROM containers WHERE id = ?", (names.id_of(database, ref),))
+    if row is None:
+        raise names.absent(ref)
+    return database.value(ContainerRecord, row["body"], f"container {row['name']}")
+
+
 def images(database: records.Database) -> dict[str, tuple[str, ...]]:
-    """Give the ids of the images that containers were made from, as the records say, with their layers' diff ids."""
-    found = database.query(
+    """Return the ids of the images that containers were made from, as the records say, with their layers' diff ids."""
+    rows = database.query(
         "SELECT json_extract(body, '$.image_id') AS image, json_extract(body, '$.image_config.diff_ids') AS layers"
         " FROM containers"
     )
-    return {row["image"]: tuple(json.loads(row["layers"])) for row in found}
+    return {row["image"]: tuple(json.loads(row["layers"])) for row in rows}

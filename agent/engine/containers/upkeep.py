@@ -1,25 +1,29 @@
 """What running containers need now and then while an agent is there: their logs kept within bounds."""
 
 import asyncio
-import contextlib
 import dataclasses
+import functools
 
+from agent import errors
 from agent.engine import layout
-from agent.engine.containers import logs, table
+from agent.engine.containers import log_files, table
+from agent.engine.shim import liveness
+from agent.kit import notices
 
 _INTERVAL = 5.0
 """Seconds between two rounds; a log can outgrow its limit by what is written in so many."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
     """Looks after what runs."""
 
     where: layout.Layout
-    table: table.Table
+    containers: table.Table
     log_size: int
     """Bytes of a log file before a new one is begun."""
     log_files: int
+    register: notices.Register
 
     async def run(self) -> None:
         """Make rounds until cancelled."""
@@ -28,9 +32,30 @@ class Upkeep:
             self.rotate()
 
     def rotate(self) -> None:
-        """Begin new log files where they are due; what cannot be done now (an end, a full disk) is tried again."""
-        for record in self.table.all():
-            if record.run is not None:
-                with contextlib.suppress(OSError):
-                    control = self.where.bundles / record.id / "ctl"
-                    logs.rotate(self.where.log(record.id), control, self.log_size, self.log_files)
+        """Begin new log files where they are due; what cannot be done now (a full disk) is noted, and tried again."""
+        for record in self.containers.all():
+            if record.run is not None and log_files.is_due(self.where.log(record.id), self.log_size):
+                self._attempt(record, record.run)
+
+    def _attempt(self, record: table.ContainerRecord, run: table.Run) -> None:
+        subject = f"log of container {record.id}"
+        try:
+            self._begin_file(record.id)
+        except OSError as error:
+            if liveness.alive(run.monitor, run.monitor_started):  # otherwise its end is under way
+                self.register.failed(subject, error, functools.partial(self._retry, record.id))
+        else:
+            self.register.settled(subject)
+
+    async def _retry(self, container_id: str) -> None:
+        """Try once more, unless there is nothing to be done any more. Raises ``OSError``."""
+        try:
+            runs = self.containers.get(container_id).run is not None
+        except errors.NotFound:
+            return
+        if runs and log_files.is_due(self.where.log(container_id), self.log_size):
+            self._begin_file(container_id)
+
+    def _begin_file(self, container_id: str) -> None:
+        control = self.where.bundles / container_id / "ctl"
+        log_files.rotate(self.where.log(container_id), control, self.log_size, self.log_files)

@@ -1,25 +1,26 @@
-"""Takes away content that nothing leads to, and images that nobody uses where the disk fills.
+"""Garbage collection: removes unneeded content, and unused images where the disk fills.
 
-It looks at records and leases anew each time, through a connection of its own, and decides while no lease is given and
-no record written: so it may run in a thread, and in another process than the one that pulls and runs containers. What
-is decided is renamed and unrecorded first, and removed afterwards: a crash in between leaves what the next start finds.
+Each collection reads records and leases anew, through a connection of its own, and decides while no lease is taken and
+no record written: so it may run in a thread, and in another process than the one that pulls and runs containers.
+Content is unrecorded and renamed first, and removed afterwards: a crash in between leaves what the next start removes.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-import os
+import functools
 import pathlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from agent.engine import errors, layout, records
-from agent.engine.content import leases, store
-from agent.engine.images import collection, documents, index, sources, verified
+from agent import errors
+from agent.distribution.content import store
+from agent.engine import layout, records
+from agent.engine.images import collection, index, inspection, leases, sources, verified
 from agent.engine.snapshots import snapshots
-from agent.kit import clock, failpoint, tasks
-from agent.oci import digest, image_config, manifest
+from agent.kit import clock, disk_space, failpoint, notices, reserve, tasks, trees
+from agent.oci import image_config
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS image_uses (
@@ -29,15 +30,17 @@ CREATE TABLE IF NOT EXISTS image_uses (
 ) WITHOUT ROWID;
 """
 T = TypeVar("T")
+UNUSED = "images that nobody uses"
+"""The subject of the notice that a collection has failed."""
 
 _INTERVAL = 300.0
-"""Seconds between two looks at the disk, as kubelet's."""
+"""Seconds between two checks of the disk, as kubelet's."""
 
 _CONDEMN = failpoint.register("images.condemn")
 _COLLECT = failpoint.register("images.collect")
 
 Held = Callable[[records.Database], Mapping[str, tuple[str, ...]]]
-"""Gives the images (ids) that containers were made from, each with the diff ids of its layers."""
+"""Returns the images (ids) of containers, each with the diff ids of its layers."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Collected:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Holdings:
-    """What is in the store."""
+    """Contents of the image store."""
 
     ids: frozenset[str]
     """Of images that have a name."""
@@ -58,17 +61,19 @@ class Holdings:
     """Files and directories that pruning would remove."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rooms:
-    """What this stands on."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """Collaborators of the collector."""
 
     where: layout.Layout
     content: store.ContentStore
     leases: leases.Leases
     open: Callable[[], records.Database]
-    """Opens the records once more."""
+    """Opens another connection to the records."""
+    documents: inspection.Documents
     held: Held
     clock: clock.Clock
+    register: notices.Register
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,24 +88,30 @@ class _Needed:
 class Collector:
     """Collects an instance's images."""
 
-    def __init__(self, rooms: Rooms, thresholds: collection.Thresholds) -> None:
-        """Nothing is read yet."""
-        self._rooms = rooms
+    def __init__(self, deps: Deps, thresholds: collection.Thresholds) -> None:
+        """Store the arguments; nothing is read yet."""
+        self._deps = deps
         self._thresholds = thresholds
         self._one_at_a_time = asyncio.Lock()
         self._woken = asyncio.Event()
+        self._leftovers: dict[pathlib.Path, OSError] = {}
+        """Unrecorded files that could not be removed, until they are registered for retries."""
 
     def wake(self) -> None:
-        """Have a look at the disk soon: something has come, or could not come."""
+        """Request a look at the disk soon: content was added, or could not be."""
         self._woken.set()
 
     async def run(self, collected: Callable[[Collected], None]) -> None:
-        """Look at the disk again and again until cancelled, and tell of images that were removed."""
+        """Check the disk periodically until cancelled; ``collected`` is called with images that were removed."""
         while True:
-            with contextlib.suppress(errors.Unavailable, OSError):  # a disk without any room: it is tried again
-                removed = await self.relieve()
+            try:
+                removed = await self.free_space()
+            except (errors.Unavailable, OSError) as error:  # a full disk: it is tried again
+                self._deps.register.failed(UNUSED, error, self.sweep)
+            else:
+                self._deps.register.settled(UNUSED)
                 if removed:
-                    collected(Collected(removed, self._rooms.clock.now()))
+                    collected(Collected(removed, self._deps.clock.now()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL):
                     await self._woken.wait()
@@ -108,56 +119,60 @@ class Collector:
 
     async def sweep(self) -> None:
         """Remove the content that no image, container or lease leads to. Raises ``errors.Unavailable``."""
-        await self._apart(lambda database, _: self._sweep(database))
+        await self._in_thread(lambda database, _: self._sweep(database))
 
-    async def relieve(self) -> tuple[str, ...]:
-        """Sweep, and where the disk is too full remove images that nobody uses; give their names."""
-        return await self._apart(self._relieve)
+    async def free_space(self) -> tuple[str, ...]:
+        """Sweep, and above the high threshold remove unused images; return their names."""
+        return await self._in_thread(self._free_space)
+
+    def spend_reserve(self) -> None:
+        """Release a piece of the disk reserve where the disk is full, so that a removal can be recorded."""
+        reserve.Reserve(self._deps.where.reserve).spend()
 
     async def prune(self) -> tuple[str, ...]:
-        """Remove all images that nobody uses, however new, and what broken pulls have left; give the images' names."""
-        return await self._apart(self._prune)
+        """Remove all unused images, however new, and what broken pulls have left; return the images' names."""
+        self.spend_reserve()
+        return await self._in_thread(self._prune)
 
     def prunable(self) -> tuple[str, ...]:
-        """Name the images that ``prune`` would remove."""
+        """Return the names of the images that ``prune`` would remove."""
         with self._opened() as database:
-            return tuple(sorted(name for one in self._unused(database) for name in one.references))
+            return tuple(sorted(name for image in self._unused(database) for name in image.references))
 
     def holdings(self) -> Holdings:
-        """Say what there is, and which files ``prune`` would remove."""
-        content, now = self._rooms.content, self._rooms.clock.now()
-        with self._opened() as database, self._rooms.leases.looked_at(now, kept=0.0) as leased:
-            needed = self._needed(database, frozenset(one.id for one in self._unused(database)))
+        """Return the ids of stored images, and the files that ``prune`` would remove."""
+        content, now = self._deps.content, self._deps.clock.now()
+        with self._opened() as database, self._deps.leases.all_held(now, kept=0.0) as leased:
+            needed = self._needed(database, frozenset(image.id for image in self._unused(database)))
             ids = frozenset(row["config"] for row in database.query("SELECT config FROM images"))
             layers = snapshots.unneeded(database, needed.chains | leased.resources)
-            gone = () if leased.everything else content.digests() - needed.blobs - leased.resources
+            unneeded = () if leased.everything else content.digests() - needed.blobs - leased.resources
             partials = content.partials(leased.resources)
         return Holdings(
             ids,
             (
-                *(content.path(blob) for blob in sorted(gone)),
-                *(self._rooms.where.snapshots / directory for _, directory in layers),
+                *(content.path(blob) for blob in sorted(unneeded)),
+                *(self._deps.where.snapshots / directory for _, directory in layers),
                 *partials,
             ),
         )
 
     def leftovers(self) -> tuple[str, ...]:
-        """Name content that neither an image nor a lease leads to, and what is half written. For the leak check."""
-        with self._opened() as database, self._rooms.leases.looked_at(self._rooms.clock.now()) as leased:
+        """Return content that neither an image nor a lease needs, and unfinished writes. For the leak check."""
+        with self._opened() as database, self._deps.leases.all_held(self._deps.clock.now()) as leased:
             needed = self._needed(database)
-        found = self._rooms.content.digests() - needed.blobs - leased.resources
+        unneeded = self._deps.content.digests() - needed.blobs - leased.resources
         return (
-            *(f"blob {blob}" for blob in sorted(found)),
-            *(f"ingest {name}" for name in self._rooms.content.unfinished()),
+            *(f"blob {blob}" for blob in sorted(unneeded)),
+            *(f"ingest {name}" for name in self._deps.content.unfinished()),
         )
 
-    def space(self) -> collection.Space:
-        """Look at the disk that the images are on. Raises ``OSError``."""
-        told = os.statvfs(self._rooms.where.root)
-        return collection.Space(told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize)
+    def space(self) -> disk_space.DiskSpace:
+        """Return size and free space of the images' disk. Raises ``OSError``."""
+        return disk_space.of(self._deps.where.root)
 
-    async def _apart(self, work: Callable[[records.Database, threading.Event], T]) -> T:
-        """Run something in a thread, with a connection of its own, and an event that tells it to come to its end."""
+    async def _in_thread(self, work: Callable[[records.Database, threading.Event], T]) -> T:
+        """Run work in a thread, with its own database connection and an event that asks it to stop."""
         given_up = threading.Event()
 
         def working() -> T:
@@ -165,22 +180,27 @@ class Collector:
                 return work(database, given_up)
 
         async with self._one_at_a_time:
-            return await tasks.in_thread(working, give_up=given_up.set)
+            try:
+                return await tasks.in_thread(working, give_up=given_up.set)
+            finally:
+                while self._leftovers:
+                    path, error = self._leftovers.popitem()
+                    self._deps.register.failed(f"content {path.name}", error, functools.partial(_removed, path))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[records.Database]:
-        with contextlib.closing(self._rooms.open()) as database:
+        with contextlib.closing(self._deps.open()) as database:
             yield database
 
-    def _relieve(self, database: records.Database, given_up: threading.Event) -> tuple[str, ...]:
+    def _free_space(self, database: records.Database, given_up: threading.Event) -> tuple[str, ...]:
         self._note_uses(database)
         self._sweep(database)
-        aim = collection.wanted(self.space(), self._thresholds)
+        aim = collection.available_target(self.space(), self._thresholds)
         if not aim:
             return ()
-        in_use, now = frozenset(self._rooms.held(database)), self._rooms.clock.now()
+        in_use, now = frozenset(self._deps.held(database)), self._deps.clock.now()
         due = collection.due(_kept(database), in_use, now, self._thresholds.minimum_age)
-        enough = (one for one in due if self.space().available < aim)
+        enough = (image for image in due if self.space().available < aim)
         return self._remove(database, enough, given_up)
 
     def _prune(self, database: records.Database, given_up: threading.Event) -> tuple[str, ...]:
@@ -188,23 +208,23 @@ class Collector:
         self._sweep(database, kept=0.0)
         return removed
 
-    def _unused(self, database: records.Database) -> tuple[collection.Kept, ...]:
+    def _unused(self, database: records.Database) -> tuple[collection.CandidateImage, ...]:
         self._note_uses(database)
-        return collection.unused(_kept(database), frozenset(self._rooms.held(database)))
+        return collection.unused(_kept(database), frozenset(self._deps.held(database)))
 
     def _note_uses(self, database: records.Database) -> None:
         """Note that the images of containers are used now; of which nothing is known has come now."""
-        now, in_use = self._rooms.clock.now(), self._rooms.held(database)
+        now, in_use = self._deps.clock.now(), self._deps.held(database)
         with database.transaction():
             for row in database.query("SELECT DISTINCT config FROM images"):
-                note_arrival(database, row["config"], now, again=False)
+                note_arrival(database, row["config"], now, replace=False)
                 if row["config"] in in_use:
                     database.execute("UPDATE image_uses SET used = ? WHERE config = ?", (now, row["config"]))
 
     def _remove(
-        self, database: records.Database, images: Iterable[collection.Kept], given_up: threading.Event
+        self, database: records.Database, images: Iterable[collection.CandidateImage], given_up: threading.Event
     ) -> tuple[str, ...]:
-        """Remove images one by one, unless somebody has become their owner meanwhile."""
+        """Remove images in turn, unless they have got an owner meanwhile."""
         removed: list[str] = []
         for image in images:
             if given_up.is_set():
@@ -217,92 +237,88 @@ class Collector:
         return tuple(sorted(removed))
 
     def _sweep(self, database: records.Database, kept: float = leases.KEPT) -> None:
-        content = self._rooms.content
-        now = self._rooms.clock.now()
-        with self._rooms.leases.looked_at(now, kept, end=True) as leased:
+        """Remove unneeded content. All documents are read first, outside of the write transaction."""
+        content = self._deps.content
+        now = self._deps.clock.now()
+        self._needed(database)
+        with self._deps.leases.all_held(now, kept, end=True) as leased:
             if leased.everything:
                 return
             with database.transaction():
                 self._forget_damaged(database)
                 needed = self._needed(database)
-                gone = content.digests() - needed.blobs - leased.resources
+                unneeded = content.digests() - needed.blobs - leased.resources
                 layers = snapshots.condemn(database, needed.chains | leased.resources)
-                left = [content.condemn(blob) for blob in sorted(gone)]
-                self._forget(database, gone, needed.configs | leased.resources)
+                detached = [content.detach(blob) for blob in sorted(unneeded)]
+                self._forget(database, unneeded, needed.configs | leased.resources)
                 content.forget_partials(leased.resources, now - kept)
                 _CONDEMN.hit()
         _COLLECT.hit()
-        for file in left:
-            file.unlink()
-        for name in layers:
-            snapshots.discard(self._rooms.where.snapshots / name)
+        for path in (*detached, *(self._deps.where.snapshots / name for name in layers)):
+            try:
+                _remove(path)
+            except OSError as error:
+                self._leftovers[path] = error
 
-    def _forget(self, database: records.Database, gone: Iterable[str], kept: frozenset[str]) -> None:
+    def _forget(self, database: records.Database, removed: Iterable[str], kept: frozenset[str]) -> None:
         """Forget what was known of what is not there any more."""
-        for blob in gone:
+        for blob in removed:
             sources.Sources(database).forget(blob)
         verified.Verified(database).retain(kept)
         database.execute("DELETE FROM origins WHERE reference NOT IN (SELECT reference FROM images)")
         database.execute("DELETE FROM image_uses WHERE config NOT IN (SELECT config FROM images)")
-        index.write(database, self._rooms.content)
+        index.write(database, self._deps.content)
 
     def _forget_damaged(self, database: records.Database) -> None:
         """Drop references whose manifest or config cannot be read any more: they are missing, and fetched again."""
         for row in database.query("SELECT reference, manifest, config FROM images"):
             try:
-                self._layers(row)
-            except errors.EngineError:
+                self._deps.documents.contents(row["manifest"], row["config"])
+            except errors.Failure:
                 database.execute("DELETE FROM images WHERE reference = ?", (row["reference"],))
 
-    def _document(self, wanted: str) -> bytes:
-        """Read a document as it came. Raises ``errors.EngineError``, also for one that is another by now."""
-        data = self._rooms.content.read(wanted)
-        if not digest.matches(wanted, data):
-            raise errors.Refused(f"{wanted} is damaged", reason="DigestMismatch")
-        return data
-
-    def _is_sound(self, wanted: str) -> bool:
-        """Tell whether a document is there as it came; one that is not would be taken for it at the next pull."""
-        with contextlib.suppress(errors.EngineError):
-            return bool(self._document(wanted))
-        return False
-
-    def _layers(self, row: records.Row) -> tuple[manifest.Manifest, tuple[str, ...]]:
-        """Give an image's manifest, and the diff ids of its layers. Raises ``errors.EngineError``."""
-        parsed = documents.image(self._document(row["manifest"]))
-        with documents.told(row["reference"]):
-            return parsed, image_config.parse(self._document(row["config"])).diff_ids
-
     def _needed(self, database: records.Database, without: frozenset[str] = frozenset()) -> _Needed:
-        """Give what images and containers lead to; some images may be thought away."""
-        held = self._rooms.held(database)
+        """Return what images and containers need; images with a config in ``without`` do not count."""
+        held = self._deps.held(database)
         blobs: set[str] = set()
-        configs = {config for config in held if self._is_sound(config)}
+        configs = {config for config in held if self._deps.documents.is_sound_config(config)}
         chains = {chain_id for diff_ids in held.values() for chain_id in image_config.chain_ids(diff_ids)}
         for row in database.query("SELECT reference, manifest, config FROM images"):
             if row["config"] in without:
                 continue
-            with contextlib.suppress(errors.EngineError):  # a damaged one leads to nothing any more
-                parsed, diff_ids = self._layers(row)
-                blobs |= {row["manifest"], *(layer.digest for layer in parsed.layers)}
+            with contextlib.suppress(errors.Failure):  # a damaged one needs no content
+                contents = self._deps.documents.contents(row["manifest"], row["config"])
+                blobs |= {row["manifest"], *(layer.digest for layer in contents.manifest.layers)}
                 configs.add(row["config"])
-                chains.update(image_config.chain_ids(diff_ids))
+                chains.update(image_config.chain_ids(contents.config.diff_ids))
         return _Needed(frozenset(blobs | configs), frozenset(chains), frozenset(configs))
 
 
-def note_arrival(database: records.Database, image: str, now: float, *, again: bool) -> None:
-    """Note when an image has come; ``again``: also where it was there already."""
-    statement = "INSERT OR REPLACE" if again else "INSERT OR IGNORE"
+def _remove(path: pathlib.Path) -> None:
+    """Remove a file or a directory. Raises ``OSError``."""
+    if path.is_dir():
+        trees.remove(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+async def _removed(path: pathlib.Path) -> None:
+    await asyncio.to_thread(_remove, path)
+
+
+def note_arrival(database: records.Database, image: str, now: float, *, replace: bool) -> None:
+    """Record when an image was fetched; ``replace``: also where that is recorded already."""
+    statement = "INSERT OR REPLACE" if replace else "INSERT OR IGNORE"
     database.execute(f"{statement} INTO image_uses (config, fetched, used) VALUES (?, ?, ?)", (image, now, now))
 
 
-def _kept(database: records.Database) -> list[collection.Kept]:
+def _kept(database: records.Database) -> list[collection.CandidateImage]:
     rows = database.query(
         "SELECT config, group_concat(reference, char(10)) AS names, max(labels != '[]') AS owned, fetched, used"
         " FROM images JOIN image_uses USING (config) GROUP BY config"
     )
     return [
-        collection.Kept(
+        collection.CandidateImage(
             row["config"], tuple(sorted(row["names"].split("\n"))), bool(row["owned"]), row["fetched"], row["used"]
         )
         for row in rows

@@ -1,16 +1,16 @@
-"""The store's table of contents, by which other tools find the images in it."""
+"""The content store's ``index.json``, by which other tools find the images in it."""
 
+from agent.distribution.content import store
 from agent.engine import records
-from agent.engine.content import store
 from agent.oci import descriptor, mediatypes
 
 _NAME = "org.opencontainers.image.ref.name"
 
 
 def write(database: records.Database, content: store.ContentStore) -> None:
-    """Write what the records say, inside of a transaction: whoever writes later has read later.
+    """Write the recorded images, inside of a transaction, so that the last writer has the newest records.
 
-    An image whose manifest somebody has taken away is left out: it must not keep others from coming.
+    An image whose manifest is missing is left out: it must not make other pulls fail.
     """
     rows = database.query("SELECT reference, manifest FROM images ORDER BY reference")
     content.write_index(

@@ -6,7 +6,8 @@ import pathlib
 import re
 from collections.abc import Callable
 
-from agent.engine import errors
+from agent import errors
+from agent.reasons import Reason
 
 _LARGEST = 64 * 1024
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]*)PUBLIC KEY-----.*?-----END \1PUBLIC KEY-----", re.DOTALL)
@@ -19,20 +20,31 @@ class Key:
     fingerprint: str
     """The digest of the key itself (SubjectPublicKeyInfo), wherever its file is and however that is written."""
     has_signed: Callable[[bytes, bytes], bool] = dataclasses.field(repr=False, compare=False)
-    """Tells whether a signature (the first) over some data is by this key."""
+    """Whether a signature (first argument) over data (second) is by this key."""
 
 
 def read(path: pathlib.Path) -> tuple[Key, ...]:
-    """Read the keys of a file, in most cases one. Raises ``errors.Refused`` (``SignatureKeyInvalid``)."""
+    """Return the keys of a file, in most cases one; cached until the file changes.
+
+    Raises ``errors.InvalidArgument`` (``SignatureKeyInvalid``).
+    """
     try:
-        return _parsed(_content(path))
+        status = path.stat()
+        return _read(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise errors.Refused(
+        raise errors.InvalidArgument(
             f"the public key {path}, by which images are to be verified, cannot be used: {why}",
             hint="no image that it is for is used until it can; cosign public-key --key cosign.key writes one",
-            reason="SignatureKeyInvalid",
+            reason=Reason.SIGNATURE_KEY_INVALID,
         ) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _read(path: pathlib.Path, stamp: tuple[int, ...]) -> tuple[Key, ...]:
+    """Read a file; ``stamp``, its identity and times, is the cache key."""
+    del stamp
+    return _parsed(_content(path))
 
 
 def _content(path: pathlib.Path) -> bytes:
@@ -46,7 +58,7 @@ def _content(path: pathlib.Path) -> bytes:
 def _parsed(data: bytes) -> tuple[Key, ...]:
     from agent.engine.images import algorithms  # noqa: PLC0415 - cryptography is 7 MB, for those who verify
 
-    found = [match[0] for match in _PEM.finditer(data)]
-    if len(data) > _LARGEST or not found:
+    blocks = [match[0] for match in _PEM.finditer(data)]
+    if len(data) > _LARGEST or not blocks:
         raise ValueError("it is no public key in PEM form")
-    return tuple(Key(*algorithms.of(pem)) for pem in found)
+    return tuple(Key(*algorithms.of(pem)) for pem in blocks)

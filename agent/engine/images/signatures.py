@@ -1,28 +1,29 @@
-"""Whose images may run: rules by repository, and signatures as cosign makes them.
+"""Verification of images: rules by repository, and signatures as cosign makes them.
 
-What a rule matches is used only where one of the rule's keys has signed it: before it is fetched, and whenever it is
-used. Everything that a registry says of signatures is a stranger's word, and no more than a reason to refuse. What
-cannot be asked is not known: it stays ``errors.Unavailable``, and is tried again.
+An image that a rule matches has to be signed by one of the rule's keys: checked before it is fetched, and whenever it
+is used. A registry's answers about signatures are untrusted. Where they cannot be fetched nothing is decided: that is
+``errors.Unavailable``, and tried again.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-import fnmatch
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from agent.engine import errors, records
+from agent import errors
+from agent.distribution.registry import client
+from agent.engine import records
 from agent.engine.images import keys, verified
-from agent.engine.registry import client
 from agent.oci import descriptor, document, reference, simple_signing
+from agent.reasons import Reason
 
 SCHEMA = verified.SCHEMA
 _MOST_SIGNATURES = 32
-"""Of one image, the latest: cosign adds to the end."""
+"""Signatures of one image that are checked, the latest ones: cosign appends."""
 _MOST_REASONS = 3
-_OF_THE_BYTES = frozenset({"DigestMismatch", "ImageRefused"})
-"""Refusals of what a registry answers with, and not of us."""
+_CONTENT_REASONS = frozenset({Reason.DIGEST_MISMATCH, Reason.IMAGE_REFUSED})
+"""Reasons of refusals of a registry's content, not of our access."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,67 +37,94 @@ class Rule:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Image:
-    """What is to be used."""
+class Policy:
+    """All rules, the first that matches holds, and what becomes of images that none is for."""
+
+    rules: tuple[Rule, ...] = ()
+    refuse_others: bool = False
+    """Refuse images that no rule matches: another name or address of a registry is no way around a rule."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImageDigests:
+    """An image to verify: the digests of its manifest and its config."""
 
     manifest: str
     config: str
 
 
 class Verifier:
-    """Knows the rules, and what has been verified by them."""
+    """Applies the policy to images, and remembers which are verified."""
 
-    def __init__(self, rules: Sequence[Rule], registry: client.RegistryClient, database: records.Database) -> None:
-        """Nothing is read yet; keys are read whenever they are needed, so that a new one counts at once."""
-        self._rules = tuple(rules)
+    def __init__(self, policy: Policy, registry: client.RegistryClient, database: records.Database) -> None:
+        """Store the policy; keys are read whenever they are needed, so that a new one counts at once."""
+        self._rules = policy.rules
+        self._patterns = tuple(reference.canonical_pattern(rule.match) for rule in policy.rules)
+        self._refuse_others = policy.refuse_others
         self._registry = registry
         self._verified = verified.Verified(database)
 
-    async def verify(self, source: reference.Reference, digests: Iterable[str], image: Image) -> None:
-        """Let an image pass that need not be signed, or is; ``digests``: one of them must be signed, or have been.
+    async def fetch_signature(self, source: reference.Reference, digests: Iterable[str], image: ImageDigests) -> None:
+        """Fetch and check an image's signature where a rule requires one; ``digests``: one of them must be signed.
 
-        They are those of the image's manifest and of the index that led to it. Raises ``errors.Refused``
+        They are those of the image's manifest and of the index that led to it. Raises ``errors.InvalidArgument``
         (``ImageUnsigned``, ``SignatureRefused``, ``SignatureKeyInvalid``), ``errors.Unavailable``.
         """
         rule = self._rule(source)
         if rule is None:
+            self._check_default(str(source))
             return
-        known = _keys(rule)
-        if self._stands(source, image.manifest, known):
+        trusted = _keys(rule)
+        if self._is_recorded(source, image.manifest, trusted):
             return
-        demand = _Demand(source, rule, known, tuple(dict.fromkeys(digests)))
+        demand = _Demand(source, rule, trusted, tuple(dict.fromkeys(digests)))
         key = await self._signer(demand)
         self._verified.note(_repository(source), image.manifest, image.config, key.fingerprint)
 
-    def allow(self, name: str, image: str) -> None:
-        """Let an image be used under a name, by the digest of its manifest or its config.
+    def require_verified(self, name: str, image: str) -> None:
+        """Raise unless an image may be used under a name, by the digest of its manifest or its config.
 
-        Raises ``errors.Refused`` (``ImageUnverified``, ``SignatureKeyInvalid``).
+        Raises ``errors.InvalidArgument`` (``ImageUnverified``, ``SignatureKeyInvalid``).
         """
         rule, source = self._named(name)
-        if rule is None or (source is not None and self._stands(source, image, _keys(rule))):
+        if rule is None:
+            self._check_default(name)
             return
-        raise errors.Refused(
+        if source is not None and self._is_recorded(source, image, _keys(rule)):
+            return
+        raise errors.InvalidArgument(
             f"{name} must be signed ({rule.match}), and of this image that is not verified",
             hint="it is verified when it is pulled from its registry: declare it, or apply again",
-            reason="ImageUnverified",
+            reason=Reason.IMAGE_UNVERIFIED,
         )
 
-    def allows(self, name: str, image: str) -> bool:
-        """Tell whether an image may be used under a name."""
+    def is_verified(self, name: str, image: str) -> bool:
+        """Return whether an image may be used under a name."""
         try:
-            self.allow(name, image)
-        except errors.Refused:
+            self.require_verified(name, image)
+        except errors.InvalidArgument:
             return False
         return True
 
+    def _check_default(self, name: str) -> None:
+        """Raise for an image without a rule where such images are refused (``ImageUnverified``)."""
+        if self._refuse_others:
+            raise errors.InvalidArgument(
+                f"{name} is in no repository that a rule for signatures is for, and all others are refused",
+                hint="add a rule to verify.rules, or set verify.default: accept",
+                reason=Reason.IMAGE_UNVERIFIED,
+            )
+
     def _rule(self, source: reference.Reference) -> Rule | None:
-        """Give the first rule for a repository."""
-        name = _repository(source)
-        return next((one for one in self._rules if fnmatch.fnmatchcase(name, one.match)), None)
+        """Return the first rule for a repository; HTTP's port does not make it another one."""
+        names = {_repository(source), f"{source.registry.removesuffix(':80')}/{source.repository}"}
+        for rule, pattern in zip(self._rules, self._patterns, strict=True):
+            if any(reference.matches(name, pattern) for name in names):
+                return rule
+        return None
 
     def _named(self, name: str) -> tuple[Rule | None, reference.Reference | None]:
-        """Give the rule for a name; what is no reference is in no repository, and matches all rules."""
+        """Return the rule for a name; what is no reference is in no repository, and matches all rules."""
         if not self._rules:
             return None, None
         try:
@@ -105,80 +133,82 @@ class Verifier:
             return self._rules[0], None
         return self._rule(source), source
 
-    def _stands(self, source: reference.Reference, image: str, known: Iterable[keys.Key]) -> bool:
+    def _is_recorded(self, source: reference.Reference, image: str, trusted: Iterable[keys.Key]) -> bool:
         signers = self._verified.by(_repository(source), image)
-        return any(key.fingerprint in signers for key in known)
+        return any(key.fingerprint in signers for key in trusted)
 
     async def _signer(self, demand: "_Demand") -> keys.Key:
-        """Give the key that has signed an image. What mirrors have may be old: the registry's own word counts."""
-        found = _Search(self._registry, demand, mirrors=True)
-        key = await found.key()
+        """Return the key that has signed an image. Mirrors may be stale, so the registry itself is asked in the end."""
+        search = _Search(self._registry, demand, mirrors=True)
+        key = await search.key()
         if key is None and len(self._registry.hosts.endpoints(demand.source.registry)) > 1:
-            found = _Search(self._registry, demand, mirrors=False)
-            key = await found.key()
+            search = _Search(self._registry, demand, mirrors=False)
+            key = await search.key()
         if key is None:
-            raise found.failure or demand.refusal(found.problems)
+            raise search.failure or demand.refusal(search.problems)
         return key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Demand:
-    """What a rule wants of an image."""
+    """A signature that a rule requires of an image."""
 
     source: reference.Reference
     rule: Rule
-    known: tuple[keys.Key, ...]
+    trusted: tuple[keys.Key, ...]
     digests: tuple[str, ...]
 
-    def signer(self, image: str, told: descriptor.Descriptor, payload: bytes) -> keys.Key:
-        """Give whose signature of an image this is. Raises ``document.Malformed`` where it is none that counts."""
-        signature = simple_signing.signature(told)
-        key = next((one for one in self.known if one.has_signed(signature, payload)), None)
+    def signer(self, image: str, layer: descriptor.Descriptor, payload: bytes) -> keys.Key:
+        """Return the key that a signature is by. Raises ``document.Malformed`` where it is not valid for the image."""
+        signature = simple_signing.signature(layer)
+        key = next((candidate for candidate in self.trusted if candidate.has_signed(signature, payload)), None)
         if key is None:
             raise document.Malformed("a signature is by none of the keys")
-        said = simple_signing.read(payload)
-        if said.digest != image:
-            raise document.Malformed(f"a signature is of another image, {said.digest}")
-        if said.name is not None and _repository(said.name) != _repository(self.source):
-            raise document.Malformed(f"a signature is for {_repository(said.name)}, and not for this repository")
+        claim = simple_signing.read(payload)
+        if claim.digest != image:
+            raise document.Malformed(f"a signature is of another image, {claim.digest}")
+        if claim.name is not None and _repository(claim.name) != _repository(self.source):
+            raise document.Malformed(f"a signature is for {_repository(claim.name)}, and not for this repository")
         return key
 
-    def refusal(self, problems: Sequence[str]) -> errors.Refused:
-        """Say why an image is not used."""
+    def refusal(self, problems: Sequence[str]) -> errors.InvalidArgument:
+        """Return the error for an image without a valid signature."""
         must = f"images of {self.rule.match} must be signed by {' or '.join(map(str, self.rule.keys)) or 'nobody'}"
         hint = (
             f"cosign sign --key cosign.key {_repository(self.source)}@{self.digests[0]}"
             " (cosign 3: with --new-bundle-format=false --use-signing-config=false)"
         )
         if not problems:
-            return errors.Refused(f"{self.source} is not signed, and {must}", hint=hint, reason="ImageUnsigned")
+            return errors.InvalidArgument(
+                f"{self.source} is not signed, and {must}", hint=hint, reason=Reason.IMAGE_UNSIGNED
+            )
         why = "; ".join(list(dict.fromkeys(problems))[:_MOST_REASONS])
         message = f"{self.source} has no signature that counts ({why}), and {must}"
-        return errors.Refused(message, hint=hint, reason="SignatureRefused")
+        return errors.InvalidArgument(message, hint=hint, reason=Reason.SIGNATURE_REFUSED)
 
 
 class _Search:
-    """Looks for a signature that counts, and gathers why others do not."""
+    """A search for a valid signature, which gathers why others are not."""
 
     def __init__(self, registry: client.RegistryClient, demand: _Demand, *, mirrors: bool) -> None:
-        """Nothing is asked yet."""
+        """Store the arguments; nothing is sent yet."""
         self._registry = registry
         self._demand = demand
         self._mirrors = mirrors
         self._payloads: dict[str, bytes] = {}
         self.problems: list[str] = []
-        """Of signatures that are there, and do not count."""
+        """Why signatures are not valid."""
         self.failure: errors.Unavailable | None = None
-        """What could not be asked."""
+        """The last failure to fetch a signature."""
 
     async def key(self) -> keys.Key | None:
-        """Give the key of the first signature that counts, the latest first."""
+        """Return the key of the first valid signature, the latest first."""
         for image in self._demand.digests:
-            with self._noting(""):
-                for told in reversed(await self._signatures(image)):
-                    with self._noting("a signature's payload is missing"):
-                        payload = await self._payload(told)
-                        return await asyncio.to_thread(self._demand.signer, image, told, payload)
+            with self._collecting_problems(""):
+                for layer in reversed(await self._signatures(image)):
+                    with self._collecting_problems("a signature's payload is missing"):
+                        payload = await self._payload(layer)
+                        return await asyncio.to_thread(self._demand.signer, image, layer, payload)
         return None
 
     async def _signatures(self, image: str) -> tuple[descriptor.Descriptor, ...]:
@@ -186,26 +216,26 @@ class _Search:
         fetched = await self._registry.manifest(where, mirrors=self._mirrors)
         return simple_signing.signatures(fetched.data, fetched.media_type)[-_MOST_SIGNATURES:]
 
-    async def _payload(self, told: descriptor.Descriptor) -> bytes:
+    async def _payload(self, layer: descriptor.Descriptor) -> bytes:
         """Fetch what is signed; many signatures are over the same."""
-        if told.size > simple_signing.LARGEST_PAYLOAD:
-            raise document.Malformed(f"a signature's payload of {told.size} bytes is too large")
-        if told.digest not in self._payloads:
+        if layer.size > simple_signing.LARGEST_PAYLOAD:
+            raise document.Malformed(f"a signature's payload of {layer.size} bytes is too large")
+        if layer.digest not in self._payloads:
             source = self._demand.source
-            self._payloads[told.digest] = await self._registry.document(source, told, mirrors=self._mirrors)
-        return self._payloads[told.digest]
+            self._payloads[layer.digest] = await self._registry.document(source, layer, mirrors=self._mirrors)
+        return self._payloads[layer.digest]
 
     @contextlib.contextmanager
-    def _noting(self, missing: str) -> Iterator[None]:
-        """Go on after what makes one signature none, and what could not be asked."""
+    def _collecting_problems(self, missing: str) -> Iterator[None]:
+        """Note and swallow what makes one signature invalid, and what could not be asked."""
         try:
             yield
         except errors.NotFound:
             self.problems += [missing] if missing else []
         except document.Malformed as error:
             self.problems.append(str(error))
-        except errors.Refused as error:
-            if error.reason not in _OF_THE_BYTES:
+        except errors.InvalidArgument as error:
+            if error.reason not in _CONTENT_REASONS:
                 raise
             self.problems.append(error.message)
         except errors.Unavailable as error:

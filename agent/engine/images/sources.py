@@ -1,4 +1,4 @@
-"""Which repositories have a blob: what was pulled from there or pushed there, so that a push need not send it again."""
+"""Repositories that have a blob, since it was pulled from there or pushed there: a push need not send it again."""
 
 from collections.abc import Iterable
 
@@ -19,14 +19,14 @@ class Sources:
     """The sources of all blobs of an instance. They are hints: a repository may have lost what it had."""
 
     def __init__(self, database: records.Database) -> None:
-        """Nothing is read yet."""
+        """Store the arguments; nothing is read yet."""
         self._database = database
 
-    def of(self, wanted: str, registry: str) -> tuple[str, ...]:
-        """Give the repositories of a registry that have, or had, a blob."""
+    def of(self, blob: str, registry: str) -> tuple[str, ...]:
+        """Return the repositories of a registry that have, or had, a blob."""
         rows = self._database.query(
             "SELECT repository FROM blob_sources WHERE digest = ? AND registry = ? ORDER BY repository",
-            (wanted, registry),
+            (blob, registry),
         )
         return tuple(row["repository"] for row in rows)
 
@@ -41,6 +41,6 @@ class Sources:
                     (blob, source.registry, source.repository),
                 )
 
-    def forget(self, wanted: str) -> None:
+    def forget(self, blob: str) -> None:
         """Forget where a blob is: it is not in the store any more."""
-        self._database.execute("DELETE FROM blob_sources WHERE digest = ?", (wanted,))
+        self._database.execute("DELETE FROM blob_sources WHERE digest = ?", (blob,))

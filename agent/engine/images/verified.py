@@ -1,4 +1,4 @@
-"""Which images have been verified, for which repository and by whose key, so that nobody needs a registry to know."""
+"""Records of verified images, by repository and key, so that a verified image can be used without its registry."""
 
 from collections.abc import Iterable
 
@@ -19,16 +19,16 @@ class Verified:
     """All verifications of an instance. One stands as long as its key is among those that count."""
 
     def __init__(self, database: records.Database) -> None:
-        """Nothing is read yet."""
+        """Store the arguments; nothing is read yet."""
         self._database = database
 
     def by(self, repository: str, image: str) -> frozenset[str]:
-        """Give the fingerprints of the keys that have signed an image, by the digest of its manifest or its config.
+        """Return the fingerprints of the keys that have signed an image, by the digest of its manifest or its config.
 
         A config names all that is in an image, so that whoever has signed the manifest has signed it too.
         """
-        if self._database.read_only and not self._database.query(_IS_THERE):
-            return frozenset()  # whoever only looks does not make tables that an older agent had not
+        if self._database.read_only and not self._database.query(_TABLE_EXISTS):
+            return frozenset()  # a reader does not create a table that an older agent lacks
         rows = self._database.query(
             "SELECT key FROM verified_images WHERE repository = ? AND ? IN (manifest, config)", (repository, image)
         )
@@ -50,4 +50,4 @@ class Verified:
                 self._database.execute("DELETE FROM verified_images WHERE config = ?", (row["config"],))
 
 
-_IS_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'verified_images'"
+_TABLE_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'verified_images'"

@@ -1,4 +1,4 @@
-"""The few things that the engine asks of the Linux kernel and Python's ``os`` cannot say, behind one Protocol.
+"""System calls that Python's ``os`` lacks, behind one Protocol.
 
-``linux`` is the real one, ``recording`` its twin for tests of what is asked.
+``linux`` is the real one, ``recording`` its twin that records calls, for tests.
 """

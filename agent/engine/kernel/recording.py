@@ -1,4 +1,4 @@
-"""A kernel that writes down what it is asked: for tests of the asking."""
+"""A kernel that records its calls, for tests."""
 
 import dataclasses
 
@@ -15,6 +15,11 @@ class RecordingKernel:
         self.calls.append(("mount", source, target, kind, flags, data))
         self.mounted.append(target)
 
+    def mount_from(self, folder: str, kind: str, target: str, flags: int, data: str) -> None:
+        """Remember a mount."""
+        self.calls.append(("mount_from", folder, kind, target, flags, data))
+        self.mounted.append(target)
+
     def umount(self, target: str, flags: int) -> None:
         """Forget a mount. Raises ``OSError`` where it is none."""
         self.calls.append(("umount", target, flags))
@@ -22,21 +27,21 @@ class RecordingKernel:
             raise OSError(22, "Invalid argument", target)
         self.mounted.remove(target)
 
-    def open_in_root(self, root: int, path: str, flags: int) -> int:
-        """Remember the wish; there is nothing to open."""
-        self.calls.append(("open_in_root", root, path, flags))
+    def open_in_root(self, root: int, path: str, flags: int, *, same_mount: bool = False) -> int:
+        """Record the call; there is nothing to open."""
+        self.calls.append(("open_in_root", root, path, flags, same_mount))
         raise FileNotFoundError(2, "No such file or directory", path)
 
     def unshare(self, flags: int) -> None:
-        """Remember the wish."""
+        """Record the call."""
         self.calls.append(("unshare", flags))
 
     def enter(self, namespace: int, kind: int) -> None:
-        """Remember the wish."""
+        """Record the call."""
         self.calls.append(("enter", namespace, kind))
 
     def sync(self, path: str) -> None:
-        """Remember the wish."""
+        """Record the call."""
         self.calls.append(("sync", path))
 
     def spread(self, path: str) -> None:
@@ -44,5 +49,5 @@ class RecordingKernel:
         self.calls.append(("spread", path))
 
     def mounts(self) -> tuple[str, ...]:
-        """Give what is mounted by the calls so far."""
+        """Return what is mounted by the calls so far."""
         return tuple(self.mounted)

@@ -1,1 +1,1 @@
-"""Layers: from a compressed tar stream, made by anybody, to a directory that overlayfs can use. Nothing leaves it."""
+"""Layers: from a compressed, untrusted tar stream to a directory for overlayfs. Nothing is written outside of it."""

@@ -1,6 +1,6 @@
-"""Bytes from the thread that gets them to the thread that uses them, never more on the way than there is room for.
+"""A bounded buffer of bytes between two threads.
 
-Either side may break off: the other one is told at its next step.
+Either side may break off: the other one fails at its next call.
 """
 
 import collections
@@ -9,73 +9,73 @@ import threading
 from collections.abc import Iterator
 from typing import Self
 
-from agent.engine import errors
-from agent.engine.layers import streams
+from agent import errors
+from agent.distribution.layers import streams
 
-_ROOM = 4 * 1024 * 1024
-"""Bytes on the way: enough that neither side waits for a moment's pause of the other."""
+_CAPACITY = 4 * 1024 * 1024
+"""Buffered bytes: enough that a short pause of one side does not stop the other."""
 _CHUNK = 512 * 1024
 
 
 class Channel:
     """A reader (``streams.Reader``) of what another thread writes."""
 
-    def __init__(self, room: int = _ROOM) -> None:
-        """Let up to ``room`` bytes be on the way; a single chunk may be more."""
-        self._room = room
+    def __init__(self, capacity: int = _CAPACITY) -> None:
+        """Buffer up to ``capacity`` bytes; a single chunk may be more."""
+        self._capacity = capacity
         self._chunks: collections.deque[bytes] = collections.deque()
         self._size = 0
-        self._rest = memoryview(b"")
+        self._unread = memoryview(b"")
         self._ended = False
         self._failure: BaseException | None = None
-        self._left = False
+        self._is_abandoned = False
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.abandon()
 
     def read(self, size: int, /) -> bytes:
-        """Give the next bytes, none at the end. Raises what the writer has failed with."""
-        if not self._rest:
+        """Return the next bytes, none at the end. Raises the writer's failure."""
+        if not self._unread:
             chunk = self._next()
             if len(chunk) <= size:
                 return chunk
-            self._rest = memoryview(chunk)
-        given, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(given)
+            self._unread = memoryview(chunk)
+        piece, self._unread = self._unread[:size], self._unread[size:]
+        return bytes(piece)
 
     def drain(self) -> None:
-        """Read on to the end, where nobody wants to know what comes. Raises what the writer has failed with."""
+        """Read and discard everything to the end. Raises what the writer has failed with."""
         while self.read(_CHUNK):
             pass
 
     def put(self, chunk: bytes) -> None:
-        """Write. Raises ``errors.Unavailable`` once nobody reads any more."""
+        """Write a chunk, waiting for space. Raises ``errors.Unavailable`` once the reader is gone."""
         with self._changed:
-            while self._size >= self._room and not self._left:
+            while self._size >= self._capacity and not self._is_abandoned:
                 self._changed.wait()
             self._add(chunk)
 
     def end(self, failure: BaseException | None = None) -> None:
-        """Say that nothing follows, or why."""
+        """End the stream, with the failure that ended it if there was one."""
         with self._changed:
             if not self._ended:
                 self._ended, self._failure = True, failure
             self._changed.notify_all()
 
-    def leave(self) -> None:
-        """Say that nobody reads any more."""
+    def abandon(self) -> None:
+        """Stop reading: the writer's next ``put`` fails."""
         with self._changed:
-            self._left = True
+            self._is_abandoned = True
             self._chunks.clear()
             self._size = 0
             self._changed.notify_all()
 
     def _add(self, chunk: bytes) -> None:
-        if self._left:
+        if self._is_abandoned:
             raise errors.Unavailable("nobody takes what arrives any more")
         if chunk:
             self._chunks.append(chunk)
@@ -85,7 +85,7 @@ class Channel:
     def _next(self) -> bytes:
         with self._changed:
             while not self._chunks:
-                if self._left:
+                if self._is_abandoned:
                     raise errors.Unavailable("a layer was given up while it was read")
                 if self._ended:
                     if self._failure is not None:
@@ -100,9 +100,9 @@ class Channel:
 
 @contextlib.contextmanager
 def ahead(source: streams.Reader) -> Iterator[Channel]:
-    """Let another thread read a source, ahead of this one. Leaving waits until it has let go of the source.
+    """Read a source ahead in another thread. The end of the block waits until that thread has left the source.
 
-    What blocks that thread (a channel that nobody feeds) has to be ended by whoever feeds it.
+    A source that blocks the thread has to be ended by its writer.
     """
     channel = Channel()
 
@@ -120,5 +120,5 @@ def ahead(source: streams.Reader) -> Iterator[Channel]:
     try:
         yield channel
     finally:
-        channel.leave()
+        channel.abandon()
         thread.join()

@@ -1,4 +1,4 @@
-"""A layer's tar stream onto the disk, as overlayfs wants it, whatever the archive tries.
+"""Unpacking of a layer's tar stream for overlayfs, safe against hostile archives.
 
 Every path is resolved by the kernel inside of the layer's directory (openat2, RESOLVE_IN_ROOT): ``..``, absolute
 names and links, also those that the archive itself has made, end at its top as they would in a chroot. Entries are
@@ -6,6 +6,7 @@ made under an open descriptor of their parent and never followed at their last c
 own.
 """
 
+import dataclasses
 import errno
 import os
 import pathlib
@@ -13,31 +14,42 @@ import posixpath
 import shutil
 import stat
 
-from agent.engine import errors
+from agent import errors
+from agent.distribution.layers import entries, streams
 from agent.engine.kernel import api
-from agent.engine.layers import channel, entries, streams
+from agent.engine.layers import attributes, channel, creation, implied
 from agent.kit import files
+from agent.reasons import Reason
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
-"""What aufs kept for itself, and old images still have in them: nobody's files."""
+"""The prefix of aufs' own files, which old images still have; they are ignored."""
 _OVERLAY_OPAQUE = "trusted.overlay.opaque"
 _LONGEST_PATH = 4096
 _DEEPEST = 256
-"""Directories in each other; the names of a path do not tell, as links lead deeper."""
+"""The deepest nesting of directories, counted after links are followed."""
 _CACHED_PARENTS = 64
 _NAMES_KEPT = 256 * 1024 * 1024
 """Bytes of directories' names that are remembered to set their times."""
-_OF_THE_LAYER = frozenset(
+_IMPOSSIBLE = frozenset(
     {
         *(errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.EMLINK, errno.ENAMETOOLONG, errno.ENOENT),
         *(errno.ENOTDIR, errno.ENXIO, errno.EOPNOTSUPP, errno.EPERM, errno.ERANGE, errno.E2BIG),
     }
 )
-"""What the kernel says to an entry that can never be made; anything else is the host's trouble."""
+"""Error numbers of entries that can never be created; others are failures of the host."""
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Folder:
+    """An open directory in the layer."""
+
+    descriptor: int
+    path: str
+    """The path below the layer's top, with links followed."""
 
 
 class Unpacker:
@@ -48,29 +60,40 @@ class Unpacker:
         self._kernel = kernel
         self._root = root
         self._limits = limits
-        self._made = 0
+        self._created = 0
         self._names = 0
         self._times: dict[str, int] = {}
-        self._parents: dict[str, int] = {}
+        self._parents: dict[str, _Folder] = {}
+        self._creation = creation.Creation(root)
         self._stale = False
-        self._top = _depth(root)
+        self._top = _path(root)
+        self._implied: dict[str, None] = {}
+        self._states_top = False
 
-    def unpack(self, archive: entries.Entries) -> None:
-        """Make every entry. Raises ``errors.Refused`` (``LayerRefused``, ``LayerDamaged``), ``OSError``."""
+    def unpack(self, archive: entries.Entries) -> implied.Implied:
+        """Create every entry, and return the directories that had none.
+
+        Raises ``errors.InvalidArgument`` (``LayerRefused``, ``LayerDamaged``), ``OSError``.
+        """
         try:
             for entry in archive:
                 self._count()
                 self._entry(archive, entry)
             self._directory_times()
         except entries.Unsound as error:
-            raise errors.Refused(f"a layer is no sound tar archive: {error}", reason="LayerDamaged") from error
+            raise errors.InvalidArgument(
+                f"a layer is no sound tar archive: {error}", reason=Reason.LAYER_DAMAGED
+            ) from error
         finally:
             self._forget_parents()
+        return implied.Implied(tuple(self._implied), not self._states_top)
 
     def _count(self) -> None:
-        self._made += 1
-        if self._made > self._limits.entries:
-            raise errors.Refused(f"a layer has more than {self._limits.entries} entries", reason="LayerTooLarge")
+        self._created += 1
+        if self._created > self._limits.entries:
+            raise errors.InvalidArgument(
+                f"a layer has more than {self._limits.entries} entries", reason=Reason.LAYER_TOO_LARGE
+            )
 
     def _entry(self, archive: entries.Entries, entry: entries.Entry) -> None:
         path = _inside(entry.name)
@@ -81,7 +104,9 @@ class Unpacker:
         if f"/{_AUFS}" in f"/{path}" and name != _OPAQUE:
             return
         if f"/{_WHITEOUT}" in f"/{folder}":
-            raise errors.Refused(f"a layer has something below the whiteout {folder[:200]!r}", reason="LayerRefused")
+            raise errors.InvalidArgument(
+                f"a layer has something below the whiteout {folder[:200]!r}", reason=Reason.LAYER_REFUSED
+            )
         parent = self._parent(folder)
         if name == _OPAQUE:
             _make_opaque(parent)
@@ -92,8 +117,11 @@ class Unpacker:
 
     def _top_itself(self, entry: entries.Entry) -> None:
         if entry.kind is not entries.Kind.DIRECTORY:
-            raise errors.Refused(f"a layer has {entry.name[:200]!r} as a {entry.kind.value}", reason="LayerRefused")
+            raise errors.InvalidArgument(
+                f"a layer has {entry.name[:200]!r} as a {entry.kind.value}", reason=Reason.LAYER_REFUSED
+            )
         self._attributes_of_directory(self._root, "", entry)
+        self._states_top = True
 
     def _make(self, archive: entries.Entries, entry: entries.Entry, parent: int, path: str) -> None:
         name = posixpath.basename(path)
@@ -114,21 +142,24 @@ class Unpacker:
                 os.mkfifo(name, 0o600, dir_fd=parent)
             case _:
                 _device(entry, parent, name)
-        _attributes(entry, parent, name)
+        attributes.of_special(entry, parent, name)
 
     def _file(self, archive: entries.Entries, entry: entries.Entry, parent: int, name: str) -> None:
-        """Make a file. Nearly all are new, so it is tried before anybody looks: layers have thousands of them."""
+        """Create a file. Nearly all are new, so creation is tried first: layers have thousands of them."""
+        mode = self._creation.mode(entry)
         try:
-            target = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+            target = os.open(name, _NEW_FILE, mode, dir_fd=parent)
         except FileExistsError:
             self._remove(parent, name)
-            target = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+            target = os.open(name, _NEW_FILE, mode, dir_fd=parent)
         try:
             for chunk in archive.content():
                 files.write_all(target, chunk)
-            os.fchown(target, entry.uid, entry.gid)
-            _set_xattrs(entry, target)
-            os.fchmod(target, entry.mode)
+            if not self._creation.owner_is(entry, target):
+                os.fchown(target, entry.uid, entry.gid)
+            attributes.set_xattrs(entry, target)
+            if mode != entry.mode:
+                os.fchmod(target, entry.mode)
             os.utime(target, ns=(entry.time, entry.time))
         finally:
             os.close(target)
@@ -139,21 +170,24 @@ class Unpacker:
         if present is None or not stat.S_ISDIR(present.st_mode):
             self._remove(parent, name)
             os.mkdir(name, 0o700, dir_fd=parent)
-        made = os.open(name, _FOLDER, dir_fd=parent)
+        directory = os.open(name, _FOLDER, dir_fd=parent)
         try:
-            if present is not None and _is_whiteout(present):  # it hides what is below, and is there afresh
-                _make_opaque(made)
-            self._attributes_of_directory(made, path, entry)
+            if present is not None and _is_whiteout(present):  # it hides the lower one, and starts empty
+                _make_opaque(directory)
+            if self._implied:
+                self._implied.pop(self._inside_top(directory), None)
+            self._attributes_of_directory(directory, path, entry)
         finally:
-            os.close(made)
+            os.close(directory)
 
-    def _attributes_of_directory(self, made: int, path: str, entry: entries.Entry) -> None:
-        os.fchown(made, entry.uid, entry.gid)
-        _set_xattrs(entry, made)
-        os.fchmod(made, entry.mode)
+    def _attributes_of_directory(self, directory: int, path: str, entry: entries.Entry) -> None:
+        os.fchown(directory, entry.uid, entry.gid)
+        attributes.set_xattrs(entry, directory)
+        os.fchmod(directory, entry.mode)
+        self._creation.directory(entry)
         self._names += 0 if path in self._times else len(path)
         if self._names > _NAMES_KEPT:
-            raise errors.Refused("a layer has too many long names", reason="LayerTooLarge")
+            raise errors.InvalidArgument("a layer has too many long names", reason=Reason.LAYER_TOO_LARGE)
         self._times[path] = entry.time
 
     def _hardlink(self, entry: entries.Entry, parent: int, name: str) -> None:
@@ -167,23 +201,23 @@ class Unpacker:
             finally:
                 os.close(source)
         except OSError as error:
-            raise errors.Refused(
-                f"a layer links {entry.name!r} to {entry.link!r}: {error.strerror}", reason="LayerRefused"
+            raise errors.InvalidArgument(
+                f"a layer links {entry.name!r} to {entry.link!r}: {error.strerror}", reason=Reason.LAYER_REFUSED
             ) from error
 
     def _whiteout(self, parent: int, name: str) -> None:
         """Hide what lower layers have there; what this layer has there stays, whichever of the two came first."""
         if name in {"", ".", ".."}:
-            raise errors.Refused(f"a layer has the senseless whiteout {name!r}", reason="LayerRefused")
+            raise errors.InvalidArgument(f"a layer has the senseless whiteout {name!r}", reason=Reason.LAYER_REFUSED)
         present = _look(parent, name)
         if present is None:
             os.mknod(name, stat.S_IFCHR, 0, dir_fd=parent)
         elif stat.S_ISDIR(present.st_mode):
-            made = os.open(name, _FOLDER, dir_fd=parent)
+            directory = os.open(name, _FOLDER, dir_fd=parent)
             try:
-                _make_opaque(made)
+                _make_opaque(directory)
             finally:
-                os.close(made)
+                os.close(directory)
 
     def _directory_times(self) -> None:
         """Set directories' times last, since making what is in them changes them.
@@ -194,7 +228,7 @@ class Unpacker:
             try:
                 descriptor = self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             except OSError as error:
-                if error.errno not in _OF_THE_LAYER:
+                if error.errno not in _IMPOSSIBLE:
                     raise
                 continue
             try:
@@ -203,57 +237,69 @@ class Unpacker:
                 os.close(descriptor)
 
     def _parent(self, folder: str) -> int:
-        """Give an open descriptor of an entry's parent, made where it is not there; kept open for the next entry."""
+        """Return an open descriptor of an entry's parent, made where it is not there; kept open for the next entry."""
+        try:
+            return self._folder(folder).descriptor
+        except OSError as error:
+            if error.errno not in _IMPOSSIBLE:
+                raise
+            raise errors.InvalidArgument(
+                f"a layer has something below {folder[:200]!r}, which is no directory in it",
+                reason=Reason.LAYER_REFUSED,
+            ) from error
+
+    def _folder(self, folder: str) -> _Folder:
         if self._stale or len(self._parents) >= _CACHED_PARENTS:
             self._forget_parents()
-        if folder not in self._parents:
+        opened = self._parents.get(folder)
+        if opened is None:
             try:
-                self._parents[folder] = descriptor = self._opened_parent(folder)
-                depth = _depth(descriptor) - self._top
-            except OSError as error:
-                if error.errno not in _OF_THE_LAYER:
-                    raise
-                raise errors.Refused(
-                    f"a layer has something below {folder[:200]!r}, which is no directory in it", reason="LayerRefused"
-                ) from error
-            if depth > _DEEPEST:
+                descriptor = self._open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                opened = _Folder(descriptor, self._inside_top(descriptor))
+            except FileNotFoundError:
+                if folder.count("/") >= _DEEPEST:
+                    raise _too_deep() from None
+                opened = self._made_folder(folder)
+            self._parents[folder] = opened
+            if opened.path.count("/") >= _DEEPEST:
                 raise _too_deep()
-        return self._parents[folder]
+        return opened
 
-    def _opened_parent(self, folder: str) -> int:
-        try:
-            return self._open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            if folder.count("/") >= _DEEPEST:
-                raise _too_deep() from None
-            self._make_folder(folder)
-            return self._open(folder, os.O_RDONLY | os.O_DIRECTORY)
-
-    def _make_folder(self, folder: str) -> None:
+    def _made_folder(self, folder: str) -> _Folder:
         """Make a directory that is not there, and those above it that are not."""
         upper, name = posixpath.split(folder)
+        above = self._folder(upper)
         try:
-            above = self._open(upper, os.O_PATH | os.O_DIRECTORY)
-        except FileNotFoundError:
-            self._make_folder(upper)
-            above = self._open(upper, os.O_PATH | os.O_DIRECTORY)
-        try:
-            if _look(above, name) is None:
-                self._count()
-                os.mkdir(name, 0o755, dir_fd=above)
-        finally:
-            os.close(above)
+            os.mkdir(name, 0o755, dir_fd=above.descriptor)
+        except FileExistsError:  # a dangling link
+            descriptor = self._open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            return _Folder(descriptor, self._inside_top(descriptor))
+        self._count()
+        path = posixpath.join(above.path, name)
+        self._imply(path)
+        return _Folder(os.open(name, _FOLDER, dir_fd=above.descriptor), path)
+
+    def _imply(self, folder: str) -> None:
+        """Remember a directory that has no entry; it may get one yet."""
+        self._names += len(folder)
+        if self._names > _NAMES_KEPT:
+            raise errors.InvalidArgument("a layer has too many long names", reason=Reason.LAYER_TOO_LARGE)
+        self._implied[folder] = None
+
+    def _inside_top(self, descriptor: int) -> str:
+        """Return where a directory is, whatever links have led to it."""
+        return _path(descriptor)[len(self._top) :].lstrip("/")
 
     def _forget_parents(self) -> None:
         self._stale = False
         while self._parents:
-            os.close(self._parents.popitem()[1])
+            os.close(self._parents.popitem()[1].descriptor)
 
     def _open(self, path: str, flags: int) -> int:
         return self._kernel.open_in_root(self._root, path or ".", flags)
 
     def _remove(self, parent: int, name: str) -> None:
-        """Take away what stands where an entry is to be: a later entry of a name wins, as with any tar."""
+        """Remove what is in an entry's path: a later entry of a name wins, as with any tar."""
         present = _look(parent, name)
         if present is None:
             return
@@ -265,15 +311,15 @@ class Unpacker:
         self._stale = self._stale or not stat.S_ISREG(present.st_mode)
 
 
-def unpack(kernel: api.Kernel, stream: streams.Reader, target: pathlib.Path, limits: streams.Limits) -> None:
-    """Unpack a tar stream, read in pieces of any size. Raises ``errors.Refused``, and ``OSError`` of the host."""
+def unpack(kernel: api.Kernel, stream: streams.Reader, target: pathlib.Path, limits: streams.Limits) -> implied.Implied:
+    """Unpack a tar stream, read in pieces of any size. Raises ``InvalidArgument``, and ``OSError`` of the host."""
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        Unpacker(kernel, root, limits).unpack(entries.Entries(stream))
+        return Unpacker(kernel, root, limits).unpack(entries.Entries(stream))
     except OSError as error:
-        if error.errno not in _OF_THE_LAYER:
+        if error.errno not in _IMPOSSIBLE:
             raise
-        raise errors.Refused(f"a layer cannot be unpacked: {error}", reason="LayerRefused") from error
+        raise errors.InvalidArgument(f"a layer cannot be unpacked: {error}", reason=Reason.LAYER_REFUSED) from error
     finally:
         os.close(root)
 
@@ -281,14 +327,17 @@ def unpack(kernel: api.Kernel, stream: streams.Reader, target: pathlib.Path, lim
 def unpacked(
     kernel: api.Kernel, source: streams.Reader, packed: int, target: pathlib.Path, limits: streams.Limits
 ) -> str:
-    """Unpack a layer as it was packed, of so many bytes, and give its diff id. Raises as ``unpack``, and as the source.
+    """Unpack a layer as it was packed, of so many bytes, and return its diff id. Raises as ``unpack`` and the source.
+
+    What it implies is noted beside ``target``.
 
     Another thread decompresses and hashes ahead of what is written: both take about as long.
     """
     stream = streams.Bounded(streams.decompressed(source), packed, limits)
     with channel.ahead(stream) as plain:
-        unpack(kernel, plain, target, limits)
+        notes = unpack(kernel, plain, target, limits)
         plain.drain()
+    implied.write(target.parent, notes)
     return stream.digest()
 
 
@@ -300,34 +349,24 @@ def _device(entry: entries.Entry, parent: int, name: str) -> None:
     os.mknod(name, (stat.S_IFCHR if character else stat.S_IFBLK) | 0o600, os.makedev(*entry.device), dir_fd=parent)
 
 
-def _forged(entry: entries.Entry) -> errors.Refused:
-    return errors.Refused(f"a layer hides {entry.name!r} by a device that only overlayfs makes", reason="LayerRefused")
+def _forged(entry: entries.Entry) -> errors.InvalidArgument:
+    return errors.InvalidArgument(
+        f"a layer hides {entry.name!r} by a device that only overlayfs makes", reason=Reason.LAYER_REFUSED
+    )
 
 
-def _attributes(entry: entries.Entry, parent: int, name: str) -> None:
-    os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
-    if entry.kind is not entries.Kind.SYMLINK:
-        pathlib.Path(f"/proc/self/fd/{parent}/{name}").chmod(entry.mode)
-    os.utime(name, ns=(entry.time, entry.time), dir_fd=parent, follow_symlinks=False)
-
-
-def _set_xattrs(entry: entries.Entry, descriptor: int) -> None:
-    """Keep what programs need. ``trusted.`` is overlayfs' own: an archive could forge redirects with it."""
-    for name, value in entry.xattrs:
-        if name == "security.capability" or name.startswith("user."):
-            os.setxattr(descriptor, name, value)
-
-
-def _too_deep() -> errors.Refused:
-    return errors.Refused(f"a layer has more than {_DEEPEST} directories in each other", reason="LayerRefused")
+def _too_deep() -> errors.InvalidArgument:
+    return errors.InvalidArgument(
+        f"a layer has more than {_DEEPEST} directories in each other", reason=Reason.LAYER_REFUSED
+    )
 
 
 def _make_opaque(directory: int) -> None:
     os.setxattr(directory, _OVERLAY_OPAQUE, b"y")
 
 
-def _is_whiteout(found: os.stat_result) -> bool:
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+def _is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
 def _look(parent: int, name: str) -> os.stat_result | None:
@@ -337,12 +376,12 @@ def _look(parent: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _depth(descriptor: int) -> int:
-    return os.readlink(f"/proc/self/fd/{descriptor}").count("/")  # noqa: PTH115 - a path that may be any bytes
+def _path(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - a path that may be any bytes
 
 
 def _inside(name: str) -> str:
-    """Give a name relative to the layer's top: what stands before ``..`` at the top is dropped, as a chroot does."""
+    """Return a name relative to the layer's top: what stands before ``..`` at the top is dropped, as a chroot does."""
     if len(name) > _LONGEST_PATH:
-        raise errors.Refused("a layer has an entry whose name is too long", reason="LayerRefused")
+        raise errors.InvalidArgument("a layer has an entry whose name is too long", reason=Reason.LAYER_REFUSED)
     return posixpath.normpath(f"/{name}").lstrip("/")

@@ -1,5 +1,6 @@
-"""Container networks: bridges, namespaces, addresses, a firewall table and a DNS server an instance.
+"""Container networks: their drivers, namespaces, addresses, a firewall table and DNS servers an instance.
 
-Everything is made from the records and found again by name, for the instance is in every one: so ``restore`` can make
-the host agree with the records after anything. The only room that uses pyroute2.
+``driver`` says what a network and a connection are on the host, ``bridge`` is the first of them; ``networks`` is what
+callers use. Everything is made from the records and found again by name, for the instance is in every one: so
+``restore`` can make the host agree with the records after anything. The only room that uses pyroute2.
 """

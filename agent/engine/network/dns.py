@@ -1,153 +1,105 @@
-"""Names in networks: one aardvark-dns an instance, a file a network, told by SIGHUP. It outlives the agent.
+"""Names in networks, served by two aardvark-dns: a forwarding one, and one for internal networks.
 
-A file's first line has the addresses to listen on, every other line a container: id, IPv4, IPv6 (empty), names.
+The second forwards nothing. A container that only internal networks know asks that one, so no question of its leaves
+the host; one that is in other networks as well asks the first, which knows the names of its internal networks, too.
 """
 
-import asyncio
-import contextlib
-import os
+import hashlib
 import pathlib
-import signal
-from collections.abc import Callable, Iterable, Mapping
 
-from agent.engine import errors
-from agent.engine.containers import spec as containers
-from agent.engine.network import ports, spec
-from agent.kit import failpoint, processes
+from agent.engine.network import aardvark
+from agent.engine.spec import network as network_spec
+from agent.kit import tasks
 
-_WRITTEN = failpoint.register("network.dns")
-
-_PROGRAM = "aardvark-dns"
-_PLACES = ("/usr/lib/podman", "/usr/libexec/podman")
-_PORT = 53
-_REST = 0.03
-"""Seconds between two reloads: where many containers start or end together, they share them."""
+_NO_FORWARDING = {"AARDVARK_NO_PROXY": "1"}
 
 
 class Dns:
-    """Keeps the server as ``files`` says: a file's text by network."""
+    """The files of both servers, kept by network and endpoint."""
 
-    def __init__(self, folder: pathlib.Path, files: Callable[[], Mapping[str, str]]) -> None:
-        """Name where its files are; nothing is started yet."""
-        self._folder = folder
-        self._files = files
-        self._lock = asyncio.Lock()
-        self._asked = 0
-        self._applied = 0
-        self._rested = 0.0
-        self._left: set[str] = set()
+    def __init__(self, folder: pathlib.Path, internal: pathlib.Path) -> None:
+        """Take the folders of their files; nothing is started yet."""
+        self._outer = aardvark.Server(folder, {})
+        self._inner = aardvark.Server(internal, _NO_FORWARDING)
+        self._networks: dict[str, network_spec.NetworkRecord] = {}
+
+    @property
+    def servers(self) -> tuple[aardvark.Server, ...]:
+        """Both servers, the forwarding one first."""
+        return self._outer, self._inner
+
+    def put_network(self, record: network_spec.NetworkRecord, endpoints: tuple[network_spec.Endpoint, ...]) -> None:
+        """Add or replace a network with its containers; one without names (``dns``) has no file."""
+        self._networks[record.name] = record
+        for server in self.servers:
+            server.put(record.name, None)
+        if record.spec.dns:
+            lines = {endpoint.container_id: aardvark.line(endpoint) for endpoint in endpoints}
+            gateways = tuple(str(subnet.gateway) for subnet in record.spec.subnets)
+            self.of(record).put(record.name, aardvark.File(gateways, lines))
+        self._let_outer_know()
+
+    def delete_network(self, name: str) -> None:
+        """Remove a network."""
+        self._networks.pop(name, None)
+        for server in self.servers:
+            server.put(name, None)
+        self._let_outer_know()
+
+    def put_endpoint(self, endpoint: network_spec.Endpoint) -> None:
+        """Add a container's names to a network."""
+        for server in self.servers:
+            server.put_line(endpoint.network, endpoint.container_id, aardvark.line(endpoint))
+
+    def delete_endpoint(self, endpoint: network_spec.Endpoint) -> None:
+        """Remove a container's names from a network."""
+        for server in self.servers:
+            server.put_line(endpoint.network, endpoint.container_id, None)
 
     async def apply(self) -> None:
-        """Make the server know what the records say now; changes that come together share a reload."""
-        self._asked += 1
-        mine = self._asked
-        async with self._lock:
-            if self._applied >= mine:
-                return
-            await asyncio.sleep(self._rested - asyncio.get_running_loop().time())
-            upto = self._asked
-            files = self._files()
-            self._check(files)
-            changed = self._write(files)
-            _WRITTEN.hit()
-            await self._serve(bool(files), changed=changed)
-            self._applied = upto
-            self._rested = asyncio.get_running_loop().time() + _REST
+        """Apply the changes to the servers. Raises ``errors.Unavailable`` (``NoDns``)."""
+        await self._outer.apply()  # first: it may have to leave an address to the other one
+        await self._inner.apply()
 
-    def serves(self, network: str) -> bool:
-        """Tell whether a network's names are known to a server that runs."""
-        return self.pid() is not None and (self._folder / network).exists()
+    def reload(self) -> None:
+        """Make the forwarding server read the host's resolvers again."""
+        self._outer.reload()
 
-    def pid(self) -> int | None:
-        """Give the server's pid where it runs; recognised by its command line, since pids are given out again."""
-        with contextlib.suppress(OSError, ValueError):
-            pid = int((self._folder / "aardvark.pid").read_text())
-            if str(self._folder).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                return pid
-        return None
+    async def mend(self) -> None:
+        """Apply after comparing every file, and replace a server that does not answer."""
+        for server in self.servers:
+            await server.mend()
+
+    def runs(self, record: network_spec.NetworkRecord) -> bool:
+        """Return whether a network's server runs and is not stopped."""
+        return not record.spec.dns or self.of(record).runs()
+
+    def serves(self, record: network_spec.NetworkRecord) -> bool:
+        """Return whether a network's file is there for a server that runs, as seen without the agent's memory."""
+        present = any((server.folder / record.name).exists() and server.pid() is not None for server in self.servers)
+        return not record.spec.dns or present
+
+    def of(self, record: network_spec.NetworkRecord) -> aardvark.Server:
+        """Return the server that listens on a network's gateways."""
+        return self._inner if record.spec.internal else self._outer
 
     async def stop(self) -> None:
-        """End the server."""
-        pid = self.pid()
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # it has nothing to bring to an end
-                await processes.wait(pid)
-        (self._folder / "aardvark.pid").unlink(missing_ok=True)
+        """End both."""
+        await tasks.together("end of DNS", *(server.stop() for server in self.servers))
 
-    def _check(self, files: Mapping[str, str]) -> None:
-        """Find out whether the server can listen where it does not yet: it would run on without, and not tell."""
-        for address in sorted(_addresses(files.values()) - self._listened()):
-            try:
-                ports.check(containers.Port(address, _PORT, _PORT, "udp"))
-            except errors.Conflict as error:
-                if error.reason == "PortInUse":
-                    hint = "let that program listen on addresses of its own only, or give the networks dns: false"
-                    raise errors.Unavailable(
-                        f"names cannot be served: {error.message}", hint=hint, reason="NoDns"
-                    ) from error
-
-    def _listened(self) -> set[str]:
-        """Give the addresses that the server may listen on: one it was told to leave, it leaves in its own time."""
-        if self.pid() is None:
-            return set()
-        return self._left | _addresses(path.read_text() for path in self._present().values())
-
-    def _present(self) -> dict[str, pathlib.Path]:
-        return {entry.name: entry for entry in self._folder.iterdir() if entry.name != "aardvark.pid"}
-
-    def _write(self, files: Mapping[str, str]) -> bool:
-        """Write what differs and remove what is over; True where anything changed."""
-        present = self._present()
-        self._left |= _addresses(path.read_text() for path in present.values())
-        changed = False
-        for name in present.keys() - files.keys():
-            present[name].unlink()
-            changed = True
-        for name, text in files.items():
-            if name not in present or present[name].read_text() != text:
-                self._replace(name, text)
-                changed = True
-        return changed
-
-    def _replace(self, name: str, text: str) -> None:
-        """Write a file whole, and from outside: the server ends over a file in its folder that is no network's."""
-        temporary = self._folder.with_name(f".{self._folder.name}-{name}")
-        temporary.write_text(text)
-        temporary.rename(self._folder / name)
-
-    async def _serve(self, wanted: bool, *, changed: bool) -> None:  # noqa: FBT001 - private and named at the call
-        pid = self.pid()
-        if not wanted:
-            await self.stop()
-        elif pid is None:
-            await self._start()
-        elif changed:
-            with contextlib.suppress(ProcessLookupError):  # a network without a server is not healthy, and is mended
-                os.kill(pid, signal.SIGHUP)
-
-    async def _start(self) -> None:
-        program = processes.which(_PROGRAM, _PLACES)
-        if program is None:
-            raise errors.Unavailable(
-                "aardvark-dns is not installed", hint="apt-get install aardvark-dns", reason="NoDns"
-            )
-        argv = [str(program), "--config", str(self._folder), "--port", str(_PORT), "run"]
-        self._left.clear()
-        completed = await processes.run(argv, processes.Options(timeout=10))  # it detaches
-        if completed.returncode:
-            said = completed.stderr.decode(errors="replace").strip()[-300:]
-            raise errors.Unavailable(f"aardvark-dns does not start: {said}", hint="trimtab doctor", reason="NoDns")
+    def _let_outer_know(self) -> None:
+        """Add the names of internal networks to the forwarding server, if it runs at all."""
+        named = [record for record in self._networks.values() if record.spec.dns]
+        is_needed = any(not record.spec.internal for record in named)
+        for record in (record for record in named if record.spec.internal):
+            if not is_needed:
+                self._outer.put(record.name, None)
+            elif record.name not in self._outer.files:
+                lines = dict(self._inner.files[record.name].lines)
+                self._outer.put(record.name, aardvark.File((_nowhere(record),), lines))
 
 
-def text(record: spec.NetworkRecord, endpoints: tuple[spec.Endpoint, ...]) -> str:
-    """Give a network's file."""
-    lines = [",".join(str(subnet.gateway) for subnet in record.spec.subnets)]
-    for one in sorted(endpoints, key=lambda endpoint: endpoint.container_id):
-        names = ",".join(dict.fromkeys((one.container_name, *one.aliases)))
-        lines.append(f"{one.container_id} {one.address}  {names}")
-    return "\n".join(lines) + "\n"
-
-
-def _addresses(files: Iterable[str]) -> set[str]:
-    return {address for file in files for address in file.partition("\n")[0].split(",")}
+def _nowhere(record: network_spec.NetworkRecord) -> str:
+    """Return a loopback address of the network's own: aardvark-dns has to listen somewhere to know its names."""
+    number = int.from_bytes(hashlib.sha256(record.bridge.encode()).digest()[:3], "big")
+    return f"127.{64 + (number >> 16 & 63)}.{number >> 8 & 255}.{number & 255}"

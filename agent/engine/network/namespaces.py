@@ -1,4 +1,8 @@
-"""Network namespaces, kept by a bind mount on a file, and the two ends of a cable into one.
+"""Network namespaces of containers: made, entered, removed.
+
+A bind mount on a file keeps a namespace until a container's processes do, and is removed then: a mount for each
+container would be copied with all others whenever a container is created, and read by the OCI runtime. The file stays
+as its mark.
 
 All of it is blocking and quick (about two milliseconds), and some of it is a property of the calling thread. So it runs
 on threads of its own, which always come back to the host's namespace.
@@ -8,11 +12,12 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from agent.engine.kernel import api
-from agent.engine.network import netlink
+from agent.engine.network import netlink, sysctls
 from agent.kit import tasks
 
 T = TypeVar("T")
@@ -32,18 +37,67 @@ class Threads:
         return await tasks.in_thread(work, pool=self._pool)
 
     def close(self) -> None:
-        """Let them end."""
+        """Shut the threads down."""
         self._pool.shutdown()
 
 
+class Entrances:
+    """Descriptors of running containers' namespaces, which are entered by them; each keeps its namespace alive.
+
+    For the event loop's thread; others get descriptors lent, by ``in_use``.
+    """
+
+    def __init__(self) -> None:
+        """Hold none yet."""
+        self._descriptors: dict[str, int] = {}
+        self._borrowers = 0
+        self._dropped: list[int] = []
+
+    def open(self, container_id: str, open_namespace: Callable[[], int]) -> None:
+        """Hold a container's namespace. Raises what ``open_namespace`` raises, which returns a descriptor of it."""
+        descriptor = open_namespace()
+        self.drop(container_id)
+        self._descriptors[container_id] = descriptor
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[Mapping[str, int]]:
+        """Yield the descriptors by container id. What is dropped meanwhile is closed when the last block has ended.
+
+        A number that was closed is given out again at once: whoever went by it would enter something else.
+        """
+        self._borrowers += 1
+        try:
+            yield types.MappingProxyType(self._descriptors)
+        finally:
+            self._borrowers -= 1
+            self._close_dropped()
+
+    def drop(self, container_id: str) -> None:
+        """Hold a container's namespace no longer; a missing one is no failure."""
+        descriptor = self._descriptors.pop(container_id, None)
+        if descriptor is not None:
+            self._dropped.append(descriptor)
+        self._close_dropped()
+
+    def close(self) -> None:
+        """Hold none any more."""
+        for container_id in list(self._descriptors):
+            self.drop(container_id)
+
+    def _close_dropped(self) -> None:
+        while self._dropped and not self._borrowers:
+            os.close(self._dropped.pop())
+
+
 @contextlib.contextmanager
-def made(kernel: api.Kernel, path: pathlib.Path) -> Iterator[tuple[int, netlink.Netlink]]:
-    """Make a namespace on ``path`` and give a descriptor of it and a socket in it. Undone where the block fails."""
+def created(kernel: api.Kernel, path: pathlib.Path) -> Iterator[tuple[int, netlink.Netlink]]:
+    """Yield a descriptor of a new namespace on ``path``, and a netlink socket in it. Undone where the block fails."""
     path.touch(mode=0o600)
     try:
         with _returning(kernel):
             kernel.unshare(api.CLONE_NEWNET)
             kernel.mount("/proc/thread-self/ns/net", str(path), "none", api.MS_BIND, "")
+            sysctls.without_ipv6()
             inside = netlink.Netlink()
         with inside, _opened(path) as namespace:
             yield namespace, inside
@@ -52,19 +106,33 @@ def made(kernel: api.Kernel, path: pathlib.Path) -> Iterator[tuple[int, netlink.
         raise
 
 
+def release(kernel: api.Kernel, path: pathlib.Path) -> None:
+    """Remove the mount on ``path``: processes keep the namespace now. A missing one is no failure."""
+    with contextlib.suppress(OSError):
+        kernel.umount(str(path), api.MNT_DETACH)
+
+
 @contextlib.contextmanager
-def entered(kernel: api.Kernel, path: pathlib.Path) -> Iterator[tuple[int, netlink.Netlink]]:
-    """Give a descriptor of a namespace that is there, and a socket in it."""
-    with _opened(path) as namespace:
-        with _returning(kernel):
-            kernel.enter(namespace, api.CLONE_NEWNET)
-            inside = netlink.Netlink()
-        with inside:
-            yield namespace, inside
+def entered(kernel: api.Kernel, namespace: int) -> Iterator[netlink.Netlink]:
+    """Yield a netlink socket in a namespace, given by a descriptor."""
+    with _returning(kernel):
+        kernel.enter(namespace, api.CLONE_NEWNET)
+        sysctls.without_ipv6()
+        inside = netlink.Netlink()
+    with inside:
+        yield inside
+
+
+@contextlib.contextmanager
+def visited(kernel: api.Kernel, namespace: int) -> Iterator[None]:
+    """Enter a namespace, given by a descriptor, for the block."""
+    with _returning(kernel):
+        kernel.enter(namespace, api.CLONE_NEWNET)
+        yield
 
 
 def remove(kernel: api.Kernel, path: pathlib.Path) -> None:
-    """Let go of a namespace; its interfaces go with it. One that is not there is no failure."""
+    """Remove a namespace with its interfaces. A missing one is no failure."""
     with contextlib.suppress(FileNotFoundError):
         if path.exists():
             with contextlib.suppress(OSError):  # not a mount: the crash came before it
@@ -74,7 +142,7 @@ def remove(kernel: api.Kernel, path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _returning(kernel: api.Kernel) -> Iterator[None]:
-    """Come back to the namespace that the thread was in."""
+    """Return to the thread's own namespace when the block ends."""
     with _opened(pathlib.Path("/proc/thread-self/ns/net")) as home:
         try:
             yield

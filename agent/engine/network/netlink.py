@@ -6,6 +6,8 @@ namespace, which costs microseconds; pyroute2's own ``IPRoute(netns=...)`` costs
 
 import contextlib
 import errno
+import fcntl
+import ipaddress
 import os
 import socket
 import struct
@@ -31,8 +33,13 @@ _KIND = 0x3FFF
 """An attribute's kind without its two flags."""
 _LINK_SIZE, _IFNAME = 16, 3
 _BUFFER = 1024 * 1024
+_GET_INDEX = 0x8933
+"""``SIOCGIFINDEX``."""
+_REQUEST_OF_NAME = struct.Struct("=16si20x")
+"""``struct ifreq``."""
 _UNIVERSE, _STATIC, _UNICAST, _MAIN = 0, 4, 1, 254
 
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Message: TypeAlias = Any
 """One of pyroute2's messages: it has no types of its own."""
 
@@ -63,30 +70,63 @@ class Netlink:
         self._socket.send(batch)
         failure = 0
         while waiting:
-            for kind, sequence, body in _split(self._socket.recv(_BUFFER)):
+            for kind, sequence, body in split(self._socket.recv(_BUFFER)):
                 if kind == _ERROR and sequence in waiting:
                     waiting.discard(sequence)
                     failure = failure or -struct.unpack_from("=i", body)[0]
         if failure:
             raise OSError(failure, os.strerror(failure), "netlink")
 
+    def ask(self, kind: int, body: bytes) -> bytes:
+        """Send a packed request and return the single message that answers it. Raises ``OSError``."""
+        self._sequence += 1
+        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, self._sequence, 0) + body)
+        while True:
+            for answer, sequence, content in split(self._socket.recv(_BUFFER)):
+                if sequence == self._sequence and answer == _ERROR:
+                    failure = -struct.unpack_from("=i", content)[0]
+                    raise OSError(failure, os.strerror(failure), "netlink")
+                if sequence == self._sequence:
+                    return content
+
     def links(self) -> dict[str, int]:
-        """Give the names and indexes of all links."""
-        found = self.dump(_link(_GETLINK, DUMP))
-        return {_name_of(body): struct.unpack_from("=i", body, 4)[0] for body in found}
+        """Return the names and indexes of all links."""
+        bodies = self.dump(_link(_GETLINK, DUMP))
+        return {_name_of(body): struct.unpack_from("=i", body, 4)[0] for body in bodies}
 
     def dump(self, message: Message) -> list[bytes]:
-        """Ask for a list and give its messages, without their headers. Raises ``OSError``."""
+        """Send a request for a list and return its messages, without their headers. Raises ``OSError``."""
         self._socket.send(self._encoded(message))
-        found: list[bytes] = []
+        return self._listed()
+
+    def listed(self, kind: int, body: bytes) -> list[bytes]:
+        """Send a packed request for a list and return its messages, without their headers."""
+        self._sequence += 1
+        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | DUMP, self._sequence, 0) + body)
+        return self._listed()
+
+    def index_of(self, name: str) -> int:
+        """Return the index of a link in the socket's namespace. Raises ``OSError`` where there is none."""
+        answer = fcntl.ioctl(self._socket, _GET_INDEX, _REQUEST_OF_NAME.pack(name.encode(), 0))
+        return int(_REQUEST_OF_NAME.unpack(answer)[1])
+
+    def find(self, name: str) -> int | None:
+        """Return the index of a link in the socket's namespace, or ``None``."""
+        try:
+            return self.index_of(name)
+        except OSError:
+            return None
+
+    def _listed(self) -> list[bytes]:
+        bodies: list[bytes] = []
         while True:
-            for kind, _, body in _split(self._socket.recv(_BUFFER)):
+            for kind, _, body in split(self._socket.recv(_BUFFER)):
                 if kind == _DONE:
-                    return found
+                    return bodies
                 if kind == _ERROR:
                     failure = -struct.unpack_from("=i", body)[0]
                     raise OSError(failure, os.strerror(failure), "netlink")
-                found.append(body)
+                bodies.append(body)
 
     def _encoded(self, message: Message) -> bytes:
         self._sequence += 1
@@ -96,22 +136,24 @@ class Netlink:
 
 
 def bridge(name: str, mtu: int | None) -> Message:
-    """Make a bridge that is up."""
+    """Return the request that creates a bridge. It is down: IPv6 has to be off on it before it is up."""
     attributes: list[tuple[str, Any]] = [("IFLA_IFNAME", name)]
     if mtu is not None:
         attributes.append(("IFLA_MTU", mtu))
     attributes.append(("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}))
-    return _link(_NEWLINK, _CREATE | _EXCLUSIVE, attributes, up=True)
+    return _link(_NEWLINK, _CREATE | _EXCLUSIVE, attributes)
 
 
-def veth(name: str, bridge_index: int, peer: str, namespace: int, options: tuple[str, int | None]) -> Message:
-    """Make a pair: ``name`` up on a bridge here, ``peer`` in another namespace (an open descriptor of it).
+def veth(name: str, bridge_index: int, peer: str, namespace: int, options: tuple[str | None, int | None]) -> Message:
+    """Return the request that creates a pair: ``name`` up on a bridge, ``peer`` in another namespace (a descriptor).
 
-    ``options`` are the peer's hardware address and the MTU of both.
+    ``options`` are the peer's hardware address and the MTU of both; ``None``: the kernel's choice.
     """
     hardware, mtu = options
     size = [("IFLA_MTU", mtu)] if mtu is not None else []
-    inner = [("IFLA_IFNAME", peer), ("IFLA_ADDRESS", hardware), ("IFLA_NET_NS_FD", namespace), *size]
+    inner = [("IFLA_IFNAME", peer), ("IFLA_NET_NS_FD", namespace), *size]
+    if hardware is not None:
+        inner.append(("IFLA_ADDRESS", hardware))
     information = [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", {"attrs": inner})]})]
     attributes = [
         ("IFLA_IFNAME", name),
@@ -123,21 +165,28 @@ def veth(name: str, bridge_index: int, peer: str, namespace: int, options: tuple
 
 
 def link_up(index: int) -> Message:
-    """Bring a link up."""
+    """Return the request that brings a link up."""
     message = _link(_NEWLINK, 0, up=True)
     message["index"] = index
     return message
 
 
+def set_mtu(index: int, mtu: int) -> Message:
+    """Return the request that sets a link's MTU."""
+    message = _link(_NEWLINK, 0, [("IFLA_MTU", mtu)])
+    message["index"] = index
+    return message
+
+
 def set_master(index: int, bridge_index: int) -> Message:
-    """Put a link on a bridge."""
+    """Return the request that puts a link on a bridge."""
     message = _link(_NEWLINK, 0, [("IFLA_MASTER", bridge_index)])
     message["index"] = index
     return message
 
 
 def hairpin(name: str) -> Message:
-    """Let a bridge send back on a link what came by it: a container that asks for its own published port.
+    """Return the request for a bridge port's hairpin mode: for a container that asks for its own published port.
 
     Only needed where netfilter sees bridged packets (``bridge-nf-call-iptables``, as Docker and Kubernetes have it on):
     it translates them before the bridge has chosen a port for them.
@@ -147,35 +196,45 @@ def hairpin(name: str) -> Message:
     return _link(_NEWLINK, 0, [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": information})])
 
 
-def delete_link(index: int) -> Message:
-    """Remove a link."""
-    message = _link(_DELLINK, 0)
+def set_group(index: int, group: int) -> Message:
+    """Return the request that puts a link into a group of its namespace."""
+    message = _link(_NEWLINK, 0, [("IFLA_GROUP", group)])
     message["index"] = index
     return message
 
 
-def address(index: int, ipv4: str, prefix: int) -> Message:
-    """Give a link an address; one that it has already is no failure."""
+def delete_group(group: int) -> Message:
+    """Remove all links of a group: the kernel waits once until nobody uses any of them, not once for each."""
+    return _link(_DELLINK, 0, [("IFLA_GROUP", group)])
+
+
+def address(index: int, value: Address, prefix: int) -> Message:
+    """Return the request that gives a link an address; one that it has already is no failure."""
     message = ifaddrmsg()
     head(message, _NEWADDR, _CREATE | _REPLACE)
-    message["family"], message["prefixlen"], message["index"] = socket.AF_INET, prefix, index
-    message["attrs"] = [("IFA_LOCAL", ipv4), ("IFA_ADDRESS", ipv4)]
+    message["family"], message["prefixlen"], message["index"] = family(value), prefix, index
+    message["attrs"] = [("IFA_LOCAL", str(value)), ("IFA_ADDRESS", str(value))]
     return message
 
 
-def default_route(gateway: str) -> Message:
-    """Send everything else to a gateway."""
+def default_route(gateway: Address) -> Message:
+    """Return the request that sets the default route."""
     message = rtmsg()
     head(message, _NEWROUTE, _CREATE | _REPLACE)
-    message["family"], message["table"], message["proto"] = socket.AF_INET, _MAIN, _STATIC
+    message["family"], message["table"], message["proto"] = family(gateway), _MAIN, _STATIC
     message["type"], message["scope"] = _UNICAST, _UNIVERSE
-    message["attrs"] = [("RTA_GATEWAY", gateway)]
+    message["attrs"] = [("RTA_GATEWAY", str(gateway))]
     return message
+
+
+def family(address: Address) -> socket.AddressFamily:
+    """Return the family of an address."""
+    return socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
 
 
 @contextlib.contextmanager
 def absent_is_fine() -> Iterator[None]:
-    """Take a link that is gone already as removed."""
+    """Ignore the error for a link that is already removed."""
     try:
         yield
     except OSError as error:
@@ -198,8 +257,8 @@ def head(message: Message, kind: int, flags: int) -> None:
     message["header"]["flags"] = _REQUEST | flags | (0 if flags & DUMP == DUMP else _ACK)
 
 
-def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Give (type, sequence, body) of each message in a datagram."""
+def split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Return (type, sequence, body) of each message in a datagram."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
@@ -211,12 +270,12 @@ def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     """Split attributes, by their kinds: what pyroute2 decodes completely, and so much slower."""
-    found = {}
+    values = {}
     while offset + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        found[kind & _KIND] = data[offset + _ATTRIBUTE.size : offset + length]
+        values[kind & _KIND] = data[offset + _ATTRIBUTE.size : offset + length]
         offset += max((length + 3) & ~3, _ATTRIBUTE.size)
-    return found
+    return values
 
 
 def _name_of(body: bytes) -> str:

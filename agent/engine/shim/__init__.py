@@ -1,5 +1,5 @@
-"""The programs that stand between the engine and a container: the OCI runtime that makes it, conmon that outlives us.
+"""Programs between the engine and a container: the OCI runtime that creates it, and conmon, its monitor.
 
-Both are well-kept parts, driven by their documented command lines. conmon is the container's parent: it keeps its
+Both are driven by their documented command lines. conmon is the container's parent: it keeps its
 logs and its exit code while the agent is away.
 """

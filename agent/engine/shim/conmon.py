@@ -1,8 +1,8 @@
-"""conmon: one small process a container, its parent, which keeps log and exit code whether or not the agent lives.
+"""conmon: the monitor and parent process of a container, which keeps log and exit code without the agent.
 
-It tells how the OCI runtime's ``create`` went over a pipe (``_OCI_SYNCPIPE``), detaches, and when the container ends
-leaves a file named by the container's id with the exit code in its exit directory, and ends itself. So its own end,
-seen through a pidfd, is the moment to look.
+It reports the result of the OCI runtime's ``create`` over a pipe (``_OCI_SYNCPIPE``), detaches, and when the container
+ends writes the exit code to a file named by the container's id, and ends itself. So its own end, seen through a pidfd,
+is the moment to look.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.shim import oci_runtime
 from agent.kit import processes
+from agent.reasons import Reason
 
-_LAST_WORDS = 5.0
-"""Seconds that a monitor may take to say how its container has ended."""
+_EXIT_FILE_TIMEOUT = 5.0
+"""Seconds that a monitor may take to write its container's exit code."""
 _BY_SIGNAL = 128
-"""Exit codes above it are those of a signal."""
+"""Exit codes above it are 128 + signal."""
 _ANSWER_LIMIT = 65536
 _ROUNDS = 5
-"""Looks for processes that are to be killed; the second sees those that were forked during the first."""
+"""Rounds of killing; the second finds processes that were forked during the first."""
 _PATIENCE = 60.0
 """Seconds that a ``create`` may take on a machine that is busy starting everything at once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Launch:
-    """What conmon has to be told."""
+    """Arguments of a conmon."""
 
     program: pathlib.Path
     runtime: oci_runtime.OciRuntime
@@ -51,28 +51,20 @@ class Launched:
     pid: int
     """The container's first process, seen from the host."""
     monitor: int
-    """conmon."""
+    """The process id of conmon."""
 
 
 async def launch(request: Launch) -> Launched:
     """Create a container under a new conmon; its program does not run before ``OciRuntime.start``.
 
-    Raises ``errors.Refused`` where the OCI runtime does not take it. After a failure nothing of conmon is left; the
-    runtime's state may be, and is deleted by the caller.
+    Raises ``errors.InvalidArgument`` where the OCI runtime refuses it. A failure leaves nothing of conmon; the
+    runtime's state may remain, and is deleted by the caller.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
         try:
-            process = subprocess.Popen(  # noqa: ASYNC220 - vfork returns at once
-                _command(request),
-                env={**oci_runtime.environment(), "_OCI_SYNCPIPE": str(writer)},
-                pass_fds=(writer,),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=request.bundle,
-                start_new_session=True,
-            )
+            environment = {**oci_runtime.environment(), "_OCI_SYNCPIPE": str(writer)}
+            process = processes.spawn(_command(request), env=environment, pass_fds=(writer,))
         finally:
             os.close(writer)
         try:
@@ -90,7 +82,7 @@ async def launch(request: Launch) -> Launched:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ending:
-    """What conmon has left of a container that ended."""
+    """Exit files that conmon wrote for a container that ended."""
 
     code: int | None
     """128 + signal for one that was killed; ``None`` where conmon left nothing: it was killed itself."""
@@ -143,10 +135,10 @@ async def _answer(reader: int) -> bytes:
 
 def _created(answer: bytes) -> int:
     try:
-        told = json.loads(answer)
-        pid, message = int(told["data"]), str(told.get("message", ""))
+        report = json.loads(answer)
+        pid, message = int(report["data"]), str(report.get("message", ""))
     except (ValueError, KeyError, TypeError) as error:
-        raise errors.Unavailable("conmon ended without an answer", reason="StartFailed") from error
+        raise errors.Unavailable("conmon ended without an answer", reason=Reason.START_FAILED) from error
     if pid <= 0:
         raise oci_runtime.start_failure(message)
     return pid
@@ -155,8 +147,8 @@ def _created(answer: bytes) -> int:
 def _kill_all(bundle: pathlib.Path) -> None:
     """Kill every process that was started for a bundle: conmon's halves, and the ``create`` that it waits for."""
     for _ in range(_ROUNDS):
-        found = [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdecimal()]
-        if not [pid for pid in found if _kill(pid, bundle)]:
+        pids = [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdecimal()]
+        if not [pid for pid in pids if _kill(pid, bundle)]:
             return
 
 
@@ -171,8 +163,8 @@ def _kill(pid: int, bundle: pathlib.Path) -> bool:
 
 
 async def killed(bundle: pathlib.Path, container_id: str, monitor: int) -> bool:
-    """Tell whether a container that has ended was killed by a signal, as its monitor says when it ends as well."""
+    """Return whether a signal has ended a container's main process, by its monitor's record."""
     with contextlib.suppress(ProcessLookupError, TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS):
+        async with asyncio.timeout(_EXIT_FILE_TIMEOUT):
             await processes.wait(monitor)
     return (ending(bundle, container_id).code or 0) > _BY_SIGNAL

@@ -1,4 +1,4 @@
-"""Being told at once when a monitor ends: one pidfd a container, watched by the event loop; no thread, no polling."""
+"""Watching monitors for their end: a pidfd for each container, in the event loop; no thread, no polling."""
 
 import asyncio
 import os
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from agent.engine.shim import liveness
 
 
-class Watch:
+class MonitorWatch:
     """The monitors that are watched."""
 
     def __init__(self, on_end: Callable[[str], None]) -> None:
-        """Name who is told a container's id when its monitor has ended."""
+        """Take the callback that gets a container's id when its monitor has ended."""
         self._on_end = on_end
         self._descriptors: dict[str, int] = {}
 
@@ -26,7 +26,7 @@ class Watch:
         loop.add_reader(descriptor, self._ended, container_id)
 
     def close(self) -> None:
-        """Watch nothing any more; nobody is told."""
+        """Stop watching."""
         for container_id in list(self._descriptors):
             self._forget(container_id)
 

@@ -8,8 +8,10 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.kernel import api
+from agent.engine.layers import implied
+from agent.reasons import Reason
 
 _OPAQUE = "trusted.overlay.opaque"
 
@@ -26,8 +28,8 @@ def visible(lower: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
 def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
     """Mount ``lower`` (topmost first) under ``own/upper`` at ``target``; device nodes in there are dead for the host.
 
-    Raises ``errors.Refused`` where the layers are too many for one mount, ``errors.Unavailable`` where the kernel
-    refuses.
+    Raises ``errors.InvalidArgument`` where the layers are too many for one mount, ``errors.Unavailable`` where the
+    kernel refuses.
     """
     upper = own / "upper"
     if not upper.exists():
@@ -35,28 +37,51 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
         _take_after(upper, lower)
     for folder in (own / "work", target):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    layers = ":".join(_escaped(path) for path in lower)
-    options = f"lowerdir={layers},upperdir={_escaped(own / 'upper')},workdir={_escaped(own / 'work')}"
-    if len(options.encode()) >= mmap.PAGESIZE:
-        raise errors.Refused(
-            f"an image of {len(lower)} layers does not fit into one overlay mount",
-            hint="flatten the image, or use a shorter --root",
-            reason="TooManyLayers",
-        )
     try:
-        kernel.mount("overlay", str(target), "overlay", api.MS_NODEV, options)
+        _mount(kernel, lower, own, target)
     except OSError as error:
         raise errors.Unavailable(
-            f"the root file system cannot be mounted: {error.strerror}", hint="trimtab doctor", reason="MountFailed"
+            f"the root file system cannot be mounted: {error.strerror}",
+            hint="trimtab doctor",
+            reason=Reason.MOUNT_FAILED,
         ) from error
 
 
+def _mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
+    """Mount, with paths as short as it takes: the kernel reads one page of options."""
+    options = _options(lower, own)
+    if options is not None:
+        kernel.mount("overlay", str(target), "overlay", api.MS_NODEV, options)
+        return
+    folder = os.path.realpath(os.path.commonpath([path.parent for path in lower]))
+    options = _options([_relative(path, folder) for path in lower], _relative(own, folder))
+    if options is None:
+        raise errors.InvalidArgument(
+            f"an image of {len(lower)} layers does not fit into one overlay mount",
+            hint="flatten the image, or use a shorter --root",
+            reason=Reason.TOO_MANY_LAYERS,
+        )
+    kernel.mount_from(folder, "overlay", str(target), api.MS_NODEV, options)
+
+
+def _options(lower: Sequence[pathlib.Path], own: pathlib.Path) -> str | None:
+    """Return the mount's options; ``None`` where the kernel would not read them all."""
+    layers = ":".join(_escaped(path) for path in lower)
+    options = f"lowerdir={layers},upperdir={_escaped(own / 'upper')},workdir={_escaped(own / 'work')}"
+    return options if len(options.encode()) < mmap.PAGESIZE else None
+
+
+def _relative(path: pathlib.Path, folder: str) -> pathlib.Path:
+    return pathlib.Path(os.path.relpath(os.path.realpath(path), folder))
+
+
 def _take_after(upper: pathlib.Path, lower: Sequence[pathlib.Path]) -> None:
-    """Give ``/`` the owner and the mode that the image says: those of the uppermost directory are what counts."""
+    """Give this directory, which is ``/``, the owner and the mode of the uppermost layer that has any for it."""
     mode, owner, group = 0o755, 0, 0
+    stated = [path for path in lower if implied.states_top(path.parent)]
     with contextlib.suppress(IndexError, FileNotFoundError):  # what is missing, the mount tells
-        found = lower[0].stat()
-        mode, owner, group = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
+        status = [*stated, *lower][0].stat()
+        mode, owner, group = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
     os.chown(upper, owner, group)
     upper.chmod(mode)
 

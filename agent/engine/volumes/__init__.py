@@ -1,1 +1,1 @@
-"""Named volumes: directories under the instance's root that outlive every container."""
+"""Named volumes, which outlive every container: records, and data that a ``driver`` keeps, as ``local`` does."""

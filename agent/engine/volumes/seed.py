@@ -1,19 +1,20 @@
-"""A fresh volume starts with what the image has at the place where it is mounted, as people know it from Docker."""
+"""Seeding of new volumes with the image's files at the mount point, as Docker does it."""
 
 import os
 import pathlib
 import secrets
 import shutil
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.kernel import api as kernel_api
 from agent.kit import failpoint, processes, trees
+from agent.reasons import Reason
 
 _SEED = failpoint.register("volumes.seed")
 _MOVE = failpoint.register("volumes.seed.move")
 
 _COMPLETE = "seeded"
-"""A copy beside the volume that is whole, and goes in entry by entry. Any other copy is thrown away after a crash."""
+"""Suffix of a complete copy beside the volume, moved in entry by entry. Other copies are removed after a crash."""
 
 
 async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, volume: pathlib.Path) -> None:
@@ -32,7 +33,7 @@ async def seed(kernel: kernel_api.Kernel, rootfs: pathlib.Path, inside: str, vol
         raise errors.NotFound(
             f"the data of volume {volume.parent.name} is gone from {volume}",
             hint="put it back, or remove the volume",
-            reason="VolumeNotFound",
+            reason=Reason.VOLUME_NOT_FOUND,
         ) from error
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -60,8 +61,8 @@ async def _copy(source: int, volume: pathlib.Path) -> None:
     try:
         completed = await processes.run(["cp", "-a", "--", f"/proc/self/fd/{source}/.", str(copy)], options)
         if completed.returncode:
-            said = completed.stderr.decode(errors="replace").strip()[-500:]
-            raise errors.Unavailable(f"volume {volume.parent.name} cannot be filled from the image: {said}")
+            output = completed.stderr.decode(errors="replace").strip()[-500:]
+            raise errors.Unavailable(f"volume {volume.parent.name} cannot be filled from the image: {output}")
         _SEED.hit()
         copy.rename(volume.with_name(_COMPLETE))
         _fill(volume)
@@ -74,13 +75,13 @@ def _fill(volume: pathlib.Path) -> None:
     copy = volume.with_name(_COMPLETE)
     if not copy.is_dir():
         return
-    told = copy.stat()
+    status = copy.stat()
     for entry in copy.iterdir():
-        place = volume / entry.name
-        if not os.path.lexists(place):
-            entry.rename(place)
+        target = volume / entry.name
+        if not os.path.lexists(target):
+            entry.rename(target)
             _MOVE.hit()
-    os.chown(volume, told.st_uid, told.st_gid)
+    os.chown(volume, status.st_uid, status.st_gid)
     shutil.copystat(copy, volume)
-    os.utime(volume, ns=(told.st_atime_ns, told.st_mtime_ns))  # the moves were no change of the image's
+    os.utime(volume, ns=(status.st_atime_ns, status.st_mtime_ns))  # the moves have changed the times
     trees.remove(copy)

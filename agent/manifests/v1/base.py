@@ -26,10 +26,10 @@ class Model(pydantic.BaseModel):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NotBuilt:
-    """Marks a field that the design knows and that is not built: set, it is refused and says so."""
+    """Marks a field that is planned and not implemented: setting it is a problem that says so."""
 
     hint: str = "leave it out"
-    """The way out."""
+    """What to do instead."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: pydantic.GetCoreSchemaHandler
@@ -41,12 +41,12 @@ class NotBuilt:
     def __get_pydantic_json_schema__(
         self, schema: pydantic_core.core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """No value fits."""
+        """Return a JSON Schema that no value fits."""
         del schema, handler
         return {"not": {}}
 
     def _refuse(self, _: object) -> NoReturn:
-        raise forms.Wrong("is not built yet", hint=self.hint)
+        raise forms.InvalidField("is not built yet", hint=self.hint)
 
 
 def by_shape(words: str, *, scalars: bool = False) -> pydantic.Discriminator:
@@ -65,18 +65,18 @@ def by_shape(words: str, *, scalars: bool = False) -> pydantic.Discriminator:
 
 
 class Named(Model):
-    """What an object is called, and remarks."""
+    """An object's name and annotations."""
 
     name: forms.Name = pydantic.Field(description="The object's name, unique among its kind: a DNS label.")
     annotations: dict[str, str] = pydantic.Field(
-        default_factory=dict, description="Remarks for tools; those of trimtab.dev/ are the agent's own: refused."
+        default_factory=dict, description="Annotations for tools; those of trimtab.dev/ are the agent's own: refused."
     )
 
 
 class Metadata(Named):
-    """What an object is called, and what is said about it."""
+    """An object's name, annotations and labels."""
 
     labels: dict[str, str] = pydantic.Field(
         default_factory=dict,
-        description="Anything one wants to say; those of trimtab.dev/ are the agent's own: refused.",
+        description="Labels for people and tools; those of trimtab.dev/ are the agent's own: refused.",
     )

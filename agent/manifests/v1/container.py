@@ -14,27 +14,34 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is published, is meant for everybody
 
 
 class ImageName(Model):
-    """An image by the name of its Image manifest."""
+    """The name of an Image manifest."""
 
     name: Name = Field(description="The name of an Image in the same source.")
 
 
-class EnvironmentSource(Model):
-    """A value from somewhere else."""
+ENVIRONMENT_VALUE = "a text, number or true/false, or {secret: NAME, key: KEY}"
 
-    secret: Annotated[object, base.NotBuilt("Secrets are only logins of pulls so far: write the value out")] = Field(
+
+class EnvironmentSource(Model):
+    """A value of a Secret: it is looked up when the container is made or started, and written nowhere by the agent."""
+
+    secret: Name = Field(description="The name of a Secret of type Opaque in the same source.")
+    key: forms.SecretKey = Field(description="Which of its values.")
+    config: Annotated[object, base.NotBuilt("name a secret, or an env file in envFile")] = Field(
         default=None, description="Not built yet: refused."
     )
-    key: str = Field(default="", description="Which of the Secret's values.")
 
-    @pydantic.model_validator(mode="after")
-    def _no_source(self) -> "EnvironmentSource":
-        raise forms.Wrong("must be a text, number or true/false")
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _is_reference(cls, value: object) -> object:
+        if isinstance(value, dict) and not {"secret", "config"} & value.keys():  # {abc} is a password for many
+            raise forms.InvalidField(f"must be {ENVIRONMENT_VALUE}", hint="quote it where it is meant as a text")
+        return value
 
 
 EnvironmentValue = Annotated[
     Annotated[texts.EnvironmentText, base.TEXT] | Annotated[EnvironmentSource, base.MAPPING],
-    base.by_shape("must be a text, number or true/false", scalars=True),
+    base.by_shape(f"must be {ENVIRONMENT_VALUE}", scalars=True),
 ]
 
 
@@ -48,7 +55,7 @@ class PortSpec(Model):
 
 
 class NetworkRef(Model):
-    """A place in a network."""
+    """A connection to a network."""
 
     name: Name = Field(description="The name of a Network in the same source.")
     aliases: list[Name] = Field(default_factory=list, description="More names that DNS answers in this network.")
@@ -62,14 +69,14 @@ NetworkEntry = Annotated[
 
 
 class MountSpec(Model):
-    """Something in the container's tree: exactly one of volume, bind and tmpfs."""
+    """A mount in the container: exactly one of volume, bind and tmpfs."""
 
     volume: Name | None = Field(default=None, description="The name of a Volume in the same source.")
     bind: AbsolutePath | None = Field(default=None, description="An absolute path of the host; it has to exist.")
-    tmpfs: forms.SomeBytes | None = Field(
+    tmpfs: forms.NonzeroBytes | None = Field(
         default=None, description="Memory, of at most this size; empty at each start."
     )
-    secret: Annotated[object, base.NotBuilt("Secrets are only logins of pulls so far: use a bind mount")] = Field(
+    secret: Annotated[object, base.NotBuilt("use env: {NAME: {secret: NAME, key: KEY}}, or a bind mount")] = Field(
         default=None, description="Not built yet: refused."
     )
     path: texts.MountPath = Field(description="Where it is in the container: an absolute path.")
@@ -78,12 +85,12 @@ class MountSpec(Model):
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> "MountSpec":
         if sum(source is not None for source in (self.volume, self.bind, self.tmpfs)) != 1:
-            raise forms.Wrong("must have exactly one of volume, bind and tmpfs")
+            raise forms.InvalidField("must have exactly one of volume, bind and tmpfs")
         return self
 
 
 class BackoffSpec(Model):
-    """How long a failing container waits: nothing, initial, twice that, and so on up to max."""
+    """Delays before restarts of a failing container: none, initial, twice that, and so on up to max."""
 
     initial: texts.Wait = Field(
         default="1s", description="The wait after the second failure in a row.", validate_default=True
@@ -96,21 +103,21 @@ class BackoffSpec(Model):
     @pydantic.model_validator(mode="after")
     def _grows(self) -> "BackoffSpec":
         if self.max < self.initial:
-            raise forms.Wrong(f"must not be shorter than initial, which is {self.initial:g}s", at="max")
+            raise forms.InvalidField(f"must not be shorter than initial, which is {self.initial:g}s", at="max")
         return self
 
 
 class RestartSpec(Model):
-    """What happens when the container ends."""
+    """When the container is restarted, and after which delays."""
 
     policy: Literal["Always", "OnFailure", "UnlessStopped", "Never"] = Field(
-        default="Always", description="When it is started again."
+        default="Always", description="When the container is started again."
     )
-    backoff: BackoffSpec = Field(default_factory=BackoffSpec, description="How long that waits.")
+    backoff: BackoffSpec = Field(default_factory=BackoffSpec, description="How long restarts wait.")
 
 
 class HttpGet(Model):
-    """A GET request; 200 to 399 is success."""
+    """A GET request; a status of 200 to 399 is success."""
 
     port: Port = Field(description="The container's port.")
     path: texts.HttpPath = Field(default="/", description="Path and query.")
@@ -119,13 +126,13 @@ class HttpGet(Model):
 
 
 class TcpConnect(Model):
-    """A connection; being accepted is success."""
+    """A TCP connection; being accepted is success."""
 
     port: Port = Field(description="The container's port.")
 
 
 class ProbeSpec(Model):
-    """One check: exactly one of exec, http and tcp, and its rhythm."""
+    """One check: exactly one of exec, http and tcp, with its period and thresholds."""
 
     exec: texts.Words | None = Field(
         default=None, min_length=1, description="A command in the container; 0 is success."
@@ -141,24 +148,27 @@ class ProbeSpec(Model):
     @pydantic.model_validator(mode="after")
     def _one_check(self) -> "ProbeSpec":
         if sum(check is not None for check in (self.exec, self.http, self.tcp)) != 1:
-            raise forms.Wrong("must have exactly one of exec, http and tcp")
+            raise forms.InvalidField("must have exactly one of exec, http and tcp")
         return self
 
 
 class HealthSpec(Model):
-    """How it is known that the container does what it should."""
+    """Probes that decide whether the container has started, is ready and is alive."""
 
     startup: ProbeSpec | None = Field(
-        default=None, description="Until it succeeds the others wait; failing for good, the container is restarted."
+        default=None,
+        description="Until it succeeds the others wait; at its failure threshold, the container is restarted.",
     )
     readiness: ProbeSpec | None = Field(
         default=None, description="Whether it is ready: what dependsOn Healthy waits for."
     )
-    liveness: ProbeSpec | None = Field(default=None, description="Failing for good, the container is restarted.")
+    liveness: ProbeSpec | None = Field(
+        default=None, description="At its failure threshold, the container is restarted."
+    )
 
 
 class ResourcesSpec(Model):
-    """Limits; what is not given is not limited."""
+    """Resource limits; without a value there is no limit."""
 
     cpus: Cores | None = Field(default=None, description="Cores, as 0.5 or 500m.")
     memory: forms.Memory | None = Field(default=None, description="Memory with swap; 6Mi at least.")
@@ -168,12 +178,12 @@ class ResourcesSpec(Model):
     @pydantic.model_validator(mode="after")
     def _reserved_is_allowed(self) -> "ResourcesSpec":
         if self.memory is not None and self.memory_reservation is not None and self.memory_reservation > self.memory:
-            raise forms.Wrong("must not be more than memory", at="memoryReservation")
+            raise forms.InvalidField("must not be more than memory", at="memoryReservation")
         return self
 
 
 class CapabilitiesSpec(Model):
-    """Changes to the default capabilities, by name without CAP_."""
+    """Changes to the default capabilities, named without CAP_."""
 
     add: list[texts.Capability] = Field(default_factory=list, description="Capabilities to add; ALL is every one.")
     drop: list[texts.Capability] = Field(
@@ -182,7 +192,7 @@ class CapabilitiesSpec(Model):
 
 
 class SecuritySpec(Model):
-    """What the container may do."""
+    """The container's user and privileges."""
 
     user: texts.User = Field(default="", description="user[:group], by name or number; without it, the image's.")
     capabilities: CapabilitiesSpec = Field(default_factory=CapabilitiesSpec, description="Changes to the default ones.")
@@ -194,7 +204,7 @@ class SecuritySpec(Model):
 
 
 class StopSpec(Model):
-    """How the container is asked to end."""
+    """How the container is stopped."""
 
     signal: texts.Signal = Field(
         default="", description="The signal, as SIGQUIT or 3; without it, the image's, or SIGTERM."
@@ -205,7 +215,7 @@ class StopSpec(Model):
 
 
 class UpdateSpec(Model):
-    """How the container is replaced when it cannot be changed in place."""
+    """How the container is replaced where it cannot be changed in place."""
 
     strategy: Literal["Recreate", "StartFirst"] = Field(
         default="Recreate", description="Recreate stops the old one first. StartFirst is not built yet: refused."
@@ -217,28 +227,34 @@ class UpdateSpec(Model):
     @classmethod
     def _built(cls, value: str) -> str:
         if value == "StartFirst":
-            raise forms.Wrong("must be Recreate: StartFirst is not built yet")
+            raise forms.InvalidField("must be Recreate: StartFirst is not built yet")
         return value
 
     @pydantic.field_validator("auto_rollback")
     @classmethod
     def _no_rollback(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic's protocol
         if value:
-            raise forms.Wrong("must be false: rolling back is not built yet")
+            raise forms.InvalidField("must be false: rolling back is not built yet")
         return value
 
 
 class DependencySpec(Model):
-    """Another container that has to get somewhere first."""
+    """Another container that has to reach a condition first."""
 
     container: Name = Field(description="The name of a Container in the same source.")
     condition: Literal["Started", "Healthy", "Completed"] = Field(
-        default="Started", description="What it has to be: Completed is ended with exit code 0."
+        default="Started", description="The condition to wait for; Completed: ended with exit code 0."
     )
 
 
+DependencyEntry = Annotated[
+    Annotated[Name, base.TEXT] | Annotated[DependencySpec, base.MAPPING],
+    base.by_shape("must be a container's name, or {container: NAME, condition: Healthy}"),
+]
+
+
 class ContainerSpec(Model):
-    """What runs, and how."""
+    """The container's image, command, environment, mounts, networks and limits."""
 
     image: Annotated[
         Annotated[str, base.TEXT] | Annotated[ImageName, base.MAPPING],
@@ -248,7 +264,14 @@ class ContainerSpec(Model):
     args: texts.Words | None = Field(default=None, description="Replaces the image's CMD.")
     env: dict[texts.EnvironmentName, EnvironmentValue] = Field(
         default_factory=dict,
-        description="Environment variables; numbers, true and false are taken as they are written.",
+        description="Environment variables; numbers, true and false are taken as they are written. A value may be"
+        " {secret: NAME, key: KEY}.",
+    )
+    env_file: list[texts.SourcePath] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Files of NAME=VALUE lines, as docker run --env-file takes them, below the source's folder; a"
+        " relative path starts at the manifest. Later files win, and env wins over all.",
     )
     working_dir: texts.WorkingDirectory = Field(default="", description="Without it, the image's.")
     hostname: texts.HostName = Field(default="", description="Without it, the name.")
@@ -261,20 +284,36 @@ class ContainerSpec(Model):
     ] = Field(
         default="bridge", description="Its networks; bridge: the default one, host: the host's, none: only loopback."
     )
-    mounts: list[MountSpec] = Field(default_factory=list, description="Volumes, paths of the host, memory.")
-    restart: RestartSpec = Field(default_factory=RestartSpec, description="What happens when it ends.")
+    mounts: list[MountSpec] = Field(
+        default_factory=list, description="Volumes, bind mounts of the host's paths, and tmpfs."
+    )
+    restart: RestartSpec = Field(default_factory=RestartSpec, description="When the container is restarted.")
     health: HealthSpec = Field(default_factory=HealthSpec, description="Startup, readiness and liveness probes.")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="Limits.")
-    security: SecuritySpec = Field(default_factory=SecuritySpec, description="What it may do.")
-    stop: StopSpec = Field(default_factory=StopSpec, description="How it is asked to end.")
-    update: UpdateSpec = Field(default_factory=UpdateSpec, description="How it is replaced.")
-    depends_on: list[DependencySpec] = Field(default_factory=list, description="Containers that come first.")
+    security: SecuritySpec = Field(default_factory=SecuritySpec, description="User, capabilities and privileges.")
+    stop: StopSpec = Field(default_factory=StopSpec, description="The stop signal and the grace period.")
+    update: UpdateSpec = Field(default_factory=UpdateSpec, description="How the container is replaced.")
+    depends_on: list[DependencyEntry] = Field(
+        default_factory=list,
+        description="Containers that must reach a condition before this one starts; of a name alone: Started.",
+    )
+
+    @property
+    def sources(self) -> dict[str, EnvironmentSource]:
+        """The variables of ``env`` whose values come from somewhere else."""
+        return {name: value for name, value in self.env.items() if isinstance(value, EnvironmentSource)}
+
+    @property
+    def dependencies(self) -> list[DependencySpec]:
+        """The entries of ``dependsOn``, a name alone written out."""
+        entries = self.depends_on
+        return [DependencySpec(container=entry) if isinstance(entry, str) else entry for entry in entries]
 
 
 class Container(Model):
-    """A container that is to run on the host."""
+    """A container to run on the host."""
 
-    api_version: Literal["trimtab.dev/v1"] = Field(description="The version of the manifest's form.")
+    api_version: Literal["trimtab.dev/v1"] = Field(description="The API version of the manifest.")
     kind: Literal["Container"] = Field(description="Container.")
     metadata: base.Metadata = Field(description="Name, labels, annotations.")
-    spec: ContainerSpec = Field(description="What runs, and how.")
+    spec: ContainerSpec = Field(description="The container's configuration.")

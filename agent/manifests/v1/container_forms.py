@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from agent.manifests.v1 import forms, signals
+from agent.manifests.v1 import forms, unix_signals
 from agent.oci import capabilities
 
 Words = list[Annotated[str, forms.Form(r"^[^\x00]*$", "must not have a NUL character")]]
@@ -23,62 +23,64 @@ _KERNELS = ("/dev", "/proc", "/sys")
 def _short_port(value: str) -> str:
     match = _SHORT.fullmatch(value)
     if match is None:
-        raise forms.Unlike(PORT)
+        raise forms.TypeMismatch(PORT)
     if match[1]:
         forms.ipv4_address(match[1])
     if not all(1 <= int(number) <= _HIGHEST_PORT for number in (match[2], match[3])):
-        raise forms.Unlike(f"must have ports between 1 and {_HIGHEST_PORT}")
+        raise forms.TypeMismatch(f"must have ports between 1 and {_HIGHEST_PORT}")
     _protocol(match[4] or "tcp")
     return value
 
 
 def _protocol(value: str) -> str:
     if value == "sctp":
-        raise forms.Wrong("cannot be sctp, which is not built yet: tcp or udp")
+        raise forms.InvalidField("cannot be sctp, which is not built yet: tcp or udp")
     if value not in {"tcp", "udp"}:
-        raise forms.Unlike("must have tcp or udp as protocol")
+        raise forms.TypeMismatch("must have tcp or udp as protocol")
     return value
 
 
 def _mount_path(value: str) -> str:
     path = forms.normal_path(value)
     if ".." in path.split("/"):
-        raise forms.Unlike("must not go up by ..", hint="write where it ends up")
+        raise forms.TypeMismatch("must not go up by ..", hint="write where it ends up")
     if path == "/":
-        raise forms.Wrong("must not be /: that is the image's", hint="mount into a directory of it")
+        raise forms.InvalidField("must not be /: that is the image's", hint="mount into a directory of it")
     if path in _KERNELS:
-        raise forms.Wrong(f"must not be {path}: every container has its own", hint="mount below it, or leave it out")
+        raise forms.InvalidField(
+            f"must not be {path}: every container has its own", hint="mount below it, or leave it out"
+        )
     return value
 
 
 def _capability(value: str) -> str:
     if not capabilities.exists(value):
-        raise forms.Unlike("must be a capability like NET_ADMIN, or ALL", hint="see capabilities(7)")
+        raise forms.TypeMismatch("must be a capability like NET_ADMIN, or ALL", hint="see capabilities(7)")
     return value
 
 
 def _network_word(value: object) -> object:
     if value not in _NETWORK_WORDS:
-        raise forms.Unlike("must be bridge, host, none, or a list like [shop]")
+        raise forms.TypeMismatch("must be bridge, host, none, or a list like [shop]")
     return value
 
 
 def _user(value: str) -> str:
     if any(part.isdecimal() and (len(part) > _DIGITS or int(part) > _HIGHEST_ID) for part in value.split(":")):
-        raise forms.Unlike(f"must have numbers of {_HIGHEST_ID} at most")
+        raise forms.TypeMismatch(f"must have numbers of {_HIGHEST_ID} at most")
     return value
 
 
 def _signal(value: str) -> str:
-    if value and not signals.exists(value):
-        raise forms.Unlike("must be a signal like SIGTERM, TERM, 15 or SIGRTMIN+3", hint="see kill -l")
+    if value and not unix_signals.exists(value):
+        raise forms.TypeMismatch("must be a signal like SIGTERM, TERM, 15 or SIGRTMIN+3", hint="see kill -l")
     return value
 
 
 EnvironmentName = Annotated[str, forms.Form(r"^[^=\x00]+$", "must be a name without =, like TZ")]
 HeaderName = Annotated[str, forms.Form(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "must be a header's name, like X-Token")]
 HeaderValue = Annotated[str, forms.Form(r"^[^\x00-\x08\x0a-\x1f\x7f]*$", "must be a line without control characters")]
-EnvironmentText = Annotated[forms.Written, forms.Form(r"^[^\x00]*$", "must not have a NUL character")]
+EnvironmentText = Annotated[forms.ScalarText, forms.Form(r"^[^\x00]*$", "must not have a NUL character")]
 ShortPort = Annotated[
     str,
     pydantic.AfterValidator(_short_port),
@@ -104,6 +106,11 @@ User = Annotated[
 Signal = Annotated[str, pydantic.AfterValidator(_signal)]
 HttpPath = Annotated[str, forms.Form(r"^/[^\s]*$", "must begin with / and have no spaces, like /healthz?full=1")]
 WorkingDirectory = Annotated[str, forms.Form(r"^(/[^\x00]*)?$", "must be an absolute path, like /srv/app")]
+SourcePath = Annotated[
+    str,
+    pydantic.StringConstraints(max_length=forms.LONGEST_PATH),
+    forms.Form(r"^[^\x00]+$", "must be a path, like ./web.env"),
+]
 HostName = Annotated[
     str, forms.Form(r"^([a-zA-Z0-9]([-a-zA-Z0-9.]{0,61}[a-zA-Z0-9])?)?$", "must be a host name, like web.example.org")
 ]

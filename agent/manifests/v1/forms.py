@@ -1,6 +1,6 @@
 """The forms that texts have in a manifest, Kubernetes' syntax for durations and quantities among them.
 
-What is refused is told as the end of a sentence that begins with the field: ``spec.stop.gracePeriod must be …``.
+A refusal's message ends a sentence that begins with the field: ``spec.stop.gracePeriod must be …``.
 """
 
 import dataclasses
@@ -13,18 +13,18 @@ import pydantic_core
 
 from agent.kit import quantities
 
-_CPU = re.compile(r"(\d{1,9})m|(\d{1,9}(?:\.\d+)?)", re.ASCII)
-_LONGEST_PATH = 4095
+_NUMBER = r"\+?([0-9]+\.?[0-9]*|\.[0-9]+)"
+LONGEST_PATH = 4095
 LEAST_MEMORY = 6 * 1024**2
 """Bytes: no container starts with less."""
 LABEL_NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
-class Wrong(ValueError):
-    """What is wrong with a value."""
+class InvalidField(ValueError):
+    """A field's value that is refused; ``str()`` ends a sentence which begins with the field."""
 
     def __init__(self, message: str, *, hint: str = "", at: str = "") -> None:
-        """Keep the way out, and the field of a mapping (as people write it) that is wrong where only the whole tells.
+        """Keep the hint, and in ``at`` the name of the wrong key where a mapping is checked as a whole.
 
         Without a hint, the field's explanation is the way out.
         """
@@ -32,8 +32,8 @@ class Wrong(ValueError):
         self.hint, self.at = hint, at
 
 
-class Unlike(Wrong):
-    """A value that does not have the form that is wanted: it is shown beside the message."""
+class TypeMismatch(InvalidField):
+    """A value of the wrong type or form: the message shows the value as well."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,83 +52,87 @@ class Form:
     def __get_pydantic_json_schema__(
         self, schema: pydantic_core.core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Give programs the pattern."""
+        """Return the JSON Schema with the pattern."""
         return {**handler(schema), "pattern": self.pattern}
 
     def _check(self, value: str) -> str:
         if not re.fullmatch(self.pattern, value):
-            raise Unlike(self.words)
+            raise TypeMismatch(self.words)
         return value
 
 
 def seconds(value: object) -> float:
-    """Read a duration (``1m30s``, ``500ms``) as seconds. Raises ``Unlike``."""
+    """Read a duration (``1m30s``, ``500ms``) as seconds. Raises ``TypeMismatch``."""
     try:
         return quantities.seconds(value if isinstance(value, str) else "")
     except ValueError as error:
-        raise Unlike(f"must be {error}") from error
+        raise TypeMismatch(f"must be {error}") from error
 
 
 def positive(value: float) -> float:
-    """Refuse a duration of nothing. Raises ``Wrong``."""
+    """Refuse a duration of nothing. Raises ``InvalidField``."""
     if value <= 0:
-        raise Wrong("must be longer than nothing")
+        raise InvalidField("must be longer than nothing")
     return value
 
 
 def size(value: object) -> int:
-    """Read a quantity of bytes (``128Mi``, ``1G``, a number). Raises ``Unlike``."""
-    text = str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    """Read a quantity of bytes (``128Mi``, ``1G``, a number). Raises ``TypeMismatch``."""
     try:
-        return quantities.size(text if isinstance(text, str) else "")
+        return quantities.size(_number_or_text(value))
     except ValueError as error:
-        raise Unlike(f"must be {error}") from error
+        raise TypeMismatch(f"must be {error}") from error
 
 
 def memory(value: object) -> int:
-    """Read a limit of memory. Raises ``Unlike`` for one that no container starts with."""
+    """Read a limit of memory. Raises ``TypeMismatch`` for one that no container starts with."""
     total = size(value)
     if total < LEAST_MEMORY:
-        raise Unlike("must be 6Mi at least")
+        raise TypeMismatch("must be 6Mi at least")
     return total
 
 
-def some(value: object) -> int:
-    """Read a quantity that is not nothing. Raises ``Unlike``."""
+def nonzero_size(value: object) -> int:
+    """Read a quantity that is not nothing. Raises ``TypeMismatch``."""
     total = size(value)
     if total == 0:
-        raise Unlike("must be more than nothing")
+        raise TypeMismatch("must be more than nothing")
     return total
 
 
 def millis(value: object) -> int:
-    """Read a number of cores (``0.5``, ``500m``, 2) as thousandths. Raises ``Unlike``."""
-    text = str(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
-    match = _CPU.fullmatch(text) if isinstance(text, str) else None
-    total = 0 if match is None else int(match[1]) if match[1] else round(float(match[2]) * 1000)
-    if not 1 <= total <= 1_000_000:  # noqa: PLR2004 - a thousand cores
-        raise Unlike("must be a number of cores like 0.5, 2 or 500m")
+    """Read a number of cores (``0.5``, ``500m``, 2) as thousandths. Raises ``TypeMismatch``."""
+    total = quantities.thousandths(_number_or_text(value))
+    if total is None or not 1 <= total <= 1_000_000:  # noqa: PLR2004 - a thousand cores
+        raise TypeMismatch("must be a number of cores like 0.5, 2 or 500m")
     return total
 
 
-def written(value: object) -> object:
-    """Give a scalar as the text that it was written as (``1.10``, ``0x1F``, ``true``); anything else as it is."""
+def _number_or_text(value: object) -> str:
+    """Return a number as it was written, which is exact, and a text as it is; empty for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, str | float) else ""
+
+
+def scalar_text(value: object) -> object:
+    """Return a scalar as its text in the file (``1.10``, ``0x1F``, ``true``), and any other value unchanged."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else value
 
 
 def normal_path(path: str) -> str:
-    """Give an absolute path in its shortest spelling: ``/a//b/./`` is ``/a/b``."""
+    """Return an absolute path in its shortest spelling: ``/a//b/./`` is ``/a/b``."""
     return "/" + "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
 def ipv4_address(value: str) -> str:
-    """Check an IPv4 address. Raises ``Unlike``."""
+    """Check an IPv4 address. Raises ``TypeMismatch``."""
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError as error:
-        raise Unlike("must be an IPv4 address like 10.90.0.1") from error
+        raise TypeMismatch("must be an IPv4 address like 10.90.0.1") from error
 
 
 def _schema(*types: str, pattern: str = "") -> pydantic.WithJsonSchema:
@@ -138,23 +142,29 @@ def _schema(*types: str, pattern: str = "") -> pydantic.WithJsonSchema:
     return pydantic.WithJsonSchema(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
 
 
-_BYTES = _schema("string", "integer", pattern=r"^[0-9.]+([KMGTP]i|[kMGTP])?$")
+_QUANTITY = rf"^{_NUMBER}([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$"
+_BYTES = _schema("string", "number", pattern=_QUANTITY)
 
 Duration = Annotated[
     float,
     pydantic.BeforeValidator(seconds),
-    _schema("string", pattern=r"^([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?$"),
+    _schema("string", pattern=r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$"),
 ]
 Bytes = Annotated[int, pydantic.BeforeValidator(size), _BYTES]
-SomeBytes = Annotated[int, pydantic.BeforeValidator(some), _BYTES]
+NonzeroBytes = Annotated[int, pydantic.BeforeValidator(nonzero_size), _BYTES]
 Memory = Annotated[int, pydantic.BeforeValidator(memory), _BYTES]
-Cores = Annotated[int, pydantic.BeforeValidator(millis), _schema("string", "number", pattern=r"^[0-9]+m$|^[0-9.]+$")]
-Written = Annotated[str, pydantic.BeforeValidator(written), _schema("string", "number", "boolean")]
+Cores = Annotated[int, pydantic.BeforeValidator(millis), _schema("string", "number", pattern=_QUANTITY)]
+ScalarText = Annotated[str, pydantic.BeforeValidator(scalar_text), _schema("string", "number", "boolean")]
 Name = Annotated[str, Form(f"^{LABEL_NAME}$", "must be a name of small letters, digits and dashes, like web-1")]
+SecretKey = Annotated[
+    str,
+    pydantic.StringConstraints(max_length=253),
+    Form(r"^[-._a-zA-Z0-9]+$", "must be a name of letters, digits, dots, dashes and underscores, like password"),
+]
 Port = Annotated[int, pydantic.Field(ge=1, le=65535)]
 Address = Annotated[str, pydantic.AfterValidator(ipv4_address)]
 AbsolutePath = Annotated[
     str,
-    pydantic.StringConstraints(max_length=_LONGEST_PATH),
+    pydantic.StringConstraints(max_length=LONGEST_PATH),
     Form(r"^/[^\x00]*$", "must be an absolute path, like /srv/data"),
 ]

@@ -14,15 +14,15 @@ TAG = "tag"
 
 
 class UpdateSpec(Model):
-    """When another image is taken than the one that is there."""
+    """When the registry's image replaces the present one."""
 
     track: Annotated[str, pydantic.Field(min_length=1, max_length=128)] = Field(
         default=TAG,
-        description="tag: what the reference's tag stands for by now. Or a range of versions, like ^1.2 or >=1.2 <2:"
+        description="tag: the image that the reference's tag names now. Or a range of versions, like ^1.2 or >=1.2 <2:"
         " the highest tag in it that is a whole version (1.27.3, v2.0.0).",
     )
     interval: forms.Duration = Field(
-        default="5m", description="How often the registry is asked; 1s at least.", validate_default=True
+        default="5m", description="How often the registry is queried; 1s at least.", validate_default=True
     )
 
     @pydantic.field_validator("track")
@@ -32,7 +32,7 @@ class UpdateSpec(Model):
             try:
                 versions.parse_range(value)
             except versions.InvalidRange as error:
-                raise forms.Wrong(
+                raise forms.InvalidField(
                     f"must be tag or a range of versions: {error}", hint="write ^1.2 or ~1.27.0"
                 ) from error
         return value
@@ -41,12 +41,12 @@ class UpdateSpec(Model):
     @classmethod
     def _calm(cls, value: float) -> float:
         if value < 1:
-            raise forms.Wrong("must be 1s at least")
+            raise forms.InvalidField("must be 1s at least")
         return value
 
 
 class PullSpec(Model):
-    """From a registry."""
+    """An image from a registry."""
 
     reference: str = Field(description="The image's reference, with a tag or a digest.")
     policy: Literal["IfNotPresent", "Always", "Never"] = Field(
@@ -55,7 +55,7 @@ class PullSpec(Model):
         " image is there. Never: it has to be there.",
     )
     update: UpdateSpec | None = Field(
-        default=None, description="Ask the registry again and again, and take what is newer; without it, never."
+        default=None, description="Query the registry at intervals, and use newer images; without it, never."
     )
     platform: Annotated[
         str,
@@ -66,16 +66,18 @@ class PullSpec(Model):
     def _can_move(self) -> "PullSpec":
         asks = self.update is not None
         if asks and self.policy == "Never":
-            raise forms.Wrong("must not be with policy Never, which asks no registry", at="update", hint="drop one")
+            raise forms.InvalidField(
+                "must not be with policy Never, which asks no registry", at="update", hint="drop one"
+            )
         if (asks or self.policy == "Always") and "@" in self.reference:
             field = "update" if asks else "policy"
             message = "must not ask again for what has a digest: that never moves"
-            raise forms.Wrong(message, at=field, hint="name a tag, or leave it out")
+            raise forms.InvalidField(message, at=field, hint="name a tag, or leave it out")
         return self
 
 
 class ArchiveSpec(Model):
-    """From a file or directory."""
+    """An image from an archive or an image layout."""
 
     path: Annotated[str, forms.Form(r"^[^\x00]+$", "must be a path, like build/app.tar")] = Field(
         description="An OCI layout, OCI archive or docker-archive; a relative path starts at the manifest."
@@ -94,12 +96,12 @@ class ImageSpec(Model):
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> "ImageSpec":
         if sum(source is not None for source in (self.pull, self.archive)) != 1:
-            raise forms.Wrong("must have exactly one of pull and archive")
+            raise forms.InvalidField("must have exactly one of pull and archive")
         return self
 
 
 class ImageMetadata(base.Named):
-    """What the image is called, and remarks."""
+    """The image's name and annotations."""
 
     labels: Annotated[object, base.NotBuilt("images cannot be labelled: leave it out")] = Field(
         default=None, description="Not built yet: refused."
@@ -107,9 +109,9 @@ class ImageMetadata(base.Named):
 
 
 class Image(Model):
-    """An image that the host is to have."""
+    """An image to keep in the host's store."""
 
-    api_version: Literal["trimtab.dev/v1"] = Field(description="The version of the manifest's form.")
+    api_version: Literal["trimtab.dev/v1"] = Field(description="The API version of the manifest.")
     kind: Literal["Image"] = Field(description="Image.")
     metadata: ImageMetadata = Field(description="Name, annotations.")
-    spec: ImageSpec = Field(description="Where it comes from.")
+    spec: ImageSpec = Field(description="The image's source.")

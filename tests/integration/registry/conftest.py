@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.engine.registry import client, retries
+from agent.distribution.registry import client, retries
 from tests import faulty_registry as faulty
 from tests import registry
 
@@ -13,22 +13,22 @@ from tests import registry
 @pytest.fixture
 async def server() -> AsyncIterator[faulty.Server]:
     """A registry."""
-    async with faulty.served() as made:
-        yield made
+    async with faulty.served() as faulty_server:
+        yield faulty_server
 
 
 @pytest.fixture
 async def other() -> AsyncIterator[faulty.Server]:
     """Another host, as far as HTTP goes."""
-    async with faulty.served() as made:
-        yield made
+    async with faulty.served() as faulty_server:
+        yield faulty_server
 
 
 @pytest.fixture
 async def asking() -> AsyncIterator[client.RegistryClient]:
     """A client that asks three times at most, and does not wait long in between."""
-    async with client.RegistryClient(attempts=retries.Retries(pauses=(0.01, 0.01))) as made:
-        yield made
+    async with client.RegistryClient(attempts=retries.Retries(pauses=(0.01, 0.01))) as registry_asking:
+        yield registry_asking
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def store(tmp_path: pathlib.Path) -> AsyncIterator[registry.Store]:
 
 @pytest.fixture(autouse=True)
 def docker_config(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """Where ``docker login`` would write; nothing of this machine's own is used."""
+    """The folder that ``docker login`` would write to, instead of this machine's own."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))

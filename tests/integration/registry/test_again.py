@@ -8,8 +8,8 @@ import time
 import pytest
 from aiohttp import web
 
-from agent.engine import errors
-from agent.engine.registry import client, hosts, retries, transport
+from agent import errors
+from agent.distribution.registry import client, hosts, retries, transport
 from agent.oci import descriptor, digest, mediatypes, reference
 from tests import faulty_registry as faulty
 
@@ -47,15 +47,15 @@ async def test_document_and_tags_and_digest__fail_twice__are_there_the_third_tim
     assert await asking.document(_source(server), CONFIG) == faulty.CONFIG
     server.answers["/v2/app/tags/list"] = faulty.in_turn(fault, fault, faulty.says(b'{"tags": ["1"]}'))
     assert await asking.tags(_source(server)) == ("1",)
-    told = faulty.says(b"", Docker_Content_Digest=CONFIG.digest)
-    server.answers[faulty.MANIFEST_PATH] = faulty.in_turn(faulty.says(b"", 503), told)
+    answer = faulty.says(b"", Docker_Content_Digest=CONFIG.digest)
+    server.answers[faulty.MANIFEST_PATH] = faulty.in_turn(faulty.says(b"", 503), answer)
     assert await asking.digest(_source(server)) == CONFIG.digest
 
 
 @pytest.mark.parametrize("fault", [faulty.says(b"", 500), faulty.says(b"", 429), faulty.says(b"{", 503)])
 async def test_manifest__fails_for_ever__is_asked_for_as_often_as_is_said_and_no_more(server, asking, fault) -> None:
     server.answers[faulty.MANIFEST_PATH] = fault
-    with pytest.raises(transport.Passing):
+    with pytest.raises(transport.TransientError):
         await asking.manifest(_source(server))
     assert server.count(faulty.MANIFEST_PATH) == 3
 
@@ -63,7 +63,7 @@ async def test_manifest__fails_for_ever__is_asked_for_as_often_as_is_said_and_no
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 300, 304])
 async def test_manifest__is_answered_for_good__is_asked_for_once(server, asking, status: int) -> None:
     server.answers[faulty.MANIFEST_PATH] = faulty.says(b"", status)
-    with pytest.raises(errors.EngineError):
+    with pytest.raises(errors.Failure):
         await asking.manifest(_source(server))
     assert server.count(faulty.MANIFEST_PATH) == 1
 
@@ -99,8 +99,8 @@ async def test_registry__wants_to_be_left_alone_until_a_date__is_asked_for_nothi
     refuses = faulty.says(b"", 429, Retry_After=email.utils.format_datetime(moment, usegmt=True))
     timed = Timed(faulty.in_turn(refuses, faulty.says(faulty.LAYER)))
     server.answers[faulty.LAYER_PATH] = timed
-    told = descriptor.Descriptor(mediatypes.LAYER_GZIP, digest.of(faulty.LAYER), len(faulty.LAYER))
-    assert await _all(asking.blob(_source(server), told)) == faulty.LAYER
+    blob = descriptor.Descriptor(mediatypes.LAYER_GZIP, digest.of(faulty.LAYER), len(faulty.LAYER))
+    assert await _all(asking.blob(_source(server), blob)) == faulty.LAYER
     assert len(timed.moments) == 2
     assert timed.moments[1] >= moment.timestamp() - 0.02
 
@@ -110,9 +110,9 @@ async def test_registry__wants_to_be_left_alone_for_ever__is_not_asked_again_and
     server, asking, wish: str
 ) -> None:
     server.answers[faulty.MANIFEST_PATH] = faulty.says(b"", 429, Retry_After=wish)
-    with pytest.raises(transport.Passing, match=r"asks to be left alone for 86\d\d\d s"):
+    with pytest.raises(transport.TransientError, match=r"asks to be left alone for 86\d\d\d s"):
         await asking.manifest(_source(server))
-    with pytest.raises(transport.Passing, match="asks to be left alone"):
+    with pytest.raises(transport.TransientError, match="asks to be left alone"):
         await asking.document(_source(server), CONFIG)
     assert [path for path, _ in server.asked] == [faulty.MANIFEST_PATH]
 
@@ -150,9 +150,9 @@ async def test_digest__told_by_a_header__is_taken_without_a_copy(server, asking)
     assert server.methods == ["HEAD"]
 
 
-@pytest.mark.parametrize("told", [{}, {"Docker_Content_Digest": "md5:1"}, {"Docker_Content_Digest": "sha256:beef"}])
-async def test_digest__not_told_by_a_header__is_that_of_the_manifest(server, asking, told: dict[str, str]) -> None:
-    server.answers[faulty.MANIFEST_PATH] = faulty.says(faulty.MANIFEST, **told)
+@pytest.mark.parametrize("headers", [{}, {"Docker_Content_Digest": "md5:1"}, {"Docker_Content_Digest": "sha256:beef"}])
+async def test_digest__not_told_by_a_header__is_that_of_the_manifest(server, asking, headers: dict[str, str]) -> None:
+    server.answers[faulty.MANIFEST_PATH] = faulty.says(faulty.MANIFEST, **headers)
     assert await asking.digest(_source(server)) == digest.of(faulty.MANIFEST)
     assert server.methods == ["HEAD", "GET"]
 
@@ -197,7 +197,7 @@ async def test_tags__a_list_with_nothing_or_strange_things_in_it__is_what_can_be
 @pytest.mark.parametrize("body", [b"", b'{"tags": ["a"', b"[]", b"null", b"{}", b"[" * 100_000, b"\xff"])
 async def test_tags__no_list__is_refused(server, asking, body: bytes) -> None:
     server.answers["/v2/app/tags/list"] = faulty.says(body)
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.InvalidArgument) as caught:
         await asking.tags(_source(server))
     assert caught.value.reason == "ImageRefused"
 
@@ -205,10 +205,10 @@ async def test_tags__no_list__is_refused(server, asking, body: bytes) -> None:
 async def test_tags__without_end__are_cut_off(server, asking, monkeypatch) -> None:
     monkeypatch.setattr(client, "_MOST_PAGES", 20)
     server.answers["/v2/app/tags/list"] = faulty.says(b'{"tags": ["a"]}', Link="</v2/app/tags/list?last=a>; rel=next")
-    with pytest.raises(errors.Refused, match="without end"):
+    with pytest.raises(errors.InvalidArgument, match="without end"):
         await asking.tags(_source(server))
     monkeypatch.setattr(client, "_LARGEST_LIST", 100)
     server.asked.clear()
-    with pytest.raises(errors.Refused, match="more than"):
+    with pytest.raises(errors.InvalidArgument, match="more than"):
         await asking.tags(_source(server))
     assert server.count("/v2/app/tags/list") == 7

@@ -13,14 +13,14 @@ from tests import faulty_registry as faulty
 pytestmark = pytest.mark.root
 
 BROKEN = ("Unavailable", "ImagePullFailed")
-REFUSED = ("Refused", "ImageRefused")
-WRONG = ("Refused", "DigestMismatch")
+REFUSED = ("InvalidArgument", "ImageRefused")
+WRONG = ("InvalidArgument", "DigestMismatch")
 
 
 async def test_pull__everything_is_right__is_there(server, store) -> None:
     pulled = await store.pull(server.image)
     assert (pulled.lower_dirs[0] / "file").exists()
-    assert store.content.digests() == {digest.of(one) for one in (faulty.MANIFEST, faulty.CONFIG, faulty.LAYER)}
+    assert store.content.digests() == {digest.of(content) for content in (faulty.MANIFEST, faulty.CONFIG, faulty.LAYER)}
     assert {headers["Accept-Encoding"] for headers in server.headers} == {"identity"}
 
 
@@ -35,7 +35,7 @@ async def test_answer__is_no_success__is_unavailable(server, store, path: str, s
 @pytest.mark.parametrize("path", [faulty.MANIFEST_PATH, faulty.LAYER_PATH])
 async def test_answer__is_no_without_a_challenge__is_denied(server, store, path: str, status: int) -> None:
     server.answers[path] = faulty.says(b"", status)
-    assert await store.failure(server.image) == ("Refused", "ImagePullDenied")
+    assert await store.failure(server.image) == ("InvalidArgument", "ImagePullDenied")
 
 
 async def test_manifest__is_not_what_was_pinned__is_refused(server, store) -> None:
@@ -79,8 +79,8 @@ async def test_manifest__with_an_absurd_size__is_refused_even_where_the_blob_is_
     store.content.put(mediatypes.LAYER_GZIP, faulty.LAYER)
     config = {**faulty.IMAGE["config"], **({"size": size} if part == "config" else {})}
     layer = {**faulty.IMAGE["layers"][0], **({"size": size} if part == "layers" else {})}
-    told = {**faulty.IMAGE, "config": config, "layers": [layer]}
-    server.answers[faulty.MANIFEST_PATH] = faulty.says(json.dumps(told).encode())
+    manifest = {**faulty.IMAGE, "config": config, "layers": [layer]}
+    server.answers[faulty.MANIFEST_PATH] = faulty.says(json.dumps(manifest).encode())
     assert await store.failure(server.image) == REFUSED
 
 
@@ -89,8 +89,8 @@ async def test_manifest__with_an_absurd_size__is_refused_even_where_the_blob_is_
 )
 async def test_blob__is_not_as_long_as_announced__is_not_taken(server, store, size: int, expected) -> None:
     """What is too long is wrong; what is too short may only have broken off, and is asked for again."""
-    told = {**faulty.IMAGE, "layers": [{**faulty.IMAGE["layers"][0], "size": size}]}
-    server.answers[faulty.MANIFEST_PATH] = faulty.says(json.dumps(told).encode())
+    manifest = {**faulty.IMAGE, "layers": [{**faulty.IMAGE["layers"][0], "size": size}]}
+    server.answers[faulty.MANIFEST_PATH] = faulty.says(json.dumps(manifest).encode())
     assert await store.failure(server.image) == expected
     assert (store.images.list(), store.snapshots()) == ((), [])
 
@@ -103,7 +103,7 @@ async def test_blob__is_not_as_long_as_announced__is_not_taken(server, store, si
 async def test_blob__is_another_of_the_same_length__is_refused_for_its_digest(server, store, data: bytes) -> None:
     """It is unpacked while it comes, but what comes is no fault of the image where it is not what was announced."""
     server.answers[faulty.LAYER_PATH] = faulty.says(data)
-    assert await store.failure(server.image) == ("Refused", "DigestMismatch")
+    assert await store.failure(server.image) == ("InvalidArgument", "DigestMismatch")
     assert digest.of(faulty.LAYER) not in store.content.digests()
     assert (store.content.partials(), store.snapshots()) == ([], [])
 
@@ -157,8 +157,8 @@ async def test_body__comes_byte_by_byte__is_taken(server, store) -> None:
 
 async def test_layer__unpacks_to_something_else__is_refused(server, store) -> None:
     config = json.dumps({"rootfs": {"diff_ids": [digest.of(b"another")]}}).encode()
-    told = {**faulty.IMAGE, "config": faulty.entry(mediatypes.CONFIG, config)}
-    server.answers[faulty.MANIFEST_PATH] = faulty.says(json.dumps(told).encode())
+    manifest = {**faulty.IMAGE, "config": faulty.entry(mediatypes.CONFIG, config)}
+    server.answers[faulty.MANIFEST_PATH] = faulty.says(json.dumps(manifest).encode())
     server.answers[f"/v2/app/blobs/{digest.of(config)}"] = faulty.says(config)
     assert await store.failure(server.image) == WRONG
 
@@ -175,7 +175,7 @@ async def test_pull__is_cancelled_amid_a_blob__leaves_what_has_come_of_it_and_no
         await never.wait()
         return body
 
-    async def written() -> None:
+    async def blob_begun() -> None:
         await begun.wait()
         while not store.partial():  # noqa: ASYNC110 - observed from outside on purpose
             await asyncio.sleep(0.001)
@@ -183,7 +183,7 @@ async def test_pull__is_cancelled_amid_a_blob__leaves_what_has_come_of_it_and_no
     server.answers[faulty.LAYER_PATH] = stall
     async with asyncio.TaskGroup() as group:
         pulling = group.create_task(store.pull(server.image))
-        await written()
+        await blob_begun()
         pulling.cancel()
     assert pulling.cancelled()
     assert (store.partial(), store.snapshots()) == (faulty.LAYER[:10], [])

@@ -22,14 +22,14 @@ CUT = 200_000
 
 
 def _unpacks(store: registry.Store, name: str) -> bool:
-    """Tell whether a pull has got as far as an image's layers."""
-    return any(one.message.startswith("unpacking") and one.message.endswith(f"/{name}") for one in store.stages)
+    """Return whether a pull has got as far as an image's layers."""
+    return any(stage.message.startswith("unpacking") and stage.message.endswith(f"/{name}") for stage in store.stages)
 
 
 def _only(folder: pathlib.Path) -> pathlib.Path:
-    """Give the one partial download of a store."""
-    (found,) = (folder / "store/root/content/ingest").iterdir()
-    return found
+    """Return the one partial download of a store."""
+    (path,) = (folder / "store/root/content/ingest").iterdir()
+    return path
 
 
 async def _broken_off(server: faulty.Server, tmp_path: pathlib.Path) -> str:
@@ -88,10 +88,10 @@ async def test_layer__has_come_whole_but_was_never_kept__is_not_fetched_again(se
         assert (server.count(path), store.content.partials()) == (0, [])
 
 
-@pytest.mark.parametrize("left", [b"", GZIP + b"more", bytes(len(GZIP))])
-async def test_layer__left_behind_empty_or_too_long_or_as_zeros__is_fetched_whole(server, tmp_path, left) -> None:
+@pytest.mark.parametrize("leftover", [b"", GZIP + b"more", bytes(len(GZIP))])
+async def test_layer__left_behind_empty_or_too_long_or_as_zeros__is_fetched_whole(server, tmp_path, leftover) -> None:
     path = await _broken_off(server, tmp_path)
-    _only(tmp_path).write_bytes(left)
+    _only(tmp_path).write_bytes(leftover)
     async with registry.opened(tmp_path / "store") as store:
         pulled = await store.pull(f"{server.address}/big:1")
         assert (pulled.lower_dirs[0] / "file").read_bytes() == CONTENT
@@ -101,7 +101,7 @@ async def test_layer__left_behind_empty_or_too_long_or_as_zeros__is_fetched_whol
 async def test_layer__that_is_wrong__leaves_nothing_to_go_on_from(server, store) -> None:
     (path,) = server.publish("big", (GZIP, PLAIN))
     server.answers[path] = faulty.says(GZIP[:4] + b"1234" + GZIP[8:])
-    assert await store.failure(f"{server.address}/big:1") == ("Refused", "DigestMismatch")
+    assert await store.failure(f"{server.address}/big:1") == ("InvalidArgument", "DigestMismatch")
     assert store.content.partials() == []
     assert server.count(path) == 1
 
@@ -164,7 +164,7 @@ async def test_diff__in_two_layers_packed_differently_at_once__is_unpacked_as_on
     for name, packed in (("a", GZIP), ("b", ZSTD), ("c", PLAIN)):
         server.publish(name, (packed, PLAIN))
     pulled = await asyncio.gather(*(store.pull(f"{server.address}/{name}:1") for name in ("a", "b", "c")))
-    assert len({one.lower_dirs for one in pulled}) == 1
+    assert len({stored.lower_dirs for stored in pulled}) == 1
     assert (pulled[0].lower_dirs[0] / "file").read_bytes() == CONTENT
     assert {archives.digest(packed) for packed in (GZIP, ZSTD, PLAIN)} <= store.content.digests()
 
@@ -173,7 +173,7 @@ async def test_layer__twice_in_one_image__is_fetched_once_and_unpacked_twice(ser
     (path, _) = server.publish("twice", (GZIP, PLAIN), (GZIP, PLAIN))
     pulled = await store.pull(f"{server.address}/twice:1")
     assert len(pulled.lower_dirs) == 2
-    assert [(one / "file").read_bytes() == CONTENT for one in pulled.lower_dirs] == [True, True]
+    assert [(lower_dir / "file").read_bytes() == CONTENT for lower_dir in pulled.lower_dirs] == [True, True]
     assert server.count(path) == 1
 
 

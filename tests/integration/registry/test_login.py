@@ -12,7 +12,7 @@ from tests import faulty_registry as faulty
 pytestmark = pytest.mark.root
 
 TOKEN = "Bearer t0ken"
-DENIED = ("Refused", "ImagePullDenied")
+DENIED = ("InvalidArgument", "ImagePullDenied")
 BROKEN = ("Unavailable", "ImagePullFailed")
 
 
@@ -94,7 +94,7 @@ async def test_login__has_run_out_and_was_renewed__is_taken_at_once(server, stor
         (faulty.says(b'{"token": "a\\r\\nX-Evil: b"}'), BROKEN),
         (faulty.says(b'{"token": "\xd0\xbf"}'), BROKEN),
         (faulty.says(b'{"token": "x"}', 200, Content_Type="text/plain; charset=klingon"), DENIED),
-        (faulty.streams(None, b" " * 65536, endlessly=True), ("Refused", "ImageRefused")),
+        (faulty.streams(None, b" " * 65536, endlessly=True), ("InvalidArgument", "ImageRefused")),
         (faulty.streams(100, b"{"), BROKEN),
         (faulty.cuts, BROKEN),
     ],
@@ -138,10 +138,10 @@ async def test_challenge__among_several__is_the_first_that_we_know(server, store
     refuses = faulty.guards(faulty.MANIFEST, faulty.LOGIN, "Negotiate")
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        told = await refuses(request)
-        if told.status == 401:
-            told.headers.add("WWW-Authenticate", 'basic REALM = "x"')
-        return told
+        answer = await refuses(request)
+        if answer.status == 401:
+            answer.headers.add("WWW-Authenticate", 'basic REALM = "x"')
+        return answer
 
     server.answers[faulty.MANIFEST_PATH] = answer
     assert (await store.pull(server.image)).reference == server.image

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from agent.engine import errors
-from agent.engine.registry import client, hosts, retries
+from agent import errors
+from agent.distribution.registry import client, hosts, retries
 from agent.oci import descriptor, digest, mediatypes, reference
 from tests import faulty_registry as faulty
 
@@ -29,7 +29,7 @@ USELESS = [
 
 
 def _asking(server: faulty.Server, *mirrors: str, pauses: tuple[float, ...] = (0.01, 0.01)) -> client.RegistryClient:
-    places = hosts.Hosts((hosts.Host(server.address, tuple(f"http://{one}" for one in mirrors)),))
+    places = hosts.Hosts((hosts.Host(server.address, tuple(f"http://{mirror}" for mirror in mirrors)),))
     return client.RegistryClient(places, attempts=retries.Retries(pauses=pauses))
 
 
@@ -75,8 +75,8 @@ async def test_mirror__gives_other_content_than_is_asked_for__gives_way(server, 
 async def test_mirror__breaks_off_in_a_blob__is_gone_on_with_at_the_registry(server, other) -> None:
     other.answers[PATH], server.answers[PATH] = faulty.breaks_off(DATA, 400_000), faulty.ranges(DATA)
     async with _asking(server, other.address) as asking:
-        found = b"".join([chunk async for chunk in asking.blob(reference.parse(server.image), BLOB)])
-    assert found == DATA
+        data = b"".join([chunk async for chunk in asking.blob(reference.parse(server.image), BLOB)])
+    assert data == DATA
     assert (other.ranges(PATH), server.ranges(PATH)) == ([None], ["bytes=400000-"])
 
 
@@ -94,12 +94,12 @@ async def test_mirror__wants_a_login__is_shown_its_own_and_never_the_registry_s(
 ) -> None:
     auths = {server.address: "cmVnaXN0cnk6c2VjcmV0", other.address: "bWlycm9yOm93bg=="}
     for server_of, path in ((server, faulty.CONFIG_PATH), (other, faulty.MANIFEST_PATH)):
-        wanted = f"Basic {auths[server_of.address]}"
+        authorization = f"Basic {auths[server_of.address]}"
         data = faulty.CONFIG if path == faulty.CONFIG_PATH else faulty.MANIFEST
-        server_of.answers[path] = faulty.guards(data, wanted, 'Basic realm="x"')
+        server_of.answers[path] = faulty.guards(data, authorization, 'Basic realm="x"')
     del other.answers[faulty.CONFIG_PATH]
-    told = {"auths": {address: {"auth": auth} for address, auth in auths.items()}}
-    (docker_config / "config.json").write_text(json.dumps(told))
+    config = {"auths": {address: {"auth": auth} for address, auth in auths.items()}}
+    (docker_config / "config.json").write_text(json.dumps(config))
     async with _asking(server, other.address) as asking:
         assert (await asking.manifest(reference.parse(server.image))).data == faulty.MANIFEST
         assert await asking.document(reference.parse(server.image), CONFIG) == faulty.CONFIG

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from agent.engine import errors
-from agent.engine.images import shipping
-from agent.engine.registry import uploads
+from agent import errors
+from agent.distribution.registry import uploads
+from agent.engine.images import transfer
 from agent.oci import mediatypes
 from tests import archives, engines, registry
 
@@ -28,15 +28,15 @@ LOGIN = f"{registry.USER}:{registry.PASSWORD}"
 @pytest.fixture
 def address(tmp_path: pathlib.Path) -> Iterator[str]:
     """A registry that is open to everybody."""
-    with registry.running(tmp_path / "registry") as found:
-        yield found
+    with registry.running(tmp_path / "registry") as served_address:
+        yield served_address
 
 
 @pytest.fixture
 def guarded(tmp_path: pathlib.Path) -> Iterator[str]:
     """A registry that wants a login."""
-    with registry.running(tmp_path / "guarded", login=True) as found:
-        yield found
+    with registry.running(tmp_path / "guarded", login=True) as served_address:
+        yield served_address
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def _load(store: registry.Store, folder: pathlib.Path, *layers: bytes, kin
 
 
 async def _push(store: registry.Store, target: str, name: str = NAME) -> str:
-    sent = shipping.Shipping(store.images, store.content, store.client)
+    sent = transfer.Transfer(store.images, store.content, store.client)
     return await sent.push(name, target, store.stages.append)
 
 
@@ -78,8 +78,8 @@ async def test_push__layers_of_each_kind__are_read_by_skopeo_and_pulled_by_us(
 ) -> None:
     await _load(store, tmp_path, LAYER, SECOND, kind=kind)
     pushed = await _push(store, f"{address}/shop/web:1")
-    told = _skopeo("inspect", "--tls-verify=false", f"docker://{address}/shop/web:1")
-    assert (told["Digest"], told["Os"], len(told["Layers"])) == (pushed, "linux", 2)
+    inspected = _skopeo("inspect", "--tls-verify=false", f"docker://{address}/shop/web:1")
+    assert (inspected["Digest"], inspected["Os"], len(inspected["Layers"])) == (pushed, "linux", 2)
     _skopeo("copy", "--quiet", "--src-tls-verify=false", f"docker://{address}/shop/web:1", f"dir:{tmp_path}/copied")
     packed = archives.packed(LAYER, kind)[0]
     assert (tmp_path / "copied" / hashlib.sha256(packed).hexdigest()).read_bytes() == packed
@@ -99,13 +99,13 @@ async def test_push__what_skopeo_pushed__is_the_same_to_the_byte(
     address, store, busybox_archive, tmp_path, options: tuple[str, ...], kind: str
 ) -> None:
     registry.push(busybox_archive, f"{address}/app:1", *options)
-    told, top = registry.manifest(f"{address}/app:1")
+    manifest, top = registry.manifest(f"{address}/app:1")
     await store.pull(f"{address}/app:1")
     with registry.running(tmp_path / "other") as other:
         assert await _push(store, f"{other}/elsewhere/app:2", f"{address}/app:1") == top["digest"]
-        assert registry.manifest(f"{other}/elsewhere/app:2") == (told, top)
+        assert registry.manifest(f"{other}/elsewhere/app:2") == (manifest, top)
         _skopeo("copy", "--quiet", "--src-tls-verify=false", f"docker://{other}/elsewhere/app:2", f"dir:{tmp_path}/d")
-    assert told["mediaType"] == kind
+    assert manifest["mediaType"] == kind
 
 
 async def test_push__large_layer__goes_in_chunks_and_is_whole(address, store, fresh, tmp_path, monkeypatch) -> None:
@@ -142,7 +142,7 @@ async def test_push__again__sends_no_blob(address, store, tmp_path) -> None:
 
 async def test_push__with_a_login__is_let_in_and_without_one_denied(guarded, store, tmp_path, docker_config) -> None:
     await _load(store, tmp_path, LAYER)
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.InvalidArgument) as caught:
         await _push(store, f"{guarded}/app:1")
     assert caught.value.reason == "ImagePushDenied"
     assert caught.value.hint == f"declare a Secret with its login, or let docker login {guarded} write it"
@@ -155,8 +155,8 @@ async def test_push__with_a_login__is_let_in_and_without_one_denied(guarded, sto
         capture_output=True,
     )
     await _push(store, f"{guarded}/app:1")
-    told = _skopeo("inspect", "--tls-verify=false", f"--creds={LOGIN}", f"docker://{guarded}/app:1")
-    assert len(told["Layers"]) == 1
+    inspected = _skopeo("inspect", "--tls-verify=false", f"--creds={LOGIN}", f"docker://{guarded}/app:1")
+    assert len(inspected["Layers"]) == 1
 
 
 @contextlib.contextmanager
@@ -166,8 +166,8 @@ def _door(engine: engines.Engine, folder: pathlib.Path) -> Iterator[str]:
     (folder / "door" / "data").symlink_to(folder / "registry" / "data")
     with contextlib.ExitStack() as stack:
         with engines.entered(engine):
-            found = stack.enter_context(registry.running(folder / "door"))
-        yield found
+            served_address = stack.enter_context(registry.running(folder / "door"))
+        yield served_address
 
 
 async def test_docker__pulls_what_we_pushed_and_we_pull_what_it_pushed(
@@ -178,13 +178,13 @@ async def test_docker__pulls_what_we_pushed_and_we_pull_what_it_pushed(
     with _door(docker_engine, tmp_path) as door:
         docker = ["docker", "-H", docker_engine.url]
         subprocess.run([*docker, "pull", "--quiet", f"{door}/app:1"], check=True, capture_output=True)
-        told = docker_engine.call("GET", f"images/{door}/app:1/json")
-        assert told["Id"] == store.images.get(NAME).id
+        inspected = docker_engine.call("GET", f"images/{door}/app:1/json")
+        assert inspected["Id"] == store.images.runnable(NAME).id
         subprocess.run([*docker, "tag", f"{door}/app:1", f"{door}/docker:1"], check=True)
         subprocess.run([*docker, "push", "--quiet", f"{door}/docker:1"], check=True, capture_output=True)
         subprocess.run([*docker, "rmi", f"{door}/app:1", f"{door}/docker:1"], check=True, capture_output=True)
     pulled = await fresh.pull(f"{address}/docker:1")
-    assert (pulled.id, _files(pulled)) == (store.images.get(NAME).id, {"d/f": b"first", "g": b"second"})
+    assert (pulled.id, _files(pulled)) == (store.images.runnable(NAME).id, {"d/f": b"first", "g": b"second"})
     assert registry.manifest(f"{address}/docker:1")[0]["mediaType"] == mediatypes.DOCKER_MANIFEST
     assert (
         await _push(fresh, f"{address}/again:1", f"{address}/docker:1")

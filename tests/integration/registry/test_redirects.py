@@ -5,12 +5,12 @@ import asyncio
 import pytest
 import yarl
 
-from agent.engine.registry import transport
+from agent.distribution.registry import transport
 from tests import faulty_registry as faulty
 
 pytestmark = pytest.mark.root
 
-DENIED = ("Refused", "ImagePullDenied")
+DENIED = ("InvalidArgument", "ImagePullDenied")
 BROKEN = ("Unavailable", "ImagePullFailed")
 
 
@@ -126,10 +126,10 @@ async def test_cookie__from_a_registry__is_not_kept(server, store) -> None:
 
 
 async def test_proxy__is_used_for_other_hosts__and_never_for_this_one(server, store, monkeypatch) -> None:
-    seen: list[bytes] = []
+    lines: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append(await reader.readline())
+        lines.append(await reader.readline())
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
@@ -140,8 +140,8 @@ async def test_proxy__is_used_for_other_hosts__and_never_for_this_one(server, st
         monkeypatch.setenv("http_proxy", address)
         monkeypatch.setenv("https_proxy", address)
         await store.pull(server.image)
-        assert seen == []
+        assert lines == []
         assert await store.failure("registry.example/app:1") == BROKEN
-        assert set(seen) == {b"CONNECT registry.example:443 HTTP/1.1\r\n"}
+        assert set(lines) == {b"CONNECT registry.example:443 HTTP/1.1\r\n"}
         monkeypatch.setenv("no_proxy", "registry.example")
         assert transport._proxy(yarl.URL("https://registry.example")) is None

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from agent.engine import errors
-from agent.engine.registry import transport
+from agent import errors
+from agent.distribution.registry import transport
 from agent.oci import descriptor, digest, mediatypes, reference
 from tests import faulty_registry as faulty
 
@@ -49,7 +49,7 @@ async def test_blob__of_which_nothing_comes_any_more__is_given_up(server, asking
         async for chunk in asking.blob(reference.parse(server.image), BLOB):
             got.extend(chunk)
 
-    with pytest.raises(transport.Passing):
+    with pytest.raises(transport.TransientError):
         await take()
     assert got == DATA[:CUT]
     assert server.ranges(PATH) == [None, *[f"bytes={CUT}-"] * 2]
@@ -83,8 +83,8 @@ async def test_blob__the_server_gives_another_range_or_none__is_asked_for_whole(
 
 async def test_blob__the_server_gives_less_than_was_asked__is_asked_for_the_rest(server, asking) -> None:
     async def half(_: web.BaseRequest) -> web.StreamResponse:
-        told = {"Content-Range": f"bytes {CUT}-499999/600000"}
-        return web.Response(body=DATA[CUT:500_000], status=206, headers=told)
+        headers = {"Content-Range": f"bytes {CUT}-499999/600000"}
+        return web.Response(body=DATA[CUT:500_000], status=206, headers=headers)
 
     server.answers[PATH] = faulty.in_turn(faulty.breaks_off(DATA, CUT), half, faulty.ranges(DATA))
     assert await _all(asking, server) == DATA

@@ -9,7 +9,7 @@ import traceback
 import pytest
 from aiohttp import web
 
-from agent.engine.registry import credentials, grants, transport
+from agent.distribution.registry import credentials, tokens, transport
 from tests import faulty_registry as faulty
 from tests import registry
 
@@ -20,7 +20,7 @@ SIGNED = "/layer?signature=s1gnature"
 
 
 async def _wrong(request: web.BaseRequest) -> web.StreamResponse:
-    """Say nothing that HTTP would be."""
+    """Send what is no HTTP."""
     assert isinstance(request.transport, asyncio.Transport)
     request.transport.write(b"220 mail.example.org ESMTP\r\n")
     return await faulty.cuts(request)
@@ -44,12 +44,14 @@ FAULTS = [
 ]
 
 
-async def _told(store: registry.Store, image: str, caplog: pytest.LogCaptureFixture) -> str:
+async def _pull_and_gather(store: registry.Store, image: str, caplog: pytest.LogCaptureFixture) -> str:
     """Fail to pull, and give all that anybody could be shown of it; what the tests' own servers log is theirs."""
     failed = await store.fails(image)
     shown = "".join(traceback.format_exception(failed))
-    objects = [one for one in gc.get_objects() if isinstance(one, (transport.Request, credentials.Credentials))]
-    logged = [one.getMessage() for one in caplog.records if one.name not in {"aiohttp.access", "aiohttp.server"}]
+    objects = [held for held in gc.get_objects() if isinstance(held, (transport.Request, credentials.Credentials))]
+    logged = [
+        record.getMessage() for record in caplog.records if record.name not in {"aiohttp.access", "aiohttp.server"}
+    ]
     return f"{shown} {failed!r} {failed.hint} {logged} {objects!r}"
 
 
@@ -58,7 +60,7 @@ def _everything_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
 
-def _seen(text: str) -> list[str]:
+def _secrets_in(text: str) -> list[str]:
     return [secret for secret in SECRETS if secret in text]
 
 
@@ -70,8 +72,8 @@ async def test_pull__fails_somehow__tells_no_secret(  # noqa: PLR0913, PLR0917 -
 ) -> None:
     server.log_in(docker_config)
     if where == "refresh":
-        told = {"auths": {server.address: {"identitytoken": "1dentity"}}}
-        (docker_config / "config.json").write_text(json.dumps(told))
+        config = {"auths": {server.address: {"identitytoken": "1dentity"}}}
+        (docker_config / "config.json").write_text(json.dumps(config))
     server.guard("Bearer t0ken", faulty.bearer(f"http://{other.address}/token"))
     other.answers["/token"] = faulty.says(b'{"token": "t0ken"}')
     if where == "layer":
@@ -79,7 +81,7 @@ async def test_pull__fails_somehow__tells_no_secret(  # noqa: PLR0913, PLR0917 -
         other.answers["/layer"] = fault
     else:
         other.answers["/token"] = fault
-    assert _seen(await _told(store, server.image, caplog)) == []
+    assert _secrets_in(await _pull_and_gather(store, server.image, caplog)) == []
 
 
 async def test_grants__know_much__and_show_nothing(server, store, docker_config) -> None:
@@ -87,10 +89,10 @@ async def test_grants__know_much__and_show_nothing(server, store, docker_config)
     server.guard("Bearer t0ken", faulty.bearer(f"http://{server.address}/token"))
     server.answers["/token"] = faulty.says(b'{"token": "t0ken"}')
     await store.pull(server.image)
-    held = store.client._grants
-    assert isinstance(held, grants.Grants)
+    held = store.client._tokens
+    assert isinstance(held, tokens.Tokens)
     assert "t0ken" in str(held._held)
-    assert _seen(f"{held!r} {store.client!r} {store.client._connection!r}") == []
+    assert _secrets_in(f"{held!r} {store.client!r} {store.client._connection!r}") == []
 
 
 async def test_identity_token__is_sent_to_nobody_who_is_redirected_to(server, other, store, docker_config) -> None:
@@ -107,7 +109,7 @@ async def test_identity_token__is_sent_to_nobody_who_is_redirected_to(server, ot
 async def test_identity_token__is_no_answer_to_basic(server, store, docker_config) -> None:
     (docker_config / "config.json").write_text(json.dumps({"auths": {server.address: {"identitytoken": "1dentity"}}}))
     server.guard(faulty.LOGIN, 'Basic realm="x"')
-    assert await store.failure(server.image) == ("Refused", "ImagePullDenied")
+    assert await store.failure(server.image) == ("InvalidArgument", "ImagePullDenied")
     assert {shown for _, shown in server.asked} == {""}
 
 

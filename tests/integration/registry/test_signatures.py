@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.images import signatures
 from agent.oci import digest, mediatypes
 from tests import faulty_registry as faulty
@@ -25,12 +25,12 @@ ATTEMPTS = (
 @pytest.fixture
 def address(tmp_path: pathlib.Path) -> Iterator[str]:
     """A registry with two images, ``team/app:1`` and ``team/other:1``, of which the first is also ``team/copy:1``."""
-    with registry.running(tmp_path / "registry") as found:
+    with registry.running(tmp_path / "registry") as served_address:
         for name, more in (("team/app", {}), ("team/other", {"annotations": {"a": "b"}}), ("team/copy", {})):
             for blob in (faulty.CONFIG, faulty.LAYER):
-                registry.push_blob(f"{found}/{name}", blob)
-            registry.push_manifest(f"{found}/{name}:1", {**faulty.IMAGE, **more})
-        yield found
+                registry.push_blob(f"{served_address}/{name}", blob)
+            registry.push_manifest(f"{served_address}/{name}:1", {**faulty.IMAGE, **more})
+        yield served_address
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def app(address) -> str:
 
 @pytest.fixture
 def signer(tmp_path) -> signing.Signer:
-    """Who must have signed what is pulled."""
+    """The key that must have signed the images that are pulled."""
     return signing.signer(tmp_path)
 
 
@@ -51,23 +51,23 @@ async def _guarded(home: pathlib.Path, *rules: signatures.Rule) -> AsyncIterator
         yield opened
 
 
-async def _refused(home: pathlib.Path, name: str, *rules: signatures.Rule) -> errors.EngineError:
+async def _refused(home: pathlib.Path, name: str, *rules: signatures.Rule) -> errors.Failure:
     """Fail to pull, with nothing fetched, kept or remembered."""
     async with _guarded(home, *rules) as store:
         failed = await store.fails(name)
-        assert isinstance(failed, errors.Refused)
+        assert isinstance(failed, errors.InvalidArgument)
         assert (store.content.digests(), store.snapshots(), store.images.list()) == (frozenset(), [], ())
-        assert [one.message for one in store.stages] == [f"resolving {name}"]
+        assert [stage.message for stage in store.stages] == [f"resolving {name}"]
         with pytest.raises(errors.NotFound):
-            store.images.get(name)
+            store.images.runnable(name)
     return failed
 
 
-async def _used(home: pathlib.Path, name: str, *rules: signatures.Rule, platform: str = "") -> None:
+async def assert_used(home: pathlib.Path, name: str, *rules: signatures.Rule, platform: str = "") -> None:
     async with _guarded(home, *rules) as store:
         pulled = await store.pull(name, platform)
-        assert store.images.get(name) == pulled
-        assert [one.verified for one in store.images.list()] == [True]
+        assert store.images.runnable(name) == pulled
+        assert [image.verified for image in store.images.list()] == [True]
 
 
 @pytest.mark.parametrize("kind", signing.KINDS)
@@ -75,19 +75,19 @@ async def _used(home: pathlib.Path, name: str, *rules: signatures.Rule, platform
 async def test_pull__signed_by_the_key__is_used(tmp_path, app, kind: str, name: str) -> None:
     signer = signing.signer(tmp_path, kind)
     signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
-    await _used(tmp_path, f"{app}:{name}", signer.rule("127.0.0.1:*/team/*"))
+    await assert_used(tmp_path, f"{app}:{name}", signer.rule("127.0.0.1:*/team/*"))
 
 
 async def test_pull__signed_by_one_of_several_keys_among_other_signatures__is_used(tmp_path, app, signer) -> None:
     others = [signing.signer(tmp_path, kind, kind) for kind in signing.KINDS]
-    signed = [one.signed(signing.payload(IMAGE, app)) for one in others]
+    signed = [other.signed(signing.payload(IMAGE, app)) for other in others]
     signing.push(app, IMAGE, *signed[:2], signer.signed(signing.payload(IMAGE)), *signed[2:])
     rule = signatures.Rule("*", (signing.signer(tmp_path, "RSA", "unused").path, signer.path))
-    await _used(tmp_path, f"{app}:1", rule)
+    await assert_used(tmp_path, f"{app}:1", rule)
 
 
 async def test_pull__no_rule_for_it__need_not_be_signed(tmp_path, app, signer) -> None:
-    await _used(tmp_path, f"{app}:1", signer.rule("*/team/other"))
+    await assert_used(tmp_path, f"{app}:1", signer.rule("*/team/other"))
 
 
 async def test_pull__not_signed__is_refused_and_says_what_to_do(tmp_path, app, signer) -> None:
@@ -114,25 +114,25 @@ async def test_pull__index__is_signed_itself_or_what_it_leads_to(tmp_path, app, 
     for image in {"index": [index], "manifest": [IMAGE], "both": [IMAGE, index]}[what]:
         signing.push(app, image, signer.signed(signing.payload(image, app)))
     name = f"{app}:all" if by == "tag" else f"{app}@{index}"
-    await _used(tmp_path, name, signer.rule("*"), platform="linux/amd64")
+    await assert_used(tmp_path, name, signer.rule("*"), platform="linux/amd64")
 
 
 @pytest.mark.usefixtures("index")
 async def test_pull__index__another_platforms_manifest_is_signed__is_refused(tmp_path, app, signer) -> None:
     signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
     async with _guarded(tmp_path, signer.rule("*")) as store:
-        assert await store.failure(f"{app}:all", "linux/arm64") == ("Refused", "ImageUnsigned")
+        assert await store.failure(f"{app}:all", "linux/arm64") == ("InvalidArgument", "ImageUnsigned")
         await store.pull(f"{app}:all", "linux/amd64")
 
 
 @pytest.fixture
 def other(tmp_path) -> signing.Signer:
-    """Somebody whose key no rule names."""
+    """A signer whose key no rule names."""
     return signing.signer(tmp_path, name="other")
 
 
 def _attempts(app: str, signer: signing.Signer, other: signing.Signer) -> dict[str, tuple[Any, str]]:
-    """Give signatures that do not count, with what is said of each."""
+    """Return signatures that do not count, with what is said of each."""
     right = signing.payload(IMAGE, app)
     elsewhere = digest.of(b"another image")
     tampered = right.replace(b'"optional": null', b'"optional": {}')
@@ -185,9 +185,9 @@ async def test_pull__signed_before_it_was_pushed_anew__is_refused(tmp_path, app,
 
 async def test_pull__signed_at_last__is_used(tmp_path, app, signer, other) -> None:
     async with _guarded(tmp_path, signer.rule("*")) as store:
-        assert await store.failure(f"{app}:1") == ("Refused", "ImageUnsigned")
+        assert await store.failure(f"{app}:1") == ("InvalidArgument", "ImageUnsigned")
         signing.push(app, IMAGE, other.signed(signing.payload(IMAGE, app)))
-        assert await store.failure(f"{app}:1") == ("Refused", "SignatureRefused")
+        assert await store.failure(f"{app}:1") == ("InvalidArgument", "SignatureRefused")
         signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
         await store.pull(f"{app}:1")
 
@@ -200,19 +200,19 @@ async def test_pull__a_key_cannot_be_read__is_refused_with_its_file(tmp_path, ap
 
 async def test_get__a_rule_comes_later__is_refused_until_it_is_pulled_again(tmp_path, app, signer) -> None:
     name = f"{app}:1"
-    await _used(tmp_path, name)
+    await assert_used(tmp_path, name)
     async with _guarded(tmp_path, signer.rule("*")) as store:
-        assert [one.verified for one in store.images.list()] == [False]
-        with pytest.raises(errors.Refused) as caught:
-            store.images.get(name)
+        assert [image.verified for image in store.images.list()] == [False]
+        with pytest.raises(errors.InvalidArgument) as caught:
+            store.images.runnable(name)
         assert caught.value.reason == "ImageUnverified"
-        assert await store.failure(name) == ("Refused", "ImageUnsigned")
-        assert [one.verified for one in store.images.list()] == [False]
+        assert await store.failure(name) == ("InvalidArgument", "ImageUnsigned")
+        assert [image.verified for image in store.images.list()] == [False]
         signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
         store.stages.clear()
         pulled = await store.pull(name)
-        assert {(one.done, one.total) for one in store.stages} == {(0, 0)}
-        assert store.images.get(name) == pulled
+        assert {(stage.done, stage.total) for stage in store.stages} == {(0, 0)}
+        assert store.images.runnable(name) == pulled
 
 
 async def test_get__verified_once__needs_no_registry_until_the_key_is_another(tmp_path, signer, other) -> None:
@@ -223,13 +223,13 @@ async def test_get__verified_once__needs_no_registry_until_the_key_is_another(tm
             registry.push_blob(app, blob)
         registry.push_manifest(f"{app}:1", faulty.IMAGE)
         signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
-        await _used(tmp_path, f"{app}:1", rule)
+        await assert_used(tmp_path, f"{app}:1", rule)
     async with _guarded(tmp_path, rule) as store:
         await store.images.collector.sweep()
-        assert store.images.get(f"{app}:1").reference == f"{app}:1"
+        assert store.images.runnable(f"{app}:1").reference == f"{app}:1"
     async with _guarded(tmp_path, other.rule("*")) as store:
-        with pytest.raises(errors.Refused):
-            store.images.get(f"{app}:1")
+        with pytest.raises(errors.InvalidArgument):
+            store.images.runnable(f"{app}:1")
         assert await store.failure(f"{app}:1") == ("Unavailable", "ImagePullFailed")
 
 
@@ -238,19 +238,19 @@ async def test_tag__to_a_name_that_must_be_signed__is_refused_unless_this_image_
     signing.push(app, IMAGE, signer.signed(signing.payload(IMAGE, app)))
     async with _guarded(tmp_path, signer.rule("*/app")) as store:
         await store.pull(f"{other}:1")
-        with pytest.raises(errors.Refused) as caught:
+        with pytest.raises(errors.InvalidArgument) as caught:
             store.images.tag(f"{other}:1", f"{app}:1", ())
         assert caught.value.reason == "ImageUnverified"
         await store.pull(f"{app}:1")
-        with pytest.raises(errors.Refused):
+        with pytest.raises(errors.InvalidArgument):
             store.images.tag(f"{other}:1", f"{app}:1", ())
         store.images.tag(f"{app}:1", f"{app}:2", ())
-        assert store.images.get(f"{app}:2").id == store.images.get(f"{app}:1").id
+        assert store.images.runnable(f"{app}:2").id == store.images.runnable(f"{app}:1").id
         store.images.tag(f"{app}:1", f"{other}:2", ())
 
 
 async def test_remove__not_verified__goes_as_every_image(tmp_path, app, signer) -> None:
-    await _used(tmp_path, f"{app}:1")
+    await assert_used(tmp_path, f"{app}:1")
     async with _guarded(tmp_path, signer.rule("*")) as store:
         await store.images.remove(f"{app}:1")
         assert (store.images.list(), store.content.digests()) == ((), frozenset())

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from agent.distribution.registry import hosts
 from agent.engine.images import signatures
-from agent.engine.registry import hosts
 from agent.oci import digest, mediatypes, simple_signing
 from tests import faulty_registry as faulty
 from tests import registry, signing
@@ -18,13 +18,13 @@ IMAGE = digest.of(faulty.MANIFEST)
 PATH = signing.path(IMAGE)
 RIGHT = signing.payload(IMAGE)
 PAYLOAD_PATH = f"/v2/app/blobs/{digest.of(RIGHT)}"
-REFUSED = ("Refused", "SignatureRefused")
+REFUSED = ("InvalidArgument", "SignatureRefused")
 UNAVAILABLE = ("Unavailable", "ImagePullFailed")
 
 
 @pytest.fixture
 def signer(tmp_path: pathlib.Path) -> signing.Signer:
-    """Who must have signed what is pulled."""
+    """The key that must have signed the images that are pulled."""
     return signing.signer(tmp_path)
 
 
@@ -35,8 +35,8 @@ async def guarded(tmp_path: pathlib.Path, signer) -> AsyncIterator[registry.Stor
         yield opened
 
 
-def _says(told: object) -> faulty.Answer:
-    return faulty.says(json.dumps(told).encode())
+def _says(document: object) -> faulty.Answer:
+    return faulty.says(json.dumps(document).encode())
 
 
 def _nothing(store: registry.Store, server: faulty.Server) -> bool:
@@ -133,21 +133,21 @@ async def test_pull__signatures_cannot_be_asked_for__is_unavailable_and_never_un
 
 async def test_pull__signatures_are_not_for_us__is_denied(server, guarded) -> None:
     server.answers[PATH] = faulty.says(b"", 403)
-    assert await guarded.failure(server.image) == ("Refused", "ImagePullDenied")
+    assert await guarded.failure(server.image) == ("InvalidArgument", "ImagePullDenied")
 
 
 async def test_pull__one_payload_cannot_be_asked_for__another_signature_counts(server, guarded, signer) -> None:
     broken = signing.payload(IMAGE, f"{server.address}/app")
     signing.serve(server, IMAGE, signer.signed(RIGHT), signer.signed(broken))
     server.answers[f"/v2/app/blobs/{digest.of(broken)}"] = faulty.says(b"", 500)
-    await guarded.pull(server.image)
+    assert (await guarded.pull(server.image)).size > 0
 
 
 async def test_pull__fails_twice__is_verified_the_third_time(server, guarded, signer) -> None:
     signing.serve(server, IMAGE, signer.signed(RIGHT))
     for path in (PATH, PAYLOAD_PATH):
         server.answers[path] = faulty.in_turn(faulty.cuts, faulty.says(b"", 503), server.answers[path])
-    await guarded.pull(server.image)
+    assert (await guarded.pull(server.image)).size > 0
 
 
 async def test_pull__many_signatures__the_latest_are_looked_at(server, guarded, signer) -> None:
@@ -192,7 +192,7 @@ async def test_pull__a_mirror_knows_no_signature_that_counts__the_registrys_own_
     other.answers[faulty.MANIFEST_PATH] = faulty.says(faulty.MANIFEST)
     places = hosts.Hosts((hosts.Host(server.address, (f"http://{other.address}",)),))
     async with registry.opened(tmp_path / "mirrored", places, (signer.rule("*"),)) as store:
-        await store.pull(server.image)
+        assert (await store.pull(server.image)).size > 0
 
 
 async def test_pull__a_mirror_gives_an_unsigned_image__is_refused(server, other, tmp_path, signer) -> None:
@@ -200,7 +200,7 @@ async def test_pull__a_mirror_gives_an_unsigned_image__is_refused(server, other,
     other.answers[faulty.MANIFEST_PATH] = _says({**faulty.IMAGE, "annotations": {"evil": "yes"}})
     places = hosts.Hosts((hosts.Host(server.address, (f"http://{other.address}",)),))
     async with registry.opened(tmp_path / "mirrored", places, (signer.rule("*"),)) as store:
-        assert await store.failure(server.image) == ("Refused", "ImageUnsigned")
+        assert await store.failure(server.image) == ("InvalidArgument", "ImageUnsigned")
 
 
 async def test_pull__no_rule_is_for_it__signatures_are_not_asked_for(server, tmp_path) -> None:

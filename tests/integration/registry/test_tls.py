@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from agent.engine import errors
-from agent.engine.registry import hosts, transport
+from agent import errors
+from agent.distribution.registry import hosts, transport
 from tests import certificates, registry
 
 pytestmark = pytest.mark.root
@@ -18,14 +18,14 @@ def authority(tmp_path: pathlib.Path) -> certificates.Authority:
 
 @pytest.fixture
 def folder(tmp_path: pathlib.Path, busybox_archive: pathlib.Path) -> pathlib.Path:
-    """What a registry keeps: an image."""
+    """A registry's folder with one image."""
     with registry.running(tmp_path / "registry") as address:
         registry.push(busybox_archive, f"{address}/app:1")
     return tmp_path / "registry"
 
 
 def _tls(server: certificates.Pair, *clients: certificates.Authority) -> dict[str, object]:
-    trusted = [str(one.pair.certificate) for one in clients]
+    trusted = [str(client.pair.certificate) for client in clients]
     return {"certificate": str(server.certificate), "key": str(server.key)} | (
         {"clientcas": trusted} if trusted else {}
     )
@@ -89,4 +89,19 @@ async def test_pull__files_that_are_none__are_told(tmp_path, folder, authority) 
     broken.write_text("no certificate")
     with registry.running(folder, tls=_tls(authority.vouches("server", "127.0.0.1"))) as address:
         async with registry.opened(tmp_path / "store", _places(address, transport.Tls(broken))) as store:
-            assert await store.failure(f"{address}/app:1") == ("Refused", "BadTls")
+            assert await store.failure(f"{address}/app:1") == ("InvalidArgument", "BadTls")
+
+
+async def test_pull__the_client_certificate_is_renewed__the_new_one_is_shown(tmp_path, folder, authority) -> None:
+    server, stranger = authority.vouches("server", "127.0.0.1"), certificates.authority(tmp_path / "others", "other")
+    expired, renewed = stranger.vouches("client"), authority.vouches("client")
+    certificate, key = tmp_path / "client.pem", tmp_path / "client.key"
+    with registry.running(folder, tls=_tls(server, authority)) as address:
+        tls = transport.Tls(authority.pair.certificate, certificate, key)
+        certificate.write_bytes(expired.certificate.read_bytes())
+        key.write_bytes(expired.key.read_bytes())
+        async with registry.opened(tmp_path / "store", _places(address, tls)) as store:
+            assert (await store.fails(f"{address}/app:1")).reason == "ImagePullFailed"
+            certificate.write_bytes(renewed.certificate.read_bytes())
+            key.write_bytes(renewed.key.read_bytes())
+            assert (await store.pull(f"{address}/app:1")).size > 0

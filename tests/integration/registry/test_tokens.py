@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from tests import faulty_registry as faulty
 from tests import registry, token_server
 
@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 @pytest.fixture
 async def tokens(tmp_path: pathlib.Path) -> AsyncIterator[token_server.TokenServer]:
-    """Who gives tokens."""
-    async with token_server.served(tmp_path) as made:
-        yield made
+    """A token server."""
+    async with token_server.served(tmp_path) as token_host:
+        yield token_host
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ async def address(tmp_path: pathlib.Path, busybox_archive: pathlib.Path, tokens)
     with registry.running(tmp_path / "registry") as open_to_all:
         for name in ("public/app", "private/app"):
             registry.push(busybox_archive, f"{open_to_all}/{name}:1")
-    with registry.running(tmp_path / "registry", token=tokens.settings()) as found:
-        yield found
+    with registry.running(tmp_path / "registry", token=tokens.settings()) as served_address:
+        yield served_address
 
 
 def _log_in(folder: pathlib.Path, address: str, **entry: str) -> None:
@@ -43,8 +43,8 @@ async def test_pull__as_nobody__is_let_at_what_is_for_everybody(address, tokens,
 
 async def test_pull__as_nobody__is_not_let_at_the_rest(address, tokens, store) -> None:
     failed = await store.fails(f"{address}/private/app:1")
-    assert [one.shown for one in tokens.asked] == [""]
-    assert (type(failed), failed.reason) == (errors.Refused, "ImagePullDenied")
+    assert [request.shown for request in tokens.asked] == [""]
+    assert (type(failed), failed.reason) == (errors.InvalidArgument, "ImagePullDenied")
     assert failed.message == f"{address} does not let us at {address}/private/app:1"
     assert failed.hint == f"declare a Secret with its login, or let docker login {address} write it"
 
@@ -52,7 +52,7 @@ async def test_pull__as_nobody__is_not_let_at_the_rest(address, tokens, store) -
 async def test_pull__with_a_password__is_let_in(address, tokens, store, docker_config) -> None:
     _log_in(docker_config, address, username=registry.USER, password=registry.PASSWORD)
     assert (await store.pull(f"{address}/private/app:1")).reference == f"{address}/private/app:1"
-    assert [(one.method, one.shown) for one in tokens.asked] == [("GET", faulty.LOGIN)]
+    assert [(request.method, request.shown) for request in tokens.asked] == [("GET", faulty.LOGIN)]
 
 
 async def test_pull__with_an_identity_token__is_let_in_by_oauth2(address, tokens, store, docker_config) -> None:
@@ -76,6 +76,6 @@ async def test_pull__with_what_is_not_taken_any_more__is_denied_even_for_what_is
 ) -> None:
     _log_in(docker_config, address, **entry)
     failed = await store.fails(f"{address}/public/app:1")
-    assert (type(failed), failed.reason) == (errors.Refused, "ImagePullDenied")
+    assert (type(failed), failed.reason) == (errors.InvalidArgument, "ImagePullDenied")
     assert "wr0ng" not in str(failed)
     assert len(tokens.asked) == 1

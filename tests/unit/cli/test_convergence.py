@@ -1,12 +1,15 @@
 """What ``apply`` and ``delete`` say at their end."""
 
+import dataclasses
 import json
 
 import pytest
 import typer
 
+from agent import invocation
+from agent.agent_api import past
 from agent.cli import convergence, options
-from agent.converge import once, settling, signals
+from agent.converge import completion, once, signals
 from agent.model import conditions, state
 from agent.model.conditions import ConditionStatus, ConditionType
 from tests import builders
@@ -19,17 +22,17 @@ STATUS = conditions.ObjectStatus(
     "exited (3)",
     8.0,
 )
-LEFT = (settling.Unfinished(KEY, "BackOff", "exited with 3; failure 2 in a row"),)
+LEFT = (completion.Unfinished(KEY, "BackOff", "exited with 3; failure 2 in a row"),)
 
 
 def ended(converged: once.Converged, output: options.Output = options.Output.TEXT) -> int:
-    """Let it come to its end; gives the exit code."""
+    """Return the exit code with which a command ends after this result."""
 
     async def work(_: signals.Sink) -> once.Converged:
         return converged
 
     with pytest.raises(typer.Exit) as caught:
-        convergence.converge(work, output, "applied")
+        convergence.converge(work, convergence.Ending(output, "applied", invocation.Invocation()))
     return caught.value.exit_code
 
 
@@ -48,10 +51,11 @@ def test_apply__something_is_not_up__says_which_and_why(capsys: pytest.CaptureFi
 
 def test_apply__for_programs__is_spelled_as_plan_and_status_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(once.Converged(once.Outcome.PARTIAL, "r1", (STATUS,), LEFT, timed_out=True), options.Output.JSON) == 1
-    said = {"status": "False", "reason": "BackOff", "message": "exited with 3", "since": 1.0}
+    condition = {"status": "False", "reason": "BackOff", "message": "exited with 3", "since": 1.0}
     assert json.loads(capsys.readouterr().out) == {
         "outcome": "partial",
         "revision": "r1",
+        "nothingHere": False,
         "timedOut": True,
         "unfinished": [
             {"object": "Container/web", "reason": "BackOff", "message": "exited with 3; failure 2 in a row"}
@@ -61,7 +65,7 @@ def test_apply__for_programs__is_spelled_as_plan_and_status_are(capsys: pytest.C
                 "object": "Container/web",
                 "detail": "exited (3)",
                 "until": 8.0,
-                "conditions": [{"type": type, **said} for type in ("Ready", "Reconciling", "Stalled")],
+                "conditions": [{"type": type, **condition} for type in ("Ready", "Reconciling", "Stalled")],
             }
         ],
     }
@@ -75,10 +79,19 @@ def test_apply__source_is_empty__says_what_that_means(
     assert ended(kept, output) == 0
     assert capsys.readouterr().err == (
         "SOURCE declares nothing; what runs is left as it is."
-        " To remove it: trimtab delete, with the manifests that declared it\n"
+        " To remove it: trimtab delete MANIFESTS, with those that declared it\n"
     )
 
 
 def test_apply__source_is_empty_and_so_is_the_host__says_no_more_than_that(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(once.Converged(once.Outcome.APPLIED, "r1", (), (), timed_out=False, declares_nothing=True)) == 0
     assert capsys.readouterr() == ("applied\n", "SOURCE declares nothing\n")
+
+
+def test_show_events__of_an_agent__are_the_lines_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    done = past.Event(1.0, "Container/web", "StartContainer", "Missing", "succeeded", "", 0.25, "r1")
+    skipped = dataclasses.replace(done, action="RenameContainer", result="skipped", duration=0.0)
+    convergence.show_events([done, skipped])
+    captured = capsys.readouterr()
+    assert captured.err == "✓ StartContainer Container/web 0.25 s\n- RenameContainer Container/web skipped\n"
+    assert captured.out == ""

@@ -18,14 +18,14 @@ VOLUME = volume.VolumeConfig("data", volume.VolumeDriver.LOCAL, (), volume.Delet
 SIGHT = app.Sight(
     owner="abcde",
     in_place=frozenset({policy.InPlace.LABELS, policy.InPlace.RESOURCES}),
-    observed=state.ObservedState(
-        observed_at=1000.0,
-        images=(
+    observed=state.ObservedState.of(
+        1000.0,
+        (
             image.ObservedImage("sha256:1", "a:1", OURS, 3 * 2**20),
             image.ObservedImage("sha256:2", "b:1", THEIRS, 0),
+            network.ObservedNetwork("1", "net", NETWORK, (), healthy=False),
+            volume.ObservedVolume("data", VOLUME, OURS, "/data", 880.0),
         ),
-        networks=(network.ObservedNetwork("1", "net", NETWORK, (), healthy=False),),
-        volumes=(volume.ObservedVolume("data", VOLUME, OURS, "/data", 880.0),),
     ),
 )
 
@@ -44,7 +44,7 @@ def test_load__another_version__is_refused(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"owner": None}, "owner: None is not str"),
         ({"in_place": ["wings"]}, "in_place[0]: 'wings' is not InPlace"),
@@ -52,13 +52,13 @@ def test_load__another_version__is_refused(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_load__no_observation__is_told_with_path_place_and_way_out(
-    tmp_path: pathlib.Path, change: dict[str, object], said: str
+    tmp_path: pathlib.Path, change: dict[str, object], message: str
 ) -> None:
     path = tmp_path / "observed.json"
     path.write_text(json.dumps({**json.loads(canonical.dumps(observation.document(SIGHT))), **change}))
     with pytest.raises(errors.TrimtabError) as caught:
         observation.load(path)
-    assert str(caught.value) == f"{path} is not an observation: {said} (trimtab observe --json > FILE makes one)"
+    assert str(caught.value) == f"{path} is not an observation: {message} (trimtab observe --json > FILE makes one)"
 
 
 def test_load__nothing_but_a_version__says_what_is_missing(tmp_path: pathlib.Path) -> None:

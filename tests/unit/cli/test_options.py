@@ -8,18 +8,18 @@ import typer
 from typer import testing
 
 from agent import settings
-from agent.cli import options
+from agent.cli import flags, options
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> dict[str, object]:
+def invocation(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> dict[str, object]:
     (tmp_path / "config.yaml").write_text("runtime: memory\n")
     monkeypatch.setenv("TRIMTAB_CONFIG", str(tmp_path / "config.yaml"))
     return {}
 
 
 @pytest.fixture
-def application(seen: dict[str, object]) -> typer.Typer:
+def application(invocation: dict[str, object]) -> typer.Typer:
     app = typer.Typer()
 
     @options.with_settings("listen")
@@ -29,9 +29,9 @@ def application(seen: dict[str, object]) -> typer.Typer:
         loud: Annotated[bool, typer.Option("--loud")] = False,  # noqa: FBT002 - a flag
     ) -> None:
         """Look at it."""
-        seen.update(chosen=chosen, source=source, loud=loud)
+        invocation.update(chosen=chosen, source=source, loud=loud)
 
-    def before(context: typer.Context, root: Annotated[str | None, options.FLAGS["root"]] = None) -> None:
+    def before(context: typer.Context, root: Annotated[str | None, flags.FLAGS["root"]] = None) -> None:
         context.obj = {} if root is None else {"root": root}
 
     app.callback()(before)
@@ -44,30 +44,30 @@ def _run(application: typer.Typer, *arguments: str) -> testing.Result:
 
 
 def test_with_settings__flags__reach_the_settings_and_the_rest_the_function(
-    application: typer.Typer, seen: dict[str, object]
+    application: typer.Typer, invocation: dict[str, object]
 ) -> None:
     result = _run(application, "look", "./m", "--loud", "--listen", "127.0.0.1:1", "--log-level", "debug")
-    assert (result.exit_code, seen["source"], seen["loud"]) == (0, "./m", True)
-    chosen = seen["chosen"]
+    assert (result.exit_code, invocation["source"], invocation["loud"]) == (0, "./m", True)
+    chosen = invocation["chosen"]
     assert isinstance(chosen, settings.Settings)
     assert (str(chosen.listen), chosen.log.level, chosen.runtime) == ("127.0.0.1:1", "debug", "memory")
 
 
 def test_with_settings__a_flag_before_the_command__holds_unless_it_is_given_again(
-    application: typer.Typer, seen: dict[str, object]
+    application: typer.Typer, invocation: dict[str, object]
 ) -> None:
     _run(application, "--root", "/one", "look", "m")
-    assert str(getattr(seen["chosen"], "root", "")) == "/one"
+    assert str(getattr(invocation["chosen"], "root", "")) == "/one"
     _run(application, "--root", "/one", "look", "m", "--root", "/two")
-    assert str(getattr(seen["chosen"], "root", "")) == "/two"
+    assert str(getattr(invocation["chosen"], "root", "")) == "/two"
 
 
 def test_with_settings__source_left_out__is_taken_from_the_variable(
-    application: typer.Typer, seen: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    application: typer.Typer, invocation: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRIMTAB_SOURCE", "/etc/trimtab/manifests")
     assert _run(application, "look").exit_code == 0
-    assert seen["source"] == "/etc/trimtab/manifests"
+    assert invocation["source"] == "/etc/trimtab/manifests"
 
 
 def test_with_settings__help__shows_the_commands_own_words_and_the_flags(application: typer.Typer) -> None:

@@ -7,8 +7,8 @@ from agent.manifests import problem
 
 
 def test_show__a_problem__has_its_place_its_line_and_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
-    found = problem.Problem("m/web.yaml", 2, 3, "there is no field 'imgae'", "did you mean image?")
-    problems.show([found], {"m/web.yaml": b"spec:\n  imgae: nginx\n"})
+    found_problem = problem.Problem("m/web.yaml", 2, 3, "there is no field 'imgae'", "did you mean image?")
+    problems.show([found_problem], {"m/web.yaml": b"spec:\n  imgae: nginx\n"})
     assert capsys.readouterr() == (
         "",
         (
@@ -27,9 +27,9 @@ def test_show__a_file_that_was_not_read__has_no_excerpt(capsys: pytest.CaptureFi
 
 def test_show__hostile_text__is_made_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     problems.show([problem.Problem("m", 1, 1, "\x1b]0;x\x07")], {"m": b"\x1b[2J\xff: 1"})
-    told = capsys.readouterr().err
-    assert "\x1b" not in told
-    assert "\\x1b[2J" in told
+    stderr = capsys.readouterr().err
+    assert "\x1b" not in stderr
+    assert "\\x1b[2J" in stderr
 
 
 def test_show__a_hostile_file_name__is_made_harmless(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,16 +46,16 @@ def test_show__a_file_with_a_secret__shows_none_of_its_lines(capsys: pytest.Capt
 
 def test_excerpt__a_long_line__is_shown_around_the_column() -> None:
     data = b"a" * 5000 + b"X" + b"b" * 5000
-    shown, caret = problems.excerpt(data, 1, 5001)
+    shown, caret = problems.excerpt([data], 1, 5001)
     assert len(shown) < 200
     assert shown[caret.index("^")] == "X"
 
 
 @pytest.mark.parametrize("line", [0, 3, 99])
 def test_excerpt__no_such_line__is_nothing(line: int) -> None:
-    assert problems.excerpt(b"a\nb\n", line, 1) == []
+    assert problems.excerpt([b"a", b"b"], line, 1) == []
 
 
 def test_excerpt__a_tab__keeps_the_caret_in_its_column() -> None:
-    shown, caret = problems.excerpt(b"\tkey: 1", 1, 2)
+    shown, caret = problems.excerpt([b"\tkey: 1"], 1, 2)
     assert shown[caret.index("^")] == "k"

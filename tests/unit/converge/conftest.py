@@ -10,8 +10,9 @@ from typing import Protocol, Self, TypeVar
 import pytest
 
 from agent.converge import cycle, journal, reconcile, signals
-from agent.converge import wish as wishes
+from agent.converge import goal as goals
 from agent.drivers.memory import driver, world
+from agent.kit import damage
 from agent.model import container, state
 from agent.sources import api
 from tests import builders
@@ -33,18 +34,20 @@ class LoopClock:
     """The time of the running event loop, which may be a virtual one."""
 
     def now(self) -> float:
-        """Give the loop's time, as if since the epoch."""
+        """Return the loop's time, as if since the epoch."""
         return EPOCH + asyncio.get_running_loop().time()
 
     def monotonic(self) -> float:
-        """Give the loop's time."""
+        """Return the loop's time."""
         return asyncio.get_running_loop().time()
 
 
 def declare(*containers: container.ContainerConfig, revision: str = "r1") -> state.DesiredState:
     """Declare containers and their images."""
-    images = tuple(builders.image_config(reference) for reference in sorted({one.image for one in containers}))
-    return state.DesiredState(revision, tuple(sorted(containers, key=lambda one: one.name)), images)
+    images = tuple(
+        builders.image_config(reference) for reference in sorted({container.image for container in containers})
+    )
+    return state.DesiredState.of(revision, (*containers, *images))
 
 
 @dataclasses.dataclass(slots=True)
@@ -53,52 +56,57 @@ class Stage:
 
     world: world.World
     parts: reconcile.Parts
-    told: list[signals.Signal]
+    emitted: list[signals.Signal]
     path: pathlib.Path
 
     def of(self, kind: type[T]) -> list[T]:
-        """Give the signals of a kind."""
-        return [signal for signal in self.told if isinstance(signal, kind)]
+        """Return the signals of a kind."""
+        return [signal for signal in self.emitted if isinstance(signal, kind)]
 
     def actions(self) -> list[str]:
         """Every action that succeeded, in order."""
-        done = [one for one in self.of(signals.ActionFinished) if one.result is signals.Result.SUCCEEDED]
-        return [f"{type(one.action).__name__} {one.action.key.name}" for one in done]
+        done = [signal for signal in self.of(signals.ActionFinished) if signal.result is signals.Result.SUCCEEDED]
+        return [f"{type(signal.action).__name__} {signal.action.key.name}" for signal in done]
 
     def states(self) -> dict[str, str]:
-        """Give the containers' states by name."""
-        return {one.name: one.state.value for one in self.world.containers.values()}
+        """Return the containers' states by name."""
+        return {container.name: container.state.value for container in self.world.containers.values()}
 
     def conditions(self, key: str) -> dict[str, tuple[str, str]]:
         """Type -> (status, reason) of an object, as last reported."""
-        status = next(one for one in self.of(signals.PassFinished)[-1].statuses if str(one.key) == key)
-        return {one.type.value: (one.status.value, one.reason) for one in status.conditions}
+        status = next(status for status in self.of(signals.PassFinished)[-1].statuses if str(status.key) == key)
+        return {condition.type.value: (condition.status.value, condition.reason) for condition in status.conditions}
+
+    def forget(self) -> None:
+        """Let the journal be one that was begun anew, of whose last good revision nothing could be read."""
+        self.parts.book._write(lambda connection: connection.execute("DELETE FROM good"))
+        damage.put_aside_name(self.path, 1.0).touch()
 
     @contextlib.asynccontextmanager
     async def going(self, desired: Callable[[], state.DesiredState]) -> AsyncIterator[cycle.Cycle]:
         """Make passes in the background while the test looks on."""
         async with (
-            cycle.Cycle(self.parts, lambda: wishes.Wish.everything(desired())) as going,
+            cycle.Cycle(self.parts, lambda: goals.Goal.everything(desired())) as going,
             asyncio.TaskGroup() as group,
         ):
 
-            async def turn() -> None:
+            async def run_pass() -> None:
                 while True:
-                    await going.turn()
+                    await going.run_pass()
 
-            task = group.create_task(turn())
+            task = group.create_task(run_pass())
             yield going
             task.cancel()
 
 
 @pytest.fixture
 def stage(tmp_path: pathlib.Path) -> Iterator[Stage]:
-    told: list[signals.Signal] = []
+    emitted: list[signals.Signal] = []
     path = tmp_path / "agent.sqlite"
     around = world.World(LoopClock())
-    with journal.Journal(path, lambda message: told.append(signals.JournalFailed(message))) as book:
-        parts = reconcile.Parts(driver.runtime_in(around), book, told.append, LoopClock(), builders.OWNER)
-        yield Stage(around, parts, told, path)
+    with journal.Journal(path, lambda message: emitted.append(signals.JournalFailed(message))) as book:
+        parts = reconcile.Parts(driver.runtime_in(around), book, emitted.append, LoopClock(), builders.OWNER)
+        yield Stage(around, parts, emitted, path)
 
 
 @dataclasses.dataclass(slots=True)
@@ -107,7 +115,12 @@ class Script:
 
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     unavailable: str = ""
+    shortened: float | None = None
+    age: float | None = None
+    takes: float = 0.0
+    """Seconds that reading takes."""
     reads: int = 0
+    ended: int = 0
     changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
     name = "script"
@@ -118,19 +131,24 @@ class Script:
         self.changed.set()
 
     async def snapshot(self) -> api.SourceSnapshot:
-        """Give what is written, or fail."""
+        """Return what is written, or fail."""
         self.reads += 1
+        await asyncio.sleep(self.takes)
+        self.ended += 1
         if self.unavailable:
             raise api.SourceUnavailable(self.unavailable, hint="mend it")
         files = tuple(api.SourceFile(name, "/", text.encode()) for name, text in sorted(self.files.items()))
-        return api.SourceSnapshot(f"script:{hash(files)}", files)
+        return api.SourceSnapshot(f"script:{hash(files)}", files, shortened=self.shortened, age=self.age)
+
+    async def forget(self) -> None:
+        """Keep nothing."""
 
     async def changes(self) -> AsyncIterator[None]:
-        """Hint at each writing."""
+        """Hint at once, and at each writing."""
         while True:
+            yield
             await self.changed.wait()
             self.changed.clear()
-            yield
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,12 +6,13 @@ import itertools
 
 import pytest
 
+from agent import errors
 from agent.converge import cycle, signals
-from agent.converge import wish as wishes
+from agent.converge import goal as goals
 from agent.model import container, health, image, ledger
 from agent.model import network as networks
 from agent.model.key import Kind, ObjectKey, Pairs
-from agent.runtime import api, errors, events
+from agent.runtime import api, events
 from tests import builders
 from tests.unit.converge import conftest
 
@@ -47,14 +48,14 @@ async def test_cycle__all_is_well__only_relists_make_passes(stage: conftest.Stag
         await asyncio.sleep(600)
         later = stage.of(signals.PassFinished)[before:]
     assert 9 <= len(later) <= 11
-    assert {one.triggers for one in later} == {(signals.Trigger.RELIST,)}
-    assert all(one.plan.empty for one in later)
+    assert {signal.triggers for signal in later} == {(signals.Trigger.RELIST,)}
+    assert all(signal.plan.empty for signal in later)
 
 
 async def test_cycle__own_actions__are_never_taken_for_drift(stage: conftest.Stage, until: conftest.Until) -> None:
     async with stage.going(lambda: conftest.declare(*(builders.config(f"c{number}") for number in range(20)))):
         await until(lambda: converged(stage))
-    assert not any(one.plan.drift for one in stage.of(signals.PassFinished))
+    assert not any(signal.plan.drift for signal in stage.of(signals.PassFinished))
     starts = [text for text in stage.actions() if text.startswith("StartContainer")]
     assert len(starts) == len(set(starts)) == 20
 
@@ -84,12 +85,23 @@ async def test_cycle__slow_pull_of_one__delays_nobody_else(stage: conftest.Stage
         await until(lambda: stage.states() == {"web": "running"}, patience=1)
         await until(lambda: stage.conditions("Container/slow1")["Reconciling"][0] == "True")
         await until(lambda: len(stage.states()) == 11, patience=100)
+    assert set(stage.states().values()) == {"running"}
 
 
 async def test_cycle__action_fails__others_go_on_and_dependants_wait(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    stage.world.fail("containers.start", errors.Conflict("port 80 is in use", reason="PortInUse"))
+    start, refusals = stage.parts.runtime.containers.start, [errors.Conflict("port 80 is in use", reason="PortInUse")]
+
+    async def refuse_once(ref: str) -> None:
+        if stage.world.containers[ref].name == "bad" and refusals:
+            raise refusals.pop()
+        await start(ref)
+
+    containers = _Replaced(stage.parts.runtime.containers, start=refuse_once)
+    stage.parts = dataclasses.replace(
+        stage.parts, runtime=dataclasses.replace(stage.parts.runtime, containers=containers)
+    )
     needy = builders.config("needy", depends_on=(container.Dependency("bad", container.DependencyCondition.STARTED),))
     desired = conftest.declare(builders.config("bad"), needy, builders.config("good"))
     stage.world.delay("containers.create", 0.1)
@@ -109,7 +121,7 @@ async def test_cycle__failing_again_and_again__backs_off(stage: conftest.Stage, 
     stage.world.fail("images.ensure", errors.Unavailable("no route", reason="ImagePullFailed"), times=6)
     async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await until(lambda: converged(stage), patience=100)
-    failed = [one.at for one in stage.of(signals.ActionFinished) if one.result is signals.Result.FAILED]
+    failed = [signal.at for signal in stage.of(signals.ActionFinished) if signal.result is signals.Result.FAILED]
     gaps = [round(later - earlier) for earlier, later in itertools.pairwise(failed)]
     assert gaps == [1, 2, 4, 8, 16]
 
@@ -131,15 +143,15 @@ async def test_cycle__impossible__stalls_until_its_declaration_changes(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:
     stage.world.fail("containers.start", errors.InvalidArgument("no such program", reason="StartFailed"), times=2)
-    wanted = [conftest.declare(builders.config("web"))]
-    async with stage.going(lambda: wanted[0]) as going:
+    desired = [conftest.declare(builders.config("web"))]
+    async with stage.going(lambda: desired[0]) as going:
         await until(lambda: stage.of(signals.ObjectDisposed))
         await until(lambda: stage.conditions("Container/web")["Stalled"] == ("True", "StartFailed"))
         assert stage.conditions("Container/web")["Reconciling"][0] == "False"
         await asyncio.sleep(100)
         assert len(stage.of(signals.ObjectDisposed)) == 1
-        wanted[0] = conftest.declare(builders.config("web", env=(("A", "1"),)), revision="r2")
-        going.triggers.pull(signals.Trigger.SOURCE)
+        desired[0] = conftest.declare(builders.config("web", env=(("A", "1"),)), revision="r2")
+        going.triggers.request(signals.Trigger.SOURCE)
         await until(lambda: len(stage.of(signals.ObjectDisposed)) == 2)
         assert stage.of(signals.ObjectDisposed)[-1].attempts == 1
 
@@ -166,11 +178,11 @@ async def test_cycle__container_dies__restarts_at_once_then_under_back_off(
 async def test_cycle__unhealthy__is_known_as_restarting_before_it_is_stopped(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    seen = []
+    entries = []
     real = stage.parts.runtime.containers.stop
 
     async def stop(ref: str, how: container.StopConfig) -> None:
-        seen.append(stage.parts.book.entry(WEB))
+        entries.append(stage.parts.book.entry(WEB))
         await real(ref, how)
 
     containers = _Replaced(stage.parts.runtime.containers, stop=stop)
@@ -183,9 +195,9 @@ async def test_cycle__unhealthy__is_known_as_restarting_before_it_is_stopped(
     async with stage.going(lambda: conftest.declare(web)):
         await until(lambda: "StopContainer web" in stage.actions(), patience=30)
         await until(lambda: converged(stage) and stage.states() == {"web": "running"}, patience=30)
-    assert [entry.restarting for entry in seen] == [True]
-    assert seen[0].restarts == (ledger.RestartCount(ledger.RestartReason.UNHEALTHY, 1),)
-    assert stage.parts.book.entry(WEB) == dataclasses.replace(seen[0], restarting=False, streak=1)
+    assert [entry.restarting for entry in entries] == [True]
+    assert entries[0].restarts == (ledger.RestartCount(ledger.RestartReason.UNHEALTHY, 1),)
+    assert stage.parts.book.entry(WEB) == dataclasses.replace(entries[0], restarting=False, streak=1)
 
 
 async def test_cycle__healthy_dependency__is_waited_for(stage: conftest.Stage, until: conftest.Until) -> None:
@@ -209,6 +221,7 @@ async def test_cycle__probes_that_find_nothing_wrong__are_known_at_once(
     web = builders.config("web", depends_on=(container.Dependency("db", container.DependencyCondition.HEALTHY),))
     async with stage.going(lambda: conftest.declare(db, web)):
         await until(lambda: set(stage.states().values()) == {"running"} and len(stage.states()) == 2, patience=2)
+    assert stage.conditions("Container/db")["Ready"][0] == "True"
 
 
 async def test_cycle__container_of_that_name_is_somebody_elses__is_neither_probed_nor_touched(
@@ -230,42 +243,49 @@ async def test_cycle__declaration_changes_while_fetching__drops_the_fetch(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:
     stage.world.delay("images.ensure", 1000)
-    wanted = [conftest.declare(builders.config("web", image="wrong.example/web:1"))]
-    async with stage.going(lambda: wanted[0]) as going:
+    desired = [conftest.declare(builders.config("web", image="wrong.example/web:1"))]
+    async with stage.going(lambda: desired[0]) as going:
         await until(lambda: ("images.ensure", "wrong.example/web:1") in stage.world.calls)
         stage.world.delay("images.ensure", 0)
-        wanted[0] = conftest.declare(builders.config("web"), revision="r2")
-        going.triggers.pull(signals.Trigger.SOURCE)
+        desired[0] = conftest.declare(builders.config("web"), revision="r2")
+        going.triggers.request(signals.Trigger.SOURCE)
         await until(lambda: stage.states() == {"web": "running"}, patience=2)
-    superseded = [one for one in stage.of(signals.ActionFinished) if one.result is signals.Result.SUPERSEDED]
-    assert {type(one.action).__name__ for one in superseded} == {"EnsureImage", "CreateContainer", "StartContainer"}
+    superseded = [signal for signal in stage.of(signals.ActionFinished) if signal.result is signals.Result.SUPERSEDED]
+    assert {type(signal.action).__name__ for signal in superseded} == {
+        "EnsureImage",
+        "CreateContainer",
+        "StartContainer",
+    }
 
 
 async def test_cycle__object_leaves__it_and_what_is_remembered_of_it_go(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    wanted = [conftest.declare(builders.config("web"), builders.config("old"))]
-    async with stage.going(lambda: wanted[0]) as going:
+    desired = [conftest.declare(builders.config("web"), builders.config("old"))]
+    async with stage.going(lambda: desired[0]) as going:
         await until(lambda: converged(stage))
-        wanted[0] = conftest.declare(builders.config("web"), revision="r2")
-        going.triggers.pull(signals.Trigger.SOURCE)
+        desired[0] = conftest.declare(builders.config("web"), revision="r2")
+        going.triggers.request(signals.Trigger.SOURCE)
         await until(lambda: stage.states() == {"web": "running"} and converged(stage))
         await asyncio.sleep(1)
     assert [str(entry.key) for entry in stage.parts.book.ledger()] == [
         "Container/web",
         "Image/docker.io/library/app:1",
     ]
-    assert [str(one.key) for one in stage.parts.book.statuses()] == ["Container/web", "Image/docker.io/library/app:1"]
+    assert [str(status.key) for status in stage.parts.book.statuses()] == [
+        "Container/web",
+        "Image/docker.io/library/app:1",
+    ]
 
 
 async def test_cycle__desired_is_empty__keeps_everything_and_says_so(
     stage: conftest.Stage, until: conftest.Until
 ) -> None:
-    wanted = [conftest.declare(builders.config("web"))]
-    async with stage.going(lambda: wanted[0]) as going:
+    desired = [conftest.declare(builders.config("web"))]
+    async with stage.going(lambda: desired[0]) as going:
         await until(lambda: converged(stage))
-        wanted[0] = conftest.declare(revision="r2")
-        going.triggers.pull(signals.Trigger.SOURCE)
+        desired[0] = conftest.declare(revision="r2")
+        going.triggers.request(signals.Trigger.SOURCE)
         await until(lambda: stage.of(signals.PassFinished)[-1].desired.revision == "r2")
     assert stage.states() == {"web": "running"}
     assert stage.conditions("Container/web")["Ready"] == ("Unknown", "SourceEmpty")
@@ -297,22 +317,23 @@ async def test_cycle__event_stream_is_lost__is_told_and_taken_up_again(
     async with stage.going(lambda: conftest.declare(builders.config("web"))):
         await until(lambda: converged(stage))
         stage.world.close()
-        await until(lambda: [one.connected for one in stage.of(signals.EventStream)] == [True, False, True])
+        await until(lambda: [signal.connected for signal in stage.of(signals.EventStream)] == [True, False, True])
         stage.world.end("web", 1)
         await until(lambda: stage.states() == {"web": "running"}, patience=1)
+    assert [event.event.action for event in stage.of(signals.RuntimeEvent)].count(events.EventAction.EXITED) == 1
 
 
 async def test_cycle__network_is_taken_away__comes_back(stage: conftest.Stage, until: conftest.Until) -> None:
     net = networks.NetworkConfig("shop", networks.NetworkDriver.BRIDGE, (), (), False, True, None)
     web = builders.config("web", networks=(container.NetworkAttachment("shop"),))
-    desired = dataclasses.replace(conftest.declare(web), networks=(net,))
+    desired = conftest.declare(web).with_objects({Kind.NETWORK: (net,)})
     async with stage.going(lambda: desired):
         await until(lambda: converged(stage))
         del stage.world.networks["shop"]
-        stage.world.tell(Kind.NETWORK, "x", "shop", events.EventAction.REMOVED)
+        stage.world.emit(Kind.NETWORK, "x", "shop", events.EventAction.REMOVED)
         await until(lambda: "shop" in stage.world.networks, patience=2)
         await until(lambda: converged(stage))
-    assert any(one.plan.drift for one in stage.of(signals.PassFinished))
+    assert any(signal.plan.drift for signal in stage.of(signals.PassFinished))
 
 
 async def test_cycle__left_while_working__writes_nothing_more_down(
@@ -320,9 +341,9 @@ async def test_cycle__left_while_working__writes_nothing_more_down(
 ) -> None:
     stage.world.delay("images.ensure", 1000)
     async with cycle.Cycle(
-        stage.parts, lambda: wishes.Wish.everything(conftest.declare(builders.config("web")))
+        stage.parts, lambda: goals.Goal.everything(conftest.declare(builders.config("web")))
     ) as going:
-        await going.turn()
+        await going.run_pass()
         await until(lambda: stage.world.calls)
     assert stage.of(signals.ActionFinished) == []
 
@@ -343,7 +364,26 @@ async def test_cycle__left_and_a_task_fails_while_it_ends__is_told_and_does_not_
         going.keep("fragile", failing_at_its_end)
         await until(lambda: begun)
     assert begun == ["once"]
-    assert [one.name for one in stage.of(signals.TaskFailed)] == ["fragile"]
+    assert [signal.name for signal in stage.of(signals.TaskFailed)] == ["fragile"]
+
+
+async def test_cycle__an_image_is_not_declared_any_more__what_broken_pulls_have_left_of_it_is_let_go(
+    stage: conftest.Stage, until: conftest.Until
+) -> None:
+    forgotten: list[str] = []
+
+    async def forget(reference: str) -> None:
+        forgotten.append(reference)
+
+    images = _Replaced(stage.parts.runtime.images, forget=forget)
+    stage.parts = dataclasses.replace(stage.parts, runtime=dataclasses.replace(stage.parts.runtime, images=images))
+    desired = [conftest.declare(builders.config("web"), builders.config("api", image="docker.io/library/api:1"))]
+    async with stage.going(lambda: desired[0]) as going:
+        await until(lambda: converged(stage))
+        desired[0] = conftest.declare(builders.config("web"), revision="r2")
+        going.triggers.request(signals.Trigger.SOURCE)
+        await until(lambda: forgotten)
+    assert forgotten == ["docker.io/library/api:1"]
 
 
 class _Replaced:

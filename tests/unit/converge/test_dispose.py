@@ -2,13 +2,14 @@
 
 import pytest
 
+from agent import errors
 from agent.converge import dispose
 from agent.model import state
 from agent.plan import actions
-from agent.runtime import errors
+from agent.reasons import Reason
 from tests import builders
 
-CAUSE = actions.Cause(actions.Reason.MISSING, "not there yet")
+CAUSE = actions.Cause(Reason.MISSING, "not there yet")
 KEY = state.key_of(builders.config())
 START = actions.StartContainer(KEY, CAUSE, "web", None, 0)
 REMOVALS = (
@@ -21,7 +22,7 @@ REMOVALS = (
 )
 
 
-@pytest.mark.parametrize("action", REMOVALS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("action", REMOVALS, ids=lambda action: type(action).__name__)
 def test_judge__what_is_to_go_is_not_there__is_done(action: actions.Action) -> None:
     assert dispose.judge(errors.NotFound("gone"), action) is dispose.Verdict.DONE
 
@@ -55,13 +56,13 @@ def test_dispose__failing_in_a_row__waits_twice_as_long_up_to_five_minutes() -> 
 
 def test_dispose__can_never_work__stalls_and_is_tried_seldom() -> None:
     error = errors.InvalidArgument("no such program", hint="look into the image", reason="StartFailed")
-    found = dispose.dispose(error, dispose.Circumstances(START, 1, "hash", now=1000.0))
-    assert found.verdict is dispose.Verdict.STALL
-    assert (found.hold.key, found.hold.reason, found.hold.until) == (KEY, "StartFailed", 1300.0)
-    assert found.hold.message == "no such program (look into the image)"
-    assert found.hold.config_hash == "hash"
+    disposition = dispose.dispose(error, dispose.Circumstances(START, 1, "hash", now=1000.0))
+    assert disposition.verdict is dispose.Verdict.STALL
+    assert (disposition.hold.key, disposition.hold.reason, disposition.hold.until) == (KEY, "StartFailed", 1300.0)
+    assert disposition.hold.message == "no such program (look into the image)"
+    assert disposition.hold.config_hash == "hash"
 
 
 def test_dispose__nobody_expected_it__says_its_type() -> None:
-    found = dispose.dispose(ZeroDivisionError("oh"), dispose.Circumstances(START, 1, None, now=0.0))
-    assert (found.hold.reason, found.hold.message) == ("InternalError", "ZeroDivisionError: oh")
+    disposition = dispose.dispose(ZeroDivisionError("oh"), dispose.Circumstances(START, 1, None, now=0.0))
+    assert (disposition.hold.reason, disposition.hold.message) == ("InternalError", "ZeroDivisionError: oh")

@@ -11,11 +11,12 @@ from agent.converge import execute, signals
 from agent.kit import tasks
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, plan
+from agent.reasons import Reason
 from tests import builders
 from tests.unit.converge import conftest
 
 pytestmark = pytest.mark.looptime
-CAUSE = actions.Cause(actions.Reason.MISSING, "not there yet")
+CAUSE = actions.Cause(Reason.MISSING, "not there yet")
 
 
 def key(name: str) -> ObjectKey:
@@ -35,8 +36,8 @@ def fetch(name: str) -> actions.Action:
 
 
 def planned(*steps: tuple[actions.Action, tuple[int, ...]]) -> plan.Plan:
-    found = tuple(plan.Step(number, action, after) for number, (action, after) in enumerate(steps))
-    return plan.Plan("r1", found, (), (), (), None)
+    planned_steps = tuple(plan.Step(number, action, after) for number, (action, after) in enumerate(steps))
+    return plan.Plan("r1", planned_steps, (), (), (), None)
 
 
 @dataclasses.dataclass
@@ -74,7 +75,7 @@ class Bench:
 
     def release(self, keys: frozenset[ObjectKey]) -> None:
         """Write it down."""
-        self.released.append({one.name for one in keys})
+        self.released.append({key.name for key in keys})
 
 
 @pytest_asyncio.fixture
@@ -105,6 +106,16 @@ async def test_dispatch__fetches_and_stops_hang__others_go_on(bench: Bench, unti
     steps = [(fetch(f"image{number}"), ()) for number in range(5)] + [(stop(f"old{number}"), ()) for number in range(5)]
     bench.executor.dispatch(1, planned(*steps, (start("web"), ())))
     await until(lambda: bench.log == ["1 web succeeded 1"], patience=2)
+    assert len(bench.executor.busy) == 10
+
+
+async def test_dispatch__many_stops_use_up_their_grace__they_wait_side_by_side(
+    bench: Bench, until: conftest.Until
+) -> None:
+    bench.took |= {f"old{number}": 10.0 for number in range(1000)}
+    bench.executor.dispatch(1, planned(*((stop(f"old{number}"), ()) for number in range(1000))))
+    await until(lambda: not bench.executor.busy, patience=11)
+    assert len(bench.log) == 1000
 
 
 async def test_dispatch__two_steps_of_one_object__never_overlap(bench: Bench, until: conftest.Until) -> None:
@@ -164,9 +175,29 @@ async def test_supersede__begun__is_left_to_end_unless_it_is_a_fetch(bench: Benc
 
 async def test_current__while_working__tells_what_is_done_to_each(bench: Bench) -> None:
     bench.executor.dispatch(1, planned((fetch("a"), ()), (start("a"), (0,)), (start("b"), (0,))))
-    assert {one.name: type(action).__name__ for one, action in bench.executor.current.items()} == {
+    assert {key.name: type(action).__name__ for key, action in bench.executor.current.items()} == {
         "a": "EnsureImage",
         "b": "StartContainer",
     }
     await asyncio.sleep(1.5)
     assert {type(action).__name__ for action in bench.executor.current.values()} == {"StartContainer"}
+
+
+async def test_withhold__what_has_begun_ends__what_has_not_is_given_up(bench: Bench, until: conftest.Until) -> None:
+    steps = ((stop("a"), ()), (start("a"), (0,)), (start("b"), ()), (start("c"), ()), (start("d"), ()))
+    bench.executor.dispatch(1, planned(*steps))
+    await asyncio.sleep(0.5)
+    assert bench.at_work == 3  # a stop, and two starts: the third one waits for its place
+    bench.executor.withhold(frozenset({key("a"), key("b"), key("d")}))
+    await until(lambda: not bench.executor.busy)
+    assert sorted(bench.log) == [
+        *("1 a succeeded 1", "1 a succeeded 1", "1 b succeeded 1", "1 c succeeded 1", "1 d superseded 0"),
+    ]
+
+
+async def test_withhold__is_over__actions_are_performed_again(bench: Bench, until: conftest.Until) -> None:
+    bench.executor.withhold(frozenset({key("a")}))
+    bench.executor.withhold(frozenset())
+    bench.executor.dispatch(1, planned((start("a"), ())))
+    await until(lambda: not bench.executor.busy)
+    assert bench.log == ["1 a succeeded 1"]

@@ -1,14 +1,21 @@
 """What is remembered over restarts, and what happens when it cannot be."""
 
+import contextlib
+import dataclasses
 import pathlib
 import sqlite3
+import subprocess
+import tempfile
+from typing import Any
 
 import pytest
 
 from agent.converge import history, journal, signals
+from agent.kit import damage, notices, state_format
 from agent.model import conditions, ledger, state
 from agent.plan import actions, planner
-from tests import builders
+from agent.reasons import Reason
+from tests import builders, damages, full_disks
 
 WEB = builders.config("web", env=(("PASSWORD", "hunter2"),))
 KEY = state.key_of(WEB)
@@ -64,7 +71,91 @@ def test_open__damaged_file__is_put_aside(tmp_path: pathlib.Path) -> None:
     with opened(tmp_path / "j") as book:
         assert book.ledger() == ()
         book.remember([ledger.LedgerEntry(KEY, "hash")])
-    assert (tmp_path / "j.damaged").exists()
+        (notice,) = book.notices()
+        assert notice.reason is notices.NoticeReason.RECORDS_DAMAGED
+        assert "file is not a database" in notice.message
+    (aside,) = damage.put_aside_before(tmp_path / "j")
+    assert aside.name in notice.message
+    with opened(tmp_path / "j") as book:
+        assert book.notices() == ()
+
+
+def _fill(path: pathlib.Path) -> None:
+    with opened(path) as book:
+        book.accept(journal.Good(builders.desired(WEB), "here", 5.0))
+        book.remember([ledger.LedgerEntry(state.key_of(builders.config(f"c{n}")), f"hash{n}") for n in range(200)])
+        book.save_statuses([status(f"c{n}") for n in range(200)], [])
+        plan = planner.compute_plan(builders.desired(WEB), builders.world(), builders.rules())
+        for number in range(50):
+            book.record_plan(plan, float(number))
+            book.history.record_revision(history.Revision(f"r{number}", "here", float(number), (), None))
+
+
+@pytest.mark.parametrize("kind", damages.KINDS)
+@pytest.mark.timeout(120)
+def test_open__damaged_anywhere__opens_keeps_what_it_can_and_goes_on(kind: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = pathlib.Path(folder) / "j"
+        _fill(path)
+        sound = path.read_bytes()
+        kept = []
+        for seed in range(100):
+            damages.damage(path, kind, seed)
+            with opened(path) as book:
+                kept.append(len(book.ledger()))
+                book.statuses(), book.good(), book.history.revisions(), book.history.plans()
+                book.remember([ledger.LedgerEntry(KEY, "hash")])
+                assert book.entry(KEY).applied_hash == "hash"
+            with journal.Journal(path) as book:
+                assert book.entry(KEY).applied_hash == "hash"
+            for file in path.parent.iterdir():
+                file.unlink()
+            path.write_bytes(sound)
+        assert sum(kept) / len(kept) > 100, "most of it can still be read"
+
+
+@pytest.mark.parametrize("kind", damages.KINDS)
+def test_use__damaged_meanwhile__nothing_that_counts_is_lost(kind: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = pathlib.Path(folder) / "j"
+        for seed in range(20):
+            _fill(path)
+            with journal.Journal(path, lambda _: None) as book:
+                before = book.ledger()
+                with contextlib.closing(sqlite3.connect(path)) as other:
+                    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                damages.damage(path, kind, seed)
+                book.statuses(), book.good(), book.history.revisions(), book.history.plans()
+                for entry in before[:20]:
+                    book.remember([dataclasses.replace(entry, streak=7)])
+                book.save_statuses([status("c1", since=2.0)], [])
+                after = book.ledger()
+                mended = book.notices()
+            with opened(path) as book:
+                if mended:
+                    assert book.ledger() == after
+            for file in path.parent.iterdir():
+                file.unlink()
+
+
+@pytest.mark.root
+def test_look__the_disk_is_full_and_the_agent_was_killed__is_read(tmp_path: pathlib.Path) -> None:
+    _fill(tmp_path / "j")
+    with opened(tmp_path / "j") as book:
+        book.remember([ledger.LedgerEntry(KEY, "hash")])
+        copies = {suffix: (tmp_path / f"j{suffix}").read_bytes() for suffix in ("", "-wal")}
+    full = tmp_path / "full"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", full], check=True)
+    try:
+        for suffix, data in copies.items():
+            (full / f"j{suffix}").write_bytes(data)
+        full_disks.fill(full)
+        with journal.Journal(full / "j") as book:
+            assert book.entry(KEY).applied_hash == "hash"
+            assert len(book.history.plans()) == 50
+    finally:
+        subprocess.run(["umount", full], check=True)
 
 
 def test_open__only_to_read_and_not_there__says_so(tmp_path: pathlib.Path) -> None:
@@ -83,11 +174,64 @@ def test_open__nowhere_to_write__says_so(tmp_path: pathlib.Path) -> None:
         opened(tmp_path / "missing" / "j")
 
 
-def test_read__written_by_another_version__is_left_out(tmp_path: pathlib.Path) -> None:
+def _write_and_change(path: pathlib.Path, *statements: str) -> None:
+    """Write a journal with an entry, a status and a good revision, and change it by SQL statements."""
+    with opened(path) as book:
+        book.remember([ledger.LedgerEntry(KEY, "hash")])
+        book.save_statuses([status("web")], [])
+        book.accept(journal.Good(builders.desired(WEB), "here", 5.0))
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "PRAGMA user_version = 2",
+        "UPDATE ledger SET body = json_set(body, '$.added', 1)",
+        "ALTER TABLE ledger ADD COLUMN added TEXT NOT NULL DEFAULT 'x'",
+    ],
+)
+def test_open__a_newer_release_has_written__is_refused_and_nothing_is_lost(tmp_path: pathlib.Path, change: str) -> None:
+    used = ["UPDATE ledger SET added = 'y'"] if "COLUMN" in change else []
+    _write_and_change(tmp_path / "j", change, *used)
+    (tmp_path / "instance.json").write_text('{"release": "99.0.0"}')
+    for _ in range(2):
+        with pytest.raises(state_format.NewerState, match=r"j is state of trimtab 99\.0\.0, this is"):
+            opened(tmp_path / "j")
+
+
+@pytest.mark.parametrize(("table", "read"), [("statuses", journal.Journal.statuses), ("good", journal.Journal.good)])
+def test_read__a_newer_release_has_written__is_refused(tmp_path: pathlib.Path, table: str, read: Any) -> None:
+    column = "desired" if table == "good" else "body"
+    _write_and_change(tmp_path / "j", f"UPDATE {table} SET {column} = json_set({column}, '$.added', 1)")  # noqa: S608 - ours
+    (tmp_path / "instance.json").write_text('{"release": "99.0.0"}')
+    with opened(tmp_path / "j") as book, pytest.raises(state_format.NewerState, match="there is no field 'added'"):
+        read(book)
+
+
+@pytest.mark.parametrize("name", ["streak", "restarts", "restarting", "digests", "newest"])
+def test_ledger__an_earlier_release_remembered_less__is_read(tmp_path: pathlib.Path, name: str) -> None:
+    _write_and_change(tmp_path / "j", f"UPDATE ledger SET body = json_remove(body, '$.{name}')")  # noqa: S608 - ours
+    with opened(tmp_path / "j") as book:
+        assert book.ledger() == (ledger.LedgerEntry(KEY, "hash"),)
+        assert book.notices() == ()
+
+
+def test_read__rows_that_make_no_sense__are_told_of(tmp_path: pathlib.Path) -> None:
+    _write_and_change(tmp_path / "j", "UPDATE ledger SET body = '{}'")
+    with opened(tmp_path / "j") as book:
+        (notice,) = book.notices()
+    assert notice.reason is notices.NoticeReason.RECORDS_DAMAGED
+    assert notice.message.startswith("1 rows of ledger cannot be read and do not count: LedgerEntry: the field")
+
+
+def test_read__damaged_by_whatever__is_left_out(tmp_path: pathlib.Path) -> None:
     with opened(tmp_path / "j") as book:
         book.remember([ledger.LedgerEntry(KEY, "hash")])
         book.accept(journal.Good(builders.desired(WEB), "here", 5.0))
-    with sqlite3.connect(tmp_path / "j") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "j")) as connection, connection:
         connection.execute("UPDATE ledger SET body = '{\"strange\": 1}'")
         connection.execute("UPDATE good SET desired = '{\"strange\": 1}'")
     connection.close()
@@ -97,16 +241,16 @@ def test_read__written_by_another_version__is_left_out(tmp_path: pathlib.Path) -
 
 
 def test_write__disk_does_not_take_it__is_told_and_remembered_in_memory(tmp_path: pathlib.Path) -> None:
-    told: list[str] = []
-    with journal.Journal(tmp_path / "j", told.append) as book:
+    messages: list[str] = []
+    with journal.Journal(tmp_path / "j", messages.append) as book:
         other = sqlite3.connect(tmp_path / "j")
         other.execute("DROP TABLE ledger")
         other.close()
         entry = ledger.LedgerEntry(KEY, "hash", streak=1)
         book.remember([entry])
         assert book.entry(KEY) == entry
-    assert len(told) == 1
-    assert "ledger" in told[0]
+    assert len(messages) == 1
+    assert "ledger" in messages[0]
 
 
 def test_history__plans_and_outcomes__tell_no_values(tmp_path: pathlib.Path) -> None:
@@ -143,6 +287,19 @@ def test_history__goes_on_and_on__is_bounded(tmp_path: pathlib.Path) -> None:
         assert book.history.outcomes(1) == ()
 
 
+def test_history__requests_that_belong_to_no_plan__are_bounded(tmp_path: pathlib.Path) -> None:
+    with opened(tmp_path / "j") as book:
+        book.history.record_request("Source", "Suspend", 1.0)
+        with contextlib.closing(sqlite3.connect(tmp_path / "j")) as connection, connection:  # as many as an hour has
+            connection.execute(
+                "INSERT INTO outcomes (rowid, plan, key, action, reason, result, error, at, duration)"
+                " VALUES (?, 0, 'Source', 'Resume', 'Requested', 'succeeded', '', 2.0, 0.0)",
+                (history.KEPT_OUTCOMES + 1,),
+            )
+        book.history.record_request("Source", "Suspend", 3.0)
+        assert [action.outcome.at for action in book.history.actions(10)] == [3.0, 2.0]
+
+
 def test_history__revision_is_applied__is_new_only_once(tmp_path: pathlib.Path) -> None:
     with opened(tmp_path / "j") as book:
         book.history.record_revision(history.Revision("r1", "here", 1.0, ("a.yaml:1:1: oh",), None))
@@ -153,6 +310,6 @@ def test_history__revision_is_applied__is_new_only_once(tmp_path: pathlib.Path) 
 
 
 def test_action__has_a_short_name_for_history() -> None:
-    cause = actions.Cause(actions.Reason.MISSING, "")
+    cause = actions.Cause(Reason.MISSING, "")
     step = planner.plan.Step(0, actions.RemoveContainer(KEY, cause, "web"), ())
     assert history.name_of(step) == ("RemoveContainer", "Missing")

@@ -16,28 +16,28 @@ RIGHT = secret.Login(PLACE, "hub", "me", "s3cr3t")
 WRONG = dataclasses.replace(RIGHT, password="wr0ng")
 
 
-def declared(*logins: secret.Login, follows: tuple[image.Follow, ...] = ()) -> state.DesiredState:
+def declared(*logins: secret.Login, follows: tuple[image.UpdatePolicy, ...] = ()) -> state.DesiredState:
     return dataclasses.replace(conftest.declare(builders.config("web")), logins=logins, follows=follows)
 
 
 async def test_login__is_wrong__stalls_and_another_one_is_tried_at_once(stage, until) -> None:
     stage.world.guarded[PLACE] = ("me", "s3cr3t")
-    wish = [declared(WRONG)]
-    async with stage.going(lambda: wish[0]) as going:
+    goal = [declared(WRONG)]
+    async with stage.going(lambda: goal[0]) as going:
         await until(lambda: stage.of(signals.ObjectDisposed))
         assert stage.of(signals.ObjectDisposed)[0].hold.reason == "ImagePullDenied"
         assert stage.states() == {}
-        wish[0] = declared(RIGHT)
-        going.triggers.pull(signals.Trigger.SOURCE)
+        goal[0] = declared(RIGHT)
+        going.triggers.request(signals.Trigger.SOURCE)
         await until(lambda: stage.states() == {"web": "running"}, patience=2.0)
 
 
 async def test_login__is_there_from_the_first_question_on(stage, until) -> None:
     stage.world.guarded[PLACE] = ("me", "s3cr3t")
-    wish = declared(RIGHT, follows=(builders.follow(interval=60.0),))
-    async with stage.going(lambda: wish):
+    goal = declared(RIGHT, follows=(builders.follow(interval=60.0),))
+    async with stage.going(lambda: goal):
         await until(lambda: stage.states() == {"web": "running"})
-    assert [one.answer.problem for one in stage.of(signals.RegistryAnswered)] == [""]
+    assert [signal.answer.problem for signal in stage.of(signals.RegistryAnswered)] == [""]
 
 
 SOURCE = """
@@ -58,8 +58,8 @@ spec: {image: app}
 async def test_apply__a_secret__opens_its_registry_and_is_in_no_signal(stage) -> None:
     stage.world.guarded[PLACE] = ("me", "s3cr3t")
     assert (await once.apply(stage.parts, conftest.Script({"a.yaml": SOURCE}))).outcome is once.Outcome.APPLIED
-    assert stage.told
-    assert "s3cr3t" not in repr(stage.told)
+    assert stage.emitted
+    assert "s3cr3t" not in repr(stage.emitted)
     good = stage.parts.book.good()
     assert good is not None
     assert good.desired.logins == (RIGHT,), "or an agent that starts without its source could not pull"

@@ -2,16 +2,17 @@
 
 import dataclasses
 
+from agent.converge import goal as goals
 from agent.converge import memory
-from agent.converge import wish as wishes
 from agent.kit import canonical
 from agent.model import ledger, state
 from agent.plan import actions, planner
+from agent.reasons import Reason
 from tests import builders
 
 WEB = builders.config()
 KEY = state.key_of(WEB)
-CAUSE = actions.Cause(actions.Reason.EXITED, "exited with 1")
+CAUSE = actions.Cause(Reason.EXITED, "exited with 1")
 BLANK = ledger.LedgerEntry(KEY, "")
 
 
@@ -39,9 +40,14 @@ def test_before__stop_for_a_restart__counts_and_is_known_as_ours() -> None:
     assert not started.restarting
 
 
+def test_before__stop_for_a_replacement__is_known_as_ours_and_counts_for_nothing() -> None:
+    stopped = memory.before(BLANK, actions.StopContainer(KEY, CAUSE, "web", WEB.stop))
+    assert stopped == dataclasses.replace(BLANK, restarting=True)
+    assert memory.after(stopped, start(None, 0)) == BLANK
+
+
 def test_before_and_after__anything_else__changes_nothing() -> None:
     for action in (
-        actions.StopContainer(KEY, CAUSE, "web", WEB.stop),
         actions.RemoveContainer(KEY, CAUSE, "web"),
         actions.CreateContainer(KEY, CAUSE, WEB, "web"),
     ):
@@ -50,13 +56,18 @@ def test_before_and_after__anything_else__changes_nothing() -> None:
 
 
 def applied(observed: state.ObservedState) -> dict[str, str]:
-    wish = wishes.Wish.everything(builders.desired(WEB))
-    computed = planner.compute_plan(wish.desired, observed, builders.rules())
-    return {str(one.key): one.applied_hash for one in memory.applied(observed.ledger, wish, observed, computed)}
+    goal = goals.Goal.everything(builders.desired(WEB))
+    computed = planner.compute_plan(goal.desired, observed, builders.rules())
+    return {str(entry.key): entry.applied_hash for entry in memory.applied(observed.ledger, goal, observed, computed)}
 
 
 def test_applied__nothing_left_to_do__is_what_was_brought_about() -> None:
     assert applied(builders.world(builders.observed(WEB)))["Container/web"] == canonical.digest(WEB)
+
+
+def test_applied__it_is_remembered_already__nothing_changes() -> None:
+    computed = applied(builders.world(builders.observed(WEB), ledger=(builders.remembered(WEB),)))
+    assert "Container/web" not in computed
 
 
 def test_applied__steps_are_left__is_not_there_yet() -> None:
@@ -71,16 +82,16 @@ def test_applied__waits_for_something__is_not_there_yet() -> None:
 def test_applied__found_running_after_a_crash_between_stop_and_start__is_restarting_no_more() -> None:
     before = builders.remembered(WEB, restarting=True)
     observed = builders.world(builders.observed(WEB), ledger=(before,))
-    wish = wishes.Wish.everything(builders.desired(WEB))
-    computed = planner.compute_plan(wish.desired, observed, builders.rules())
-    after = {one.key: one for one in memory.applied(observed.ledger, wish, observed, computed)}
+    goal = goals.Goal.everything(builders.desired(WEB))
+    computed = planner.compute_plan(goal.desired, observed, builders.rules())
+    after = {entry.key: entry for entry in memory.applied(observed.ledger, goal, observed, computed)}
     assert after[KEY] == dataclasses.replace(before, restarting=False)
 
 
 def test_gone__neither_declared_nor_there__is_forgotten_unless_out_of_reach() -> None:
     old = builders.remembered(builders.config("old"))
-    wish = wishes.Wish.everything(builders.desired(WEB))
-    computed = planner.compute_plan(wish.desired, builders.world(builders.observed(WEB)), builders.rules())
-    assert list(memory.gone((old, builders.remembered(WEB)), wish, computed)) == [old.key]
-    narrow = wishes.Wish.removal(frozenset({KEY}))
-    assert list(memory.gone((old,), narrow, computed)) == []
+    goal = goals.Goal.everything(builders.desired(WEB))
+    computed = planner.compute_plan(goal.desired, builders.world(builders.observed(WEB)), builders.rules())
+    assert list(memory.forgettable((old, builders.remembered(WEB)), goal, computed)) == [old.key]
+    narrow = goals.Goal.removal(frozenset({KEY}))
+    assert list(memory.forgettable((old,), narrow, computed)) == []

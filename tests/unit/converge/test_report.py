@@ -5,11 +5,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from agent.converge import goal as goals
 from agent.converge import report, verdicts
-from agent.converge import wish as wishes
 from agent.model import conditions, container, health, policy, state
 from agent.model.key import ObjectKey
 from agent.plan import actions, planner
+from agent.reasons import Reason
 from tests import builders
 
 WEB = builders.config()
@@ -18,20 +19,20 @@ PROBE = health.Probe(health.TcpProbe(80), 0.0, 1.0, 1.0, 1, 3)
 PROBED = dataclasses.replace(WEB, health=health.HealthConfig(PROBE, PROBE, PROBE))
 
 
-def said(
+def printed(
     desired: state.DesiredState,
     observed: state.ObservedState,
     current: Mapping[ObjectKey, actions.Action] | None = None,
     holds: tuple[policy.Hold, ...] = (),
     failing: Mapping[ObjectKey, bool] | None = None,
 ) -> dict[str, str]:
-    """Give ``Ready/Reconciling/Stalled reason: detail until`` of every object."""
-    wish = wishes.Wish.everything(desired)
-    computed = planner.compute_plan(desired, observed, builders.rules(holds=holds, prune=wish.prune))
-    facts = verdicts.Facts(wish, observed, computed, current or {}, failing or {})
-    found = {}
+    """Return ``Ready/Reconciling/Stalled reason: detail until`` of every object."""
+    goal = goals.Goal.everything(desired)
+    computed = planner.compute_plan(desired, observed, builders.rules(holds=holds, prune=goal.prune))
+    facts = verdicts.Facts(goal, observed, computed, current or {}, failing or {})
+    statuses = {}
     for status in report.report(facts, {}):
-        answers = {one.type: one for one in status.conditions}
+        answers = {condition.type: condition for condition in status.conditions}
         ready = answers[conditions.ConditionType.READY]
         short = "/".join(
             answers[type].status.value
@@ -42,8 +43,8 @@ def said(
             )
         )
         until = "" if status.until is None else f" until +{status.until - builders.NOW:g}"
-        found[str(status.key)] = f"{short} {ready.reason}: {status.detail}{until}"
-    return found
+        statuses[str(status.key)] = f"{short} {ready.reason}: {status.detail}{until}"
+    return statuses
 
 
 def probed(started: bool, ready: bool, alive: bool, message: str = "") -> health.ObservedHealth:
@@ -51,14 +52,14 @@ def probed(started: bool, ready: bool, alive: bool, message: str = "") -> health
 
 
 def test_report__running_without_probes__is_ready() -> None:
-    assert said(builders.desired(WEB), builders.world(builders.observed(WEB))) == {
+    assert printed(builders.desired(WEB), builders.world(builders.observed(WEB))) == {
         "Container/web": "True/False/False Running: running",
         f"Image/{builders.IMAGE}": "True/False/False Available: available",
     }
 
 
 @pytest.mark.parametrize(
-    ("seen", "expected"),
+    ("healths", "expected"),
     [
         ((), "False/True/False Starting: running, starting"),
         ((probed(started=False, ready=False, alive=True),), "False/True/False Starting: running, starting"),
@@ -70,29 +71,29 @@ def test_report__running_without_probes__is_ready() -> None:
         ((probed(started=True, ready=True, alive=True),), "True/False/False Healthy: running, healthy"),
     ],
 )
-def test_report__probed__says_how_it_is(seen: tuple[health.ObservedHealth, ...], expected: str) -> None:
-    observed = builders.world(builders.observed(PROBED), health=seen)
-    assert said(builders.desired(PROBED), observed)["Container/web"] == expected
+def test_report__probed__says_how_it_is(healths: tuple[health.ObservedHealth, ...], expected: str) -> None:
+    observed = builders.world(builders.observed(PROBED), health=healths)
+    assert printed(builders.desired(PROBED), observed)["Container/web"] == expected
 
 
 def test_report__dead_by_its_probes_and_never_restarted__is_unhealthy() -> None:
     never = dataclasses.replace(PROBED, restart=dataclasses.replace(WEB.restart, policy=container.RestartPolicy.NEVER))
     observed = builders.world(builders.observed(never), health=(probed(started=True, ready=False, alive=False),))
     expected = "False/True/False Unhealthy: running, unhealthy"
-    assert said(builders.desired(never), observed)["Container/web"] == expected
+    assert printed(builders.desired(never), observed)["Container/web"] == expected
 
 
 def test_report__crashes_again_and_again__says_when_it_is_started_next() -> None:
     observed = builders.world(builders.exited(WEB, 1, at=996.0), ledger=(builders.remembered(WEB, streak=4),))
     expected = "False/True/False BackOff: exited (1) until +4"
-    assert said(builders.desired(WEB), observed)["Container/web"] == expected
+    assert printed(builders.desired(WEB), observed)["Container/web"] == expected
 
 
 def test_report__killed_for_want_of_memory__says_so() -> None:
     ended = builders.exited(WEB, 137, at=996.0, oom_killed=True)
     observed = builders.world(ended, ledger=(builders.remembered(WEB, streak=4),))
     expected = "False/True/False BackOff: exited (137, killed for want of memory) until +4"
-    assert said(builders.desired(WEB), observed)["Container/web"] == expected
+    assert printed(builders.desired(WEB), observed)["Container/web"] == expected
 
 
 @pytest.mark.parametrize(
@@ -107,67 +108,74 @@ def test_report__ended_and_not_restarted__depends_on_how(code: int, stopped: boo
     policy_of = container.RestartPolicy.UNLESS_STOPPED if stopped else container.RestartPolicy.NEVER
     config = dataclasses.replace(WEB, restart=dataclasses.replace(WEB.restart, policy=policy_of))
     observed = builders.world(builders.exited(config, code, stop_requested=stopped))
-    assert said(builders.desired(config), observed)["Container/web"] == expected
+    assert printed(builders.desired(config), observed)["Container/web"] == expected
 
 
 def test_report__being_worked_on__says_what_is_done() -> None:
-    cause = actions.Cause(actions.Reason.MISSING, "not there yet")
+    cause = actions.Cause(Reason.MISSING, "not there yet")
     current = {KEY: actions.CreateContainer(KEY, cause, WEB, "web")}
-    assert said(builders.desired(WEB), builders.world(), current)["Container/web"] == (
+    assert printed(builders.desired(WEB), builders.world(), current)["Container/web"] == (
         "False/True/False Missing: creating"
     )
 
 
 def test_report__changed_in_place__stays_ready_meanwhile() -> None:
-    cause = actions.Cause(actions.Reason.CHANGED, "resources", ("resources",))
+    cause = actions.Cause(Reason.CHANGED, "resources", ("resources",))
     current = {KEY: actions.UpdateContainer(KEY, cause, "id-web", WEB.resources, None)}
     observed = builders.world(builders.observed(WEB))
-    assert said(builders.desired(WEB), observed, current)["Container/web"] == "True/True/False Changed: updating"
+    assert printed(builders.desired(WEB), observed, current)["Container/web"] == "True/True/False Changed: updating"
 
 
 def test_report__failed_and_retried__says_when() -> None:
     hold = policy.Hold(KEY, "PortInUse", "port 80 is in use", until=builders.NOW + 8)
-    found = said(builders.desired(WEB), builders.world(), holds=(hold,), failing={KEY: False})
-    assert found["Container/web"] == "False/True/False PortInUse: PortInUse until +8"
+    statuses = printed(builders.desired(WEB), builders.world(), holds=(hold,), failing={KEY: False})
+    assert statuses["Container/web"] == "False/True/False PortInUse: PortInUse until +8"
 
 
 def test_report__failed_for_good__is_stalled_also_while_it_is_tried_again() -> None:
     hold = policy.Hold(KEY, "StartFailed", "no such program", until=builders.NOW + 200)
-    found = said(builders.desired(WEB), builders.world(), holds=(hold,), failing={KEY: True})
-    assert found["Container/web"] == "False/False/True StartFailed: StartFailed until +200"
-    cause = actions.Cause(actions.Reason.MISSING, "not there yet")
+    statuses = printed(builders.desired(WEB), builders.world(), holds=(hold,), failing={KEY: True})
+    assert statuses["Container/web"] == "False/False/True StartFailed: StartFailed until +200"
+    cause = actions.Cause(Reason.MISSING, "not there yet")
     current = {KEY: actions.CreateContainer(KEY, cause, WEB, "web")}
-    found = said(builders.desired(WEB), builders.world(), current, failing={KEY: True})
-    assert found["Container/web"] == "False/True/True Missing: creating"
+    statuses = printed(builders.desired(WEB), builders.world(), current, failing={KEY: True})
+    assert statuses["Container/web"] == "False/True/True Missing: creating"
 
 
 def test_report__name_taken_by_somebody_else__is_stalled() -> None:
     foreign = dataclasses.replace(builders.observed(WEB), labels=())
-    assert said(builders.desired(WEB), builders.world(foreign))["Container/web"] == "False/False/True Foreign: Foreign"
+    assert (
+        printed(builders.desired(WEB), builders.world(foreign))["Container/web"] == "False/False/True Foreign: Foreign"
+    )
 
 
 def test_report__volume_left_the_source__is_retained() -> None:
     data = builders.volume_config()
     observed = builders.world(builders.observed(WEB), builders.observed_volume(data))
-    assert said(builders.desired(WEB), observed)["Volume/data"] == "Unknown/False/False Retained: retained"
+    assert printed(builders.desired(WEB), observed)["Volume/data"] == "Unknown/False/False Retained: retained"
 
 
 def test_report__source_is_empty__everything_is_kept() -> None:
-    found = said(builders.desired(image=False), builders.world(builders.observed(WEB)))
-    assert found["Container/web"] == "Unknown/False/False SourceEmpty: kept"
+    statuses = printed(builders.desired(image=False), builders.world(builders.observed(WEB)))
+    assert statuses["Container/web"] == "Unknown/False/False SourceEmpty: kept"
+
+
+def test_report__nothing_was_ever_read__says_that_nobody_knows_what_is_declared() -> None:
+    statuses = printed(state.DesiredState(""), builders.world(builders.observed(WEB)))
+    assert statuses["Container/web"] == "Unknown/False/False DeclarationUnknown: running"
 
 
 def test_report__same_answer_as_before__keeps_its_time() -> None:
-    wish = wishes.Wish.everything(builders.desired(WEB))
+    goal = goals.Goal.everything(builders.desired(WEB))
 
     def at(now: float, observed: state.ObservedState, before: tuple[conditions.ObjectStatus, ...]) -> tuple[float, ...]:
         observed = dataclasses.replace(observed, observed_at=now)
-        computed = planner.compute_plan(wish.desired, observed, builders.rules())
-        facts = verdicts.Facts(wish, observed, computed, {}, {})
+        computed = planner.compute_plan(goal.desired, observed, builders.rules())
+        facts = verdicts.Facts(goal, observed, computed, {}, {})
         statuses = report.report(facts, {status.key: status for status in before})
         kept.append(statuses)
-        status = next(one for one in statuses if one.key == KEY)
-        return tuple(one.since for one in status.conditions)
+        status = next(status for status in statuses if status.key == KEY)
+        return tuple(condition.since for condition in status.conditions)
 
     kept: list[tuple[conditions.ObjectStatus, ...]] = []
     well = builders.world(builders.observed(WEB))
@@ -175,8 +183,10 @@ def test_report__same_answer_as_before__keeps_its_time() -> None:
     assert at(1000.0, well, ()) == (1000.0, 1000.0, 1000.0)
     assert at(1050.0, well, kept[-1]) == (1000.0, 1000.0, 1000.0)
     assert at(1100.0, crashed, kept[-1]) == (1100.0, 1100.0, 1000.0)
-    assert report.changes({one.key: one for one in kept[0]}, kept[1]) == ()
-    assert [str(one.key) for one in report.changes({one.key: one for one in kept[1]}, kept[2])] == ["Container/web"]
+    assert report.changes({change.key: change for change in kept[0]}, kept[1]) == ()
+    assert [str(change.key) for change in report.changes({change.key: change for change in kept[1]}, kept[2])] == [
+        "Container/web"
+    ]
     assert report.is_ready(kept[0][0])
     assert not report.is_ready(kept[2][0])
 
@@ -194,21 +204,17 @@ def test_report__same_answer_as_before__keeps_its_time() -> None:
 def test_report__runs_again_after_failures__is_not_ready_at_once(
     streak: int, ran: float, expected: str, changes_in: float | None
 ) -> None:
-    again = builders.observed(WEB, started_at=builders.NOW - ran)
-    observed = builders.world(again, ledger=(builders.remembered(WEB, streak=streak),))
-    assert said(builders.desired(WEB), observed)["Container/web"] == expected
-    wish = wishes.Wish.everything(builders.desired(WEB))
-    computed = planner.compute_plan(wish.desired, observed, builders.rules())
-    moment = verdicts.changes_at(verdicts.Facts(wish, observed, computed, {}, {}))
+    restarted = builders.observed(WEB, started_at=builders.NOW - ran)
+    observed = builders.world(restarted, ledger=(builders.remembered(WEB, streak=streak),))
+    assert printed(builders.desired(WEB), observed)["Container/web"] == expected
+    goal = goals.Goal.everything(builders.desired(WEB))
+    computed = planner.compute_plan(goal.desired, observed, builders.rules())
+    moment = verdicts.changes_at(verdicts.Facts(goal, observed, computed, {}, {}))
     assert moment == (None if changes_in is None else pytest.approx(builders.NOW + changes_in))
 
 
 def test_report__runs_again_after_failures_and_is_probed__is_as_its_probes_say() -> None:
-    again = builders.observed(PROBED, started_at=builders.NOW - 0.2)
+    restarted = builders.observed(PROBED, started_at=builders.NOW - 0.2)
     memory = (builders.remembered(PROBED, streak=3),)
-    observed = builders.world(again, ledger=memory, health=(probed(started=True, ready=True, alive=True),))
-    assert said(builders.desired(PROBED), observed)["Container/web"] == "True/False/False Healthy: running, healthy"
-
-
-def test_every_action_has_a_word() -> None:
-    assert set(verdicts._WORDS) == set(actions.Action.__args__)
+    observed = builders.world(restarted, ledger=memory, health=(probed(started=True, ready=True, alive=True),))
+    assert printed(builders.desired(PROBED), observed)["Container/web"] == "True/False/False Healthy: running, healthy"

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from agent import errors
 from agent.converge import once, signals
 from agent.model import image, state
-from agent.runtime import errors
 from tests import builders
 from tests.unit.converge import conftest
 
@@ -16,12 +16,12 @@ OLD, NEW, NEWER = ("sha256:" + digit * 64 for digit in "012")
 V1, V2 = "docker.io/library/app:1.0.0", "docker.io/library/app:1.1.0"
 
 
-def declared(*follows: image.Follow) -> state.DesiredState:
+def declared(*follows: image.UpdatePolicy) -> state.DesiredState:
     return dataclasses.replace(conftest.declare(builders.config("web")), follows=follows)
 
 
 def ids(stage: conftest.Stage) -> set[str]:
-    return {one.image_id for one in stage.world.containers.values() if one.state.value == "running"}
+    return {container.image_id for container in stage.world.containers.values() if container.state.value == "running"}
 
 
 def asked(stage: conftest.Stage) -> int:
@@ -51,7 +51,7 @@ async def test_update__newer_version_in_the_range__is_taken_and_others_are_not(s
         assert stage.world.images[builders.IMAGE].digests == (OLD,)
         stage.world.published[V2] = NEW
         await until(lambda: stage.world.images[builders.IMAGE].digests == (NEW,), patience=60)
-    answer = next(one.newest for one in stage.parts.book.ledger() if one.newest)
+    answer = next(entry.newest for entry in stage.parts.book.ledger() if entry.newest)
     assert (answer.reference, answer.digest) == (V2, NEW)
 
 
@@ -62,12 +62,14 @@ async def test_update__registry_fails__what_runs_goes_on_and_it_is_asked_again(s
         await until(lambda: stage.states() == {"web": "running"})
         stage.world.published[builders.IMAGE] = NEW
         stage.world.fail("images.digest", errors.Unavailable("no route", reason="ImagePullFailed"), times=2)
-        await until(lambda: [one for one in stage.of(signals.RegistryAnswered) if one.answer.problem], patience=700)
+        await until(
+            lambda: [signal for signal in stage.of(signals.RegistryAnswered) if signal.answer.problem], patience=700
+        )
         assert stage.states() == {"web": "running"}
         assert stage.conditions(f"Image/{builders.IMAGE}")["Ready"][0] == "True"
         await until(lambda: stage.world.images[builders.IMAGE].digests == (NEW,), patience=200)
-    problems = [one.answer.problem for one in stage.of(signals.RegistryAnswered)]
-    assert [bool(one) for one in problems] == [False, True, True, False]
+    problems = [signal.answer.problem for signal in stage.of(signals.RegistryAnswered)]
+    assert [bool(problem) for problem in problems] == [False, True, True, False]
 
 
 async def test_update__range_without_a_version__waits_and_says_so(stage, until) -> None:
@@ -105,11 +107,11 @@ async def test_always__agent_comes_back__asks_once_and_no_more(stage, until) -> 
 
 
 async def test_follow__is_no_longer_declared__is_not_asked_any_more(stage, until) -> None:
-    wish = [declared(builders.follow(interval=30.0))]
-    async with stage.going(lambda: wish[0]) as going:
+    goal = [declared(builders.follow(interval=30.0))]
+    async with stage.going(lambda: goal[0]) as going:
         await until(lambda: asked(stage) == 1)
-        wish[0] = declared()
-        going.triggers.pull(signals.Trigger.SOURCE)
+        goal[0] = declared()
+        going.triggers.request(signals.Trigger.SOURCE)
         await until(lambda: stage.of(signals.PassFinished)[-1].triggers == (signals.Trigger.SOURCE,))
         count = asked(stage)
         await until(lambda: len(stage.of(signals.PassFinished)) > 5, patience=400)

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from agent import errors
 from agent.drivers.memory import driver, world
 from agent.kit import clock
 from agent.model import container
-from agent.runtime import api, errors
+from agent.runtime import api
 from tests import builders
 
 EXITED = container.ContainerState.EXITED
@@ -23,13 +24,13 @@ CALLS: dict[str, Callable[[api.Containers], Awaitable[None]]] = {
 
 @pytest.fixture
 async def around() -> world.World:
-    """Give a world in which ``web`` runs."""
-    made = world.World(clock.SystemClock())
-    runtime = driver.runtime_in(made)
+    """Return a world in which ``web`` runs."""
+    memory_world = world.World(clock.SystemClock())
+    runtime = driver.runtime_in(memory_world)
     await runtime.images.ensure(builders.image_config(), (), lambda _: None)
     await runtime.containers.create(builders.config(), "web", ())
     await runtime.containers.start("web")
-    return made
+    return memory_world
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -70,4 +71,4 @@ async def test_events__ended_subscription__is_forgotten(around) -> None:
     around.end("web", 1)
     around.close()
     assert [event.exit_code async for event in stream] == [1]
-    assert around._queues == set()
+    assert around._events._queues == set()

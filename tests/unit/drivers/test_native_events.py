@@ -11,68 +11,68 @@ from agent.runtime import events
 
 
 def notice(identity: str = "1", action: str = "exited", code: int | None = None) -> supervise.Event:
-    """Give an engine's notice."""
+    """Return an engine's notice."""
     return supervise.Event(identity, "web", action, 5.0, code)
 
 
 async def heard(stream, count: int) -> list[str]:
-    """Give the ids of the next events."""
+    """Return the ids of the next events."""
     async with asyncio.timeout(5):
         return [(await anext(stream)).id for _ in range(count)]
 
 
 @pytest.mark.parametrize("action", ["created", "started", "exited", "oom_killed", "changed", "removed"])
 async def test_notify__is_an_event_of_a_container(action: str) -> None:
-    told = broadcast.Broadcast()
-    stream = told.subscribe()
-    told.notify(notice(action=action, code=3))
+    broadcaster = broadcast.Broadcast()
+    stream = broadcaster.subscribe()
+    broadcaster.notify(notice(action=action, code=3))
     assert await anext(stream) == events.RuntimeEvent(
         Kind.CONTAINER, "1", "web", events.EventAction(action), 5.0, exit_code=3
     )
 
 
 async def test_subscribers__each_gets_everything_from_then_on() -> None:
-    told = broadcast.Broadcast()
-    told.notify(notice("before"))
-    first = told.subscribe()
-    told.notify(notice("1"))
-    second = told.subscribe()
-    told.notify(notice("2"))
+    events = broadcast.Broadcast()
+    events.notify(notice("before"))
+    first = events.subscribe()
+    events.notify(notice("1"))
+    second = events.subscribe()
+    events.notify(notice("2"))
     assert await heard(first, 2) == ["1", "2"]
     assert await heard(second, 1) == ["2"]
 
 
 async def test_subscriber__does_not_keep_up__misses_the_oldest() -> None:
-    told = broadcast.Broadcast()
-    stream = told.subscribe()
+    events = broadcast.Broadcast()
+    stream = events.subscribe()
     for number in range(1003):
-        told.notify(notice(str(number)))
+        events.notify(notice(str(number)))
     assert await heard(stream, 1000) == [str(number) for number in range(3, 1003)]
 
 
 async def test_close__ends_every_subscription_after_what_was_told() -> None:
-    told = broadcast.Broadcast()
-    streams = [told.subscribe(), told.subscribe()]
-    told.notify(notice())
-    told.close()
+    events = broadcast.Broadcast()
+    streams = [events.subscribe(), events.subscribe()]
+    events.notify(notice())
+    events.close()
     assert [[event.id async for event in stream] for stream in streams] == [["1"], ["1"]]
 
 
 async def test_close__subscriber_that_does_not_keep_up__ends_all_the_same() -> None:
-    told = broadcast.Broadcast()
-    stream = told.subscribe()
+    events = broadcast.Broadcast()
+    stream = events.subscribe()
     for number in range(1000):
-        told.notify(notice(str(number)))
-    told.close()
+        events.notify(notice(str(number)))
+    events.close()
     async with asyncio.timeout(5):
         assert [event.id async for event in stream] == [str(number) for number in range(1, 1000)]
 
 
 async def test_subscriber__leaves__is_forgotten() -> None:
-    told = broadcast.Broadcast()
-    stream = told.subscribe()
-    told.notify(notice())
+    events = broadcast.Broadcast()
+    stream = events.subscribe()
+    events.notify(notice())
     assert await heard(stream, 1) == ["1"]
-    assert len(told._queues) == 1
+    assert len(events._events._queues) == 1
     await stream.aclose()
-    assert told._queues == set()
+    assert events._events._queues == set()

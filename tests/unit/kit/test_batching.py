@@ -11,7 +11,7 @@ class Call:
     """A call that ends when it is told to."""
 
     def __init__(self) -> None:
-        """Nothing has begun."""
+        """Start without any call."""
         self.begun = 0
         self.go = asyncio.Semaphore(0)
         self.failure: Exception | None = None
@@ -31,7 +31,7 @@ class Call:
 
 
 async def _settled() -> None:
-    """Let all that can go on without the call go on."""
+    """Run everything that can proceed without the call."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -46,7 +46,7 @@ async def test_done__asked_by_many_while_one_runs__is_one_call_for_them_all() ->
         call.go.release()
         call.go.release()
     assert call.begun == 2
-    assert all(one.done() for one in asking)
+    assert all(asked_call.done() for asked_call in asking)
 
 
 async def test_done__asked_while_a_call_runs__waits_for_one_that_begins_afterwards() -> None:
@@ -60,7 +60,7 @@ async def test_done__asked_while_a_call_runs__waits_for_one_that_begins_afterwar
         call.go.release()
         await first
         await call.reached(2)
-        assert not any(one.done() for one in later)
+        assert not any(later_call.done() for later_call in later)
         call.go.release()
     assert call.begun == 2
 
@@ -85,7 +85,7 @@ async def test_done__the_call_fails__is_told_and_serves_nobody_else() -> None:
         await call.reached(2)
         call.failure = None
         call.go.release()
-    assert [one.result() for one in asking] == ["failed", "done"]
+    assert [asked_call.result() for asked_call in asking] == ["failed", "done"]
 
 
 async def test_done__cancelled_while_the_call_runs__leaves_the_others_served() -> None:

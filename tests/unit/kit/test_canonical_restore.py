@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import ipaddress
 import json
 from typing import Literal
 
@@ -90,3 +91,27 @@ def test_restore__missing_fields__take_their_defaults() -> None:
 def test_restore__what_cannot_be__is_refused_with_its_place(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         canonical.restore(Picture, canonical.plain(FULL) | change)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Addressed:
+    """Values that are written as text."""
+
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+    subnet: ipaddress.IPv4Network
+    several: tuple[tuple[str, ipaddress.IPv4Address | ipaddress.IPv6Address], ...] = ()
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.1", "fd00::1"])
+def test_restore__addresses__come_back_from_their_text(address: str | None) -> None:
+    value = None if address is None else ipaddress.ip_address(address)
+    subnet = ipaddress.IPv4Network("10.0.0.0/24")
+    addressed = _Addressed(value, subnet, () if value is None else (("lan", value),))
+    assert canonical.plain(addressed)["address"] == address
+    assert canonical.loads(_Addressed, canonical.dumps(addressed)) == addressed
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0", 7, "10.0.0.0/24"])
+def test_restore__text_that_is_no_address__says_where(text: object) -> None:
+    with pytest.raises(canonical.Unreadable, match=r"^_Addressed\.address: "):
+        canonical.restore(_Addressed, {"address": text, "subnet": "10.0.0.0/24"})

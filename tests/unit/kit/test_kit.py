@@ -21,9 +21,9 @@ def test_backoff__doubles_up_to_its_maximum(failures: int, seconds: float) -> No
 
 
 def test_clock__tells_the_hosts_time() -> None:
-    told = clock.SystemClock()
-    assert abs(told.now() - time.time()) < 5
-    assert told.monotonic() <= told.monotonic()
+    system = clock.SystemClock()
+    assert abs(system.now() - time.time()) < 5
+    assert system.monotonic() <= system.monotonic()
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -84,17 +84,22 @@ def test_graph__cycle_is_named() -> None:
 
 
 async def test_keyed_locks__one_at_a_time_for_a_key_and_none_kept() -> None:
-    keyed, seen = locks.KeyedLocks(), []
+    keyed, steps = locks.KeyedLocks(), []
 
     async def work(key: str, number: int) -> None:
         async with keyed.hold(key):
-            seen.append((key, number, "in"))
+            steps.append((key, number, "in"))
             await asyncio.sleep(0)
-            seen.append((key, number, "out"))
+            steps.append((key, number, "out"))
 
     await asyncio.gather(work("a", 1), work("a", 2), work("b", 3))
-    assert [one for one in seen if one[0] == "a"] == [("a", 1, "in"), ("a", 1, "out"), ("a", 2, "in"), ("a", 2, "out")]
-    assert seen.index(("b", 3, "in")) < seen.index(("a", 1, "out"))
+    assert [step for step in steps if step[0] == "a"] == [
+        ("a", 1, "in"),
+        ("a", 1, "out"),
+        ("a", 2, "in"),
+        ("a", 2, "out"),
+    ]
+    assert steps.index(("b", 3, "in")) < steps.index(("a", 1, "out"))
     assert keyed._locks == {}
 
 
@@ -108,7 +113,7 @@ def test_file_lock__held__keeps_others_out_and_tells_by_whom(tmp_path: pathlib.P
 
 
 async def test_crew__runs_cancels_and_tells_failures() -> None:
-    told: list[tuple[str, str]] = []
+    messages: list[tuple[str, str]] = []
     ended = asyncio.Event()
 
     async def forever() -> None:
@@ -120,7 +125,7 @@ async def test_crew__runs_cancels_and_tells_failures() -> None:
     async def broken() -> None:
         raise ValueError("no")
 
-    async with tasks.Crew(lambda name, error: told.append((name, str(error)))) as crew:
+    async with tasks.Crew(lambda name, error: messages.append((name, str(error)))) as crew:
         crew.start(forever(), name="one")
         with pytest.raises(ValueError, match="runs already"):
             crew.start(forever(), name="one")
@@ -133,7 +138,7 @@ async def test_crew__runs_cancels_and_tells_failures() -> None:
         await ended.wait()
         crew.start(forever(), name="three")
         await asyncio.sleep(0)
-    assert told == [("two", "no")]
+    assert messages == [("two", "no")]
     assert "three" not in crew
 
 
@@ -257,3 +262,12 @@ def test_sdnotify__watchdog_is_half_of_systemds_patience(
     if pid:
         monkeypatch.setenv("WATCHDOG_PID", pid)
     assert sdnotify.watchdog_interval() == seconds
+
+
+async def test_together__several_fail__the_first_is_raised_and_knows_of_the_others() -> None:
+    async def fail(text: str) -> None:
+        raise ValueError(text)
+
+    with pytest.raises(ValueError, match="first") as caught:
+        await tasks.together("work", fail("first"), fail("second"))
+    assert caught.value.__notes__ == ["and beside it: ValueError: second"]

@@ -13,7 +13,7 @@ def run(*lines: str) -> str:
 
 
 def test_without__a_package__looks_as_if_it_were_not_installed_and_is_there_again() -> None:
-    told = run(
+    output = run(
         "with lean.without('rich'):",
         "    try:",
         "        import rich",
@@ -22,28 +22,48 @@ def test_without__a_package__looks_as_if_it_were_not_installed_and_is_there_agai
         "import rich",
         "print('there')",
     )
-    assert told.split() == ["missing", "there"]
+    assert output.split() == ["missing", "there"]
 
 
 def test_bare__a_package_that_imports_everything__gives_its_modules_without_the_rest() -> None:
-    told = run(
+    output = run(
         "with lean.bare('pyroute2'):",
         "    from pyroute2.netlink.rtnl.rtmsg import rtmsg",
         "print(rtmsg.__name__, 'pyroute2.ndb.main' in sys.modules)",
         "import pyroute2",
         "print(pyroute2.IPRoute.__name__)",
     )
-    assert told.splitlines() == ["rtmsg False", "IPRoute"]
+    assert output.splitlines() == ["rtmsg False", "IPRoute"]
 
 
 def test_bare__a_package_that_is_loaded_already__is_left_as_it_is() -> None:
-    told = run(
+    output = run(
         "import email",
         "with lean.bare('email'):",
         "    import email as again",
         "print(again is email)",
     )
-    assert told == "True"
+    assert output == "True"
+
+
+@pytest.mark.parametrize("settle", ["lean.settle()", "pass"])
+def test_collector_paused__again_and_again__keeps_no_garbage(settle: str) -> None:
+    output = run(
+        "import gc, weakref",
+        settle,
+        "class Ring: pass",
+        "gone = []",
+        "for _ in range(10):",
+        "    ring = Ring()",
+        "    ring.itself = ring",
+        "    gone.append(weakref.ref(ring))",
+        "    del ring",
+        "    with lean.collector_paused():",
+        "        assert not gc.isenabled()",
+        "gc.collect()",
+        "print(gc.isenabled(), [reference() for reference in gone] == [None] * 10)",
+    )
+    assert output == "True True"
 
 
 HEAPS = """

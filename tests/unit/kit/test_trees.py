@@ -63,17 +63,17 @@ def _mounted(source: pathlib.Path, target: pathlib.Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (there,) = [path for path in linux.LinuxKernel().mounts() if path.startswith(f"{source.parent}/")]
-        subprocess.run(["umount", there], check=True)  # its parents may have been moved
+        (mount_point,) = [path for path in linux.LinuxKernel().mounts() if path.startswith(f"{source.parent}/")]
+        subprocess.run(["umount", mount_point], check=True)  # its parents may have been moved
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("place", ["mount", "a/mount", "a/b/mount"])
-def test_remove__mount_inside__is_left_with_what_is_in_it(tmp_path: pathlib.Path, place: str) -> None:
+@pytest.mark.parametrize("directory", ["mount", "a/mount", "a/b/mount"])
+def test_remove__mount_inside__is_left_with_what_is_in_it(tmp_path: pathlib.Path, directory: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("x")
-    inner = tmp_path / "top" / place
+    inner = tmp_path / "top" / directory
     inner.mkdir(parents=True)
     with _mounted(outside, inner):
         with pytest.raises(OSError, match="busy"):

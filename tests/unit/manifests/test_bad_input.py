@@ -10,17 +10,17 @@ HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
 CONTAINER = HEAD.format(kind="Container", name="web")
 
 
-def told(*files: bytes | str) -> list[str]:
+def printed_problems(*files: bytes | str) -> list[str]:
     """Parse files named a.yaml, b.yaml ... and give the problems as they print."""
-    made = [
+    manifest_files = [
         pipeline.ManifestFile(f"{chr(97 + n)}.yaml", "/srv", data.encode() if isinstance(data, str) else data)
         for n, data in enumerate(files)
     ]
-    return [str(one) for one in pipeline.parse(made).problems]
+    return [str(problem) for problem in pipeline.parse(manifest_files).problems]
 
 
 def network(name: str, subnet: str) -> str:
-    """Give a network with one subnet."""
+    """Return a network with one subnet."""
     return HEAD.format(kind="Network", name=name) + f"spec: {{subnets: [{subnet}]}}\n"
 
 
@@ -106,14 +106,14 @@ def network(name: str, subnet: str) -> str:
     ],
 )
 def test_mistake__is_told_with_place_and_way_out(text: str, expected: str) -> None:
-    assert any(line.startswith(expected) for line in told(text)), told(text)
+    assert any(line.startswith(expected) for line in printed_problems(text)), printed_problems(text)
 
 
 @pytest.mark.parametrize(
-    ("spec", "place"),
+    ("spec", "position"),
     [
-        ("image: x, env: {A: {secret: db}}", "spec.env.A.secret is not built yet (Secrets are only logins"),
-        ("image: x, mounts: [{secret: tls, path: /x}]", "spec.mounts[0].secret is not built yet (Secrets are"),
+        ("image: x, env: {A: {config: app, secret: db, key: a}}", "spec.env.A.config is not built yet (name a secret"),
+        ("image: x, mounts: [{secret: tls, path: /x}]", "spec.mounts[0].secret is not built yet (use env: {NAME"),
         (
             "image: x, update: {strategy: StartFirst}",
             "spec.update.strategy must be Recreate: StartFirst is not built yet",
@@ -125,8 +125,8 @@ def test_mistake__is_told_with_place_and_way_out(text: str, expected: str) -> No
         ),
     ],
 )
-def test_field_that_is_not_built__is_refused_and_says_so(spec: str, place: str) -> None:
-    assert any(place in line for line in told(CONTAINER + f"spec: {{{spec}}}"))
+def test_field_that_is_not_built__is_refused_and_says_so(spec: str, position: str) -> None:
+    assert any(position in line for line in printed_problems(CONTAINER + f"spec: {{{spec}}}"))
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,16 @@ def test_field_that_is_not_built__is_refused_and_says_so(spec: str, place: str) 
 def test_pull__that_cannot_be__is_refused(pull: str, expected: str) -> None:
     spec = f"{{pull: {{reference: 'app:1', {pull}}}}}"
     text = f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: a}}\nspec: {spec}"
-    assert any(expected in line for line in told(text)), told(text)
+    assert any(expected in line for line in printed_problems(text)), printed_problems(text)
 
 
 @pytest.mark.parametrize("pull", ["policy: Always", "update: {}"])
 def test_pull__what_has_a_digest__does_not_move(pull: str) -> None:
     spec = f"{{pull: {{reference: 'app@sha256:{'0' * 64}', {pull}}}}}"
     text = f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: a}}\nspec: {spec}"
-    assert any("must not ask again for what has a digest" in line for line in told(text)), told(text)
+    assert any("must not ask again for what has a digest" in line for line in printed_problems(text)), printed_problems(
+        text
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,12 +170,12 @@ def test_pull__what_has_a_digest__does_not_move(pull: str) -> None:
     ],
 )
 def test_kinds_field_that_is_not_built__is_refused_and_says_so(kind: str, spec: str, expected: str) -> None:
-    assert any(expected in line for line in told(HEAD.format(kind=kind, name="x") + f"spec: {spec}"))
+    assert any(expected in line for line in printed_problems(HEAD.format(kind=kind, name="x") + f"spec: {spec}"))
 
 
 def test_annotation_of_ours__is_refused() -> None:
     text = CONTAINER.replace("{name: web}", "{name: web, annotations: {trimtab.dev/hosts: x, trimtab.dev/y: x}}")
-    lines = told(text + "spec: {image: x}")
+    lines = printed_problems(text + "spec: {image: x}")
     assert [line.split(": ", 1)[1] for line in lines] == [
         "metadata.annotations trimtab.dev/hosts is not built yet (leave it out)",
         "metadata.annotations trimtab.dev/y is not known: that prefix is the agent's own (leave it out)",
@@ -181,28 +183,28 @@ def test_annotation_of_ours__is_refused() -> None:
 
 
 def test_binary_and_damaged_files__are_told() -> None:
-    assert told(b"\x7fELF\0\0") == [
+    assert printed_problems(b"\x7fELF\0\0") == [
         "a.yaml:1:5: the file has a NUL byte (is it a binary file? only *.yaml, *.yml and *.json are read as manifests)"
     ]
-    assert told(b"a: \xff\xfe") == ["a.yaml:1:4: the file is not UTF-8 (save it as UTF-8)"]
-    assert told(b"a: 1\nb: \x07") == [
+    assert printed_problems(b"a: \xff\xfe") == ["a.yaml:1:4: the file is not UTF-8 (save it as UTF-8)"]
+    assert printed_problems(b"a: 1\nb: \x07") == [
         r"a.yaml:2:4: the file has the control character '\x07' (is it a binary file? remove it otherwise)"
     ]
-    assert told(b"x" * (8 * 1024 * 1024 + 1)) == ["a.yaml:1:1: the file is larger than 8 MiB (split it)"]
+    assert printed_problems(b"x" * (8 * 1024 * 1024 + 1)) == ["a.yaml:1:1: the file is larger than 8 MiB (split it)"]
 
 
 def test_bombs__are_told_and_end_soon() -> None:
     doubled = "a: &a [x, x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(9)
     )
-    assert "aliases make this file too large (write it out, or split it)" in told(doubled)[0]
-    assert "nested deeper than 64" in told("[" * 100 + "]" * 100)[0]
+    assert "aliases make this file too large (write it out, or split it)" in printed_problems(doubled)[0]
+    assert "nested deeper than 64" in printed_problems("[" * 100 + "]" * 100)[0]
     for deep in ("[" * 100_000, "{a: " * 50_000, "- " * 100_000, "".join(" " * n + "a:\n" for n in range(2000))):
-        assert "nested deeper than 64" in told(deep)[0]
+        assert "nested deeper than 64" in printed_problems(deep)[0]
 
 
 def test_empty_documents__are_nothing() -> None:
-    assert told("", "---\n---\n", "# only a remark\n") == []
+    assert printed_problems("", "---\n---\n", "# only a remark\n") == []
 
 
 @pytest.mark.parametrize(
@@ -219,6 +221,7 @@ def test_empty_documents__are_nothing() -> None:
         ),
         ([CONTAINER + "spec: {image: x, mounts: [{volume: v, path: /v}]}"], "a.yaml:4:36: Volume/v is not declared"),
         ([CONTAINER + "spec: {image: x, dependsOn: [{container: db}]}"], "a.yaml:4:42: Container/db is not declared"),
+        ([CONTAINER + "spec: {image: x, dependsOn: [db]}"], "a.yaml:4:30: Container/db is not declared"),
         (
             [CONTAINER + "spec: {image: x, dependsOn: [{container: web}]}"],
             "a.yaml:4:29: dependsOn goes round: web -> web (take one of them out)",
@@ -253,7 +256,7 @@ def test_empty_documents__are_nothing() -> None:
     ],
 )
 def test_mistake_across_objects__is_told_with_place_and_way_out(files: list[str], expected: str) -> None:
-    assert any(line.startswith(expected) for line in told(*files)), told(*files)
+    assert any(line.startswith(expected) for line in printed_problems(*files)), printed_problems(*files)
 
 
 @pytest.mark.parametrize(
@@ -266,15 +269,15 @@ def test_mistake_across_objects__is_told_with_place_and_way_out(files: list[str]
     ],
 )
 def test_fixed_address__that_cannot_be__is_told(address: str, expected: str) -> None:
-    wanted = CONTAINER + f"spec: {{image: x, networks: [{{name: a, ipv4: {address}}}]}}"
-    assert any(expected in line for line in told(wanted, network("a", "10.9.0.0/24")))
+    document = CONTAINER + f"spec: {{image: x, networks: [{{name: a, ipv4: {address}}}]}}"
+    assert any(expected in line for line in printed_problems(document, network("a", "10.9.0.0/24")))
 
 
 def test_fixed_address__claimed_twice_or_without_subnets__is_told() -> None:
-    one = CONTAINER + "spec: {image: x, networks: [{name: a, ipv4: 10.9.0.7}]}"
-    lines = told(one, one.replace("web", "zzz"), network("a", "10.9.0.0/24"))
+    document = CONTAINER + "spec: {image: x, networks: [{name: a, ipv4: 10.9.0.7}]}"
+    lines = printed_problems(document, document.replace("web", "zzz"), network("a", "10.9.0.0/24"))
     assert lines == ["b.yaml:4:45: address 10.9.0.7 is claimed twice (Container/web claims it in a.yaml)"]
-    lines = told(one, HEAD.format(kind="Network", name="a"))
+    lines = printed_problems(document, HEAD.format(kind="Network", name="a"))
     assert "needs a network with subnets, and Network/a has none" in lines[0]
 
 
@@ -288,7 +291,7 @@ def test_fixed_address__claimed_twice_or_without_subnets__is_told() -> None:
     ],
 )
 def test_subnet__that_cannot_be__is_told(subnet: str, expected: str) -> None:
-    assert any(expected in line for line in told(network("a", subnet)))
+    assert any(expected in line for line in printed_problems(network("a", subnet)))
 
 
 def test_probe__without_or_with_two_checks_or_no_rhythm__is_told() -> None:
@@ -299,14 +302,14 @@ def test_probe__without_or_with_two_checks_or_no_rhythm__is_told() -> None:
         ("{exec: [a], timeout: 0ms}", "spec.health.liveness.timeout must be longer than nothing"),
     ):
         text = CONTAINER + f"spec: {{image: x, health: {{liveness: {probe}}}}}"
-        assert any(expected in line for line in told(text)), told(text)
+        assert any(expected in line for line in printed_problems(text)), printed_problems(text)
 
 
 def test_all_mistakes__are_told_at_once_in_order() -> None:
-    lines = told("kind: x", CONTAINER + "spec: {image: x, a: 1, b: 2}")
+    lines = printed_problems("kind: x", CONTAINER + "spec: {image: x, a: 1, b: 2}")
     assert [line.split(": ")[0] for line in lines] == ["a.yaml:1:1", "b.yaml:4:18", "b.yaml:4:24"]
 
 
 def test_quickstart__has_no_mistakes() -> None:
     path = pathlib.Path(__file__).parents[3] / "manifests" / "quickstart" / "quickstart.yaml"
-    assert told(path.read_bytes()) == []
+    assert printed_problems(path.read_bytes()) == []

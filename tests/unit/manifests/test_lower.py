@@ -6,25 +6,25 @@ import pytest
 import yaml
 
 from agent.manifests import explain, pipeline, schema
-from agent.model import container, health, image, network, state, volume
+from agent.model import container, external_input, health, image, network, state, volume
 
 HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
 
 
-def lowered(*documents: str, stamps: dict[str, str] | None = None) -> state.DesiredState:
+def lowered(*documents: str, states: external_input.Inputs | None = None) -> state.DesiredState:
     """Lower documents of one file in /srv/site."""
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/srv/site", "---\n".join(documents).encode())])
     assert parsed.problems == ()
-    return pipeline.lower(parsed, "r1", stamps or {})
+    return pipeline.lower(parsed, "r1", states or {})
 
 
-def one(spec: str, *others: str) -> container.ContainerConfig:
+def lowered_container(spec: str, *others: str) -> container.ContainerConfig:
     """Lower one container."""
     return lowered(HEAD.format(kind="Container", name="web", spec=spec), *others).containers[0]
 
 
 def test_container__nothing_said__has_the_defaults() -> None:
-    assert one("{image: nginx}") == container.ContainerConfig(
+    assert lowered_container("{image: nginx}") == container.ContainerConfig(
         name="web",
         image="docker.io/library/nginx:latest",
         labels=(),
@@ -102,6 +102,15 @@ def test_container__everything_said__means_it() -> None:
     assert web.depends_on == (container.Dependency("db", container.DependencyCondition.HEALTHY),)
 
 
+def test_container__depends_on_a_name_alone__is_started() -> None:
+    db = HEAD.format(kind="Container", name="db", spec="{image: db:1}")
+    containers = lowered(
+        HEAD.format(kind="Container", name="web", spec="{image: web:1, dependsOn: [db]}"), db
+    ).containers
+    (web,) = (config for config in containers if config.name == "web")
+    assert web.depends_on == (container.Dependency("db", container.DependencyCondition.STARTED),)
+
+
 @pytest.mark.parametrize(
     ("pull", "follow"),
     [
@@ -119,9 +128,9 @@ def test_image__pull_policy_and_update__are_a_wish_beside_the_image(
     plain = lowered(HEAD.format(kind="Image", name="app", spec="{pull: {reference: 'app:1'}}"))
     state = lowered(HEAD.format(kind="Image", name="app", spec=f"{{pull: {{reference: 'app:1', {pull}}}}}"))
     assert state.images == plain.images, "the image itself is the same"
-    told = [(one.policy.value, one.track, one.interval) for one in state.follows]
-    assert told == ([] if follow is None else [follow])
-    assert all((one.name, one.reference) == ("app", "docker.io/library/app:1") for one in state.follows)
+    policies = [(follow.policy.value, follow.track, follow.interval) for follow in state.follows]
+    assert policies == ([] if follow is None else [follow])
+    assert all((follow.name, follow.reference) == ("app", "docker.io/library/app:1") for follow in state.follows)
 
 
 def test_default_registry__is_of_all_images_that_name_none() -> None:
@@ -134,13 +143,13 @@ def test_default_registry__is_of_all_images_that_name_none() -> None:
         )
     )
     files = [pipeline.ManifestFile("a.yaml", "/srv", text.encode())]
-    state = pipeline.lower(pipeline.parse(files, pipeline.Terms(registry="r.example:5000")), "r1", {})
-    assert {one.name: one.image for one in state.containers} == {
+    state = pipeline.lower(pipeline.parse(files, pipeline.ParseOptions(registry="r.example:5000")), "r1", {})
+    assert {container.name: container.image for container in state.containers} == {
         "web": "r.example:5000/team/app:1",
         "db": "docker.io/library/postgres:16",
         "cache": "r.example:5000/redis:latest",
     }
-    assert sorted(one.reference for one in state.images) == [
+    assert sorted(image.reference for image in state.images) == [
         "docker.io/library/postgres:16",
         "r.example:5000/redis:latest",
         "r.example:5000/team/app:1",
@@ -149,39 +158,43 @@ def test_default_registry__is_of_all_images_that_name_none() -> None:
 
 @pytest.mark.parametrize(("word", "mode"), [("host", "host"), ("none", "none")])
 def test_network_mode__said_by_a_word(word: str, mode: str) -> None:
-    web = one(f"{{image: x, networks: {word}}}")
+    web = lowered_container(f"{{image: x, networks: {word}}}")
     assert (web.network_mode.value, web.networks) == (mode, ())
 
 
 def test_default_network__used__is_there_by_itself_and_otherwise_not() -> None:
     used = lowered(HEAD.format(kind="Container", name="web", spec="{image: x}"))
-    assert [(one.name, one.subnets) for one in used.networks] == [("bridge", ())]
+    assert [(network.name, network.subnets) for network in used.networks] == [("bridge", ())]
     unused = lowered(HEAD.format(kind="Container", name="web", spec="{image: x, networks: none}"))
     assert unused.networks == ()
 
 
 def test_image__named_by_reference__is_an_object_of_its_own_unless_declared() -> None:
     implicit = lowered(HEAD.format(kind="Container", name="web", spec="{image: nginx:1}"))
-    assert [one.name for one in implicit.images] == ["docker.io/library/nginx:1"]
+    assert [image.name for image in implicit.images] == ["docker.io/library/nginx:1"]
     declared = lowered(
         HEAD.format(kind="Container", name="web", spec="{image: nginx:1}"),
         HEAD.format(kind="Image", name="shop", spec="{pull: {reference: 'nginx:1', platform: linux/arm64}}"),
     )
-    assert [(one.name, one.source) for one in declared.images] == [("shop", image.PullSource("linux/arm64"))]
+    assert [(image.name, image.source) for image in declared.images] == [("shop", image.PullSource("linux/arm64"))]
 
 
 def test_image__archive__starts_at_the_manifest_and_carries_its_stamp() -> None:
     state_ = lowered(
         HEAD.format(kind="Image", name="app", spec="{archive: {path: ../build/app.tar}}"),
         HEAD.format(kind="Container", name="web", spec="{image: {name: app}}"),
-        stamps={"/srv/build/app.tar": "12-34"},
+        states={
+            external_input.ExternalInput(
+                external_input.InputKind.ARCHIVE, "/srv/build/app.tar"
+            ): external_input.InputState("12-34")
+        },
     )
     assert state_.images[0].source == image.ArchiveSource("/srv/build/app.tar", "12-34")
     assert state_.containers[0].image == state_.images[0].reference == "localhost/app:latest"
 
 
 def test_network_and_volume__mean_what_they_say() -> None:
-    found = lowered(
+    desired = lowered(
         HEAD.format(
             kind="Network", name="shop", spec="{internal: true, dns: false, mtu: 1400, subnets: [10.9.0.0/24]}"
         ),
@@ -190,25 +203,27 @@ def test_network_and_volume__mean_what_they_say() -> None:
     )
     subnets = (network.Subnet("10.9.0.0/24", None, None),)
     bridge = network.NetworkDriver.BRIDGE
-    assert found.networks == (network.NetworkConfig("shop", bridge, (), subnets, internal=True, dns=False, mtu=1400),)
-    assert [(one.name, one.deletion_policy, one.labels) for one in found.volumes] == [
+    assert desired.networks == (network.NetworkConfig("shop", bridge, (), subnets, internal=True, dns=False, mtu=1400),)
+    assert [(volume.name, volume.deletion_policy, volume.labels) for volume in desired.volumes] == [
         ("data", volume.DeletionPolicy.DELETE, ()),
         ("plain", volume.DeletionPolicy.RETAIN, (("a", "b"),)),
     ]
 
 
 def test_yaml__words_and_numbers_are_what_people_meant() -> None:
-    web = one("{image: x, env: {A: no, B: 010, C: 12:30, D: 0x1F, E: 1e3, F: '1', G: 0o17}}")
+    web = lowered_container("{image: x, env: {A: no, B: 010, C: 12:30, D: 0x1F, E: 1e3, F: '1', G: 0o17}}")
     assert dict(web.env) == {"A": "no", "B": "010", "C": "12:30", "D": "0x1F", "E": "1e3", "F": "1", "G": "0o17"}
 
 
 def test_mount__its_path__is_known_in_its_shortest_spelling() -> None:
-    mounts = one("{image: x, mounts: [{tmpfs: 1Mi, path: //a/./b//}]}").mounts
+    mounts = lowered_container("{image: x, mounts: [{tmpfs: 1Mi, path: //a/./b//}]}").mounts
     assert mounts == (container.TmpfsMount("/a/b", 1024**2),)
 
 
 def test_number__wanted_as_a_number__may_be_written_in_any_way() -> None:
-    web = one("{image: x, ports: [{host: 0x50, container: +80}], resources: {cpus: .5, memory: 0x1000000}}")
+    web = lowered_container(
+        "{image: x, ports: [{host: 0x50, container: +80}], resources: {cpus: .5, memory: 0x1000000}}"
+    )
     assert ([str(port) for port in web.ports], web.resources.cpu_millis) == (["0.0.0.0:80:80/tcp"], 500)
     assert web.resources.memory == 16 * 1024**2
 
@@ -220,7 +235,7 @@ def test_order_of_files_and_documents__does_not_matter() -> None:
     ]
     forwards = pipeline.lower(pipeline.parse(files), "r1", {})
     assert forwards == pipeline.lower(pipeline.parse(files[::-1]), "r1", {})
-    assert [one.name for one in forwards.containers] == ["a", "b", "c"]
+    assert [container.name for container in forwards.containers] == ["a", "b", "c"]
 
 
 def test_explain__a_field__tells_type_default_and_members() -> None:

@@ -4,13 +4,17 @@ import pytest
 
 from agent.manifests import pipeline
 
+WRONG_REFERENCE = (
+    "a.yaml:4:31: spec.env.TOKEN must be a text, number or true/false, or {secret: NAME, key: KEY} "
+    "(quote it where it is meant as a text)"
+)
 HEAD = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: web}\n"
 
 
-def told(spec: str) -> list[str]:
+def printed_problems(spec: str) -> list[str]:
     """Parse a container and give its problems as they print."""
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/srv", f"{HEAD}spec: {spec}\n".encode())])
-    return [str(one) for one in parsed.problems]
+    return [str(problem) for problem in parsed.problems]
 
 
 @pytest.mark.parametrize(
@@ -19,24 +23,22 @@ def told(spec: str) -> list[str]:
         (
             "{image: x, env: {TOKEN: [s3cr3t]}}",
             (
-                "a.yaml:4:31: spec.env.TOKEN must be a text, number or true/false, and is a list "
+                "a.yaml:4:31: spec.env.TOKEN must be a text, number or true/false, or {secret: NAME, key: KEY}, "
+                "and is a list "
                 "(see trimtab explain container.spec.env)"
             ),
         ),
         (
             "{image: x, env: {TOKEN: {s3cr3t}}}",
-            "a.yaml:4:32: spec.env.TOKEN must be a text, number or true/false (quote it where it is meant as a text)",
+            WRONG_REFERENCE,
         ),
         (
             "{image: x, env: {TOKEN: {s3cr3t: x}}}",
-            "a.yaml:4:32: spec.env.TOKEN must be a text, number or true/false (quote it where it is meant as a text)",
+            WRONG_REFERENCE,
         ),
         (
             "{image: x, env: {TOKEN: {key: s3cr3t}}}",
-            (
-                "a.yaml:4:31: spec.env.TOKEN must be a text, number or true/false "
-                "(see trimtab explain container.spec.env)"
-            ),
+            WRONG_REFERENCE,
         ),
         (
             "{image: x, env: [TOKEN=s3cr3t]}",
@@ -111,17 +113,19 @@ def told(spec: str) -> list[str]:
     ],
 )
 def test_value_that_may_be_secret__is_wrong__is_told_without_it(spec: str, expected: str) -> None:
-    assert told(spec) == [expected]
+    assert printed_problems(spec) == [expected]
 
 
 def test_name_with_the_value_in_it__is_in_no_path() -> None:
-    lines = told("{image: x, env: {TOKEN=s3cr3t}}")
+    lines = printed_problems("{image: x, env: {TOKEN=s3cr3t}}")
     assert [line.split(" must ")[0] for line in lines] == ["a.yaml:4:24: a name in spec.env", "a.yaml:4:36: spec.env"]
     assert "s3cr3t" not in "".join(lines)
 
 
 def test_value_elsewhere__is_shown_as_it_was_written() -> None:
-    assert told("{image: x, hostname: ~}")[0].startswith("a.yaml:4:28: spec.hostname must be a text, and is null (")
-    assert "spec.hostname must be a text: quote it, and is 1.10 (" in told("{image: x, hostname: 1.10}")[0]
-    assert "must be true or false, and is 'yes' (" in told("{image: x, security: {readOnlyRootfs: yes}}")[0]
-    assert "spec.hostname must be a text: quote it, and is true (" in told("{image: x, hostname: true}")[0]
+    assert printed_problems("{image: x, hostname: ~}")[0].startswith(
+        "a.yaml:4:28: spec.hostname must be a text, and is null ("
+    )
+    assert "spec.hostname must be a text: quote it, and is 1.10 (" in printed_problems("{image: x, hostname: 1.10}")[0]
+    assert "must be true or false, and is 'yes' (" in printed_problems("{image: x, security: {readOnlyRootfs: yes}}")[0]
+    assert "spec.hostname must be a text: quote it, and is true (" in printed_problems("{image: x, hostname: true}")[0]

@@ -5,21 +5,21 @@ import signal
 import pytest
 
 from agent.manifests import pipeline
-from agent.manifests.v1 import signals
+from agent.manifests.v1 import unix_signals
 from agent.oci import capabilities
 
 HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n  {spec}\n"
 
 
-def told(*documents: str) -> list[str]:
-    """Give the problems of documents of one file, without the file's name."""
+def printed_problems(*documents: str) -> list[str]:
+    """Return the problems of documents of one file, without the file's name."""
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/srv", "---\n".join(documents).encode())])
-    return [str(one).removeprefix("a.yaml:") for one in parsed.problems]
+    return [str(problem).removeprefix("a.yaml:") for problem in parsed.problems]
 
 
 def of(spec: str, *others: str, kind: str = "Container") -> list[str]:
-    """Give the problems of one object, whose spec is in line 5, and of others behind it."""
-    return told(HEAD.format(kind=kind, name="x", spec=spec), *others)
+    """Return the problems of one object, whose spec is in line 5, and of others behind it."""
+    return printed_problems(HEAD.format(kind=kind, name="x", spec=spec), *others)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def of(spec: str, *others: str, kind: str = "Container") -> list[str]:
 )
 def test_subnet__in_which_no_container_can_be__is_refused(subnet: str, why: str) -> None:
     way_out = "(choose from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16)"
-    said = f"must be addresses that containers can have: {why} {way_out}"
-    assert of(f"subnets: [{subnet}]", kind="Network") == [f"5:13: spec.subnets[0] {said}"]
-    assert of(f"subnets: [{{subnet: {subnet}}}]", kind="Network") == [f"5:22: spec.subnets[0].subnet {said}"]
+    message = f"must be addresses that containers can have: {why} {way_out}"
+    assert of(f"subnets: [{subnet}]", kind="Network") == [f"5:13: spec.subnets[0] {message}"]
+    assert of(f"subnets: [{{subnet: {subnet}}}]", kind="Network") == [f"5:22: spec.subnets[0].subnet {message}"]
 
 
 @pytest.mark.parametrize("gateway", ["10.9.0.0", "10.9.0.255"])
@@ -196,7 +196,7 @@ def test_waiting_for_an_end__of_what_ends_for_good__is_sound(policy: str) -> Non
 
 def test_labels_of_an_image__are_refused_since_nothing_would_come_of_them() -> None:
     text = HEAD.format(kind="Image", name="x, labels: {a: b}", spec="pull: {reference: nginx}")
-    assert told(text) == [
+    assert printed_problems(text) == [
         "3:29: metadata.labels is not built yet (images cannot be labelled: leave it out)",
     ]
 
@@ -209,8 +209,10 @@ def test_mount__below_or_of_what_the_kernel_shows__is_sound(spec: str) -> None:
 
 
 def test_signals__the_table__is_what_linux_has() -> None:
-    assert {f"SIG{name}" for name in signals.NAMES} == set(signal.Signals.__members__)
-    assert {number for number in range(100) if signals.exists(str(number))} == set(map(int, signal.valid_signals()))
+    assert {f"SIG{name}" for name in unix_signals.NAMES} == set(signal.Signals.__members__)
+    assert {number for number in range(100) if unix_signals.exists(str(number))} == set(
+        map(int, signal.valid_signals())
+    )
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "TERM", "sigquit", "15", "64", "SIGRTMIN", "SIGRTMIN+3", "RTMAX-30"])

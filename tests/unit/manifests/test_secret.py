@@ -12,7 +12,7 @@ ME = {"username": "me", "password": "s3cr3t"}
 HEAD = "apiVersion: trimtab.dev/v1\nkind: Secret\nmetadata: {name: NAME}\ntype: kubernetes.io/dockerconfigjson\n"
 
 
-def written(auths: object, name: str = "hub", **more: object) -> str:
+def secret_document(auths: object, name: str = "hub", **more: object) -> str:
     return of(json.dumps(json.dumps({"auths": auths, **more})), name)
 
 
@@ -25,33 +25,35 @@ def parsed(*documents: str) -> pipeline.Parsed:
 
 
 def lowered(*documents: str) -> state.DesiredState:
-    found = parsed(*documents)
-    assert not found.problems
-    return pipeline.lower(found, "r1", {})
+    result = parsed(*documents)
+    assert not result.problems
+    return pipeline.lower(result, "r1", {})
 
 
-def told(*documents: str) -> list[str]:
-    return [str(one).removeprefix("a.yaml:") for one in parsed(*documents).problems]
+def printed_problems(*documents: str) -> list[str]:
+    return [str(problem).removeprefix("a.yaml:") for problem in parsed(*documents).problems]
 
 
 def test_secret__in_each_form__is_the_same_login() -> None:
     document = json.dumps({"auths": {"r.example/team": ME}})
     encoded = base64.b64encode(document.encode()).decode()
     expected = (secret.Login("r.example/team", "hub", "me", "s3cr3t"),)
-    assert lowered(written({"r.example/team": ME})).logins == expected
+    assert lowered(secret_document({"r.example/team": ME})).logins == expected
     assert lowered(f"{HEAD.replace('NAME', 'hub')}data: {{.dockerconfigjson: {encoded}}}\n").logins == expected
     packed = base64.b64encode(b"me:s3cr3t").decode()
-    assert lowered(written({"r.example/team": {"auth": packed}})).logins == expected
+    assert lowered(secret_document({"r.example/team": {"auth": packed}})).logins == expected
 
 
 def test_secret__of_docker_hub__is_known_by_the_name_that_images_have() -> None:
-    found = lowered(written({"https://index.docker.io/v1/": {"identitytoken": "t0ken"}})).logins
-    assert found == (secret.Login("docker.io", "hub", identity_token="t0ken"),)
+    logins = lowered(secret_document({"https://index.docker.io/v1/": {"identitytoken": "t0ken"}})).logins
+    assert logins == (secret.Login("docker.io", "hub", identity_token="t0ken"),)
 
 
 def test_secrets__several__are_sorted_and_no_objects() -> None:
-    desired = lowered(written({"b.example": ME, "a.example": ME}, "one"), written({"c.example": ME}, "two"))
-    assert [(one.place, one.secret) for one in desired.logins] == [
+    desired = lowered(
+        secret_document({"b.example": ME, "a.example": ME}, "one"), secret_document({"c.example": ME}, "two")
+    )
+    assert [(login.place, login.secret) for login in desired.logins] == [
         *(("a.example", "one"), ("b.example", "one"), ("c.example", "two"))
     ]
     assert list(desired) == []
@@ -65,8 +67,8 @@ EMPTY = f"6:3: stringData has a .dockerconfigjson without logins ({WAY_OUT})"
     ("text", "expected"),
     [
         (
-            HEAD.replace("kubernetes.io/dockerconfigjson", "Opaque"),
-            "4:7: type must be kubernetes.io/dockerconfigjson: Opaque is not built yet (see trimtab explain",
+            HEAD.replace("kubernetes.io/dockerconfigjson", "kubernetes.io/tls"),
+            "4:7: type must be Opaque or kubernetes.io/dockerconfigjson: kubernetes.io/tls is not built yet (see trim",
         ),
         (HEAD, "must have .dockerconfigjson and nothing else (see trimtab explain secret)"),
         (
@@ -79,17 +81,17 @@ EMPTY = f"6:3: stringData has a .dockerconfigjson without logins ({WAY_OUT})"
         ),
         (of("s3cr3t"), EMPTY),
         (of("'[\"s3cr3t\"]'"), EMPTY),
-        (written({}), EMPTY),
+        (secret_document({}), EMPTY),
         (
-            written({"r.example": "s3cr3t"}),
+            secret_document({"r.example": "s3cr3t"}),
             "6:3: stringData has no login for r.example (it needs username and password, or auth)",
         ),
         (
-            written({"r.example": {"auth": "s3cr3t"}}),
+            secret_document({"r.example": {"auth": "s3cr3t"}}),
             "6:3: stringData has no login for r.example (it needs username and password, or auth)",
         ),
         (
-            written({"r.example": ME}, credsStore="pass"),
+            secret_document({"r.example": ME}, credsStore="pass"),
             "6:3: stringData names programs that keep logins (write the logins themselves)",
         ),
         (
@@ -108,22 +110,22 @@ EMPTY = f"6:3: stringData has a .dockerconfigjson without logins ({WAY_OUT})"
     ],
 )
 def test_secret__wrong__is_told_without_its_value(text: str, expected: str) -> None:
-    found = told(text.replace("NAME", "hub"))
-    assert any(expected in one for one in found), found
-    assert "s3cr3t" not in "".join(found)
+    lines = printed_problems(text.replace("NAME", "hub"))
+    assert any(expected in line for line in lines), lines
+    assert "s3cr3t" not in "".join(lines)
 
 
 def test_secrets__two_logins_for_one_registry__are_refused() -> None:
-    first, second = written({"r.example": ME}, "one"), written({"https://r.example/": ME}, "two")
-    assert told(first, second) == [
+    first, second = secret_document({"r.example": ME}, "one"), secret_document({"https://r.example/": ME}, "two")
+    assert printed_problems(first, second) == [
         "13:3: a second login for r.example (Secret/one in a.yaml has one: remove one of them)"
     ]
 
 
 def test_secret__as_text__shows_no_value() -> None:
-    desired = lowered(written({"r.example": ME}))
+    desired = lowered(secret_document({"r.example": ME}))
     (login,) = desired.logins
-    (manifest,) = parsed(written({"r.example": ME})).manifests
+    (manifest,) = parsed(secret_document({"r.example": ME})).manifests
     assert "s3cr3t" not in f"{desired!r} {login!r} {manifest.object!r}"
     assert (login.hidden().user, login.hidden().password, login.hidden().identity_token) == ("(hidden)", "(hidden)", "")
 

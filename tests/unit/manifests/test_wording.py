@@ -8,11 +8,11 @@ from agent.manifests import explain, pipeline
 HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n"
 
 
-def told(spec: str, kind: str = "Container") -> list[str]:
-    """Give the problems of an object, without their places."""
+def printed_problems(spec: str, kind: str = "Container") -> list[str]:
+    """Return the problems of an object, without their positions."""
     text = HEAD.format(kind=kind, spec=spec)
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/srv", text.encode())])
-    return [str(one).split(": ", 1)[1] for one in parsed.problems]
+    return [str(problem).split(": ", 1)[1] for problem in parsed.problems]
 
 
 PORTS = "(see trimtab explain container.spec.ports)"
@@ -98,11 +98,11 @@ PORTS = "(see trimtab explain container.spec.ports)"
     ],
 )
 def test_mistake__is_told_once_in_words(spec: str, expected: str) -> None:
-    assert told(spec) == [expected]
+    assert printed_problems(spec) == [expected]
 
 
 def test_platform__is_told_by_an_example() -> None:
-    assert told("{pull: {reference: x, platform: amd64}}", "Image") == [
+    assert printed_problems("{pull: {reference: x, platform: amd64}}", "Image") == [
         (
             "spec.pull.platform must be os/arch or os/arch/variant, like linux/arm64, and is 'amd64' "
             "(see trimtab explain image.spec.pull.platform)"
@@ -111,18 +111,18 @@ def test_platform__is_told_by_an_example() -> None:
 
 
 def test_field_that_is_misspelt__is_not_told_as_missing_too() -> None:
-    assert told("{imgae: x}") == ["unknown field spec.imgae (did you mean image?)"]
-    assert told("{image: x, ports: [{hots: 1, container: 1}]}") == [
+    assert printed_problems("{imgae: x}") == ["unknown field spec.imgae (did you mean image?)"]
+    assert printed_problems("{image: x, ports: [{hots: 1, container: 1}]}") == [
         "unknown field spec.ports[0].hots (did you mean host?)"
     ]
-    assert [line.partition(" (")[0] for line in told("{image: x, ports: [{zzz: 1, container: 1}]}")] == [
+    assert [line.partition(" (")[0] for line in printed_problems("{image: x, ports: [{zzz: 1, container: 1}]}")] == [
         "spec.ports[0].host is missing",
         "unknown field spec.ports[0].zzz",
     ]
 
 
 def test_two_fields_that_are_missing__are_both_told() -> None:
-    assert told("{image: x, ports: [{}]}") == [
+    assert printed_problems("{image: x, ports: [{}]}") == [
         f"spec.ports[0].container is missing {PORTS}",
         f"spec.ports[0].host is missing {PORTS}",
     ]
@@ -139,16 +139,16 @@ def test_two_fields_that_are_missing__are_both_told() -> None:
     ],
 )
 def test_hint__a_field_to_explain__can_be_explained(spec: str) -> None:
-    hint = told(spec)[0].rpartition("(see trimtab explain ")[2].removesuffix(")")
+    hint = printed_problems(spec)[0].rpartition("(see trimtab explain ")[2].removesuffix(")")
     assert explain.explain(hint).startswith(f"{hint} <")
 
 
 def test_explain__annotations_of_ours__are_said_to_be_refused() -> None:
-    said = "Remarks for tools; those of trimtab.dev/ are the agent's own: refused."
-    assert explain.look_up("container.metadata.annotations").description == said
+    expected = "Annotations for tools; those of trimtab.dev/ are the agent's own: refused."
+    assert explain.look_up("container.metadata.annotations").description == expected
 
 
 def test_hint__below_a_mapping_of_names__explains_the_mapping() -> None:
-    assert told("{image: x, env: {secret: [a]}}")[0].endswith("(see trimtab explain container.spec.env)")
+    assert printed_problems("{image: x, env: {secret: [a]}}")[0].endswith("(see trimtab explain container.spec.env)")
     with pytest.raises(errors.TrimtabError):
         explain.explain("container.spec.env.PASSWORD")

@@ -8,13 +8,13 @@ import yaml
 from hypothesis import strategies as st
 
 from agent.manifests import pipeline, write
-from agent.model import container, health, network, state, volume
+from agent.model import container, health, network, secret, state, volume
 from tests import builders
 
 WORDS = st.lists(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=12), min_size=1, max_size=3)
 TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=15)
 NAMES = st.from_regex(r"[a-z]([a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
-PAIRS = st.dictionaries(NAMES, TEXTS, max_size=3).map(lambda found: tuple(sorted(found.items())))
+PAIRS = st.dictionaries(NAMES, TEXTS, max_size=3).map(lambda values: tuple(sorted(values.items())))
 SECONDS = st.integers(1, 10**9).map(lambda micro: micro / 10**6)
 SIZES = st.integers(6, 4096).map(lambda size: size << 20) | st.integers(6 << 20, 1 << 40)
 ACTIONS = st.one_of(
@@ -76,7 +76,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def read(*documents: write.Json) -> state.DesiredState:
-    """Give what a file of these documents means."""
+    """Return the desired state of a file of these documents."""
     parsed = pipeline.parse([pipeline.ManifestFile("a.yaml", "/", write.text(list(documents)).encode())])
     assert parsed.problems == ()
     return pipeline.lower(parsed, "r1", {})
@@ -92,10 +92,18 @@ def test_container__whatever_it_is__is_read_back_as_it_was(fields: dict[str, Any
     assert read(write.container_manifest(config)).containers == (config,)
 
 
+def test_documents__of_a_state_with_logins__have_no_secret() -> None:
+    login = secret.Login("registry.example", "db", "me", "pa55word")
+    desired = dataclasses.replace(read(write.container_manifest(bridged())), logins=(login,))
+    text = write.text(write.documents(desired))
+    assert "pa55word" not in text
+    assert [document["kind"] for document in yaml.safe_load_all(text)] == ["Network", "Container"]
+
+
 WHERE = [f"/{letter}" for letter in "abc"]
 SEVERAL_MOUNTS = st.lists(
     st.one_of(MOUNTS, st.builds(container.VolumeMount, st.just("data"), st.just(""), st.booleans())), max_size=3
-).map(lambda found: tuple(dataclasses.replace(mount, path=path) for mount, path in zip(found, WHERE, strict=False)))
+).map(lambda mounts: tuple(dataclasses.replace(mount, path=path) for mount, path in zip(mounts, WHERE, strict=False)))
 PORTS = (
     st.lists(
         st.builds(
@@ -130,7 +138,7 @@ NETWORK = st.builds(
     name=NAMES,
     driver=st.sampled_from(network.NetworkDriver),
     labels=PAIRS,
-    subnets=st.sets(st.sampled_from(SUBNETS)).map(lambda found: tuple(sorted(found, key=str))),
+    subnets=st.sets(st.sampled_from(SUBNETS)).map(lambda values: tuple(sorted(values, key=str))),
     internal=st.booleans(),
     dns=st.booleans(),
     mtu=st.none() | st.integers(68, 65535),
@@ -173,8 +181,8 @@ def test_container__with_what_it_uses__is_read_back_as_it_was(
 ) -> None:
     config = builders.config(mounts=mounts, ports=ports, networks=networks)
     used = [write.network_manifest(builders.network_config(name)) for name in ("shop", "lan")]
-    found = read(*used, write.volume_manifest(builders.volume_config()), write.container_manifest(config))
-    assert found.containers == (config,)
+    desired = read(*used, write.volume_manifest(builders.volume_config()), write.container_manifest(config))
+    assert desired.containers == (config,)
 
 
 @hypothesis.given(values=st.lists(ODD_TEXTS, max_size=4), word=ODD_TEXTS)
@@ -223,11 +231,11 @@ def test_container__networks_ports_volumes_and_dependencies__are_read_back() -> 
         mounts=(container.VolumeMount("data", "/data", read_only=True),),
         depends_on=(container.Dependency("db", container.DependencyCondition.HEALTHY),),
     )
-    written = [write.container_manifest(config) for config in (db, web)]
-    found = read(write.network_manifest(shop), write.volume_manifest(data), *written)
-    assert found.containers == (db, web)
-    assert found.volumes == (data,)
-    assert shop in found.networks
+    documents = [write.container_manifest(config) for config in (db, web)]
+    desired = read(write.network_manifest(shop), write.volume_manifest(data), *documents)
+    assert desired.containers == (db, web)
+    assert desired.volumes == (data,)
+    assert shop in desired.networks
 
 
 def test_container__without_a_network_of_its_own__says_which_kind() -> None:

@@ -99,22 +99,22 @@ def test_platform__is_read_and_told() -> None:
     ],
 )
 def test_platform__the_best_one_is_chosen(machine: str, offered: list[str], chosen: int | None) -> None:
-    platforms = [platform.parse(one) if one else None for one in offered]
+    platforms = [platform.parse(text) if text else None for text in offered]
     assert platform.choose(platform.of_machine(machine), platforms) == chosen
 
 
 def described(**fields: object) -> dict[str, object]:
-    """Give a descriptor as JSON has it."""
+    """Return a descriptor as JSON has it."""
     return {"mediaType": mediatypes.LAYER_GZIP, "digest": SHA, "size": 3, **fields}
 
 
 def test_descriptor__is_read_and_told() -> None:
-    told = described(annotations={"a": "b"})
+    fields = described(annotations={"a": "b"})
     read = descriptor.read(
-        document.node("d", {**told, "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}})
+        document.node("d", {**fields, "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}})
     )
     assert read.platform == platform.Platform("linux", "arm", "v7")
-    assert read.document() == told
+    assert read.document() == fields
     assert descriptor.read(document.node("d", described())).document() == described()
 
 
@@ -141,7 +141,7 @@ def test_descriptor__malformed__says_where(fields: dict[str, object], message: s
 
 
 def encoded(value: object) -> bytes:
-    """Give JSON."""
+    """Return the value as JSON."""
     return json.dumps(value).encode()
 
 
@@ -202,13 +202,15 @@ def test_image_config__is_read_with_what_is_missing_empty() -> None:
     assert image_config.parse(b"{}").diff_ids == ()
 
 
-@pytest.mark.parametrize("told", [{"rootfs": {"diff_ids": ["x"]}}, {"config": {"Cmd": [1]}}, {"config": {"Env": "A"}}])
-def test_image_config__malformed__is_refused(told: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "document_", [{"rootfs": {"diff_ids": ["x"]}}, {"config": {"Cmd": [1]}}, {"config": {"Env": "A"}}]
+)
+def test_image_config__malformed__is_refused(document_: dict[str, object]) -> None:
     with pytest.raises(document.Malformed):
-        image_config.parse(encoded(told))
+        image_config.parse(encoded(document_))
 
 
 def test_chain_ids__name_layers_by_what_is_below() -> None:
-    one, two = digest.of(b"1"), digest.of(b"2")
-    assert image_config.chain_ids((one, two)) == (one, digest.of(f"{one} {two}".encode()))
+    first_digest, two = digest.of(b"1"), digest.of(b"2")
+    assert image_config.chain_ids((first_digest, two)) == (first_digest, digest.of(f"{first_digest} {two}".encode()))
     assert image_config.chain_ids(()) == ()

@@ -13,12 +13,12 @@ DIGEST = "sha256:" + "ab" * 32
 
 
 def _payload(**critical: Any) -> bytes:
-    told = {
+    critical_fields = {
         "type": simple_signing.TYPE,
         "image": {"docker-manifest-digest": DIGEST},
         "identity": {"docker-reference": "registry.example/app"},
     }
-    return json.dumps({"critical": {**told, **critical}, "optional": {"creator": "x"}}).encode()
+    return json.dumps({"critical": {**critical_fields, **critical}, "optional": {"creator": "x"}}).encode()
 
 
 def _layer(**annotations: str) -> descriptor.Descriptor:
@@ -71,12 +71,12 @@ def test_read__no_payload_of_an_image__is_malformed(data: bytes) -> None:
 def test_signatures__among_other_layers__are_those_of_the_type_in_their_order() -> None:
     layers = [signing.layer(b"1", b"a"), {**signing.layer(b"2", b"b"), "mediaType": "text/plain"}]
     layers.append(signing.layer(b"3", b"c"))
-    found = simple_signing.signatures(json.dumps(signing.manifest(*layers)).encode())
-    assert [simple_signing.signature(one) for one in found] == [b"a", b"c"]
+    layers_signed = simple_signing.signatures(json.dumps(signing.manifest(*layers)).encode())
+    assert [simple_signing.signature(layer) for layer in layers_signed] == [b"a", b"c"]
 
 
 @pytest.mark.parametrize(
-    "told",
+    "document_",
     [
         signing.manifest(),
         signing.manifest({**signing.layer(b"1", b"a"), "annotations": {"a": 1}}),
@@ -90,9 +90,9 @@ def test_signatures__among_other_layers__are_those_of_the_type_in_their_order() 
         [],
     ],
 )
-def test_signatures__no_manifest_of_them__is_malformed(told: object) -> None:
+def test_signatures__no_manifest_of_them__is_malformed(document_: object) -> None:
     with pytest.raises(document.Malformed):
-        simple_signing.signatures(json.dumps(told).encode())
+        simple_signing.signatures(json.dumps(document_).encode())
 
 
 @pytest.mark.parametrize("text", ["", "a", "!!!!", "YQ==\n", "YQ", "ü", "A" * 100_000])

@@ -10,7 +10,7 @@ TAGS = ("latest", "1.26.0", "1.27.3", "1.27", "v1.28.0", "2.0.0-rc.1", "2.0.0", 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "tag"),
+    ("track", "tag"),
     [
         ("^1.26", "v1.28.0"),
         ("~1.27.0", "1.27.10"),
@@ -21,9 +21,9 @@ TAGS = ("latest", "1.26.0", "1.27.3", "1.27", "v1.28.0", "2.0.0-rc.1", "2.0.0", 
         ("^3", None),
     ],
 )
-def test_newest__of_a_range__is_its_highest_whole_version(wanted: str, tag: str | None) -> None:
-    assert versions.newest(TAGS, wanted) == tag
-    assert versions.newest(reversed(TAGS), wanted) == tag
+def test_newest__of_a_range__is_its_highest_whole_version(track: str, tag: str | None) -> None:
+    assert versions.newest(TAGS, track) == tag
+    assert versions.newest(reversed(TAGS), track) == tag
 
 
 def test_newest__pre_releases__are_taken_only_where_the_range_names_one_of_that_version() -> None:
@@ -43,9 +43,9 @@ def test_parse_range__what_is_none__is_refused(text: str) -> None:
 
 
 @given(st.lists(st.text(max_size=20), max_size=5), st.text(max_size=20))
-def test_newest__anything__is_a_tag_or_nothing_or_no_range(tags: list[str], wanted: str) -> None:
+def test_newest__anything__is_a_tag_or_nothing_or_no_range(tags: list[str], track: str) -> None:
     try:
-        found = versions.newest(tags, wanted)
+        tag = versions.newest(tags, track)
     except versions.InvalidRange:
         return
-    assert found is None or found in tags
+    assert tag is None or tag in tags

@@ -13,22 +13,22 @@ DELETE = volume.DeletionPolicy.DELETE
 
 
 def steps(computed: plan.Plan) -> list[tuple[str, str, str]]:
-    """Give (action, object, reason) of each step."""
+    """Return (action, object, reason) of each step."""
     return [(type(s.action).__name__, str(s.action.key), s.action.cause.reason.value) for s in computed.steps]
 
 
 def test_network__gone__is_made_again_as_drift() -> None:
     shop = builders.network_config()
-    found = builders.world(ledger=(builders.remembered(shop),))
-    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    observed = builders.world(ledger=(builders.remembered(shop),))
+    computed = planner.compute_plan(builders.desired(shop), observed, builders.rules())
     assert steps(computed) == [("CreateNetwork", "Network/shop", "Drifted")]
     assert computed.drift == ((ObjectKey(Kind.NETWORK, "shop"), "was removed"),)
 
 
 def test_network__its_device_is_gone__is_mended() -> None:
     shop = builders.network_config()
-    found = builders.world(builders.observed_network(shop, healthy=False))
-    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    observed = builders.world(builders.observed_network(shop, healthy=False))
+    computed = planner.compute_plan(builders.desired(shop), observed, builders.rules())
     assert steps(computed) == [("CreateNetwork", "Network/shop", "Drifted")]
 
 
@@ -50,17 +50,17 @@ def test_network__gateway_chosen_by_the_runtime__is_no_difference() -> None:
 
 def test_network__foreign_one_has_its_name__is_blocked() -> None:
     shop = builders.network_config()
-    found = builders.world(builders.observed_network(shop, labels=()))
-    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    observed = builders.world(builders.observed_network(shop, labels=()))
+    computed = planner.compute_plan(builders.desired(shop), observed, builders.rules())
     assert computed.empty
-    assert [(str(one.key), one.reason) for one in computed.blocked] == [("Network/shop", "Foreign")]
+    assert [(str(blocked.key), blocked.reason) for blocked in computed.blocked] == [("Network/shop", "Foreign")]
 
 
 def test_network__held_while_it_is_broken__stays_blocked() -> None:
     shop = builders.network_config()
     hold = policy.Hold(ObjectKey(Kind.NETWORK, "shop"), "SubnetInUse", "taken")
     computed = planner.compute_plan(builders.desired(shop), builders.world(), builders.rules(holds=(hold,)))
-    assert [one.reason for one in computed.blocked] == ["SubnetInUse"]
+    assert [blocked.reason for blocked in computed.blocked] == ["SubnetInUse"]
 
 
 def test_orphans__networks_and_images_go_after_the_containers_that_use_them() -> None:
@@ -69,8 +69,8 @@ def test_orphans__networks_and_images_go_after_the_containers_that_use_them() ->
         networks=(container.NetworkAttachment("shop"),),
         mounts=(container.VolumeMount("data", "/data", read_only=False),),
     )
-    found = builders.world(builders.observed(web), builders.observed_network(shop), builders.observed_volume(data))
-    computed = planner.compute_plan(builders.desired(image=False), found, builders.rules())
+    observed = builders.world(builders.observed(web), builders.observed_network(shop), builders.observed_volume(data))
+    computed = planner.compute_plan(builders.desired(image=False), observed, builders.rules())
     assert [
         (name, after) for (name, _, _), after in zip(steps(computed), [s.after for s in computed.steps], strict=True)
     ] == [
@@ -99,8 +99,8 @@ def test_volume__left_the_source_with_retain__is_kept() -> None:
 
 
 def test_volume__nothing_is_declared_at_all__is_not_said_to_be_retained() -> None:
-    found = builders.world(builders.observed_volume(builders.volume_config()))
-    computed = planner.compute_plan(builders.desired(image=False), found, builders.rules(prune=False))
+    observed = builders.world(builders.observed_volume(builders.volume_config()))
+    computed = planner.compute_plan(builders.desired(image=False), observed, builders.rules(prune=False))
     assert (computed.empty, computed.retained) == (True, ())
 
 
@@ -126,7 +126,7 @@ def test_volume__foreign_one_has_its_name__is_blocked() -> None:
     foreign = dataclasses.replace(builders.observed_volume(data), labels=())
     computed = planner.compute_plan(builders.desired(data), builders.world(foreign), builders.rules())
     assert computed.empty
-    assert [one.reason for one in computed.blocked] == ["Foreign"]
+    assert [blocked.reason for blocked in computed.blocked] == ["Foreign"]
 
 
 def test_image__somebody_elses_is_there__satisfies_a_pull() -> None:
@@ -151,8 +151,8 @@ ARCHIVE = image.ImageConfig("app", "localhost/app:latest", image.ArchiveSource("
 @pytest.mark.parametrize("owner", ["nobody", "another"])
 def test_image__at_an_archives_reference_is_somebody_elses__is_loaded_again(owner: str) -> None:
     labels = () if owner == "nobody" else builders.labels_for(ARCHIVE, "another")
-    found = builders.world(image.ObservedImage("sha256:x", ARCHIVE.reference, labels, 1))
-    computed = planner.compute_plan(builders.desired(ARCHIVE, image=False), found, builders.rules())
+    observed = builders.world(image.ObservedImage("sha256:x", ARCHIVE.reference, labels, 1))
+    computed = planner.compute_plan(builders.desired(ARCHIVE, image=False), observed, builders.rules())
     assert steps(computed) == [("EnsureImage", "Image/app", "Missing")]
     assert computed.steps[0].action.cause.message == "it was not loaded by this instance"
     assert computed.drift == ()
@@ -161,8 +161,8 @@ def test_image__at_an_archives_reference_is_somebody_elses__is_loaded_again(owne
 def test_image__an_archives_was_ours_and_is_somebody_elses_now__is_drift_and_its_container_is_replaced() -> None:
     web = builders.config(image=ARCHIVE.reference)
     foreign = image.ObservedImage(builders.IMAGE_ID, ARCHIVE.reference, (), 1)
-    found = builders.world(foreign, builders.observed(web), ledger=(builders.remembered(ARCHIVE),))
-    computed = planner.compute_plan(builders.desired(web, ARCHIVE, image=False), found, builders.rules())
+    observed = builders.world(foreign, builders.observed(web), ledger=(builders.remembered(ARCHIVE),))
+    computed = planner.compute_plan(builders.desired(web, ARCHIVE, image=False), observed, builders.rules())
     assert steps(computed)[:2] == [
         ("EnsureImage", "Image/app", "Drifted"),
         ("CreateContainer", "Container/web", "ImageChanged"),
@@ -174,16 +174,16 @@ def test_image__made_by_hand__is_never_pruned_whatever_else_goes() -> None:
     by_hand = image.ObservedImage(builders.IMAGE_ID, "docker.io/library/mine:1", (), 1)
     ours = builders.observed_image(builders.image_config("docker.io/library/old:1"))
     web = builders.config()
-    found = builders.world(by_hand, ours, builders.observed_image(), builders.observed(web))
-    computed = planner.compute_plan(builders.desired(web), found, builders.rules())
+    observed = builders.world(by_hand, ours, builders.observed_image(), builders.observed(web))
+    computed = planner.compute_plan(builders.desired(web), observed, builders.rules())
     assert [str(step.action.key) for step in computed.steps] == ["Image/docker.io/library/old:1"]
 
 
 def test_network__other_labels__are_given_in_place_and_nobody_has_to_leave() -> None:
     old, new = builders.network_config(labels=(("app", "old"),)), builders.network_config(labels=(("app", "new"),))
     web = builders.config(networks=(container.NetworkAttachment("shop"),))
-    found = builders.world(builders.observed(web), builders.observed_network(old))
-    computed = planner.compute_plan(builders.desired(web, new), found, builders.rules())
+    observed = builders.world(builders.observed(web), builders.observed_network(old))
+    computed = planner.compute_plan(builders.desired(web, new), observed, builders.rules())
     assert render.text(computed) == (
         "  ~ Network/shop is changed\n"
         "      because Changed: labels: app=old -> app=new\n"
@@ -195,9 +195,9 @@ def test_network__other_labels__are_given_in_place_and_nobody_has_to_leave() -> 
 
 def test_network__labels_changed_behind_our_back__are_drift() -> None:
     shop = builders.network_config(labels=(("app", "shop"),))
-    there = builders.observed_network(dataclasses.replace(shop, labels=()))
-    found = builders.world(there, ledger=(builders.remembered(shop),))
-    computed = planner.compute_plan(builders.desired(shop), found, builders.rules())
+    existing_network = builders.observed_network(dataclasses.replace(shop, labels=()))
+    observed = builders.world(existing_network, ledger=(builders.remembered(shop),))
+    computed = planner.compute_plan(builders.desired(shop), observed, builders.rules())
     assert steps(computed) == [("CreateNetwork", "Network/shop", "Drifted")]
     assert computed.drift == ((ObjectKey(Kind.NETWORK, "shop"), "labels: - -> app=shop"),)
     assert render.text(computed).startswith("  ~ Network/shop is changed\n")
@@ -206,9 +206,9 @@ def test_network__labels_changed_behind_our_back__are_drift() -> None:
 def test_orphan__held__waits() -> None:
     shop = builders.network_config()
     hold = policy.Hold(ObjectKey(Kind.NETWORK, "shop"), "InUse", "in use")
-    found = builders.world(builders.observed_network(shop))
-    computed = planner.compute_plan(builders.desired(), found, builders.rules(holds=(hold,)))
-    assert [one.reason for one in computed.blocked] == ["InUse"]
+    observed = builders.world(builders.observed_network(shop))
+    computed = planner.compute_plan(builders.desired(), observed, builders.rules(holds=(hold,)))
+    assert [blocked.reason for blocked in computed.blocked] == ["InUse"]
 
 
 def _unverified() -> image.ObservedImage:
@@ -217,17 +217,17 @@ def _unverified() -> image.ObservedImage:
 
 def test_image__not_verified__is_fetched_again_and_its_running_container_left_alone() -> None:
     web = builders.config()
-    found = builders.world(_unverified(), builders.observed(web))
-    computed = planner.compute_plan(builders.desired(web), found, builders.rules())
+    observed = builders.world(_unverified(), builders.observed(web))
+    computed = planner.compute_plan(builders.desired(web), observed, builders.rules())
     assert steps(computed) == [("EnsureImage", f"Image/{builders.IMAGE}", "Unverified")]
     assert computed.steps[0].action.cause.message == "it must be signed, which is not verified"
 
 
 def test_image__not_verified__whoever_is_to_start_from_it_waits_for_it() -> None:
     web = builders.config()
-    for there in ([], [builders.observed(web, state=container.ContainerState.CREATED)]):
-        found = builders.world(_unverified(), *there)
-        computed = planner.compute_plan(builders.desired(web), found, builders.rules())
+    for containers in ([], [builders.observed(web, state=container.ContainerState.CREATED)]):
+        observed = builders.world(_unverified(), *containers)
+        computed = planner.compute_plan(builders.desired(web), observed, builders.rules())
         ensured, *others = computed.steps
         assert type(ensured.action).__name__ == "EnsureImage"
         assert type(others[-1].action).__name__ == "StartContainer"
@@ -240,16 +240,38 @@ def test_image__somebody_elses_and_not_verified__is_fetched_again() -> None:
     assert steps(computed) == [("EnsureImage", f"Image/{builders.IMAGE}", "Unverified")]
 
 
-@pytest.mark.parametrize("made", [True, False])
-def test_image__not_verified_and_held__keeps_containers_from_starting(made: bool) -> None:
+@pytest.mark.parametrize("is_created", [True, False])
+def test_image__not_verified_and_held__keeps_containers_from_starting(is_created: bool) -> None:
     web = builders.config()
-    there = [builders.observed(web, state=container.ContainerState.CREATED)] if made else []
+    containers = [builders.observed(web, state=container.ContainerState.CREATED)] if is_created else []
     hold = policy.Hold(ObjectKey(Kind.IMAGE, builders.IMAGE), "ImageUnsigned", "it is not signed", 9e9, None)
-    found = builders.world(_unverified(), *there)
-    computed = planner.compute_plan(builders.desired(web), found, builders.rules(holds=(hold,)))
+    observed = builders.world(_unverified(), *containers)
+    computed = planner.compute_plan(builders.desired(web), observed, builders.rules(holds=(hold,)))
     assert computed.empty
-    assert [(str(one.key), one.reason) for one in computed.blocked] == [
+    assert [(str(blocked.key), blocked.reason) for blocked in computed.blocked] == [
         ("Container/web", "WaitingForDependency"),
         (f"Image/{builders.IMAGE}", "ImageUnsigned"),
     ]
     assert "ImageUnsigned" in computed.blocked[0].message
+
+
+def _damaged() -> image.ObservedImage:
+    return dataclasses.replace(builders.observed_image(), available=False)
+
+
+def test_image__its_layers_are_gone__is_drift_and_its_running_container_left_alone() -> None:
+    web = builders.config()
+    observed = builders.world(_damaged(), builders.observed(web))
+    computed = planner.compute_plan(builders.desired(web), observed, builders.rules())
+    assert steps(computed) == [("EnsureImage", f"Image/{builders.IMAGE}", "Drifted")]
+    assert computed.drift == ((ObjectKey(Kind.IMAGE, builders.IMAGE), "its layers are not on the disk any more"),)
+
+
+def test_image__its_layers_are_gone__whoever_is_to_start_from_it_waits_for_it() -> None:
+    web = builders.config()
+    for containers in ([], [builders.observed(web, state=container.ContainerState.CREATED)]):
+        observed = builders.world(_damaged(), *containers)
+        computed = planner.compute_plan(builders.desired(web), observed, builders.rules())
+        ensured, *others = computed.steps
+        assert type(ensured.action).__name__ == "EnsureImage"
+        assert ensured.id in others[0].after

@@ -12,44 +12,44 @@ from tests import builders
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
 KEY = ObjectKey(Kind.IMAGE, builders.IMAGE)
 WEB = builders.config("web")
-ANSWER = ledger.Newest(builders.IMAGE, 990.0, builders.IMAGE, NEW)
+ANSWER = ledger.LatestImage(builders.IMAGE, 990.0, builders.IMAGE, NEW)
 
 
 def planned(
-    follow: image.Follow | None,
+    follow: image.UpdatePolicy | None,
     *images: image.ObservedImage,
-    answer: ledger.Newest | None = None,
+    answer: ledger.LatestImage | None = None,
     holds: tuple[policy.Hold, ...] = (),
 ) -> plan.Plan:
     desired = dataclasses.replace(builders.desired(WEB), follows=(follow,) if follow else ())
     memory = (ledger.LedgerEntry(KEY, "", newest=answer),)
-    observed = dataclasses.replace(builders.world(builders.observed(WEB), ledger=memory), images=images)
+    observed = builders.world(builders.observed(WEB), ledger=memory).with_objects({Kind.IMAGE: images})
     return planner.compute_plan(desired, observed, policy.PlanPolicy(owner=builders.OWNER, prune=True, holds=holds))
 
 
-def there(*digests: str, verified: bool = True) -> image.ObservedImage:
+def image_with(*digests: str, verified: bool = True) -> image.ObservedImage:
     return dataclasses.replace(builders.observed_image(), digests=digests, verified=verified)
 
 
-def ensured(made: plan.Plan) -> list[tuple[str, str]]:
+def ensured(result: plan.Plan) -> list[tuple[str, str]]:
     return [
         (step.action.cause.reason.value, step.action.pinned)
-        for step in made.steps
+        for step in result.steps
         if isinstance(step.action, actions.EnsureImage)
     ]
 
 
 def test_image__registry_has_another_one__is_fetched_by_its_digest_and_containers_wait_for_what_comes() -> None:
-    made = planned(builders.follow(), there(OLD), answer=ANSWER)
-    assert ensured(made) == [("Updated", f"{builders.IMAGE}@{NEW}")]
-    assert len(made.steps) == 1, "whether another image comes is not known yet"
-    assert made.steps[0].action.cause.message == f"{builders.IMAGE}: {OLD} -> {NEW}"
-    assert dict(made.buckets)[KEY] is plan.Bucket.DRIFTED
+    result = planned(builders.follow(), image_with(OLD), answer=ANSWER)
+    assert ensured(result) == [("Updated", f"{builders.IMAGE}@{NEW}")]
+    assert len(result.steps) == 1, "whether another image comes is not known yet"
+    assert result.steps[0].action.cause.message == f"{builders.IMAGE}: {OLD} -> {NEW}"
+    assert dict(result.buckets)[KEY] is plan.Bucket.DRIFTED
 
 
-@pytest.mark.parametrize("known", [(NEW,), (OLD, NEW)])
-def test_image__is_what_the_registry_has__is_left_alone(known: tuple[str, ...]) -> None:
-    assert planned(builders.follow(), there(*known), answer=ANSWER).empty
+@pytest.mark.parametrize("digests", [(NEW,), (OLD, NEW)])
+def test_image__is_what_the_registry_has__is_left_alone(digests: tuple[str, ...]) -> None:
+    assert planned(builders.follow(), image_with(*digests), answer=ANSWER).empty
 
 
 @pytest.mark.parametrize(
@@ -63,29 +63,33 @@ def test_image__is_what_the_registry_has__is_left_alone(known: tuple[str, ...]) 
     ],
     ids=["not followed", "no answer yet", "answer to another question", "never answered", "never asked"],
 )
-def test_image__nothing_newer_is_known__is_left_alone(follow: image.Follow | None, answer: ledger.Newest) -> None:
-    assert planned(follow, there(OLD), answer=answer).empty
+def test_image__nothing_newer_is_known__is_left_alone(
+    follow: image.UpdatePolicy | None, answer: ledger.LatestImage
+) -> None:
+    assert planned(follow, image_with(OLD), answer=answer).empty
 
 
 def test_image__registry_fails_after_it_had_answered__is_the_newest_of_before() -> None:
     answer = dataclasses.replace(ANSWER, problem="no route")
-    assert ensured(planned(builders.follow(), there(OLD), answer=answer)) == [("Updated", f"{builders.IMAGE}@{NEW}")]
+    assert ensured(planned(builders.follow(), image_with(OLD), answer=answer)) == [
+        ("Updated", f"{builders.IMAGE}@{NEW}")
+    ]
 
 
 def test_image__not_there_and_a_version_is_known__is_fetched_as_that() -> None:
     version = dataclasses.replace(ANSWER, question=f"{builders.IMAGE} ^1", reference="docker.io/library/app:1.2.0")
-    made = planned(builders.follow("^1"), answer=version)
-    assert ensured(made) == [("Missing", f"docker.io/library/app:1.2.0@{NEW}")]
+    result = planned(builders.follow("^1"), answer=version)
+    assert ensured(result) == [("Missing", f"docker.io/library/app:1.2.0@{NEW}")]
 
 
 def test_image__not_there_and_no_version_is_known__waits_and_says_for_what() -> None:
-    made = planned(builders.follow("^1"))
-    blocked = {one.key: one for one in made.blocked}
-    assert (ensured(made), blocked[KEY].reason) == ([], "ImageUnresolved")
+    result = planned(builders.follow("^1"))
+    blocked = {blocked.key: blocked for blocked in result.blocked}
+    assert (ensured(result), blocked[KEY].reason) == ([], "ImageUnresolved")
     assert "its registry has not been asked yet" in blocked[KEY].message
-    failed = ledger.Newest(f"{builders.IMAGE} ^1", 990.0, problem="no route to r.example")
-    told = {one.key: one for one in planned(builders.follow("^1"), answer=failed).blocked}
-    assert "no route to r.example" in told[KEY].message
+    failed = ledger.LatestImage(f"{builders.IMAGE} ^1", 990.0, problem="no route to r.example")
+    blocked_by_key = {blocked.key: blocked for blocked in planned(builders.follow("^1"), answer=failed).blocked}
+    assert "no route to r.example" in blocked_by_key[KEY].message
 
 
 def test_image__not_there_and_its_policy_is_always__is_pulled_without_waiting_for_an_answer() -> None:
@@ -95,34 +99,34 @@ def test_image__not_there_and_its_policy_is_always__is_pulled_without_waiting_fo
 def test_image__never_pulled_and_not_there__is_blocked_with_its_containers() -> None:
     desired = dataclasses.replace(builders.desired(WEB), follows=(builders.follow(policy=image.PullPolicy.NEVER),))
     observed = state.ObservedState(builders.NOW)
-    made = planner.compute_plan(desired, observed, policy.PlanPolicy(owner=builders.OWNER, prune=True))
-    assert (made.steps, {one.key: one.reason for one in made.blocked}[KEY]) == ((), "ImageNeverPulled")
-    assert {one.key.kind for one in made.blocked} == {Kind.IMAGE, Kind.CONTAINER}
+    result = planner.compute_plan(desired, observed, policy.PlanPolicy(owner=builders.OWNER, prune=True))
+    assert (result.steps, {blocked.key: blocked.reason for blocked in result.blocked}[KEY]) == ((), "ImageNeverPulled")
+    assert {blocked.key.kind for blocked in result.blocked} == {Kind.IMAGE, Kind.CONTAINER}
 
 
 def test_image__not_known_to_be_signed__is_fetched_again_and_containers_go_on() -> None:
-    made = planned(None, there(verified=False))
-    assert ensured(made) == [("Unverified", "")]
-    assert len(made.steps) == 1
+    result = planned(None, image_with(verified=False))
+    assert ensured(result) == [("Unverified", "")]
+    assert len(result.steps) == 1
 
 
 def test_image__not_known_to_be_signed_and_refused__holds_back_new_containers() -> None:
     desired = builders.desired(WEB, builders.config("other"))
     hold = policy.Hold(KEY, "ImageUnsigned", "it is not signed")
-    observed = dataclasses.replace(builders.world(builders.observed(WEB)), images=(there(verified=False),))
+    observed = builders.world(builders.observed(WEB)).with_objects({Kind.IMAGE: (image_with(verified=False),)})
     rules = policy.PlanPolicy(owner=builders.OWNER, prune=True, holds=(hold,))
-    made = planner.compute_plan(desired, observed, rules)
-    assert made.steps == ()
-    assert {str(one.key) for one in made.blocked} == {str(KEY), "Container/other"}
+    result = planner.compute_plan(desired, observed, rules)
+    assert result.steps == ()
+    assert {str(blocked.key) for blocked in result.blocked} == {str(KEY), "Container/other"}
 
 
 def test_image__update_failed__is_held_and_what_runs_goes_on() -> None:
     hold = policy.Hold(KEY, "ImagePullFailed", "no route")
-    made = planned(builders.follow(), there(OLD), answer=ANSWER, holds=(hold,))
-    assert (made.steps, [one.key for one in made.blocked]) == ((), [KEY])
+    result = planned(builders.follow(), image_with(OLD), answer=ANSWER, holds=(hold,))
+    assert (result.steps, [blocked.key for blocked in result.blocked]) == ((), [KEY])
 
 
 def test_image__follows_in_another_way__is_the_same_image() -> None:
     every, seldom = builders.follow(interval=1.0), builders.follow(interval=900.0)
-    for one in (None, every, seldom, builders.follow(policy=image.PullPolicy.NEVER)):
-        assert planned(one, there(NEW), answer=ANSWER).empty
+    for follow_config in (None, every, seldom, builders.follow(policy=image.PullPolicy.NEVER)):
+        assert planned(follow_config, image_with(NEW), answer=ANSWER).empty

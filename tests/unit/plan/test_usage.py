@@ -19,16 +19,16 @@ SHOP = builders.network_config()
 DATA = builders.volume_config(policy=volume.DeletionPolicy.DELETE)
 
 
-def planned(wanted: state.DesiredState, *there: object, **fields: object) -> plan.Plan:
+def planned(desired: state.DesiredState, *existing: object, **fields: object) -> plan.Plan:
     """Plan over a ``web`` that runs and a ``db`` that has failed."""
-    found = builders.world(
+    observed = builders.world(
         builders.exited(DB, 1),
         builders.observed(OLD),
         builders.observed_image(),
         builders.observed_volume(DATA),
-        *there,
+        *existing,
     )
-    return planner.compute_plan(wanted, found, builders.rules(**fields))
+    return planner.compute_plan(desired, observed, builders.rules(**fields))
 
 
 def steps(computed: plan.Plan) -> list[tuple[str, str, tuple[int, ...]]]:
@@ -36,19 +36,19 @@ def steps(computed: plan.Plan) -> list[tuple[str, str, tuple[int, ...]]]:
 
 
 def waiting(computed: plan.Plan) -> dict[str, tuple[str, str]]:
-    return {str(one.key): (one.reason, one.message) for one in computed.blocked}
+    return {str(blocked.key): (blocked.reason, blocked.message) for blocked in computed.blocked}
 
 
 def test_orphans__of_a_container_whose_replacement_waits__stay_until_it_has_left_them() -> None:
     new = dataclasses.replace(OLD, networks=(), mounts=(), image="docker.io/library/app:2")
     moved = builders.image_config(new.image)
-    wanted = builders.desired(dataclasses.replace(DB, image=new.image), new, moved, image=False)
-    computed = planned(wanted, builders.observed_network(SHOP), builders.observed_image(moved, "b"))
+    desired = builders.desired(dataclasses.replace(DB, image=new.image), new, moved, image=False)
+    computed = planned(desired, builders.observed_network(SHOP), builders.observed_image(moved, "b"))
     kept = ("InUse", "still used by web")
-    gone = {key: told for key, told in waiting(computed).items() if told == kept}
-    assert gone.keys() == {"Network/shop", "Volume/data", f"Image/{builders.IMAGE}"}
+    waiting_for_use = {key: message for key, message in waiting(computed).items() if message == kept}
+    assert waiting_for_use.keys() == {"Network/shop", "Volume/data", f"Image/{builders.IMAGE}"}
     assert waiting(computed)["Container/web"][0] == "WaitingForDependency"
-    assert not [text for text, key, _ in steps(computed) if key in gone or key == "Container/web"]
+    assert not [text for text, key, _ in steps(computed) if key in waiting_for_use or key == "Container/web"]
 
 
 def test_network__made_anew_while_a_replacement_waits__the_old_one_leaves_it_and_comes_back() -> None:
@@ -69,9 +69,9 @@ def test_network__made_anew_while_a_container_in_it_is_held__waits_and_others_st
     other = dataclasses.replace(SHOP, internal=True)
     api = builders.config("api", networks=OLD.networks)
     hold = policy.Hold(ObjectKey(Kind.CONTAINER, "web"), "InProgress", "an action is under way")
-    there = (builders.observed_network(SHOP), builders.observed(api))
-    computed = planned(builders.desired(DB, OLD, api, other, DATA), *there, holds=(hold,))
+    existing = (builders.observed_network(SHOP), builders.observed(api))
+    computed = planned(builders.desired(DB, OLD, api, other, DATA), *existing, holds=(hold,))
     assert steps(computed) == []
     assert waiting(computed)["Network/shop"] == ("InUse", "still used by web")
-    free = planned(builders.desired(DB, OLD, api, other, DATA), *there)
+    free = planned(builders.desired(DB, OLD, api, other, DATA), *existing)
     assert [text for text, key, _ in steps(free) if key == "Network/shop"] == ["RemoveNetwork", "CreateNetwork"]

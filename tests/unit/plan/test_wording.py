@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from agent.model import container, network
+from agent.model import container, health, network
 from agent.plan import planner, wording
 from tests import builders
 
 
 @pytest.mark.parametrize(
-    ("field", "before", "after", "told"),
+    ("field", "before", "after", "text"),
     [
         ("image", "a:1", "a:2", "image: a:1 -> a:2"),
         ("working_dir", "", "/srv", "workingDir: - -> /srv"),
@@ -48,16 +48,16 @@ from tests import builders
         ),
     ],
 )
-def test_change__of_each_kind_of_value__is_readable(field: str, before: object, after: object, told: str) -> None:
-    assert wording.change(field, before, after) == told
+def test_change__of_each_kind_of_value__is_readable(field: str, before: object, after: object, text: str) -> None:
+    assert wording.change(field, before, after) == text
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "text"),
     [(0, "0"), (1000, "1000"), (1024, "1Ki"), (1536, "1536"), (33554432, "32Mi"), (3 * 2**40, "3Ti")],
 )
-def test_quantity__is_told_in_the_largest_unit_that_divides_it(size: int, told: str) -> None:
-    assert wording.quantity(size) == told
+def test_quantity__is_told_in_the_largest_unit_that_divides_it(size: int, text: str) -> None:
+    assert wording.quantity(size) == text
 
 
 def test_replacement__other_fields_change_too__names_all_and_marks_what_forces_it() -> None:
@@ -76,9 +76,62 @@ def test_replacement__other_fields_change_too__names_all_and_marks_what_forces_i
 def test_replacement__by_another_image_under_the_same_name__names_what_changes_with_it() -> None:
     old = builders.config()
     new = dataclasses.replace(old, labels=(("app", "new"),))
-    found = builders.world(builders.observed(old), builders.observed_image(identity="sha256:other"))
-    cause = planner.compute_plan(builders.desired(new), found, builders.rules()).steps[0].action.cause
+    observed = builders.world(builders.observed(old), builders.observed_image(identity="sha256:other"))
+    cause = planner.compute_plan(builders.desired(new), observed, builders.rules()).steps[0].action.cause
     assert cause.message == (
         "image docker.io/library/app:1 is another one now (forces replacement); labels: - -> app=new"
     )
     assert cause.fields == ("image", "labels")
+
+
+PROBES = {
+    name: health.Probe(health.TcpProbe(port), 0.0, 1.0, 1.0, 1, 3) for name, port in (("first", 80), ("other", 81))
+}
+
+
+@pytest.mark.parametrize("kind", ["startup", "readiness", "liveness"])
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (None, "first", "+ {kind}"),
+        ("first", None, "- {kind}"),
+        ("first", "other", "{kind} changed"),
+        ("first", "first", ""),
+    ],
+)
+def test_health__only_the_names_of_probes_that_differ_are_told(
+    kind: str, before: str | None, after: str | None, words: str
+) -> None:
+    nothing = health.HealthConfig(None, None, None)
+    old, new = (
+        dataclasses.replace(nothing, **{kind: None if name is None else PROBES[name]}) for name in (before, after)
+    )
+    assert wording.change("health", old, new) == f"health: {words.format(kind=kind)}"
+
+
+def test_health__several_probes_differ__are_told_one_after_the_other() -> None:
+    first, other = PROBES["first"], PROBES["other"]
+    before, after = health.HealthConfig(first, None, first), health.HealthConfig(None, first, other)
+    assert wording.change("health", before, after) == "health: - startup, + readiness, liveness changed"
+
+
+def test_labels__several_differ__are_told_with_a_comma_between() -> None:
+    assert wording.change("labels", (), (("a", "1"), ("b", "2"))) == "labels: - -> a=1, b=2"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("policy", container.RestartPolicy.ALWAYS, "Always"),
+        ("pids", 100, "100"),
+        ("cpu_millis", 1500, "1.5"),
+        ("dns", True, "true"),
+        ("memory", 2**20, "1Mi"),
+    ],
+)
+def test_value__is_shown_as_manifests_spell_it(field: str, value: object, shown: str) -> None:
+    assert wording.change(field, None, value).endswith(f": - -> {shown}")
+
+
+def test_field__of_several_words__is_spelled_as_in_manifests() -> None:
+    assert wording.spelled("read_only_rootfs") == "readOnlyRootfs"

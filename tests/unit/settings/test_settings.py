@@ -20,9 +20,9 @@ def _load(
 
 
 def test_load__nothing_set__gives_the_defaults(config: pathlib.Path) -> None:
-    found = _load(config)
-    assert found == settings.Settings()
-    assert (str(found.root), str(found.run), found.runtime, str(found.listen)) == (
+    loaded = _load(config)
+    assert loaded == settings.Settings()
+    assert (str(loaded.root), str(loaded.run), loaded.runtime, str(loaded.listen)) == (
         "/var/lib/trimtab",
         "/run/trimtab",
         "native",
@@ -33,9 +33,9 @@ def test_load__nothing_set__gives_the_defaults(config: pathlib.Path) -> None:
 def test_load__set_everywhere__flags_win_over_variables_over_the_file(config: pathlib.Path) -> None:
     text = "root: /file\nrunDir: /file-run\nruntime: memory\nlog: {format: json, level: debug}\n"
     environment = {"TRIMTAB_RUN_DIR": "/variable-run", "TRIMTAB_LOG_FORMAT": "console", "HOME": "/root"}
-    found = _load(config, text, environment=environment, run_dir="/flag-run")
-    assert (str(found.root), str(found.run), found.runtime) == ("/file", "/flag-run", "memory")
-    assert found.log == settings.LogSettings(format="console", level="debug")
+    loaded = _load(config, text, environment=environment, run_dir="/flag-run")
+    assert (str(loaded.root), str(loaded.run), loaded.runtime) == ("/file", "/flag-run", "memory")
+    assert loaded.log == settings.LogSettings(format="console", level="debug")
 
 
 def test_load__the_file_named_by_a_variable__is_read(config: pathlib.Path) -> None:
@@ -50,10 +50,10 @@ def test_load__a_named_file_that_is_missing__is_refused() -> None:
 
 def test_load__durations_counts_and_addresses__become_values(config: pathlib.Path) -> None:
     text = "source: {quiet: 50ms, settle: 1s, rescan: 1m30s}\nconverge: {parallel: 4, relist: 2h}\nlisten: '[::1]:80'"
-    found = _load(config, text)
-    assert found.source == settings.SourceSettings(0.05, 1.0, 90.0)
-    assert found.converge == settings.ConvergeSettings(4, 7200.0)
-    assert (found.listen, str(found.listen)) == (settings.Listen("::1", 80), "[::1]:80")
+    loaded = _load(config, text)
+    assert loaded.source == settings.SourceSettings(0.05, 1.0, 90.0)
+    assert loaded.converge == settings.ConvergeSettings(4, 7200.0)
+    assert (loaded.listen, str(loaded.listen)) == (settings.Listen("::1", 80), "[::1]:80")
 
 
 def test_load__registries_rules_and_limits__become_values(config: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -71,8 +71,8 @@ verify:
 layers: {{entries: 1000, unpacked: 1Gi, ratio: 200}}
 garbage: {{high: 70%, low: 60, minimumAge: 1h}}
 """
-    found = _load(config, text)
-    assert found.registries == settings.RegistrySettings(
+    loaded = _load(config, text)
+    assert loaded.registries == settings.RegistrySettings(
         "registry.example:5000",
         (
             settings.RegistryHost("docker.io", ("https://m.example/hub", "http://127.0.0.1:5000")),
@@ -80,15 +80,32 @@ garbage: {{high: 70%, low: 60, minimumAge: 1h}}
             settings.RegistryHost("r.example", ca=key, certificate=key, key=key),
         ),
     )
-    assert found.verify == (settings.VerifyRule("r.example/team/*", (key,)),)
-    assert found.layers == settings.LayerSettings(1000, 2**30, 200)
-    assert found.garbage == settings.GarbageSettings(70, 60, 3600.0)
+    assert loaded.verify == settings.VerifySettings((settings.VerifyRule("r.example/team/*", (key,)),))
+    assert loaded.layers == settings.LayerSettings(1000, 2**30, 200)
+    assert loaded.garbage == settings.GarbageSettings(70, 60, 3600.0)
+
+
+def test_load__verify__is_a_group_whose_rules_may_stand_alone(config: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    key = tmp_path / "cosign.pub"
+    key.write_text("")
+    rules = (settings.VerifyRule("a", (key,)),)
+    text = f"[{{match: a, keys: [{key}]}}]"
+    assert _load(config, f"verify: {text}").verify == settings.VerifySettings(rules, "accept")
+    grouped = f"verify: {{default: refuse, rules: {text}}}"
+    assert _load(config, grouped).verify == settings.VerifySettings(rules, "refuse")
+    json = f'[{{"match": "a", "keys": ["{key}"]}}]'
+    assert _load(config, environment={"TRIMTAB_VERIFY": json}).verify.rules == rules
+    assert _load(config, environment={"TRIMTAB_VERIFY_DEFAULT": "refuse"}).verify.default == "refuse"
+    with pytest.raises(settings.BadSettings, match=r"TRIMTAB_VERIFY: verify\.rules is set as well \(in .*config"):
+        _load(config, grouped, environment={"TRIMTAB_VERIFY": json})
+    with pytest.raises(settings.BadSettings, match="the runtime docker would not heed it"):
+        _load(config, "verify: {default: refuse}", runtime="docker")
 
 
 def test_load__lists_in_variables__are_json(config: pathlib.Path) -> None:
     environment = {"TRIMTAB_REGISTRIES_HOSTS": '[{"registry": "a", "plainHttp": true}]'}
-    found = _load(config, environment=environment)
-    assert found.registries.hosts == (settings.RegistryHost("a", plain_http=True),)
+    loaded = _load(config, environment=environment)
+    assert loaded.registries.hosts == (settings.RegistryHost("a", plain_http=True),)
     with pytest.raises(settings.BadSettings, match=r"TRIMTAB_VERIFY: '\{' will not do: write a list"):
         _load(config, environment={"TRIMTAB_VERIFY": "{"})
 
@@ -102,9 +119,9 @@ def test_load__listen_off__is_nowhere(config: pathlib.Path) -> None:
 
 
 def test_run__another_root__gets_a_run_directory_of_its_own(config: pathlib.Path) -> None:
-    one, other = _load(config, root="/srv/one"), _load(config, root="/srv/other")
-    assert one.run != other.run
-    assert str(one.run).startswith("/run/trimtab-")
+    first, other = _load(config, root="/srv/one"), _load(config, root="/srv/other")
+    assert first.run != other.run
+    assert str(first.run).startswith("/run/trimtab-")
 
 
 def test_load__relative_paths__start_at_the_working_directory(
@@ -118,7 +135,7 @@ def test_load__relative_paths__start_at_the_working_directory(
     ("text", "message"),
     [
         ("log:\n  levle: info", r"config\.yaml:2:10: there is no setting 'log\.levle' \(did you mean log\.level\?\)"),
-        ("zzz: 1", r"there is no setting 'zzz' \(known are converge\.parallel, "),
+        ("zzz: 1", r"there is no setting 'zzz' \(known are admission\.binds, "),
         ("root: /a\nroot: /b", r"config\.yaml:2:7: 'root' is set twice \(first in .*:1:7"),
         ("- root", r"config\.yaml:1:1: settings are 'name: value' pairs"),
         ("root: [a]", r"config\.yaml:1:7: root: it is one value, not a list"),
@@ -200,3 +217,17 @@ def test_load__a_bad_flag__is_named(config: pathlib.Path) -> None:
 def test_names__every_setting__is_listed_once() -> None:
     assert len(set(settings.names())) == len(settings.names())
     assert {"root", "run_dir", "source.quiet", "log.level"} <= set(settings.names())
+
+
+@pytest.mark.parametrize(("text", "pids"), [("100", 100), ("unlimited", None)])
+def test_load__processes_of_containers__are_a_number_or_unlimited(text: str, pids: int | None) -> None:
+    assert settings.load({}, {"TRIMTAB_CONTAINERS_PIDS": text}).containers.pids == pids
+    assert settings.load({}, {}).containers.pids == 4096
+    with pytest.raises(settings.BadSettings):
+        settings.load({}, {"TRIMTAB_CONTAINERS_PIDS": "0"})
+
+
+def test_load__processes_of_containers__are_nothing_that_a_simulation_heeds() -> None:
+    with pytest.raises(settings.BadSettings, match="the runtime memory would not heed it"):
+        settings.load({"runtime": "memory"}, {"TRIMTAB_CONTAINERS_PIDS": "100"})
+    assert settings.load({"runtime": "podman"}, {"TRIMTAB_CONTAINERS_PIDS": "100"}).containers.pids == 100

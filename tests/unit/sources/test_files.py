@@ -5,7 +5,13 @@ import pathlib
 
 import pytest
 
+from agent.kit import writers
 from agent.sources import files
+
+
+def _read(path: pathlib.Path) -> tuple[bytes, str]:
+    reading = files.read(path, writers.Writers(), None)
+    return reading.data, reading.problem
 
 
 @pytest.mark.parametrize("name", ["web.yaml", "web.yml", "web.json", "a.b.yaml", "WEB-2.yaml"])
@@ -42,38 +48,64 @@ def test_is_volume_switch__a_config_map_mount__is_known_by_two_dots() -> None:
 
 def test_read__a_file__gives_its_bytes(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\0\xff")
-    assert files.read(tmp_path / "a.yaml") == (b"\0\xff", "")
+    assert _read(tmp_path / "a.yaml") == (b"\0\xff", "")
 
 
 def test_read__too_large__is_not_read_and_says_what_to_do(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a.yaml"
     with path.open("wb") as file:
         file.truncate(100 * 1024 * 1024)
-    data, problem = files.read(path)
+    data, problem = _read(path)
     assert data == b""
     assert problem == "the file is too large: 100.0 MiB, the limit is 8 MiB; split it into several files"
 
 
 def test_read__a_fifo__does_not_block(tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / "a.yaml")
-    assert files.read(tmp_path / "a.yaml") == (b"", "this is not a regular file")
+    assert _read(tmp_path / "a.yaml") == (b"", "this is not a regular file")
 
 
 def test_read__an_endless_device__is_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").symlink_to("/dev/zero")
-    assert files.read(tmp_path / "a.yaml") == (b"", "this is not a regular file")
+    assert _read(tmp_path / "a.yaml") == (b"", "this is not a regular file")
 
 
 def test_read__a_dangling_symlink__is_a_problem_and_not_an_absence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").symlink_to("nowhere")
-    assert files.read(tmp_path / "a.yaml") == (b"", "this symlink points to nothing")
+    assert _read(tmp_path / "a.yaml") == (b"", "this symlink points to nothing")
 
 
 def test_read__a_symlink_to_itself__is_a_problem(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").symlink_to("a.yaml")
-    assert files.read(tmp_path / "a.yaml") == (b"", "this symlink leads round in a circle")
+    assert _read(tmp_path / "a.yaml") == (b"", "this symlink leads round in a circle")
 
 
 def test_read__a_missing_file__raises(tmp_path: pathlib.Path) -> None:
     with pytest.raises(FileNotFoundError):
-        files.read(tmp_path / "a.yaml")
+        _read(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    "target", ["/proc/self/environ", "/proc/kmsg", "/proc/self/status", "/sys/kernel/uevent_seqnum"]
+)
+def test_read__a_file_that_the_kernel_makes_up__is_a_problem_of_its_own(tmp_path: pathlib.Path, target: str) -> None:
+    (tmp_path / "a.yaml").symlink_to(target)
+    data, problem = _read(tmp_path / "a.yaml")
+    assert data == b""
+    assert problem in {"this is a file that the kernel makes up: it is not read", "cannot be read: permission denied"}
+
+
+def test_read__what_is_no_regular_file__is_never_opened_for_reading(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    really_open = os.open
+
+    def noting_open(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        opened.append(flags)
+        return really_open(path, flags, mode, dir_fd=dir_fd)
+
+    (tmp_path / "a.yaml").symlink_to("/dev/zero")
+    monkeypatch.setattr(os, "open", noting_open)
+    assert _read(tmp_path / "a.yaml") == (b"", "this is not a regular file")
+    assert [flags for flags in opened if not flags & os.O_PATH] == []

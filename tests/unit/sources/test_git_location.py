@@ -36,7 +36,8 @@ def test_parse__what_people_write__is_understood(text: str, expected: GitLocatio
 @pytest.mark.parametrize(
     "text",
     [
-        "git+http://example.org/fleet",
+        "git+https://me:pass%0Aword@example.org/fleet",
+        "git+ftp://example.org/fleet",
         "git+ext::sh -c id",
         "git+ext://sh",
         "git+https:///fleet",

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import pytest
 
+from agent.converge import goal as goals
 from agent.converge import report, signals, verdicts
-from agent.converge import wish as wishes
+from agent.kit import disk_space as disk_spaces
 from agent.model import state
 from agent.plan import planner
 from agent.runtime import api
-from agent.runtime import disk as disks
-from agent.telemetry import exporter, tally
+from agent.telemetry import exporter, metrics_sink
 from tests import builders
 
 
@@ -24,11 +24,11 @@ class Clock:
     """A moment after every other one here."""
 
     def now(self) -> float:
-        """Give it."""
+        """Return the moment."""
         return self.at
 
     def monotonic(self) -> float:
-        """Give the same."""
+        """Return the same time."""
         return self.now()
 
 
@@ -36,41 +36,41 @@ class Clock:
 class Usage:
     """A runtime of which only the usage is asked."""
 
-    given: dict[str, api.ContainerStats] = dataclasses.field(default_factory=dict)
+    stats_by_id: dict[str, api.ContainerStats] = dataclasses.field(default_factory=dict)
     failure: Exception | None = None
-    room: disks.Space | None = None
+    disk_space: disk_spaces.DiskSpace | None = None
 
     @property
     def disk(self) -> "Usage":
-        """Be that role as well."""
+        """The disk role."""
         return self
 
-    async def space(self) -> disks.Space | None:
-        """Give it."""
-        return self.room
+    async def space(self) -> disk_spaces.DiskSpace | None:
+        """Return the disk space."""
+        return self.disk_space
 
     @property
     def containers(self) -> "Usage":
-        """Be that role too."""
+        """The containers role."""
         return self
 
     @property
     def features(self) -> api.Features:
-        """Be the memory runtime."""
+        """The memory runtime's features."""
         return api.Features("memory", frozenset())
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
-        """Give it, or fail."""
+        """Return the stats, or raise the failure."""
         if self.failure is not None:
             raise self.failure
-        return self.given
+        return self.stats_by_id
 
 
 def walked(desired: state.DesiredState, observed: state.ObservedState, **fields: object) -> signals.PassFinished:
     """Make a pass, as the loop would."""
-    wish = wishes.Wish.everything(desired)
-    computed = planner.compute_plan(desired, observed, builders.rules(prune=wish.prune))
-    facts = verdicts.Facts(wish, observed, computed, {}, {})
+    goal = goals.Goal.everything(desired)
+    computed = planner.compute_plan(desired, observed, builders.rules(prune=goal.prune))
+    facts = verdicts.Facts(goal, observed, computed, {}, {})
     base = signals.PassFinished(
         triggers=(signals.Trigger.RUNTIME,),
         duration=0.004,
@@ -86,27 +86,27 @@ def walked(desired: state.DesiredState, observed: state.ObservedState, **fields:
 
 
 @dataclasses.dataclass(slots=True)
-class Known:
-    """What is told, and what is scraped."""
+class Stage:
+    """A metrics sink with its exporter."""
 
-    tally: tally.Tally
+    sink: metrics_sink.MetricsSink
     usage: Usage
     exporter: exporter.Exporter
     clock: Clock
 
     async def scrape(self) -> dict[str, float]:
-        """Give every sample: its name with its labels sorted -> its value."""
+        """Return every sample: name and sorted labels to value."""
         body, _ = await self.exporter.render("text/plain")
-        found = {}
+        samples = {}
         for line in body.decode().splitlines():
             match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
             if match and not line.startswith("#"):
-                found[f"{match[1]}{{{match[2] or ''}}}"] = float(match[3])
-        return found
+                samples[f"{match[1]}{{{match[2] or ''}}}"] = float(match[3])
+        return samples
 
 
 @pytest.fixture
-def known() -> Known:
-    told, usage, clock = tally.Tally(), Usage(), Clock()
-    scrapes = exporter.Exporter(told, usage, clock)  # type: ignore[arg-type] - no more is asked of it
-    return Known(told, usage, scrapes, clock)
+def stage() -> Stage:
+    counted, usage, clock = metrics_sink.MetricsSink(), Usage(), Clock()
+    scrapes = exporter.Exporter(counted, usage, clock)  # type: ignore[arg-type] - no more is asked of it
+    return Stage(counted, usage, scrapes, clock)

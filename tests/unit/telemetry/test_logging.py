@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
     """A stream that says that somebody looks."""
 
     def isatty(self) -> bool:
-        """Somebody does."""
+        """Return true."""
         return True
 
 
@@ -34,9 +34,9 @@ def test_configure__no_terminal__writes_an_object_a_line() -> None:
     structlog.get_logger().info("web: started", key="Container/web")
     structlog.get_logger().debug("not worth it")
     (line,) = stream.getvalue().splitlines()
-    told = json.loads(line)
-    assert list(told) == ["timestamp", "level", "event", "key"]
-    assert (told["level"], told["event"], told["key"]) == ("info", "web: started", "Container/web")
+    entry = json.loads(line)
+    assert list(entry) == ["timestamp", "level", "event", "key"]
+    assert (entry["level"], entry["event"], entry["key"]) == ("info", "web: started", "Container/web")
 
 
 def test_configure__terminal__writes_for_people(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,21 +5,26 @@ import pathlib
 import subprocess
 
 import pytest
+import yaml
 
+from agent import errors
 from agent.converge import signals
+from agent.kit import disk_space
 from agent.manifests import problem
-from agent.model import health, ledger, state
+from agent.model import health, ledger, state, suspension
 from agent.model.key import Kind, ObjectKey
-from agent.observe import probes
+from agent.observe import checks, probes
 from agent.plan import actions
-from agent.runtime import api, disk, errors, events
-from agent.telemetry import metrics
+from agent.reasons import Reason
+from agent.runtime import api, events
+from agent.sources import api as sources
+from agent.telemetry import metrics, metrics_page
 from tests import builders
 from tests.unit.telemetry import conftest
 
 WEB = builders.config("web")
 KEY = state.key_of(WEB)
-CAUSE = actions.Cause(actions.Reason.EXITED, "exited with 1")
+CAUSE = actions.Cause(Reason.EXITED, "exited with 1")
 STATS = api.ContainerStats(
     cpu_seconds=1.5,
     memory_usage=3000,
@@ -37,12 +42,12 @@ def with_prefix(samples: dict[str, float], prefix: str) -> dict[str, float]:
 
 
 def ones(samples: dict[str, float], prefix: str) -> set[str]:
-    """Give the labels of series that are 1."""
+    """Return the labels of series that are 1."""
     return {name for name, value in with_prefix(samples, prefix).items() if value == 1}
 
 
-async def test_scrape__nothing_was_told__is_there_all_the_same(known: conftest.Known) -> None:
-    samples = await known.scrape()
+async def test_scrape__nothing_was_told__is_there_all_the_same(stage: conftest.Stage) -> None:
+    samples = await stage.scrape()
     assert with_prefix(samples, "trimtab_build_info{python=") == {'"3.11.7",runtime="memory",version="0.1.0"}': 1} or (
         len(with_prefix(samples, "trimtab_build_info")) == 1
     )
@@ -50,24 +55,24 @@ async def test_scrape__nothing_was_told__is_there_all_the_same(known: conftest.K
     assert samples["trimtab_event_stream_up{}"] == 0
 
 
-async def test_scrape__disk_and_images_collected__are_told_where_they_are_known(known: conftest.Known) -> None:
-    samples = await known.scrape()
+async def test_scrape__disk_and_images_collected__are_told_where_they_are_known(stage: conftest.Stage) -> None:
+    samples = await stage.scrape()
     assert samples["trimtab_images_collected_total{}"] == 0
     assert "trimtab_disk_size_bytes{}" not in samples
-    known.usage.room = disk.Space(1000, 150)
+    stage.usage.disk_space = disk_space.DiskSpace(1000, 150)
     for name in ("app:1", "app:2"):
         event = events.RuntimeEvent(Kind.IMAGE, name, name, events.EventAction.COLLECTED, builders.NOW)
-        known.tally.take(signals.RuntimeEvent(event))
-    samples = await known.scrape()
+        stage.sink.take(signals.RuntimeEvent(event))
+    samples = await stage.scrape()
     assert (samples["trimtab_disk_size_bytes{}"], samples["trimtab_disk_available_bytes{}"]) == (1000, 150)
     assert samples["trimtab_images_collected_total{}"] == 2
 
 
-async def test_scrape__container_runs__tells_its_state_and_conditions(known: conftest.Known) -> None:
+async def test_scrape__container_runs__tells_its_state_and_conditions(stage: conftest.Stage) -> None:
     counts = (ledger.RestartCount(ledger.RestartReason.EXIT, 4), ledger.RestartCount(ledger.RestartReason.OOM, 1))
     memory = builders.remembered(WEB, restarts=counts)
-    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB), ledger=(memory,))))
-    samples = await known.scrape()
+    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB), ledger=(memory,))))
+    samples = await stage.scrape()
     assert ones(samples, 'trimtab_object_condition{kind="Container",name="web",') == {
         'status="True",type="Ready"}',
         'status="False",type="Reconciling"}',
@@ -98,7 +103,7 @@ async def test_scrape__container_runs__tells_its_state_and_conditions(known: con
 
 
 @pytest.mark.parametrize(
-    ("seen", "expected"),
+    ("answer", "expected"),
     [
         (health.ObservedHealth("id-web", True, True, True, "", None), "healthy"),
         (health.ObservedHealth("id-web", False, False, True, "", None), "starting"),
@@ -108,25 +113,25 @@ async def test_scrape__container_runs__tells_its_state_and_conditions(known: con
     ],
 )
 async def test_scrape__container_is_probed__tells_its_health(
-    known: conftest.Known, seen: health.ObservedHealth, expected: str
+    stage: conftest.Stage, answer: health.ObservedHealth, expected: str
 ) -> None:
-    observed = builders.world(builders.observed(WEB), health=(seen,))
-    known.tally.take(conftest.walked(builders.desired(WEB), observed))
-    assert ones(await known.scrape(), "trimtab_container_health") == {f'{{health="{expected}",name="web"}}'}
+    observed = builders.world(builders.observed(WEB), health=(answer,))
+    stage.sink.take(conftest.walked(builders.desired(WEB), observed))
+    assert ones(await stage.scrape(), "trimtab_container_health") == {f'{{health="{expected}",name="web"}}'}
 
 
-async def test_scrape__container_is_not_there__is_missing(known: conftest.Known) -> None:
-    known.tally.take(conftest.walked(builders.desired(WEB), builders.world()))
-    samples = await known.scrape()
+async def test_scrape__container_is_not_there__is_missing(stage: conftest.Stage) -> None:
+    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world()))
+    samples = await stage.scrape()
     assert ones(samples, "trimtab_container_state") == {'{name="web",state="missing"}'}
     assert with_prefix(samples, "trimtab_container_info") == {}
     assert samples["trimtab_plan_steps{}"] == 2
 
 
-async def test_scrape__usage_is_known__has_cadvisors_names(known: conftest.Known) -> None:
-    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
-    known.usage.given = {"id-web": STATS, "somebody-elses": STATS}
-    assert with_prefix(await known.scrape(), "container_") == {
+async def test_scrape__usage_is_known__has_cadvisors_names(stage: conftest.Stage) -> None:
+    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
+    stage.usage.stats_by_id = {"id-web": STATS, "somebody-elses": STATS}
+    assert with_prefix(await stage.scrape(), "container_") == {
         f"cpu_usage_seconds_total{{{CADVISOR}}}": 1.5,
         f"memory_usage_bytes{{{CADVISOR}}}": 3000,
         f"memory_working_set_bytes{{{CADVISOR}}}": 2000,
@@ -151,45 +156,47 @@ async def test_scrape__usage_is_known__has_cadvisors_names(known: conftest.Known
     }
 
 
-async def test_scrape__runtime_does_not_answer__tells_the_rest(known: conftest.Known) -> None:
-    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
-    known.usage.failure = errors.Unavailable("no engine")
-    samples = await known.scrape()
+async def test_scrape__runtime_does_not_answer__tells_the_rest(stage: conftest.Stage) -> None:
+    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
+    stage.usage.failure = errors.Unavailable("no engine")
+    samples = await stage.scrape()
     assert with_prefix(samples, "container_") == {}
     assert ones(samples, "trimtab_container_state") == {'{name="web",state="running"}'}
 
 
-async def test_scrape__container_ended__tells_how_also_after_its_restart(known: conftest.Known) -> None:
+async def test_scrape__container_ended__tells_how_also_after_its_restart(stage: conftest.Stage) -> None:
     ended = builders.exited(WEB, 137, oom_killed=True)
     for observed in (ended, ended, builders.observed(WEB), builders.exited(WEB, 137, at=995.0, oom_killed=True)):
-        known.tally.take(conftest.walked(builders.desired(WEB), builders.world(observed)))
-    samples = await known.scrape()
+        stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(observed)))
+    samples = await stage.scrape()
     assert samples['trimtab_container_last_exit_code{name="web"}'] == 137
     assert samples['trimtab_container_oom_kills_total{name="web"}'] == 2
     event = events.RuntimeEvent(Kind.CONTAINER, "id-web", "web", events.EventAction.EXITED, 1.0, exit_code=3)
-    known.tally.take(signals.RuntimeEvent(event))
-    assert (await known.scrape())['trimtab_container_last_exit_code{name="web"}'] == 3
+    stage.sink.take(signals.RuntimeEvent(event))
+    assert (await stage.scrape())['trimtab_container_last_exit_code{name="web"}'] == 3
 
 
-async def test_scrape__container_leaves__so_do_all_its_series(known: conftest.Known) -> None:
-    known.usage.given = {"id-web": STATS}
+async def test_scrape__container_leaves__so_do_all_its_series(stage: conftest.Stage) -> None:
+    stage.usage.stats_by_id = {"id-web": STATS}
     other = builders.config("api")
     both = builders.world(
         builders.observed(other), builders.exited(WEB, 1, oom_killed=True), ledger=(builders.remembered(WEB),)
     )
-    known.tally.take(conftest.walked(builders.desired(WEB, other), both))
-    known.tally.take(
-        signals.ProbeFinished(probes.ProbeResult("web", "liveness", success=False, message="", duration=0.1))
+    stage.sink.take(conftest.walked(builders.desired(WEB, other), both))
+    stage.sink.take(
+        signals.ProbeFinished(
+            probes.ProbeResult("web", "liveness", outcome=checks.ProbeOutcome.FAILURE, message="", duration=0.1)
+        )
     )
-    known.tally.take(conftest.walked(builders.desired(WEB, other), both))
-    assert any('name="web"' in name for name in await known.scrape())
-    known.tally.take(conftest.walked(builders.desired(other), builders.world(builders.observed(other))))
-    samples = await known.scrape()
+    stage.sink.take(conftest.walked(builders.desired(WEB, other), both))
+    assert any('name="web"' in name for name in await stage.scrape())
+    stage.sink.take(conftest.walked(builders.desired(other), builders.world(builders.observed(other))))
+    samples = await stage.scrape()
     assert not any('name="web"' in name for name in samples)
     assert any('name="api"' in name for name in samples)
 
 
-async def test_scrape__actions_ended__are_counted_by_kind_and_result(known: conftest.Known) -> None:
+async def test_scrape__actions_ended__are_counted_by_kind_and_result(stage: conftest.Stage) -> None:
     start = actions.StartContainer(KEY, CAUSE, "web", None, 0)
     create = actions.CreateContainer(KEY, CAUSE, WEB, "web")
     for action, result, duration in (
@@ -198,8 +205,8 @@ async def test_scrape__actions_ended__are_counted_by_kind_and_result(known: conf
         (start, signals.Result.SKIPPED, 0.0),
         (create, signals.Result.SUPERSEDED, 0.0),
     ):
-        known.tally.take(signals.ActionFinished(action, result, duration, None, 1.0))
-    samples = await known.scrape()
+        stage.sink.take(signals.ActionFinished(action, result, duration, None, 1.0))
+    samples = await stage.scrape()
     assert with_prefix(samples, "trimtab_actions_total") == {
         '{action="StartContainer",result="succeeded"}': 1,
         '{action="StartContainer",result="failed"}': 1,
@@ -215,20 +222,20 @@ async def test_scrape__actions_ended__are_counted_by_kind_and_result(known: conf
     assert '_count{action="CreateContainer"}' not in durations
 
 
-async def test_scrape__drift_is_found__is_counted_once_however_often_it_is_planned(known: conftest.Known) -> None:
+async def test_scrape__drift_is_found__is_counted_once_however_often_it_is_planned(stage: conftest.Stage) -> None:
     memory = (builders.remembered(WEB),)
-    gone = conftest.walked(builders.desired(WEB), builders.world(ledger=memory))
+    drifted = conftest.walked(builders.desired(WEB), builders.world(ledger=memory))
     well = conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB), ledger=memory))
-    assert gone.plan.drift
-    for told in (gone, gone, well, gone):
-        known.tally.take(told)
-    assert (await known.scrape())['trimtab_drift_found_total{kind="Container"}'] == 2
+    assert drifted.plan.drift
+    for finished in (drifted, drifted, well, drifted):
+        stage.sink.take(finished)
+    assert (await stage.scrape())['trimtab_drift_found_total{kind="Container"}'] == 2
 
 
-async def test_scrape__passes_were_made__tells_how_long_and_why(known: conftest.Known) -> None:
-    known.tally.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
-    known.tally.take(signals.PassFailed((signals.Trigger.TIMER, signals.Trigger.RELIST), 2.0, OSError("x"), 1.0))
-    samples = await known.scrape()
+async def test_scrape__passes_were_made__tells_how_long_and_why(stage: conftest.Stage) -> None:
+    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
+    stage.sink.take(signals.PassFailed((signals.Trigger.TIMER, signals.Trigger.RELIST), 2.0, OSError("x"), 1.0))
+    samples = await stage.scrape()
     assert samples['trimtab_reconcile_duration_seconds_count{result="success"}'] == 1
     assert samples['trimtab_reconcile_duration_seconds_sum{result="failure"}'] == 2.0
     assert with_prefix(samples, "trimtab_reconcile_triggers_total") == {
@@ -238,85 +245,91 @@ async def test_scrape__passes_were_made__tells_how_long_and_why(known: conftest.
     }
 
 
-async def test_scrape__object_waits__tells_for_what(known: conftest.Known) -> None:
+async def test_scrape__object_waits__tells_for_what(stage: conftest.Stage) -> None:
     observed = builders.world(builders.exited(WEB, 1, at=999.0), ledger=(builders.remembered(WEB, streak=6),))
-    known.tally.take(conftest.walked(builders.desired(WEB), observed))
-    samples = await known.scrape()
+    stage.sink.take(conftest.walked(builders.desired(WEB), observed))
+    samples = await stage.scrape()
     assert samples['trimtab_plan_blocked_objects{reason="BackOff"}'] == 1
 
 
-async def test_scrape__never_converged__last_success_is_when_the_agent_began(known: conftest.Known) -> None:
+async def test_scrape__never_converged__last_success_is_when_the_agent_began(stage: conftest.Stage) -> None:
     name = "trimtab_reconcile_last_success_timestamp_seconds{}"
-    known.clock.at += 1000.0
-    assert (await known.scrape())[name] == builders.NOW + 5.0
+    stage.clock.at += 1000.0
+    assert (await stage.scrape())[name] == builders.NOW + 5.0
     observed = builders.world(builders.exited(WEB, 1, at=999.0), ledger=(builders.remembered(WEB, streak=6),))
-    known.tally.take(conftest.walked(builders.desired(WEB), observed))
-    assert (await known.scrape())[name] == builders.NOW + 5.0
+    stage.sink.take(conftest.walked(builders.desired(WEB), observed))
+    assert (await stage.scrape())[name] == builders.NOW + 5.0
     well = dataclasses.replace(builders.world(builders.observed(WEB)), observed_at=builders.NOW + 900.0)
-    known.tally.take(conftest.walked(builders.desired(WEB), well))
-    assert (await known.scrape())[name] == builders.NOW + 900.0
+    stage.sink.take(conftest.walked(builders.desired(WEB), well))
+    assert (await stage.scrape())[name] == builders.NOW + 900.0
 
 
 @pytest.mark.parametrize(("known_by", "outdated"), [(("sha256:new",), 0), (("sha256:old",), 1), ((), 1)])
 async def test_scrape__image_follows_its_registry__tells_whether_it_is_the_newest(
-    known: conftest.Known, known_by: tuple[str, ...], outdated: int
+    stage: conftest.Stage, known_by: tuple[str, ...], outdated: int
 ) -> None:
     desired = dataclasses.replace(builders.desired(WEB), follows=(builders.follow(interval=60.0),))
-    answer = ledger.Newest(builders.IMAGE, 990.0, builders.IMAGE, "sha256:new", "no route")
+    answer = ledger.LatestImage(builders.IMAGE, 990.0, builders.IMAGE, "sha256:new", "no route")
     entry = ledger.LedgerEntry(ObjectKey(Kind.IMAGE, builders.IMAGE), "", newest=answer)
-    there = dataclasses.replace(builders.observed_image(), digests=known_by)
-    observed = dataclasses.replace(builders.world(builders.observed(WEB), ledger=(entry,)), images=(there,))
-    known.tally.take(conftest.walked(desired, observed))
-    samples = await known.scrape()
+    existing_image = dataclasses.replace(builders.observed_image(), digests=known_by)
+    observed = builders.world(builders.observed(WEB), ledger=(entry,)).with_objects({Kind.IMAGE: (existing_image,)})
+    stage.sink.take(conftest.walked(desired, observed))
+    samples = await stage.scrape()
     label = f'{{name="{builders.IMAGE}"}}'
     assert samples[f"trimtab_image_outdated{label}"] == outdated
     assert samples[f"trimtab_image_check_timestamp_seconds{label}"] == 990.0
     assert samples[f"trimtab_image_check_failed{label}"] == 1
 
 
-async def test_scrape__source_was_read__tells_what_came_of_it(known: conftest.Known) -> None:
+async def test_scrape__source_was_read__tells_what_came_of_it(stage: conftest.Stage) -> None:
     wrong = (problem.Problem("a.yaml", 1, 1, "oh"), problem.Problem("a.yaml", 2, 1, "no"))
-    known.tally.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
-    known.tally.take(signals.RevisionApplied("r1", 0.3, 11.0))
-    known.tally.take(signals.SourceRejected("/srv", "r2", wrong, 20.0))
-    known.tally.take(signals.SourceFailed("/srv", "gone", "", repeated=False, at=30.0))
-    samples = await known.scrape()
+    stage.sink.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
+    stage.sink.take(signals.SourceLooked("/srv", sources.SourceHealth().succeeded("r1", 10.0)))
+    stage.sink.take(signals.RevisionApplied("r1", 0.3, 11.0))
+    stage.sink.take(signals.SourceRejected("/srv", "r2", wrong, 20.0))
+    stage.sink.take(signals.SourceLooked("/srv", sources.SourceHealth().succeeded("r2", 20.0)))
+    for at in (30.0, 40.0):
+        stage.sink.take(signals.SourceFailed("/srv", "gone", "", repeated=at > 30.0, at=at))
+        stage.sink.take(signals.SourceLooked("/srv", stage.sink.source.health.failed("gone", at)))
+    samples = await stage.scrape()
     assert with_prefix(samples, "trimtab_source_reads_total") == {
         '{result="good"}': 1,
         '{result="rejected"}': 1,
-        '{result="failed"}': 1,
+        '{result="failed"}': 2,
     }
+    assert samples["trimtab_source_up{}"] == 0
+    assert samples["trimtab_source_last_attempt_timestamp_seconds{}"] == 40.0
     assert samples["trimtab_source_problems{}"] == 2
     assert samples["trimtab_source_last_read_timestamp_seconds{}"] == 20.0
     assert samples['trimtab_source_revision_info{revision="r2",source="/srv"}'] == 1
     assert samples['trimtab_revision_info{revision="r1"}'] == 1
     assert samples["trimtab_convergence_duration_seconds_count{}"] == 1
-    known.tally.take(signals.SourceRead("/srv", "r3", 0, changed=False, empty=True, at=40.0))
-    samples = await known.scrape()
+    stage.sink.take(signals.SourceRead("/srv", "r3", 0, changed=False, empty=True, at=40.0))
+    samples = await stage.scrape()
     assert samples["trimtab_source_empty{}"] == 1
     assert samples["trimtab_source_problems{}"] == 0
     assert len(with_prefix(samples, "trimtab_source_revision_info")) == 1
 
 
-async def test_scrape__things_went_wrong__are_counted(known: conftest.Known) -> None:
-    known.tally.take(signals.EventStream(connected=True, message="", at=1.0))
-    known.tally.take(signals.JournalFailed("disk full"))
-    known.tally.take(signals.TaskFailed("relist", KeyError("x")))
-    samples = await known.scrape()
+async def test_scrape__things_went_wrong__are_counted(stage: conftest.Stage) -> None:
+    stage.sink.take(signals.EventStream(connected=True, message="", at=1.0))
+    stage.sink.take(signals.JournalFailed("disk full"))
+    stage.sink.take(signals.TaskFailed("relist", KeyError("x")))
+    samples = await stage.scrape()
     assert samples["trimtab_event_stream_up{}"] == 1
     assert samples["trimtab_journal_errors_total{}"] == 1
     assert samples["trimtab_internal_errors_total{}"] == 1
 
 
-async def test_scrape__openmetrics_is_asked_for__is_given(known: conftest.Known) -> None:
-    body, content_type = await known.exporter.render("application/openmetrics-text; version=1.0.0")
+async def test_scrape__openmetrics_is_asked_for__is_given(stage: conftest.Stage) -> None:
+    body, content_type = await stage.exporter.render("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
 
 
-async def test_scrape__everything_was_told__needs_no_name_that_is_not_in_the_table(known: conftest.Known) -> None:
-    _tell_everything(known)
-    families = {name.partition("{")[0] for name in await known.scrape()}
+async def test_scrape__everything_was_told__needs_no_name_that_is_not_in_the_table(stage: conftest.Stage) -> None:
+    _tell_everything(stage)
+    families = {name.partition("{")[0] for name in await stage.scrape()}
     histograms = {metric.name for metric in metrics.TABLE if metric.type is metrics.Type.HISTOGRAM}
     exposed = {name for name in families if not name.startswith(("process_", "python_"))}
     for name in histograms:
@@ -326,19 +339,33 @@ async def test_scrape__everything_was_told__needs_no_name_that_is_not_in_the_tab
 
 
 @pytest.mark.engine
-async def test_scrape__everything_was_told__promtool_finds_nothing(known: conftest.Known) -> None:
-    _tell_everything(known)
-    body, _ = await known.exporter.render("text/plain")
+async def test_scrape__everything_was_told__promtool_finds_nothing(stage: conftest.Stage) -> None:
+    _tell_everything(stage)
+    body, _ = await stage.exporter.render("text/plain")
     done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("command", [("check", "rules", "trimtab.rules.yml"), ("test", "rules", "trimtab.tests.yml")])
-def test_rules__looked_at_by_promtool__are_right(command: tuple[str, ...]) -> None:
+def test_rules__looked_at_by_promtool__are_right() -> None:
     folder = pathlib.Path(__file__).parents[3] / "ops" / "prometheus"
-    done = subprocess.run(["promtool", *command], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(
+        ["promtool", "check", "rules", "trimtab.rules.yml"], cwd=folder, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules__every_alert__is_expected_on_a_recorded_bad_day() -> None:
+    top = pathlib.Path(__file__).parents[3]
+    rules = yaml.safe_load((top / "ops" / "prometheus" / "trimtab.rules.yml").read_text())
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    proofs = (top / "tests" / "e2e" / "test_alerts.py").read_text()
+    assert [alert for alert in alerts if alert not in proofs] == []
+
+
+def test_triggers__all_that_there_are__are_in_the_manual() -> None:
+    manual = metrics.BY_NAME["trimtab_reconcile_triggers_total"].help
+    assert [trigger for trigger in signals.Trigger if trigger.value not in manual] == []
 
 
 def test_rules__metrics_that_they_use__are_in_the_table() -> None:
@@ -352,7 +379,7 @@ def test_rules__metrics_that_they_use__are_in_the_table() -> None:
 
 def test_table__printed__is_the_manual_page() -> None:
     page = pathlib.Path(__file__).parents[3] / "ops" / "docs" / "metrics.md"
-    assert page.read_text() == metrics.document(), "python -m agent.telemetry.metrics > ops/docs/metrics.md"
+    assert page.read_text() == metrics_page.document(), "python -m agent.telemetry.metrics_page > ops/docs/metrics.md"
 
 
 def test_table__every_metric__is_named_as_the_field_does() -> None:
@@ -364,23 +391,41 @@ def test_table__every_metric__is_named_as_the_field_does() -> None:
         assert metric.source
 
 
-def _tell_everything(known: conftest.Known) -> None:
-    known.usage.room = disk.Space(1000, 150)
-    known.usage.given = {"id-web": STATS}
+def _tell_everything(stage: conftest.Stage) -> None:
+    stage.usage.disk_space = disk_space.DiskSpace(1000, 150)
+    stage.usage.stats_by_id = {"id-web": STATS}
     waiting = builders.config("waiting")
     observed = builders.world(
-        builders.observed(WEB), builders.exited(waiting, 1, at=999.5), ledger=(builders.remembered(waiting, streak=9),)
+        builders.observed(WEB),
+        builders.exited(waiting, 1, at=999.5),
+        ledger=(builders.remembered(waiting, streak=9),),
+        suspensions=suspension.Suspensions(None, (suspension.Suspension(KEY, 1.0),)),
     )
-    known.tally.take(conftest.walked(builders.desired(WEB, waiting), observed))
+    stage.sink.take(conftest.walked(builders.desired(WEB, waiting), observed))
     followed = dataclasses.replace(builders.desired(WEB, waiting), follows=(builders.follow(interval=60.0),))
-    answer = ledger.Newest(builders.IMAGE, 990.0, builders.IMAGE, "sha256:" + "1" * 64)
+    answer = ledger.LatestImage(builders.IMAGE, 990.0, builders.IMAGE, "sha256:" + "1" * 64)
     asked = ledger.LedgerEntry(ObjectKey(Kind.IMAGE, builders.IMAGE), "", newest=answer)
     observed = dataclasses.replace(observed, ledger=(*observed.ledger, asked))
-    known.tally.take(dataclasses.replace(conftest.walked(followed, observed), converged=True))
-    known.tally.take(
-        signals.ProbeFinished(probes.ProbeResult("web", "liveness", success=True, message="", duration=0.1))
+    stage.sink.take(dataclasses.replace(conftest.walked(followed, observed), converged=True))
+    stage.sink.take(
+        signals.ProbeFinished(
+            probes.ProbeResult("web", "liveness", outcome=checks.ProbeOutcome.SUCCESS, message="", duration=0.1)
+        )
     )
     start = actions.StartContainer(ObjectKey(Kind.CONTAINER, "web"), CAUSE, "web", None, 0)
-    known.tally.take(signals.ActionFinished(start, signals.Result.SUCCEEDED, 0.1, None, 1.0))
-    known.tally.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
-    known.tally.take(signals.RevisionApplied("r1", 0.3, 11.0))
+    stage.sink.take(signals.ActionFinished(start, signals.Result.SUCCEEDED, 0.1, None, 1.0))
+    stage.sink.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
+    stage.sink.take(signals.SourceLooked("/srv", sources.SourceHealth().succeeded("r1", 10.0)))
+    stage.sink.take(signals.RevisionApplied("r1", 0.3, 11.0))
+
+
+async def test_scrape__something_is_suspended__has_a_series_while_it_is(stage: conftest.Stage) -> None:
+    alone = suspension.Suspensions(None, (suspension.Suspension(KEY, 1.0),))
+    series = 'trimtab_object_suspended{kind="Container",name="web"}'
+    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB), suspensions=alone)))
+    samples = await stage.scrape()
+    assert (samples[series], samples["trimtab_source_suspended{}"]) == (1, 0)
+    source = suspension.Suspensions(1.0)
+    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB), suspensions=source)))
+    samples = await stage.scrape()
+    assert (samples.get(series), samples["trimtab_source_suspended{}"]) == (None, 1)

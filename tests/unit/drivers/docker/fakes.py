@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from agent.runtime import errors
+from agent import errors
 
 
 @dataclasses.dataclass(slots=True)
@@ -15,7 +15,7 @@ class Content:
     chunks: Iterable[bytes]
 
     async def iter_any(self) -> AsyncIterator[bytes]:
-        """Give the chunks."""
+        """Return the chunks."""
         for chunk in self.chunks:
             yield chunk
 
@@ -29,31 +29,33 @@ class Answer:
 
 @dataclasses.dataclass(slots=True)
 class Engine:
-    """What ``Connection`` is to its users."""
+    """A stand-in for ``Connection`` with prepared answers."""
 
     answers: dict[str, Any] = dataclasses.field(default_factory=dict)
     """By path; a callable is called when it is asked for."""
     stream: Iterable[bytes] = ()
     asked: list[tuple[str, dict[str, str]]] = dataclasses.field(default_factory=list)
-    patience: float = 60.0
+    call_timeout: float = 60.0
 
     async def ask(self, path: str, what: str, params: dict[str, str] | None = None, **_: Any) -> Any:
         """Answer, or say that there is no such thing."""
         self.asked.append((path, params or {}))
         if path not in self.answers:
             raise errors.NotFound(f"{what} is not there")
-        told = self.answers[path]
-        return await told() if isinstance(told, Callable) else told
+        answer = self.answers[path]
+        return await answer() if isinstance(answer, Callable) else answer
 
     @contextlib.asynccontextmanager
-    async def streamed(self, path: str, what: str, params: dict[str, str] | None = None) -> AsyncIterator[Answer]:
-        """Give the stream."""
+    async def stream_response(
+        self, path: str, what: str, params: dict[str, str] | None = None
+    ) -> AsyncIterator[Answer]:
+        """Return the stream."""
         del what
         self.asked.append((path, params or {}))
         yield Answer(Content(self.stream))
 
     def paths(self) -> list[str]:
-        """Give what was asked since the last time."""
-        found = [path for path, _ in self.asked]
+        """Return the requests since the last call."""
+        paths = [path for path, _ in self.asked]
         self.asked.clear()
-        return found
+        return paths

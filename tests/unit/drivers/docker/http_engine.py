@@ -17,7 +17,7 @@ VERSION = {"ApiVersion": "1.41", "Version": "20.10.24", "Components": [{"Name": 
 
 @dataclasses.dataclass(slots=True)
 class HttpEngine:
-    """What answers, and what it was asked."""
+    """An engine that answers over HTTP, with the requests that it got."""
 
     path: pathlib.Path
     answers: dict[str, Answer | Callable[[web.Request], Awaitable[Answer]]]
@@ -38,13 +38,13 @@ class HttpEngine:
         text = await request.text()
         if text:
             self.bodies[called] = text
-        told = self.answers.get(called, web.json_response({"message": f"No such thing: {called}"}, status=404))
-        if callable(told):
-            told = await told(request)
-        return told if isinstance(told, web.StreamResponse) else web.json_response(told)
+        answer = self.answers.get(called, web.json_response({"message": f"No such thing: {called}"}, status=404))
+        if callable(answer):
+            answer = await answer(request)
+        return answer if isinstance(answer, web.StreamResponse) else web.json_response(answer)
 
     def calls(self) -> list[str]:
-        """Give what was asked, but for its version."""
+        """Return the requests without their version prefix."""
         return [called for called, _ in self.asked if called != "GET version"]
 
 

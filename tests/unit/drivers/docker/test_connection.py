@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent import errors
 from agent.drivers.docker import connection, endpoint
-from agent.runtime import errors
 from tests import archives
 from tests.unit.drivers.docker import http_engine
 
@@ -24,13 +24,13 @@ async def hang(_: web.Request) -> web.StreamResponse:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "answer"),
     [('{"a": [1]}', {"a": [1]}), ("[]", []), ("", None), (" \n", None)],
 )
-async def test_ask__an_answer__is_json_or_nothing(path: pathlib.Path, text: str, told: Any) -> None:
+async def test_ask__an_answer__is_json_or_nothing(path: pathlib.Path, text: str, answer: Any) -> None:
     answers = {"GET info": web.Response(text=text)}
     async with http_engine.connected(path, **answers) as (_, engine):
-        assert await engine.ask("info", "engine") == told
+        assert await engine.ask("info", "engine") == answer
 
 
 async def test_ask__no_json__is_a_failure_of_a_question_and_no_matter_of_an_order(path: pathlib.Path) -> None:
@@ -54,7 +54,7 @@ async def test_ask__no_json__is_a_failure_of_a_question_and_no_matter_of_an_orde
     ],
 )
 async def test_ask__a_failure_however_it_is_worded__is_one_of_the_runtimes(
-    path: pathlib.Path, status: int, text: str, kind: type[errors.RuntimeFailure], kind_of_text: str
+    path: pathlib.Path, status: int, text: str, kind: type[errors.Failure], kind_of_text: str
 ) -> None:
     answers = {"GET info": web.Response(status=status, text=text, content_type=kind_of_text)}
     async with http_engine.connected(path, **answers) as (_, engine):
@@ -74,7 +74,7 @@ async def test_ask__an_engine_that_hangs__is_given_up_on_and_nothing_is_left_ope
         await engine.ask("fine", "engine")
         before = archives.descriptors()
         with pytest.raises(errors.Unavailable) as caught:
-            await engine.ask("info", "engine", patience=0.05)
+            await engine.ask("info", "engine", call_timeout=0.05)
         assert caught.value.reason == "EngineTimeout"
         assert await engine.ask("fine", "engine") == {}
         assert len(archives.descriptors()) <= len(before) + 1, "the connection that hangs is closed"
@@ -88,11 +88,11 @@ async def test_ask__cancelled__lets_go_of_its_place_and_its_connection(path: pat
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        assert await engine.ask("fine", "engine", patience=5) == {}
+        assert await engine.ask("fine", "engine", call_timeout=5) == {}
         assert served.calls().count("GET info") == 32, "more at a time would help nobody"
 
 
-async def test_ask__patience__begins_when_the_call_does(path: pathlib.Path) -> None:
+async def test_ask__call_timeout__begins_when_the_call_does(path: pathlib.Path) -> None:
     done = asyncio.Event()
 
     async def until_done(_: web.Request) -> dict[str, str]:
@@ -102,10 +102,10 @@ async def test_ask__patience__begins_when_the_call_does(path: pathlib.Path) -> N
     async with http_engine.connected(path, **{"GET slow": until_done, "GET fine": {}}) as (served, engine):
         async with asyncio.TaskGroup() as group:
             for _ in range(32):
-                group.create_task(engine.ask("slow", "engine", patience=30))
+                group.create_task(engine.ask("slow", "engine", call_timeout=30))
             while len(served.calls()) < 32:  # noqa: ASYNC110 - the engine's side tells how far they are
                 await asyncio.sleep(0.001)
-            last = group.create_task(engine.ask("fine", "engine", patience=0.5))
+            last = group.create_task(engine.ask("fine", "engine", call_timeout=0.5))
             await asyncio.sleep(0)
             done.set()
         assert last.result() == {}
@@ -114,7 +114,7 @@ async def test_ask__patience__begins_when_the_call_does(path: pathlib.Path) -> N
 async def test_ask__calls_that_only_wait__are_out_of_the_others_way(path: pathlib.Path) -> None:
     async with http_engine.connected(path, **{"GET info": hang, "GET fine": {}}) as (served, engine):
         waiting = [
-            asyncio.get_running_loop().create_task(engine.ask("info", "x", patience=connection.FOR_EVER))
+            asyncio.get_running_loop().create_task(engine.ask("info", "x", call_timeout=connection.NO_TIMEOUT))
             for _ in range(40)
         ]
         while len(served.calls()) < 40:  # noqa: ASYNC110 - the engine's side tells how far they are
@@ -133,7 +133,7 @@ async def test_ask__nobody_listens__is_unavailable(path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("answer", "reason"),
     [
         ({"ApiVersion": "1.40"}, "EngineTooOld"),
         ({"ApiVersion": "0.99"}, "EngineTooOld"),
@@ -143,9 +143,9 @@ async def test_ask__nobody_listens__is_unavailable(path: pathlib.Path) -> None:
         (web.Response(text=""), "EngineFailure"),
     ],
 )
-async def test_version__of_what_is_no_engine_or_too_old__is_told(path: pathlib.Path, told: Any, reason: str) -> None:
+async def test_version__of_what_is_no_engine_or_too_old__is_told(path: pathlib.Path, answer: Any, reason: str) -> None:
     async with (
-        http_engine.serving(path, **{"GET version": told}) as served,
+        http_engine.serving(path, **{"GET version": answer}) as served,
         connection.Connection(served.where) as engine,
     ):
         with pytest.raises(errors.Unavailable) as caught:
@@ -172,7 +172,7 @@ async def test_streamed__left_early__is_closed(path: pathlib.Path) -> None:
     async with http_engine.connected(path, **{"GET events": endless}) as (_, engine):
         before = len(archives.descriptors())
         for _ in range(5):
-            async with engine.streamed("events", "events") as answer:
+            async with engine.stream_response("events", "events") as answer:
                 assert await answer.content.readline() == b"first\n"
         assert len(archives.descriptors()) <= before
 

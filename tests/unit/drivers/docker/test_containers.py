@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent import errors
 from agent.drivers.docker import driver
 from agent.model import container
-from agent.runtime import api, errors
+from agent.runtime import api
 from tests import builders
 from tests.unit.drivers.docker import http_engine, twin
 
@@ -22,7 +23,7 @@ TWO = builders.config(networks=(container.NetworkAttachment("lan"), container.Ne
 
 
 def failing(words: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Give an answer that is a failure."""
+    """Return an answer that is a failure."""
 
     async def fail(_: web.Request) -> web.StreamResponse:
         return web.json_response({"message": words}, status=500)
@@ -35,8 +36,8 @@ async def opened(
     folder: pathlib.Path, **answers: Any
 ) -> AsyncIterator[tuple[http_engine.HttpEngine, driver.DockerRuntime]]:
     """Open a runtime over an engine with these answers."""
-    made = {CREATE: {"Id": twin.ID}, DELETE: web.Response(status=204), **answers}
-    async with http_engine.serving(folder / "engine.sock", **made) as served:
+    all_answers = {CREATE: {"Id": twin.ID}, DELETE: web.Response(status=204), **answers}
+    async with http_engine.serving(folder / "engine.sock", **all_answers) as served:
         instance = driver.Instance("test1", folder / "docker.json")
         async with driver.open_runtime(served.where, instance) as runtime:
             yield served, runtime
@@ -83,23 +84,23 @@ async def test_create__that_cannot_be_undone__tells_the_first_failure(tmp_path) 
 
 
 async def test_create__with_no_arguments_at_all__keeps_the_images_entrypoint_and_drops_its_cmd(tmp_path) -> None:
-    found = {f"GET images/{builders.IMAGE}/json": {"Config": {"Entrypoint": ["/entry"], "Cmd": ["serve"]}}}
-    async with opened(tmp_path, **found) as (served, runtime):
+    image_answer = {f"GET images/{builders.IMAGE}/json": {"Config": {"Entrypoint": ["/entry"], "Cmd": ["serve"]}}}
+    async with opened(tmp_path, **image_answer) as (served, runtime):
         await runtime.containers.create(builders.config(args=()), "web", ())
     body = json.loads(served.bodies[CREATE])
     assert (body["Entrypoint"], body["Cmd"]) == (["/entry"], [])
 
 
 async def test_create__with_nothing_to_run__is_refused(tmp_path) -> None:
-    found = {f"GET images/{builders.IMAGE}/json": {"Config": {"Entrypoint": None, "Cmd": ["serve"]}}}
-    async with opened(tmp_path, **found) as (served, runtime):
+    image_answer = {f"GET images/{builders.IMAGE}/json": {"Config": {"Entrypoint": None, "Cmd": ["serve"]}}}
+    async with opened(tmp_path, **image_answer) as (served, runtime):
         with pytest.raises(errors.InvalidArgument, match="has no entrypoint"):
             await runtime.containers.create(builders.config(args=()), "web", ())
     assert CREATE not in served.calls()
 
 
 async def test_remove__one_that_runs__has_ended_before_it_is_deleted(tmp_path) -> None:
-    found = {"Id": twin.ID, "Name": "/web", "State": {"Running": True}}
+    inspected = {"Id": twin.ID, "Name": "/web", "State": {"Running": True}}
     kill, wait = f"POST containers/{twin.ID}/kill", f"POST containers/{twin.ID}/wait"
     ended = asyncio.Event()
 
@@ -112,8 +113,8 @@ async def test_remove__one_that_runs__has_ended_before_it_is_deleted(tmp_path) -
         return web.Response(status=204 if ended.is_set() else 500)
 
     answers = {
-        "GET containers/web/json": found,
-        INSPECT: found,
+        "GET containers/web/json": inspected,
+        INSPECT: inspected,
         kill: web.Response(status=204),
         wait: waited,
         DELETE: deleted,
@@ -129,40 +130,40 @@ async def test_create__from_a_volume_or_directory_that_is_not_there__makes_neith
         with pytest.raises(errors.NotFound, match="volume data"):
             await runtime.containers.create(builders.config(mounts=mounts), "web", ())
         missing = (container.BindMount(str(tmp_path / "missing"), "/x", read_only=False),)
-        with pytest.raises(errors.InvalidArgument, match="does not exist on this host") as caught:
+        with pytest.raises(errors.Unavailable, match="does not exist on this host") as caught:
             await runtime.containers.create(builders.config(mounts=missing), "web", ())
     assert (caught.value.reason, CREATE in served.calls()) == ("MountSourceMissing", False)
 
 
 async def test_connect__what_was_given__is_noted_with_its_address(tmp_path) -> None:
-    found = {"Id": twin.ID, "Name": "/web", "NetworkSettings": {"Networks": {"none": {}}}}
+    inspected = {"Id": twin.ID, "Name": "/web", "NetworkSettings": {"Networks": {"none": {}}}}
     answers = {
-        "GET containers/web/json": found,
+        "GET containers/web/json": inspected,
         "POST networks/none/disconnect": web.Response(),
         "POST networks/shop/connect": web.Response(),
     }
     async with opened(tmp_path, **answers) as (served, runtime):
         await runtime.containers.connect("web", container.NetworkAttachment("shop", ("www",), "10.9.0.5"))
-        note = runtime.containers.book.container(twin.ID)
+        note = runtime.containers.state_file.container(twin.ID)
     assert served.calls() == list(answers)
     assert (note.aliases, note.addresses) == ((("shop", ("www",)),), (("shop", "10.9.0.5"),))
 
 
 @pytest.mark.parametrize(
-    ("host", "wanted", "told"),
+    ("host", "resources", "body"),
     [
         ({"NanoCpus": 500_000_000}, container.Resources(250, None, None, None), {"NanoCpus": 250_000_000}),
         ({"PidsLimit": 5}, container.Resources(None, None, None, None), {"PidsLimit": -1}),
     ],
 )
 async def test_update__limits__only_what_differs_is_sent(
-    tmp_path, host: dict[str, Any], wanted: container.Resources, told: dict[str, int]
+    tmp_path, host: dict[str, Any], resources: container.Resources, body: dict[str, int]
 ) -> None:
     update = f"POST containers/{twin.ID}/update"
     answers = {"GET containers/web/json": {"Id": twin.ID, "HostConfig": host}, update: {"Warnings": None}}
     async with opened(tmp_path, **answers) as (served, runtime):
-        await runtime.containers.update("web", api.ContainerChange(resources=wanted))
-    assert json.loads(served.bodies[update]) == told
+        await runtime.containers.update("web", api.ContainerChange(resources=resources))
+    assert json.loads(served.bodies[update]) == body
 
 
 async def test_update__a_limit_of_memory_lifted__is_refused(tmp_path) -> None:
@@ -174,11 +175,11 @@ async def test_update__a_limit_of_memory_lifted__is_refused(tmp_path) -> None:
 
 
 async def test_open__what_a_crash_left_of_archives__is_removed_by_who_may_change_things(tmp_path) -> None:
-    left = tmp_path / "archives" / "trimtab-archive-x"
-    left.mkdir(parents=True)
+    leftover = tmp_path / "archives" / "trimtab-archive-x"
+    leftover.mkdir(parents=True)
     async with http_engine.serving(tmp_path / "engine.sock") as served:
         looking = driver.Instance("test1", tmp_path / "docker.json", read_only=True)
         async with driver.open_runtime(served.where, looking):
-            assert left.exists()
+            assert leftover.exists()
         async with driver.open_runtime(served.where, driver.Instance("test1", tmp_path / "docker.json")):
-            assert not left.exists()
+            assert not leftover.exists()

@@ -11,11 +11,11 @@ import pytest
 from agent.drivers.docker import endpoint
 
 
-def context(folder: pathlib.Path, name: str, told: str) -> None:
+def context(folder: pathlib.Path, name: str, metadata: str) -> None:
     """Write a context's file as ``docker context create`` does."""
-    place = folder / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
-    place.mkdir(parents=True)
-    (place / "meta.json").write_text(told)
+    context_folder = folder / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+    context_folder.mkdir(parents=True)
+    (context_folder / "meta.json").write_text(metadata)
 
 
 def host(url: str) -> str:
@@ -47,8 +47,14 @@ def usual_socket(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     ],
 )
 def test_find__the_host_is_set__is_that_one(flavour: str, variable: str, url: str, local: bool, shown: str) -> None:
-    found = endpoint.find(flavour, {variable: url, "DOCKER_CONTEXT": "ignored"})
-    assert (found.flavour, found.url, found.context, found.local, str(found)) == (flavour, url, "", local, shown)
+    engine_endpoint = endpoint.find(flavour, {variable: url, "DOCKER_CONTEXT": "ignored"})
+    assert (
+        engine_endpoint.flavour,
+        engine_endpoint.url,
+        engine_endpoint.context,
+        engine_endpoint.is_local,
+        str(engine_endpoint),
+    ) == (flavour, url, "", local, shown)
     assert endpoint.is_local(flavour, {variable: url}) is local
 
 
@@ -107,18 +113,28 @@ def test_find__a_context_that_is_not_there__is_refused(tmp_path: pathlib.Path) -
         endpoint.is_local("docker", {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far"})
 
 
-@pytest.mark.parametrize("told", ["", "[]", "null", "{}", '{"Endpoints": {"docker": {}}}', '{"Endpoints": []}'])
-def test_find__a_context_that_says_nothing__is_refused(tmp_path: pathlib.Path, told: str) -> None:
-    context(tmp_path, "far", told)
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"Endpoints": {"docker": {}}}', '{"Endpoints": []}'])
+def test_find__a_context_that_says_nothing__is_refused(tmp_path: pathlib.Path, text: str) -> None:
+    context(tmp_path, "far", text)
     with pytest.raises(endpoint.BadEndpoint, match="the Docker context 'far' cannot be read"):
         endpoint.find("docker", {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far"})
 
 
-@pytest.mark.parametrize("told", ["{", "[]", '{"currentContext": 5}', '{"currentContext": "default"}', "{}"])
-def test_find__no_context_is_current__is_the_usual_socket(
-    tmp_path: pathlib.Path, usual_socket: pathlib.Path, told: str
+def test_find__configuration_is_half_written__is_refused_and_no_other_engine_taken(
+    tmp_path: pathlib.Path, usual_socket: pathlib.Path
 ) -> None:
-    (tmp_path / "config.json").write_text(told)
+    assert usual_socket.exists()
+    for text in ("", '{"currentContext": "f'):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(endpoint.BadEndpoint, match="does not say which context is current"):
+            endpoint.find("docker", {"DOCKER_CONFIG": str(tmp_path)})
+
+
+@pytest.mark.parametrize("text", ["[]", '{"currentContext": 5}', '{"currentContext": "default"}', "{}"])
+def test_find__no_context_is_current__is_the_usual_socket(
+    tmp_path: pathlib.Path, usual_socket: pathlib.Path, text: str
+) -> None:
+    (tmp_path / "config.json").write_text(text)
     assert endpoint.find("docker", {"DOCKER_CONFIG": str(tmp_path)}).url == f"unix://{usual_socket}"
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from agent import errors
 from agent.drivers.docker import endpoint, events, features, inspections, names
 from agent.kit import clock
 from agent.model.key import Kind
-from agent.runtime import errors
 from agent.runtime import events as told_events
 from tests.unit.drivers.docker import fakes, twin
 
@@ -21,7 +21,7 @@ class Before(clock.SystemClock):
     """A clock of the time when what is told of has not happened yet."""
 
     def now(self) -> float:
-        """Give a minute before."""
+        """Return the moment a minute before the event."""
         return SECONDS - 60.0
 
 
@@ -29,7 +29,7 @@ VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Engine"}]}
 
 
 def event(kind: str, action: str, identity: str = "c1", **attributes: Any) -> dict[str, Any]:
-    """Give an event as Docker words it."""
+    """Return an event as Docker words it."""
     actor = {"ID": identity, "Attributes": {key: str(value) for key, value in attributes.items()}}
     return {"Type": kind, "Action": action, "Actor": actor, "time": NANOS // 10**9, "timeNano": NANOS}
 
@@ -39,53 +39,53 @@ class Heard:
     """Events of an engine, with what they did."""
 
     engine: fakes.Engine
-    known: "Known"
+    inspections: "RecordingInspections"
     table: names.Names
     events: events.Events
 
     async def until_it_fails(self) -> tuple[list[told_events.RuntimeEvent], errors.Unavailable]:
-        """Give all events, and the failure by which the stream ends."""
-        found = []
+        """Return all events, and the failure by which the stream ends."""
+        events = []
         try:
-            async for one in self.events.subscribe():
-                found.append(one)  # noqa: PERF401 - what came before the failure
+            async for event in self.events.subscribe():
+                events.append(event)  # noqa: PERF401 - what came before the failure
         except errors.Unavailable as error:
-            return found, error
+            return events, error
         raise AssertionError("a stream that ends is a failure")
 
     async def all(self) -> list[told_events.RuntimeEvent]:
-        """Give all until the stream is closed."""
-        found, failure = await self.until_it_fails()
+        """Return all events until the stream is closed."""
+        events, failure = await self.until_it_fails()
         assert failure.reason == "EngineDown"
-        return found
+        return events
 
 
-class Known(inspections.Inspections):
+class RecordingInspections(inspections.Inspections):
     """Remembers what was to be looked at again."""
 
     def __init__(self, engine: Any, table: names.Names) -> None:
         super().__init__(engine, table)
-        self.told: list[str] = []
+        self.changes: list[str] = []
 
-    def changed(self, container_id: str) -> None:
+    def invalidate(self, container_id: str) -> None:
         """Note it."""
-        self.told.append(container_id)
-        super().changed(container_id)
+        self.changes.append(container_id)
+        super().invalidate(container_id)
 
-    def all_changed(self) -> None:
+    def invalidate_all(self) -> None:
         """Note it."""
-        self.told.append("all")
-        super().all_changed()
+        self.changes.append("all")
+        super().invalidate_all()
 
 
 class Version(fakes.Engine):
-    """Says its version too."""
+    """An engine that answers with its version too."""
 
     where = endpoint.Endpoint("docker", "unix:///nowhere")
     versions = 0
 
     async def version(self) -> dict[str, Any]:
-        """Say it, and count."""
+        """Return the version, and count the calls."""
         self.versions += 1
         return VERSION
 
@@ -94,14 +94,25 @@ class Version(fakes.Engine):
 def heard(tmp_path: pathlib.Path) -> Heard:
     engine = Version()
     table = twin.table(tmp_path)
-    known = Known(engine, table)
-    able = features.Current(engine)
-    return Heard(engine, known, table, events.Events(engine, known, table, able, Before()))
+    inspections = RecordingInspections(engine, table)
+    current_features = features.EngineFeatures(engine)
+    return Heard(
+        engine,
+        inspections,
+        table,
+        events.Events(
+            engine=engine,
+            inspections=inspections,
+            names=table,
+            current_features=current_features,
+            clock=Before(),
+        ),
+    )
 
 
-async def told(heard: Heard, *told: dict[str, Any]) -> list[told_events.RuntimeEvent]:
-    """Let an engine tell something."""
-    heard.engine.stream = [json.dumps(one).encode() + b"\n" for one in told]
+async def events_of(heard: Heard, *messages: dict[str, Any]) -> list[told_events.RuntimeEvent]:
+    """Return the events of an engine that sends these messages."""
+    heard.engine.stream = [json.dumps(message).encode() + b"\n" for message in messages]
     return await heard.all()
 
 
@@ -112,7 +123,7 @@ async def told(heard: Heard, *told: dict[str, Any]) -> list[told_events.RuntimeE
         ("start", told_events.EventAction.STARTED),
         ("die", told_events.EventAction.EXITED),
         ("died", told_events.EventAction.EXITED),
-        ("oom", told_events.EventAction.OOM_KILLED),
+        ("oom", told_events.EventAction.CHANGED),
         ("destroy", told_events.EventAction.REMOVED),
         ("remove", told_events.EventAction.REMOVED),
         ("update", told_events.EventAction.CHANGED),
@@ -124,9 +135,9 @@ async def told(heard: Heard, *told: dict[str, Any]) -> list[told_events.RuntimeE
 async def test_container__something_happened__is_told(
     heard: Heard, action: str, expected: told_events.EventAction
 ) -> None:
-    found = await told(heard, event("container", action, name="web", image="app"))
-    assert found == [told_events.RuntimeEvent(Kind.CONTAINER, "c1", "web", expected, SECONDS, None)]
-    assert heard.known.told == ["all", "c1", "all"]
+    events = await events_of(heard, event("container", action, name="web", image="app"))
+    assert events == [told_events.RuntimeEvent(Kind.CONTAINER, "c1", "web", expected, SECONDS, None)]
+    assert heard.inspections.changes == ["all", "c1", "all"]
 
 
 @pytest.mark.parametrize(
@@ -134,25 +145,27 @@ async def test_container__something_happened__is_told(
     [({"exitCode": "137"}, 137), ({"containerExitCode": 0}, 0), ({"exitCode": "-1"}, None), ({}, None)],
 )
 async def test_container__has_ended__with_its_code(heard: Heard, attributes: dict[str, Any], code: int | None) -> None:
-    assert [one.exit_code for one in await told(heard, event("container", "die", name="web", **attributes))] == [code]
+    assert [
+        event.exit_code for event in await events_of(heard, event("container", "die", name="web", **attributes))
+    ] == [code]
 
 
 async def test_time__of_an_engine_that_tells_seconds_only__is_taken(heard: Heard) -> None:
     without = {**event("container", "start"), "timeNano": None}
-    assert [one.time for one in await told(heard, without)] == [float(NANOS // 10**9)]
+    assert [event.time for event in await events_of(heard, without)] == [float(NANOS // 10**9)]
 
 
 @pytest.mark.parametrize(
     "action", ["exec_create: /bin/sh -c true", "exec_start: x", "exec_die", "health_status: healthy", "top", "attach"]
 )
 async def test_container__looked_into__is_not_looked_at_again(heard: Heard, action: str) -> None:
-    assert await told(heard, event("container", action)) == []
-    assert heard.known.told == ["all", "all"]
+    assert await events_of(heard, event("container", action)) == []
+    assert heard.inspections.changes == ["all", "all"]
 
 
 async def test_container__something_that_nobody_knows__is_looked_at_again(heard: Heard) -> None:
-    assert await told(heard, event("container", "something-new")) == []
-    assert heard.known.told == ["all", "c1", "all"]
+    assert await events_of(heard, event("container", "something-new")) == []
+    assert heard.inspections.changes == ["all", "c1", "all"]
 
 
 @pytest.mark.parametrize(
@@ -169,42 +182,44 @@ async def test_container__something_that_nobody_knows__is_looked_at_again(heard:
 async def test_container__asked_to_end_by_others__is_noted(
     heard: Heard, action: str, attributes: dict[str, Any], noted: float
 ) -> None:
-    await told(heard, event("container", action, **attributes))
-    assert heard.table.book.container("c1").stop_requested_at == noted
+    await events_of(heard, event("container", action, **attributes))
+    assert heard.table.state_file.container("c1").stop_requested_at == noted
 
 
 async def test_container__asked_to_end_by_us__is_not_noted_as_anothers_wish(heard: Heard) -> None:
-    heard.known.ours.add("c1")
-    await told(heard, event("container", "stop"), event("container", "kill", "c2", signal=15))
-    assert heard.table.book.container("c1").stop_requested_at == 0.0
-    assert heard.table.book.container("c2").stop_requested_at == SECONDS
+    heard.inspections.changing.add("c1")
+    await events_of(heard, event("container", "stop"), event("container", "kill", "c2", signal=15))
+    assert heard.table.state_file.container("c1").stop_requested_at == 0.0
+    assert heard.table.state_file.container("c2").stop_requested_at == SECONDS
 
 
 async def test_container__removed_by_others__is_forgotten(heard: Heard) -> None:
-    await told(heard, event("container", "kill", signal=9), event("container", "destroy", name="web"))
-    assert heard.table.book.container("c1").stop_requested_at == 0.0
+    await events_of(heard, event("container", "kill", signal=9), event("container", "destroy", name="web"))
+    assert heard.table.state_file.container("c1").stop_requested_at == 0.0
 
 
 async def test_container__that_was_adopted__is_told_by_its_name_in_manifests(heard: Heard) -> None:
-    heard.table.book.note_name(Kind.CONTAINER, "shop-web-1", "shop_web_1")
-    assert [one.name for one in await told(heard, event("container", "start", name="shop_web_1"))] == ["shop-web-1"]
+    heard.table.state_file.note_name(Kind.CONTAINER, "shop-web-1", "shop_web_1")
+    assert [event.name for event in await events_of(heard, event("container", "start", name="shop_web_1"))] == [
+        "shop-web-1"
+    ]
 
 
 async def test_network__a_place_in_it_changed__is_told_and_its_container_looked_at(heard: Heard) -> None:
-    found = await told(heard, event("network", "connect", "n1", name="trimtab-test1-bridge", container="c9"))
+    events = await events_of(heard, event("network", "connect", "n1", name="trimtab-test1-bridge", container="c9"))
     changed = told_events.EventAction.CHANGED
-    assert found == [told_events.RuntimeEvent(Kind.NETWORK, "n1", "bridge", changed, SECONDS, None)]
-    assert heard.known.told == ["all", "c9", "all"]
+    assert events == [told_events.RuntimeEvent(Kind.NETWORK, "n1", "bridge", changed, SECONDS, None)]
+    assert heard.inspections.changes == ["all", "c9", "all"]
 
 
 @pytest.mark.parametrize("name", ["bridge", "host", "none", "podman"])
 async def test_network__part_of_the_engine__is_no_news_but_for_its_container(heard: Heard, name: str) -> None:
-    assert await told(heard, event("network", "connect", "n1", name=name, container="c9")) == []
-    assert heard.known.told == ["all", "c9", "all"]
+    assert await events_of(heard, event("network", "connect", "n1", name=name, container="c9")) == []
+    assert heard.inspections.changes == ["all", "c9", "all"]
 
 
 async def test_others__volumes_and_images_are_told_and_all_else_is_not(heard: Heard) -> None:
-    found = await told(
+    events = await events_of(
         heard,
         event("volume", "destroy", "data"),
         event("image", "delete", "sha256:1", name="app:1"),
@@ -212,17 +227,17 @@ async def test_others__volumes_and_images_are_told_and_all_else_is_not(heard: He
         event("service", "create", "s1"),
         event("daemon", "reload", "d1"),
     )
-    assert [(one.kind.value, one.name, one.action.name) for one in found] == [
+    assert [(event.kind.value, event.name, event.action.name) for event in events] == [
         ("Volume", "data", "REMOVED"),
         ("Image", "app:1", "REMOVED"),
     ]
 
 
 async def test_stream__cut_anywhere__has_the_same_events(heard: Heard) -> None:
-    data = b"".join(json.dumps(event("container", "start", one, name=one)).encode() + b"\r\n" for one in ("a", "b"))
+    data = b"".join(json.dumps(event("container", "start", name, name=name)).encode() + b"\r\n" for name in ("a", "b"))
     for cut in range(0, len(data), 7):
         heard.engine.stream = [data[:cut], data[cut:]]
-        assert [one.id for one in await heard.all()] == ["a", "b"]
+        assert [event.id for event in await heard.all()] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -233,8 +248,12 @@ async def test_stream__that_makes_no_sense__is_a_failure_after_which_all_is_look
     heard: Heard, line: bytes
 ) -> None:
     heard.engine.stream = [json.dumps(event("container", "start")).encode() + b"\n", line + b"\n"]
-    found, failure = await heard.until_it_fails()
-    assert (failure.reason, [one.id for one in found], heard.known.told[-1]) == ("EngineFailure", ["c1"], "all")
+    events, failure = await heard.until_it_fails()
+    assert (failure.reason, [event.id for event in events], heard.inspections.changes[-1]) == (
+        "EngineFailure",
+        ["c1"],
+        "all",
+    )
 
 
 async def test_stream__without_an_end_of_a_line__does_not_fill_the_memory(heard: Heard) -> None:
@@ -244,10 +263,10 @@ async def test_stream__without_an_end_of_a_line__does_not_fill_the_memory(heard:
 
 
 async def test_subscribe__again__asks_the_engine_anew_what_it_can_do_and_from_then_on(heard: Heard) -> None:
-    await told(heard)
-    await told(heard)
+    await events_of(heard)
+    await events_of(heard)
     assert heard.engine.versions == 2
-    assert heard.events.able.features.name == "docker"
+    assert heard.events.current_features.features.name == "docker"
     sinces = [float(params["since"]) for path, params in heard.engine.asked if path == "events"]
     assert sinces == sorted(sinces)
     assert len(sinces) == 2

@@ -6,8 +6,8 @@ import aiodocker.exceptions
 import aiohttp
 import pytest
 
+from agent import errors
 from agent.drivers.docker import failures
-from agent.runtime import errors
 
 DOCKER = [
     (404, "No such container: web", errors.NotFound, "NotFound"),
@@ -29,6 +29,12 @@ DOCKER = [
         "PortInUse",
     ),
     (500, "listen tcp4 10.1.1.1:80: bind: cannot assign requested address", errors.Conflict, "AddressInUse"),
+    (
+        500,
+        "renaming container 5ab9: updating container config table: UNIQUE constraint failed: ContainerConfig.Name",
+        errors.AlreadyExists,
+        "NameTaken",
+    ),
     (403, "Address already in use", errors.Conflict, "AddressInUse"),
     (403, "Pool overlaps with other one on this address space", errors.Conflict, "SubnetInUse"),
     (403, "error while removing network: network shop id 1 has active endpoints", errors.InUse, "InUse"),
@@ -38,7 +44,7 @@ DOCKER = [
     (
         400,
         'invalid mount config for type "bind": bind source path does not exist: /x',
-        errors.InvalidArgument,
+        errors.Unavailable,
         "MountSourceMissing",
     ),
     (400, "CPU cfs quota can not be less than 1ms (i.e. 1000)", errors.InvalidArgument, "InvalidArgument"),
@@ -99,7 +105,14 @@ PODMAN = [
     (500, '"shop" has associated containers with it: network is being used', errors.InUse, "InUse"),
     (409, "volume data is being used by the following container(s): 1: volume is being used", errors.InUse, "InUse"),
     (409, "image used by 1: image is in use by a container", errors.InUse, "InUse"),
-    (500, "statfs /x: no such file or directory", errors.InvalidArgument, "MountSourceMissing"),
+    (
+        500,
+        'runc create failed: error mounting "/x" to rootfs at "/y": stat /x: no such file or directory: OCI',
+        errors.Unavailable,
+        "MountSourceMissing",
+    ),
+    (500, "crun: cannot stat `/x`: No such file or directory: OCI not found", errors.Unavailable, "MountSourceMissing"),
+    (500, "statfs /x: no such file or directory", errors.Unavailable, "MountSourceMissing"),
     (
         409,
         "can only kill running containers. 1 is in state exited: container state improper",
@@ -124,13 +137,13 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "said", "kind", "reason"), [*DOCKER, *PODMAN, *OTHERS])
+@pytest.mark.parametrize(("status", "message", "kind", "reason"), [*DOCKER, *PODMAN, *OTHERS])
 def test_failure__in_an_engines_words__is_of_a_kind_and_has_a_reason(
-    status: int, said: str, kind: type[errors.RuntimeFailure], reason: str
+    status: int, message: str, kind: type[errors.Failure], reason: str
 ) -> None:
-    failure = failures.of(status, said, "container web")
+    failure = failures.of(status, message, "container web")
     assert (type(failure), failure.reason) == (kind, reason)
-    assert said in str(failure)
+    assert message in str(failure)
 
 
 def test_failure__without_a_word__names_the_status() -> None:
@@ -154,7 +167,7 @@ def test_failure__of_a_very_long_text__keeps_its_end() -> None:
     ],
 )
 def test_translated__whatever_a_client_raises__is_a_failure_of_the_runtime(
-    raised: Exception, kind: type[errors.RuntimeFailure], reason: str
+    raised: Exception, kind: type[errors.Failure], reason: str
 ) -> None:
     with pytest.raises(kind) as caught, failures.translated("container web"):
         raise raised

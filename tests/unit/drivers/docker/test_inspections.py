@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.drivers.docker import inspections, names, notes
+from agent.drivers.docker import inspections, names, sidecar, translate
 from agent.model import container
 from agent.model.key import Kind
 from tests import builders
@@ -23,34 +23,34 @@ class Host:
 
     engine: fakes.Engine
     table: names.Names
-    known: inspections.Inspections
+    inspections: inspections.Inspections
 
     def has(self, *ones: str, **more: Any) -> None:
-        """Let it have containers of ours by these names."""
+        """Add containers of ours by these names."""
         self.engine.answers = {LIST: [], **{key: more[key] for key in more}}
-        for one in ones:
-            config = builders.config(one)
-            found = {**twin.inspected("docker-20.10", config, OWNED, self.table), "Id": f"id-{one}"}
-            self.engine.answers[f"containers/id-{one}/json"] = found
+        for name in ones:
+            config = builders.config(name)
+            inspected = {**twin.inspected("docker-20.10", config, OWNED, self.table), "Id": f"id-{name}"}
+            self.engine.answers[f"containers/id-{name}/json"] = inspected
             self.engine.answers[LIST].append(
                 {
-                    "Id": f"id-{one}",
-                    "Names": [f"/{one}"],
+                    "Id": f"id-{name}",
+                    "Names": [f"/{name}"],
                     "State": "running",
                     "Status": "Up 5 seconds",
-                    "Labels": found["Config"]["Labels"],
+                    "Labels": inspected["Config"]["Labels"],
                     "NetworkSettings": {"Networks": {}},
                 }
             )
 
     def summary(self, number: int = 0) -> dict[str, Any]:
-        """Give what the list tells of a container."""
-        told: dict[str, Any] = self.engine.answers[LIST][number]
-        return told
+        """Return a container's entry of the list."""
+        summary: dict[str, Any] = self.engine.answers[LIST][number]
+        return summary
 
     async def asked(self) -> list[str]:
         """Look, and give what was asked for."""
-        await self.known.look()
+        await self.inspections.observe()
         return self.engine.paths()
 
 
@@ -58,17 +58,17 @@ class Host:
 def host(tmp_path: pathlib.Path) -> Host:
     engine = fakes.Engine()
     table = twin.table(tmp_path)
-    made = Host(engine, table, inspections.Inspections(engine, table))
-    made.has("web", "db")
-    return made
+    engine_host = Host(engine, table, inspections.Inspections(engine, table))
+    engine_host.has("web", "db")
+    return engine_host
 
 
 async def test_look__the_first_time__asks_for_each_and_sorts_by_name(host: Host) -> None:
-    seen = await host.known.look()
-    assert [one.name for one in seen] == ["db", "web"]
+    observed = await host.inspections.observe()
+    assert [container.name for container in observed] == ["db", "web"]
     assert host.engine.paths() == [LIST, "containers/id-web/json", "containers/id-db/json"]
-    assert seen == await host.known.look()
-    assert host.known.asked == 2
+    assert observed == await host.inspections.observe()
+    assert host.inspections.inspection_count == 2
 
 
 async def test_look__nothing_has_changed_but_the_time__is_one_call(host: Host) -> None:
@@ -100,25 +100,39 @@ async def test_look__another_address__asks_for_that_one(host: Host) -> None:
 
 async def test_look__after_an_event__asks_for_that_one(host: Host) -> None:
     await host.asked()
-    host.known.changed("id-db")
+    host.inspections.invalidate("id-db")
     assert await host.asked() == [LIST, "containers/id-db/json"]
 
 
 async def test_look__after_a_note__asks_for_that_one(host: Host) -> None:
     await host.asked()
-    host.table.book.note_stop("id-db", 5.0)
+    host.table.state_file.note_stop("id-db", 5.0)
     assert await host.asked() == [LIST, "containers/id-db/json"]
+
+
+@pytest.mark.parametrize("text", ["no JSON", '{"name":"web"}', '{"name":"web","new":1}'])
+async def test_look__its_declaration_cannot_be_read__says_so_and_all_that_the_engine_tells(
+    host: Host, text: str
+) -> None:
+    for labels in (host.summary()["Labels"], host.engine.answers["containers/id-web/json"]["Config"]["Labels"]):
+        labels[translate.CONFIG_LABEL] = text
+    host.engine.answers["containers/id-web/json"]["Config"]["StopTimeout"] = 90
+    db, web = await host.inspections.observe()
+    assert "cannot be read, so it is left as it is" in web.unreadable
+    assert "remove web: it is made again" in web.unreadable
+    assert (web.config.name, web.config.stop) == ("web", container.StopConfig("", 90.0))
+    assert (web.state, web.labels, db.unreadable) == (container.ContainerState.RUNNING, db.labels, "")
 
 
 async def test_look__events_may_have_been_missed__asks_for_all(host: Host) -> None:
     await host.asked()
-    host.known.all_changed()
+    host.inspections.invalidate_all()
     assert await host.asked() == [LIST, "containers/id-web/json", "containers/id-db/json"]
 
 
 async def test_look__removed_between_the_two_calls__is_not_there(host: Host) -> None:
     del host.engine.answers["containers/id-web/json"]
-    assert [one.name for one in await host.known.look()] == ["db"]
+    assert [container.name for container in await host.inspections.observe()] == ["db"]
 
 
 async def test_look__removed_and_made_anew__is_asked_for(host: Host) -> None:
@@ -131,8 +145,8 @@ async def test_look__removed_and_made_anew__is_asked_for(host: Host) -> None:
 
 async def test_look__a_stranger__is_never_asked_for(host: Host) -> None:
     host.summary()["Labels"] = {}
-    seen = {one.id: one for one in await host.known.look()}
-    assert (seen["id-web"].config.image, seen["id-web"].labels) == ("", ())
+    by_id = {container.id: container for container in await host.inspections.observe()}
+    assert (by_id["id-web"].config.image, by_id["id-web"].labels) == ("", ())
     assert host.engine.paths() == [LIST, "containers/id-db/json"]
 
 
@@ -140,10 +154,10 @@ async def test_look__a_stranger_that_was_adopted__is_what_it_was_declared_as(hos
     host.summary()["Labels"] = {}
     declared = builders.config("declared", env=(("A", ""),))
     host.engine.answers["containers/id-web/json"]["Config"]["Env"] = ["A=1"]
-    host.table.book.note_container("id-web", notes.ContainerNote(adopted=declared, labels=OWNED))
-    seen = {one.id: one for one in await host.known.look()}
-    assert seen["id-web"].config == dataclasses.replace(declared, env=(("A", "1"),))
-    assert set(OWNED) <= set(seen["id-web"].labels)
+    host.table.state_file.note_container("id-web", sidecar.ContainerNote(adopted=declared, labels=OWNED))
+    by_id = {container.id: container for container in await host.inspections.observe()}
+    assert by_id["id-web"].config == dataclasses.replace(declared, env=(("A", "1"),))
+    assert set(OWNED) <= set(by_id["id-web"].labels)
 
 
 async def test_look__an_event_overtakes_the_answer__asks_again_the_next_time(host: Host) -> None:
@@ -151,11 +165,11 @@ async def test_look__an_event_overtakes_the_answer__asks_again_the_next_time(hos
     before = host.engine.answers[path]
 
     async def overtaken() -> dict[str, Any]:
-        host.known.changed("id-web")
+        host.inspections.invalidate("id-web")
         return before
 
     host.engine.answers[path] = overtaken
-    assert [one.name for one in await host.known.look()] == ["db", "web"]
+    assert [container.name for container in await host.inspections.observe()] == ["db", "web"]
     host.engine.answers[path] = before
     host.engine.paths()
     assert await host.asked() == [LIST, path]
@@ -174,32 +188,34 @@ async def test_look__two_at_a_time_and_an_event_in_between__keep_the_later_answe
 
     host.engine.answers[path] = late
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(host.known.look())
+        first = group.create_task(host.inspections.observe())
         await begun.wait()
-        host.known.changed("id-web")
+        host.inspections.invalidate("id-web")
         host.engine.answers[path] = newer
-        await host.known.look()
+        await host.inspections.observe()
         gate.set()
     assert len(first.result()) == 2
-    seen = {one.name: one.config.resources.memory for one in await host.known.look()}
-    assert seen["web"] == 64 << 20
+    memory_by_name = {
+        container.name: container.config.resources.memory for container in await host.inspections.observe()
+    }
+    assert memory_by_name["web"] == 64 << 20
 
 
 async def test_stopping__by_others__is_noted_since_podman_does_not_say_so_later(host: Host) -> None:
     host.engine.answers["containers/id-web/json"]["State"]["Status"] = "stopping"
-    await host.known.look()
-    assert host.table.book.container("id-web").stop_requested_at == pytest.approx(1795577910.064189)
+    await host.inspections.observe()
+    assert host.table.state_file.container("id-web").stop_requested_at == pytest.approx(1795577910.064189)
 
 
 async def test_stopping__by_us__is_no_wish_of_others(host: Host) -> None:
-    host.known.ours.add("id-web")
+    host.inspections.changing.add("id-web")
     host.engine.answers["containers/id-web/json"]["State"]["Status"] = "stopping"
-    seen = {one.name: one.state for one in await host.known.look()}
-    assert seen["web"] is container.ContainerState.RUNNING
-    assert host.table.book.container("id-web").stop_requested_at == 0.0
+    state_by_name = {container.name: container.state for container in await host.inspections.observe()}
+    assert state_by_name["web"] is container.ContainerState.RUNNING
+    assert host.table.state_file.container("id-web").stop_requested_at == 0.0
 
 
 async def test_inspect__of_what_is_called_otherwise_in_the_engine__asks_by_that_name(host: Host) -> None:
-    host.table.book.note_name(Kind.CONTAINER, "shop-web", "shop_web")
+    host.table.state_file.note_name(Kind.CONTAINER, "shop-web", "shop_web")
     host.engine.answers["containers/shop_web/json"] = {"Id": "1"}
-    assert await host.known.inspect("shop-web") == {"Id": "1"}
+    assert await host.inspections.inspect("shop-web") == {"Id": "1"}

@@ -1,15 +1,19 @@
 """A log as an engine gives it: frames and lines that come in pieces are put together."""
 
 import struct
+import time
+from collections.abc import AsyncIterator
 
 import pytest
 
 from agent.drivers.docker import logs
-from agent.runtime import api
+from agent.runtime import streams
 from tests.unit.drivers.docker import fakes
 
 AT = "2026-11-25T03:38:30.25Z"
 SECONDS = 1795577910.25
+LINEAR = 3.0
+"""Seconds of CPU time within which 30 MB are read; a reader that copies what it has for each piece takes far more."""
 
 
 def frame(stream: int, payload: bytes) -> bytes:
@@ -21,10 +25,10 @@ def line(stream: int, text: str, time: str = AT) -> bytes:
 
 
 async def read(*chunks: bytes, **request: object) -> list[tuple[str, str]]:
-    """Give stream and text of each line that a log of these chunks has."""
+    """Return stream and text of each line that a log of these chunks has."""
     engine = fakes.Engine(stream=chunks)
-    asked = api.LogRequest(**request)
-    return [(one.stream, one.text) async for one in logs.read(engine, "c1", asked)]
+    asked = streams.LogRequest(**request)
+    return [(line.stream, line.text) async for line in logs.read(engine, "c1", asked)]
 
 
 MIXED = (
@@ -70,21 +74,21 @@ async def test_log__no_text_at_all__is_shown_as_well_as_it_can_be() -> None:
 
 async def test_line__in_parts__has_the_time_of_its_first() -> None:
     engine = fakes.Engine(stream=[line(1, "a "), line(1, "b\n", "2026-11-25T03:38:31Z")])
-    told = [one async for one in logs.read(engine, "c1", api.LogRequest())]
-    assert told == [api.LogLine(SECONDS, "stdout", "a b")]
+    lines = [line async for line in logs.read(engine, "c1", streams.LogRequest())]
+    assert lines == [streams.LogLine(SECONDS, "stdout", b"a b")]
 
 
 async def test_since__asks_for_a_little_more_and_gives_no_more() -> None:
     engine = fakes.Engine(stream=[line(1, "before\n"), line(1, "after\n", "2026-11-25T03:38:30.5Z")])
-    told = [one.text async for one in logs.read(engine, "c1", api.LogRequest(since=SECONDS + 0.1))]
-    assert told == ["after"]
+    lines = [line.text async for line in logs.read(engine, "c1", streams.LogRequest(since=SECONDS + 0.1))]
+    assert lines == ["after"]
     assert float(engine.asked[0][1]["since"]) == pytest.approx(SECONDS + 0.099, abs=1e-6)
 
 
 @pytest.mark.parametrize(("tail", "follow", "asked"), [(5, False, "5"), (0, True, "0"), (None, True, None)])
 async def test_request__is_what_the_engine_is_asked(tail: int | None, follow: bool, asked: str | None) -> None:
     engine = fakes.Engine()
-    assert [one async for one in logs.read(engine, "c1", api.LogRequest(follow=follow, tail=tail))] == []
+    assert [line async for line in logs.read(engine, "c1", streams.LogRequest(follow=follow, tail=tail))] == []
     path, params = engine.asked[0]
     assert (path, params.get("tail"), params["follow"]) == ("containers/c1/logs", asked, str(follow).lower())
     assert (params["timestamps"], params["stdout"], params["stderr"]) == ("true", "true", "true")
@@ -92,5 +96,31 @@ async def test_request__is_what_the_engine_is_asked(tail: int | None, follow: bo
 
 async def test_request__for_no_lines__asks_nobody() -> None:
     engine = fakes.Engine(stream=[line(1, "one\n")])
-    assert [one async for one in logs.read(engine, "c1", api.LogRequest(tail=0))] == []
+    assert [line async for line in logs.read(engine, "c1", streams.LogRequest(tail=0))] == []
     assert engine.asked == []
+
+
+async def test_line__of_thirty_megabytes__is_read_in_time_linear_in_it() -> None:
+    piece = b"x" * 16384
+    frames = [frame(1, AT.encode() + b" " + piece) for _ in range(1900)]
+    begun = time.process_time()
+    (long,) = [frame_line async for frame_line in _lines(*frames, line(1, "end\n"))]
+    assert long.data == piece * 1900 + b"end"
+    assert time.process_time() - begun < LINEAR
+
+
+async def test_frame__of_thirty_megabytes__is_read_in_time_linear_in_it() -> None:
+    whole = line(1, "x" * 30_000_000 + "\n")
+    begun = time.process_time()
+    (long,) = [line async for line in _lines(*(whole[at : at + 65536] for at in range(0, len(whole), 65536)))]
+    assert len(long.data) == 30_000_000
+    assert time.process_time() - begun < LINEAR
+
+
+async def test_bytes__that_are_no_text__are_kept() -> None:
+    (latin,) = [line async for line in _lines(frame(1, AT.encode() + b" gr\xf6\xdfe\n"))]
+    assert (latin.data, latin.text) == (b"gr\xf6\xdfe", "gr\ufffd\ufffde")
+
+
+def _lines(*chunks: bytes) -> AsyncIterator[streams.LogLine]:
+    return logs.read(fakes.Engine(stream=chunks), "c1", streams.LogRequest())

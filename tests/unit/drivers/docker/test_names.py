@@ -38,7 +38,7 @@ def test_network__part_of_an_engine__is_no_object(table: names.Names, name: str)
 
 
 def test_network__part_of_an_engine_and_adopted__is_an_object_by_its_own_name(table: names.Names) -> None:
-    table.book.note_name(Kind.NETWORK, "bridge", "bridge")
+    table.state_file.note_name(Kind.NETWORK, "bridge", "bridge")
     assert (table.network("bridge"), table.declared_network("bridge")) == ("bridge", "bridge")
     assert (table.is_built_in("bridge"), table.is_built_in("host")) == (False, True)
 
@@ -49,15 +49,19 @@ def test_noted_by__part_of_an_engine__is_its_name_since_its_id_is_another_after_
 
 
 def test_usual__podmans_default_network__is_the_one_called_bridge() -> None:
-    assert (names.usual("podman"), names.usual("bridge"), names.usual("shop")) == ("bridge", "bridge", "shop")
+    assert (names.name_in_lists("podman"), names.name_in_lists("bridge"), names.name_in_lists("shop")) == (
+        "bridge",
+        "bridge",
+        "shop",
+    )
 
 
 def test_adopted__of_each_kind__keeps_the_name_that_it_has(table: names.Names) -> None:
-    table.book.note_name(Kind.CONTAINER, "shop-web-1", "shop_web_1")
-    table.book.note_name(Kind.VOLUME, "shop-data", "shop_data")
-    table.book.note_name(Kind.NETWORK, "shop-net", "shop_net")
+    table.state_file.note_name(Kind.CONTAINER, "shop-web-1", "shop_web_1")
+    table.state_file.note_name(Kind.VOLUME, "shop-data", "shop_data")
+    table.state_file.note_name(Kind.NETWORK, "shop-net", "shop_net")
     assert (table.container("shop-web-1"), table.declared_container("shop_web_1")) == ("shop_web_1", "shop-web-1")
     assert (table.volume("shop-data"), table.declared_volume("shop_data")) == ("shop_data", "shop-data")
     assert (table.network("shop-net"), table.declared_network("shop_net")) == ("shop_net", "shop-net")
     assert table.volume("shop-net") == "shop-net", "names are one kind's"
-    assert table.book.declared_names(Kind.VOLUME) == {"shop-data"}
+    assert table.state_file.declared_names(Kind.VOLUME) == {"shop-data"}

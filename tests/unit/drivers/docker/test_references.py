@@ -19,7 +19,10 @@ ENTRY: dict[str, Any] = {
 
 
 def listed(entry: dict[str, Any], labels: dict[str, Pairs] | None = None) -> dict[str, Pairs]:
-    return {one.reference: one.labels for one in references.observed_images(entry, labels or {})}
+    return {
+        observed_image.reference: observed_image.labels
+        for observed_image in references.observed_images(entry, labels or {})
+    }
 
 
 def test_list__every_tag_is_a_name__and_a_digest_only_where_it_was_asked_for_or_is_the_only_one() -> None:
@@ -34,14 +37,14 @@ def test_list__asked_for_by_tag_and_digest__has_that_name_though_engines_drop_th
     assert listed({**ENTRY, "RepoTags": []}, {both.replace("nginx", "httpd"): OWNED}) == {DIGEST: ()}
 
 
-@pytest.mark.parametrize("found", [{}, {"RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]}])
-def test_list__no_name_or_none_that_a_manifest_can_say__is_nothing(found: dict[str, Any]) -> None:
-    assert listed({"Id": "sha256:1", **found}) == {}
+@pytest.mark.parametrize("fields", [{}, {"RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]}])
+def test_list__no_name_or_none_that_a_manifest_can_say__is_nothing(fields: dict[str, Any]) -> None:
+    assert listed({"Id": "sha256:1", **fields}) == {}
     assert listed({"Id": "sha256:1", "RepoTags": ["UPPER/case:1"]}) == {}
 
 
 @pytest.mark.parametrize(
-    ("written", "tags", "digests", "name"),
+    ("config_image", "tags", "digests", "name"),
     [
         ("nginx:1.27", ["nginx:1.27"], [DIGEST], "docker.io/library/nginx:1.27"),
         ("nginx", ["docker.io/library/nginx:latest"], [], "docker.io/library/nginx:latest"),
@@ -55,12 +58,12 @@ def test_list__no_name_or_none_that_a_manifest_can_say__is_nothing(found: dict[s
     ],
 )
 def test_name_of__a_container_s_image__means_exactly_this_one(
-    written: str, tags: list[str] | None, digests: list[str] | None, name: str
+    config_image: str, tags: list[str] | None, digests: list[str] | None, name: str
 ) -> None:
-    assert references.name_of(written, {"RepoTags": tags, "RepoDigests": digests}) == name
+    assert references.name_of(config_image, {"RepoTags": tags, "RepoDigests": digests}) == name
 
 
 def test_same__short_and_long_forms__mean_one_image() -> None:
-    assert references.same("nginx", "docker.io/library/nginx:latest")
-    assert not references.same("nginx:1", "docker.io/library/nginx:latest")
-    assert not references.same("sha256:<none>", "docker.io/library/nginx:latest")
+    assert references.is_same("nginx", "docker.io/library/nginx:latest")
+    assert not references.is_same("nginx:1", "docker.io/library/nginx:latest")
+    assert not references.is_same("sha256:<none>", "docker.io/library/nginx:latest")

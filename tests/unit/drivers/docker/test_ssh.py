@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from agent import errors
 from agent.drivers.docker import connection, endpoint, ssh
-from agent.runtime import errors
 from tests import archives
 from tests.unit.drivers.docker import http_engine
 
@@ -40,7 +40,7 @@ def words(url: str, flavour: str = "docker") -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "url", "rest"),
+    ("flavour", "url", "remaining_words"),
     [
         ("docker", "ssh://far", ["--", "far", "docker", "system", "dial-stdio"]),
         ("docker", "ssh://me@Far.Example", ["-l", "me", "--", "Far.Example", "docker", "system", "dial-stdio"]),
@@ -58,8 +58,8 @@ def words(url: str, flavour: str = "docker") -> list[str]:
         ),
     ],
 )
-def test_command__of_an_address__is_one_call_of_ssh(flavour: str, url: str, rest: list[str]) -> None:
-    assert words(url, flavour) == [*SSH, *rest]
+def test_command__of_an_address__is_one_call_of_ssh(flavour: str, url: str, remaining_words: list[str]) -> None:
+    assert words(url, flavour) == [*SSH, *remaining_words]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def program(path: pathlib.Path, text: str) -> None:
 
 
 def children() -> set[str]:
-    """Give the processes that this one has started."""
+    """Return the processes that this one has started."""
     return set(pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
@@ -165,10 +165,11 @@ async def test_tunnel__through_what_hangs__is_ended_with_all_that_it_has_started
         await until(child.exists)
         asking.cancel()
     await until(lambda: not runs(int(child.read_text())))
+    assert asking.cancelled()
 
 
 def runs(pid: int) -> bool:
-    """Tell whether a process is there and has not ended."""
+    """Return whether a process is there and has not ended."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except FileNotFoundError:

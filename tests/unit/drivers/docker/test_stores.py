@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent import errors
 from agent.drivers.docker import driver
 from agent.model import network, volume
 from agent.model.key import Kind
-from agent.runtime import errors
 from tests import builders
 from tests.unit.drivers.docker import http_engine
 
@@ -39,20 +39,20 @@ async def opened(
 
 
 async def test_network__whose_range_is_taken__is_refused_in_our_words(tmp_path) -> None:
-    wanted = builders.network_config("lan", subnets=(network.Subnet("172.17.9.0/24", None, None),))
+    config = builders.network_config("lan", subnets=(network.Subnet("172.17.9.0/24", None, None),))
     async with opened(tmp_path) as (served, runtime):
         with pytest.raises(
             errors.Conflict, match=r"172\.17\.9\.0/24 overlaps 172\.17\.42\.1/16 of network shop"
         ) as caught:
-            await runtime.networks.create(wanted, ())
+            await runtime.networks.create(config, ())
     assert (caught.value.reason, served.calls()) == ("SubnetInUse", ["GET networks"])
 
 
 async def test_network__that_is_there__is_not_made_again_and_its_new_labels_are_noted(tmp_path) -> None:
     async with opened(tmp_path) as (served, runtime):
         await runtime.networks.create(builders.network_config("shop", labels=(("a", "b"),)), OWNED)
-        [found] = await runtime.networks.list()
-    assert (found.labels, found.config.labels) == ((("a", "b"), *OWNED), (("a", "b"),))
+        [observed] = await runtime.networks.list()
+    assert (observed.labels, observed.config.labels) == ((("a", "b"), *OWNED), (("a", "b"),))
     assert served.calls() == ["GET networks", "GET networks"]
 
 
@@ -84,22 +84,22 @@ async def test_network__that_its_engine_has_lost_count_of__says_what_helps(tmp_p
 
 async def test_network__adopted_and_the_engines_own__is_let_go_of_and_stays(tmp_path) -> None:
     async with opened(tmp_path, **{"GET networks/bridge": BRIDGE}) as (served, runtime):
-        book = runtime.networks.names.book
-        book.note_name(Kind.NETWORK, "bridge", "bridge")
-        book.note_network("bridge", OWNED)
-        assert [one.name for one in await runtime.networks.list()] == ["bridge", "shop"]
+        state_file = runtime.networks.names.state_file
+        state_file.note_name(Kind.NETWORK, "bridge", "bridge")
+        state_file.note_network("bridge", OWNED)
+        assert [network.name for network in await runtime.networks.list()] == ["bridge", "shop"]
         await runtime.networks.remove("bridge")
-        assert [one.name for one in await runtime.networks.list()] == ["shop"]
+        assert [network.name for network in await runtime.networks.list()] == ["shop"]
     assert not [called for called in served.calls() if called.startswith("DELETE")]
 
 
 async def test_volume__its_policy__is_noted_and_not_told_to_the_engine(tmp_path) -> None:
-    wanted = builders.volume_config(policy=volume.DeletionPolicy.DELETE)
-    there = {"Volumes": [{"Name": "data", "Labels": {}}]}
-    async with opened(tmp_path, **{"POST volumes/create": {}, "GET volumes": there}) as (served, runtime):
-        assert [one.config.deletion_policy.value for one in await runtime.volumes.list()] == ["Retain"]
-        await runtime.volumes.create(wanted, OWNED)
-        assert [one.config for one in await runtime.volumes.list()] == [wanted]
+    config = builders.volume_config(policy=volume.DeletionPolicy.DELETE)
+    answer = {"Volumes": [{"Name": "data", "Labels": {}}]}
+    async with opened(tmp_path, **{"POST volumes/create": {}, "GET volumes": answer}) as (served, runtime):
+        assert [volume.config.deletion_policy.value for volume in await runtime.volumes.list()] == ["Retain"]
+        await runtime.volumes.create(config, OWNED)
+        assert [volume.config for volume in await runtime.volumes.list()] == [config]
     assert "Delete" not in json.dumps(json.loads(served.bodies["POST volumes/create"])["Labels"])
 
 

@@ -8,8 +8,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from agent.drivers.docker import names, notes, translate
-from agent.engine import errors
+from agent import errors
+from agent.drivers.docker import names, sidecar, translate
+from agent.kit import canonical
 from agent.model import container, network, volume
 from agent.model.key import DELETION_POLICY_LABEL, pairs
 from agent.plan import diff
@@ -18,7 +19,7 @@ from tests.unit.drivers import test_native_translate as drawn
 from tests.unit.drivers.docker import twin
 
 OWNED = builders.labels_for(builders.config())
-NOTHING = notes.ContainerNote()
+NOTHING = sidecar.ContainerNote()
 STATES = st.sampled_from(["created", "running"])
 SECRET = "s3cr3t-"
 
@@ -28,11 +29,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> names.Names:
     return twin.table(tmp_path_factory.mktemp("notes"))
 
 
-def seen(found: dict[str, Any], table: names.Names, note: notes.ContainerNote = NOTHING) -> container.ObservedContainer:
+def observe(
+    inspected: dict[str, Any], table: names.Names, note: sidecar.ContainerNote = NOTHING
+) -> container.ObservedContainer:
     """Observe an inspected container by what its labels remember."""
-    remembered = translate.recalled(found["Config"]["Labels"])
+    remembered = translate.recalled(inspected["Config"]["Labels"])
     assert remembered is not None
-    return translate.observed_container(remembered, found, note, table)
+    return translate.observed_container(remembered, inspected, note, table)
 
 
 @pytest.mark.parametrize("flavour", twin.FLAVOURS)
@@ -40,10 +43,10 @@ def seen(found: dict[str, Any], table: names.Names, note: notes.ContainerNote = 
 def test_container__made_by_each_engine__is_observed_as_it_was_wanted(
     table: names.Names, flavour: str, config: container.ContainerConfig, status: str
 ) -> None:
-    found = seen(twin.inspected(flavour, config, OWNED, table, status), table)
-    assert found.config == config
-    assert diff.of_container(config, found.config, frozenset()) == ()
-    assert set(OWNED) <= set(found.labels)
+    observed = observe(twin.inspected(flavour, config, OWNED, table, status), table)
+    assert observed.config == config
+    assert diff.of_container(config, observed.config, frozenset()) == ()
+    assert set(OWNED) <= set(observed.labels)
 
 
 @hypothesis.given(config=twin.configs(), values=st.lists(st.text(max_size=9), max_size=3))
@@ -79,7 +82,12 @@ def test_container__everything_said__in_the_engines_words(table: names.Names) ->
         stop=container.StopConfig("SIGINT", 6.2),
     )
     body = translate.container_body(config, OWNED, table)
-    assert body.pop("Labels") == {"app": "shop", **dict(OWNED), translate.CONFIG_LABEL: translate.remembered(config)}
+    assert body.pop("Labels") == {
+        "app": "shop",
+        **dict(OWNED),
+        translate.CONFIG_LABEL: translate.remembered(config),
+        translate.FORMAT_LABEL: "1",
+    }
     assert body == {
         "Image": builders.IMAGE,
         "Env": ["A=1"],
@@ -143,7 +151,7 @@ def test_container__nothing_said__leaves_the_image_its_program_and_the_engine_no
 
 
 @pytest.mark.parametrize(
-    ("command", "args", "told"),
+    ("command", "args", "fields"),
     [
         (("/app",), None, {"Entrypoint": ["/app"], "Cmd": []}),
         ((), ("x",), {"Entrypoint": [""], "Cmd": ["x"]}),
@@ -151,10 +159,10 @@ def test_container__nothing_said__leaves_the_image_its_program_and_the_engine_no
     ],
 )
 def test_container__program_of_its_own__replaces_the_images(
-    table: names.Names, command: tuple[str, ...] | None, args: tuple[str, ...] | None, told: dict[str, Any]
+    table: names.Names, command: tuple[str, ...] | None, args: tuple[str, ...] | None, fields: dict[str, Any]
 ) -> None:
     body = translate.container_body(builders.config(command=command, args=args), (), table)
-    assert {name: body[name] for name in ("Entrypoint", "Cmd") if name in body} == told
+    assert {name: body[name] for name in ("Entrypoint", "Cmd") if name in body} == fields
 
 
 def test_container__in_the_hosts_network__has_the_hosts_name(table: names.Names) -> None:
@@ -163,7 +171,7 @@ def test_container__in_the_hosts_network__has_the_hosts_name(table: names.Names)
 
 
 @pytest.mark.parametrize(
-    ("add", "drop", "told"),
+    ("add", "drop", "fields"),
     [
         (("ALL",), ("CHOWN",), {"CapAdd": ["ALL"], "CapDrop": ["CHOWN"]}),
         (("ALL", "CHOWN"), ("CHOWN",), {"CapAdd": ["ALL"], "CapDrop": []}),
@@ -172,24 +180,42 @@ def test_container__in_the_hosts_network__has_the_hosts_name(table: names.Names)
     ],
 )
 def test_capabilities__all_of_them__mean_what_the_native_engine_means(
-    table: names.Names, add: tuple[str, ...], drop: tuple[str, ...], told: dict[str, Any]
+    table: names.Names, add: tuple[str, ...], drop: tuple[str, ...], fields: dict[str, Any]
 ) -> None:
     security = dataclasses.replace(builders.config().security, cap_add=add, cap_drop=drop)
     host = translate.container_body(builders.config(security=security), (), table)["HostConfig"]
-    assert {name: host[name] for name in ("CapAdd", "CapDrop")} == told
+    assert {name: host[name] for name in ("CapAdd", "CapDrop")} == fields
 
 
 def test_capabilities__one_that_is_none__is_refused(table: names.Names) -> None:
     security = dataclasses.replace(builders.config().security, cap_add=("NOPE",))
-    with pytest.raises(errors.Refused, match="there is no capability NOPE"):
+    with pytest.raises(errors.InvalidArgument, match="there is no capability NOPE"):
         translate.container_body(builders.config(security=security), (), table)
 
 
-def test_recalled__of_others_or_of_another_version__is_nothing() -> None:
+@pytest.mark.parametrize("more", [{}, {translate.FORMAT_LABEL: "1"}, {translate.FORMAT_LABEL: "of others"}])
+def test_recalled__of_ours__is_what_it_was_made_from(more: dict[str, str]) -> None:
+    labels = {translate.CONFIG_LABEL: translate.remembered(builders.config()), **more}
+    assert translate.recalled(labels) == builders.config()
+
+
+def test_recalled__of_others__is_nothing() -> None:
     assert translate.recalled({}) is None
-    assert translate.recalled({translate.CONFIG_LABEL: "no JSON"}) is None
-    assert translate.recalled({translate.CONFIG_LABEL: '{"name":"web","new":1}'}) is None
-    assert translate.recalled({translate.CONFIG_LABEL: translate.remembered(builders.config())}) == builders.config()
+
+
+@pytest.mark.parametrize(
+    ("labels", "newer"),
+    [
+        ({translate.CONFIG_LABEL: "no JSON"}, False),
+        ({translate.CONFIG_LABEL: '{"name":"web"}'}, False),
+        ({translate.CONFIG_LABEL: '{"name":"web","new":1}'}, True),
+        ({translate.CONFIG_LABEL: translate.remembered(builders.config()), translate.FORMAT_LABEL: "2"}, True),
+    ],
+)
+def test_recalled__damaged_or_of_a_newer_release__is_said(labels: dict[str, str], newer: bool) -> None:
+    with pytest.raises(canonical.Unreadable) as failure:
+        translate.recalled(labels)
+    assert isinstance(failure.value, canonical.Unknown) is newer
 
 
 @pytest.mark.parametrize("flavour", twin.FLAVOURS)
@@ -197,18 +223,18 @@ def test_recalled__of_others_or_of_another_version__is_nothing() -> None:
 def test_network__made_by_each_engine__plans_nothing(
     table: names.Names, flavour: str, config: network.NetworkConfig
 ) -> None:
-    found = translate.observed_network(twin.inspected_network(flavour, config, OWNED, table), (), table)
-    assert diff.of_network(config, found.config) == ()
-    assert dataclasses.replace(found.config, subnets=config.subnets) == config
-    assert found.labels == pairs((*config.labels, *OWNED))
+    observed = translate.observed_network(twin.inspected_network(flavour, config, OWNED, table), (), table)
+    assert diff.of_network(config, observed.config) == ()
+    assert dataclasses.replace(observed.config, subnets=config.subnets) == config
+    assert observed.labels == pairs((*config.labels, *OWNED))
 
 
 def test_network__labels_noted_later__count_more_than_the_engines(table: names.Names) -> None:
-    made = builders.network_config(labels=(("a", "old"),), subnets=(twin.SUBNETS[2],))
-    found = twin.inspected_network("podman-4.3", made, OWNED, table)
-    told = translate.observed_network(found, pairs((("a", "new"), *OWNED)), table)
-    assert told.config.labels == (("a", "new"),)
-    assert [one.range for one in told.config.subnets] == ["10.90.2.128/25"], "Podman does not tell it"
+    config = builders.network_config(labels=(("a", "old"),), subnets=(twin.SUBNETS[2],))
+    inspected = twin.inspected_network("podman-4.3", config, OWNED, table)
+    observed = translate.observed_network(inspected, pairs((("a", "new"), *OWNED)), table)
+    assert observed.config.labels == (("a", "new"),)
+    assert [subnet.range for subnet in observed.config.subnets] == ["10.90.2.128/25"], "Podman does not tell it"
 
 
 @hypothesis.given(config=drawn.VOLUMES)
@@ -221,7 +247,7 @@ def test_volume__with_its_note__is_observed_as_it_was_wanted(table: names.Names,
 
 @pytest.mark.parametrize("label", ["Delete", "Retain", "something new"])
 def test_volume__without_a_note__is_retained_whatever_its_labels_say(table: names.Names, label: str) -> None:
-    found = {"Name": "data", "Labels": {DELETION_POLICY_LABEL: label}}
-    assert translate.observed_volume(found, None, table).config.deletion_policy is volume.DeletionPolicy.RETAIN
-    odd = translate.observed_volume(found, ((DELETION_POLICY_LABEL, "something new"),), table)
+    answer = {"Name": "data", "Labels": {DELETION_POLICY_LABEL: label}}
+    assert translate.observed_volume(answer, None, table).config.deletion_policy is volume.DeletionPolicy.RETAIN
+    odd = translate.observed_volume(answer, ((DELETION_POLICY_LABEL, "something new"),), table)
     assert odd.config.deletion_policy is volume.DeletionPolicy.RETAIN

@@ -51,14 +51,14 @@ def test_docker__memory__is_less_what_is_inactive_in_either_cgroup_version(stats
     assert usage.stats({**DOCKER, "memory_stats": memory}, None).memory_working_set == working_set
 
 
-@pytest.mark.parametrize("found", [{}, dict.fromkeys(DOCKER)])
-def test_docker__has_just_ended__uses_nothing(found: dict[str, Any]) -> None:
-    assert usage.stats(found, None) == api.ContainerStats(0.0, 0, 0, None, 0, 0, ())
+@pytest.mark.parametrize("answer", [{}, dict.fromkeys(DOCKER)])
+def test_docker__has_just_ended__uses_nothing(answer: dict[str, Any]) -> None:
+    assert usage.stats(answer, None) == api.ContainerStats(0.0, 0, 0, None, 0, 0, ())
 
 
 def test_podman__in_its_own_api__every_figure_is_in_its_place() -> None:
-    found = {"CPUNano": 2_500_000_000, "MemUsage": 1000, "MemLimit": 10**12, "PIDs": 3, "NetInput": 4, "NetOutput": 5}
+    answer = {"CPUNano": 2_500_000_000, "MemUsage": 1000, "MemLimit": 10**12, "PIDs": 3, "NetInput": 4, "NetOutput": 5}
     total = api.NetworkStats(*("total", 4, 0, 0, 0), *(5, 0, 0, 0))
-    assert usage.stats_of_podman(found, 2000) == api.ContainerStats(2.5, 1000, 1000, 2000, 3, 0, (total,))
+    assert usage.stats_of_podman(answer, 2000) == api.ContainerStats(2.5, 1000, 1000, 2000, 3, 0, (total,))
     nothing = api.NetworkStats(*("total", 0, 0, 0, 0), *(0, 0, 0, 0))
     assert usage.stats_of_podman({}, None) == api.ContainerStats(0.0, 0, 0, None, 0, 0, (nothing,))

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from agent.drivers.docker import names, notes, translate
+from agent.drivers.docker import names, sidecar, translate
 from agent.model import container, network
 from agent.model.key import Pairs
 from tests.unit.drivers import test_native_translate as drawn
@@ -38,22 +38,25 @@ TIMES = {"created": "0001-01-01T00:00:00Z", "running": "2026-11-25T03:38:30.0641
 
 
 def table(folder: pathlib.Path) -> names.Names:
-    """Give the names of an instance that has noted nothing."""
-    return names.Names(notes.Book(folder / "notes.json"), "test1")
+    """Return the names of an instance that has noted nothing."""
+    return names.Names(sidecar.StateFile(folder / "notes.json"), "test1")
 
 
 def inspected(
     flavour: str, config: container.ContainerConfig, labels: Pairs, naming: names.Names, status: str = "running"
 ) -> Json:
-    """Give what an engine answers about a container that was created from a config, and connected with all networks."""
+    """Return what an engine answers about a container created from a config and connected with all networks."""
     body: Json = json.loads(json.dumps(translate.container_body(config, labels, naming)))
     places = dict(body["NetworkingConfig"]["EndpointsConfig"])
-    places |= {naming.network(one.network): translate.endpoint(one) for one in config.networks[1:]}
+    places |= {
+        naming.network(attachment.network): translate.endpoint_settings(attachment)
+        for attachment in config.networks[1:]
+    }
     base = IMAGE["Config"]
     signal = body.get("StopSignal") or base["StopSignal"]
-    given = [entry.partition("=")[0] for entry in body["Env"]]
-    inherited = [entry for entry in base["Env"] if entry.partition("=")[0] not in given]
-    told = {
+    declared_names = [entry.partition("=")[0] for entry in body["Env"]]
+    inherited = [entry for entry in base["Env"] if entry.partition("=")[0] not in declared_names]
+    settings = {
         **body,
         "Hostname": body.get("Hostname", "host-of-all"),
         "Env": [*body["Env"], *inherited],
@@ -64,10 +67,16 @@ def inspected(
         "Labels": {**base["Labels"], **body["Labels"]},
         "StopSignal": signal,
     }
-    host = {"Memory": 0, "MemoryReservation": 0, "NanoCpus": 0, "CpuQuota": 0, **told.pop("HostConfig")}
+    host = {"Memory": 0, "MemoryReservation": 0, "NanoCpus": 0, "CpuQuota": 0, **settings.pop("HostConfig")}
     if flavour.startswith("podman"):
-        told |= {"StopSignal": "3" if signal == "SIGQUIT" else signal, "Entrypoint": body.get("Entrypoint", [])}
-        told["Env"] = [*told["Env"], "TERM=xterm", "container=podman", "HOME=/root", f"HOSTNAME={told['Hostname']}"]
+        settings |= {"StopSignal": "3" if signal == "SIGQUIT" else signal, "Entrypoint": body.get("Entrypoint", [])}
+        settings["Env"] = [
+            *settings["Env"],
+            "TERM=xterm",
+            "container=podman",
+            "HOME=/root",
+            f"HOSTNAME={settings['Hostname']}",
+        ]
         host |= {
             "NanoCpus": host["CpuQuota"] * 10_000,
             "CapAdd": [],
@@ -83,7 +92,7 @@ def inspected(
         "Created": "2026-11-25T03:38:29.807534978Z",
         "Image": IMAGE["Id"],
         "State": {"Status": status, "Running": running, "Pid": 7 if running else 0, "StartedAt": TIMES[status]},
-        "Config": told,
+        "Config": settings,
         "HostConfig": host,
         "Mounts": [],
         "NetworkSettings": {"Networks": _networks(flavour, places, config, running=running)},
@@ -93,20 +102,20 @@ def inspected(
 def _networks(flavour: str, places: Json, config: container.ContainerConfig, *, running: bool) -> Json:
     if not places:
         return {} if flavour.startswith("podman") else {"none": {"Aliases": None, "IPAMConfig": None, "IPAddress": ""}}
-    told = {}
-    for name, place in places.items():
-        fixed = (place.get("IPAMConfig") or {}).get("IPv4Address", "")
-        aliases = list(place["Aliases"])
+    attachments = {}
+    for name, attachment in places.items():
+        fixed = (attachment.get("IPAMConfig") or {}).get("IPv4Address", "")
+        aliases = list(attachment["Aliases"])
         match flavour:
             case "docker-20.10":
-                more: Json = {"IPAMConfig": place.get("IPAMConfig"), "Aliases": [*aliases, ID[:12]]}
+                more: Json = {"IPAMConfig": attachment.get("IPAMConfig"), "Aliases": [*aliases, ID[:12]]}
             case "docker-28":
                 every = [config.name, *aliases, ID[:12]]
-                more = {"IPAMConfig": place.get("IPAMConfig", {}), "Aliases": aliases or None, "DNSNames": every}
+                more = {"IPAMConfig": attachment.get("IPAMConfig", {}), "Aliases": aliases or None, "DNSNames": every}
             case _:
                 more = {"IPAMConfig": None, "Aliases": [*aliases, ID[:12]]}
-        told[name] = {**more, "Links": None, "IPAddress": (fixed or OTHER_ADDRESS) if running else ""}
-    return told
+        attachments[name] = {**more, "Links": None, "IPAddress": (fixed or OTHER_ADDRESS) if running else ""}
+    return attachments
 
 
 LABEL = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
@@ -123,23 +132,23 @@ VARIABLES = st.dictionaries(
     st.text(st.characters(codec="utf-8", exclude_characters="=\0"), min_size=1, max_size=8),
     st.text(max_size=20),
     max_size=4,
-).map(lambda found: tuple(sorted(found.items())))
+).map(lambda values: tuple(sorted(values.items())))
 
 
 @st.composite
 def attachments(draw: Any, own: str) -> tuple[container.NetworkAttachment, ...]:
-    """Give places in networks; an alias may be the container's own name, which engines add by themselves."""
-    told = []
+    """Return network attachments; an alias may be the container's own name, which engines add by themselves."""
+    attached = []
     for number, name in enumerate(sorted(draw(st.sets(LABEL | st.just("bridge"), max_size=3)))):
         aliases = draw(st.sets(LABEL | st.sampled_from([own, ID[:12]]), max_size=3))
         address = draw(st.none() | st.integers(2, 250).map(lambda last, net=number: f"10.9.{net}.{last}"))
-        told.append(container.NetworkAttachment(name, tuple(sorted(aliases)), address))
-    return tuple(told)
+        attached.append(container.NetworkAttachment(name, tuple(sorted(aliases)), address))
+    return tuple(attached)
 
 
 @st.composite
 def configs(draw: Any) -> container.ContainerConfig:
-    """Give containers in which every field varies, as admission would let them pass."""
+    """Return containers in which every field varies, as admission would let them pass."""
     some = draw(drawn.CONTAINERS)
     name = draw(LABEL)
     networks = draw(attachments(name))
@@ -167,7 +176,7 @@ NETWORKS = st.builds(
     name=LABEL | st.just("bridge"),
     driver=st.just(network.NetworkDriver.BRIDGE),
     labels=drawn.LABELS,
-    subnets=st.sets(st.sampled_from(SUBNETS)).map(lambda found: tuple(sorted(found, key=str))),
+    subnets=st.sets(st.sampled_from(SUBNETS)).map(lambda values: tuple(sorted(values, key=str))),
     internal=st.booleans(),
     dns=st.just(True),
     mtu=st.none() | st.integers(68, 65535),
@@ -175,12 +184,15 @@ NETWORKS = st.builds(
 
 
 def inspected_network(flavour: str, config: network.NetworkConfig, labels: Pairs, naming: names.Names) -> Json:
-    """Give what an engine answers about a network that was created from a config."""
+    """Return what an engine answers about a network that was created from a config."""
     body: Json = json.loads(json.dumps(translate.network_body(config, labels, naming)))
     asked = body["IPAM"]["Config"] or [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]
     if flavour.startswith("podman"):
-        first = {one["Subnet"]: one["Subnet"].replace(".0/24", ".1") for one in asked}
-        asked = [{"Subnet": one["Subnet"], "Gateway": one.get("Gateway") or first[one["Subnet"]]} for one in asked]
+        first = {subnet["Subnet"]: subnet["Subnet"].replace(".0/24", ".1") for subnet in asked}
+        asked = [
+            {"Subnet": subnet["Subnet"], "Gateway": subnet.get("Gateway") or first[subnet["Subnet"]]}
+            for subnet in asked
+        ]
         mtu = body["Options"].pop("com.docker.network.driver.mtu", None)
         body["Options"] = {} if mtu is None else {"mtu": mtu}
     return {**body, "Id": "c3f022483d1b", "EnableIPv6": False, "IPAM": {"Driver": "default", "Config": asked}}

@@ -18,7 +18,7 @@ _JUMPS = {
 
 
 def answer(program: bytes, number: int, *arguments: int, architecture: int = X86_64) -> int:
-    """Give what a filter answers to a system call."""
+    """Return what a filter answers to a system call."""
     padded = (*arguments, *(0,) * (6 - len(arguments)))
     data = struct.pack("<iIQ6Q", number, architecture, 0, *padded)
     accumulator = at = 0

@@ -1,13 +1,15 @@
 """``config.json``: whole documents for small specs, and each rule by which one differs from them."""
 
 import dataclasses
+import pathlib
+import stat
 from typing import Any
 
 import pytest
 
-from agent.engine import errors
-from agent.engine.bundle import config, users
-from agent.engine.containers import spec
+from agent import errors
+from agent.engine.bundle import config, confinement, users
+from agent.engine.spec import container as container_spec
 from agent.oci import image_config, platform
 
 ROOT = users.User(0, 0, (), "/root")
@@ -16,34 +18,34 @@ DEFAULT_CAPABILITIES = [
     *("CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"),
     "CAP_SYS_CHROOT",
 ]
-UNCONFINED = spec.Confinement(seccomp=False)
+UNCONFINED = container_spec.Confinement(seccomp=False)
 
 
 def image(**fields: Any) -> image_config.ImageConfig:
-    """Give an image that says nothing but what is said here."""
+    """Return an image config with nothing but these fields."""
     empty = dict.fromkeys(("entrypoint", "cmd", "env", "labels", "volumes", "diff_ids"), ())
     texts = {"working_dir": "", "user": "", "stop_signal": ""}
     return image_config.ImageConfig(platform=platform.Platform("linux", "amd64", ""), **{**empty, **texts, **fields})
 
 
-def asked(**fields: Any) -> spec.ContainerSpec:
-    """Give a spec that asks for nothing but a program."""
-    base = spec.ContainerSpec(
+def asked(**fields: Any) -> container_spec.ContainerSpec:
+    """Return a spec that asks for nothing but a program."""
+    base = container_spec.ContainerSpec(
         image="app",
-        process=spec.Process(command=("/app",)),
+        process=container_spec.Process(command=("/app",)),
         hostname="web",
-        network_mode=spec.NetworkMode.ATTACHED,
+        network_mode=container_spec.NetworkMode.ATTACHED,
         attachments=(),
         ports=(),
         mounts=(),
-        limits=spec.Limits(),
+        limits=container_spec.Limits(),
         confinement=UNCONFINED,
     )
     return dataclasses.replace(base, **fields)
 
 
 def bundle(**fields: Any) -> config.Bundle:
-    """Give a bundle of such a spec."""
+    """Return a bundle of the spec."""
     base = config.Bundle(
         spec=asked(),
         image=image(),
@@ -58,7 +60,7 @@ def bundle(**fields: Any) -> config.Bundle:
 
 
 def mounts_of(built: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give mounts by where they are."""
+    """Return mounts by their paths."""
     return {mount["destination"]: mount for mount in built["mounts"]}
 
 
@@ -118,10 +120,15 @@ def test_least_spec__gives_dockers_defaults() -> None:
                     _device(5, 2),
                 ]
             },
+            "sysctl": {
+                "net.ipv4.ip_unprivileged_port_start": "0",
+                "net.ipv4.ping_group_range": "0 2147483647",
+            },
             "maskedPaths": [
-                *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
-                *("/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"),
-                "/sys/devices/virtual/powercap",
+                *("/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
+                *("/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug"),
+                *("/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"),
+                *confinement.masked_paths()[12:],
             ],
             "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
         },
@@ -138,13 +145,13 @@ def _device(major: int, minor: int) -> dict[str, Any]:
 
 
 def test_full_spec__everything_asked_for_is_said() -> None:
-    wanted = asked(
-        process=spec.Process(("/app",), ("-v",), (("A", "1"),), "/srv", "ignored: resolved already"),
+    asked_spec = asked(
+        process=container_spec.Process(("/app",), ("-v",), (("A", "1"),), "/srv", "ignored: resolved already"),
         hostname="other",
-        limits=spec.Limits(250, 1 << 20, 1 << 19, 7),
-        confinement=spec.Confinement(("NET_ADMIN",), ("ALL",), True, False, seccomp=False),
+        limits=container_spec.Limits(250, 1 << 20, 1 << 19, 7),
+        confinement=container_spec.Confinement(("NET_ADMIN",), ("ALL",), True, False, seccomp=False),
     )
-    built = config.build(bundle(spec=wanted, user=users.User(7, 8, (9, 10), "/srv")))
+    built = config.build(bundle(spec=asked_spec, user=users.User(7, 8, (9, 10), "/srv")))
     assert built["process"] == {
         "terminal": False,
         "user": {"uid": 7, "gid": 8, "additionalGids": [9, 10]},
@@ -176,15 +183,27 @@ def test_mounts__in_any_order__are_made_from_the_top_down_after_the_systems_own(
     assert own == ["/a", "/z", "/a/b/", "/a/b/c", "/dev/shm/x"]
 
 
-@pytest.mark.parametrize(("read_only", "mode"), [(True, "ro"), (False, "rw")])
-def test_mount__of_the_host__is_bound_with_what_is_below(read_only: bool, mode: str) -> None:
-    built = config.build(bundle(mounts=(config.BundleMount("/srv/data", "/data", read_only),)))
+def test_mounts__below_another_name_of_a_folder__come_after_it() -> None:
+    memory = config.BundleMount("", "/var/run", resolved="/run")
+    socket = config.BundleMount("/h", "/run/x", resolved="/run/x")
+    built = config.build(bundle(mounts=(socket, memory)))
+    assert [mount["destination"] for mount in built["mounts"]][7:] == ["/var/run", "/run/x"]
+
+
+@pytest.mark.parametrize(("read_only", "mode"), [(True, ["ro", "rro"]), (False, ["rw"])])
+def test_mount__of_the_host__is_bound_with_what_is_below(read_only: bool, mode: list[str]) -> None:
+    built = config.build(bundle(mounts=(config.BundleMount("/srv/data", "/data", read_only, is_folder=True),)))
     assert mounts_of(built)["/data"] == {
         "type": "bind",
         "source": "/srv/data",
         "destination": "/data",
-        "options": ["rbind", "rprivate", mode],
+        "options": ["rbind", "rprivate", *mode],
     }
+
+
+def test_mount__of_a_file__read_only_by_itself() -> None:
+    built = config.build(bundle(mounts=(config.BundleMount("/srv/file", "/file", read_only=True),)))
+    assert mounts_of(built)["/file"]["options"] == ["rbind", "rprivate", "ro"]
 
 
 @pytest.mark.parametrize(
@@ -204,15 +223,16 @@ def test_mount__of_memory__has_its_size(mount: config.BundleMount, options: list
     }
 
 
-def test_network_of_the_host__no_namespace__and_its_sys_read_only() -> None:
+def test_network_of_the_host__no_namespace__a_sysfs_of_its_own_and_the_hosts_sysctls() -> None:
     built = config.build(bundle(namespace=None))
-    assert [one["type"] for one in built["linux"]["namespaces"]] == ["pid", "ipc", "uts", "mount"]
-    assert mounts_of(built)["/sys"] == {
-        "type": "none",
-        "source": "/sys",
-        "destination": "/sys",
-        "options": ["nosuid", "noexec", "nodev", "ro", "rbind"],
-    }
+    assert [namespace["type"] for namespace in built["linux"]["namespaces"]] == ["pid", "ipc", "uts", "mount"]
+    assert mounts_of(built)["/sys"] == mounts_of(config.build(bundle()))["/sys"]
+    assert built["linux"]["sysctl"] == {}
+
+
+def test_cgroup_namespace__is_made_where_it_is_asked_for() -> None:
+    built = config.build(bundle(own_cgroup=True))
+    assert {"type": "cgroup"} in built["linux"]["namespaces"]
 
 
 @pytest.mark.parametrize(
@@ -229,25 +249,27 @@ def test_network_of_the_host__no_namespace__and_its_sys_read_only() -> None:
 def test_command__replaces_the_entrypoint_and_drops_the_images_arguments(
     command: tuple[str, ...] | None, args: tuple[str, ...] | None, runs: tuple[str, ...]
 ) -> None:
-    told = image(entrypoint=("/entry", "-e"), cmd=("serve", "-c"))
-    assert config.command(spec.Process(command, args), told) == runs
+    image_config = image(entrypoint=("/entry", "-e"), cmd=("serve", "-c"))
+    assert config.command(container_spec.Process(command, args), image_config) == runs
 
 
 def test_command__only_the_images_arguments__are_the_program() -> None:
-    assert config.command(spec.Process(), image(cmd=("/bin/sh",))) == ("/bin/sh",)
+    assert config.command(container_spec.Process(), image(cmd=("/bin/sh",))) == ("/bin/sh",)
 
 
-@pytest.mark.parametrize("process", [spec.Process(), spec.Process(command=()), spec.Process(args=())])
-def test_command__nobody_says_one__is_refused(process: spec.Process) -> None:
-    with pytest.raises(errors.Refused) as caught:
+@pytest.mark.parametrize(
+    "process", [container_spec.Process(), container_spec.Process(command=()), container_spec.Process(args=())]
+)
+def test_command__nobody_says_one__is_refused(process: container_spec.Process) -> None:
+    with pytest.raises(errors.InvalidArgument) as caught:
         config.command(process, image())
     assert (caught.value.reason, caught.value.hint) == ("StartFailed", "give command or args")
 
 
 def test_environment__manifest_over_image_over_defaults() -> None:
-    told = image(env=("PATH=/image", "A=image", "B=has=equals", "EMPTY"))
-    process = spec.Process(env=(("A", "manifest"), ("HOSTNAME", "mine"), ("C", "")))
-    assert list(config.environment(asked(process=process), told, ROOT).items()) == [
+    image_config = image(env=("PATH=/image", "A=image", "B=has=equals", "EMPTY"))
+    process = container_spec.Process(env=(("A", "manifest"), ("HOSTNAME", "mine"), ("C", "")))
+    assert list(config.environment(asked(process=process), image_config, ROOT).items()) == [
         ("PATH", "/image"),
         ("HOSTNAME", "mine"),
         ("HOME", "/root"),
@@ -262,7 +284,7 @@ def test_environment__manifest_over_image_over_defaults() -> None:
     ("manifest", "images", "cwd"), [("/m", "/i", "/m"), ("", "/i", "/i"), ("", "", "/"), ("/m", "", "/m")]
 )
 def test_working_directory__manifest_over_image(manifest: str, images: str, cwd: str) -> None:
-    process = spec.Process(command=("/app",), working_dir=manifest)
+    process = container_spec.Process(command=("/app",), working_dir=manifest)
     built = config.build(bundle(spec=asked(process=process), image=image(working_dir=images)))
     assert built["process"]["cwd"] == cwd
 
@@ -274,5 +296,35 @@ def test_user_who_is_not_root__has_nothing_but_the_bounding_set() -> None:
 
 def test_build__unknown_capability__is_refused() -> None:
     confinement = dataclasses.replace(UNCONFINED, cap_add=("FLY",))
-    with pytest.raises(errors.Refused, match="no capability FLY"):
+    with pytest.raises(errors.InvalidArgument, match="no capability FLY"):
         config.build(bundle(spec=asked(confinement=confinement)))
+
+
+def test_annotations__of_a_container__do_not_reach_the_oci_runtime() -> None:
+    asked_spec = asked(annotations=(("run.oci.handler", "krun"), ("run.oci.hooks.stdout", "/etc/cron.d/x")))
+    assert config.build(bundle(spec=asked_spec))["annotations"] == {}
+
+
+def test_variables_given_at_the_start__come_on_top_of_all_others() -> None:
+    spec = asked(process=container_spec.Process(command=("/app",), env=(("A", "record"),), env_at_start=("P",)))
+    built = config.build(bundle(spec=spec, image=image(env=("P=image",)), env_at_start=(("P", "s3cr3t"),)))
+    env = dict(entry.partition("=")[::2] for entry in built["process"]["env"])
+    assert (env["A"], env["P"]) == ("record", "s3cr3t")
+    assert "s3cr3t" not in repr(bundle(env_at_start=(("P", "s3cr3t"),)))
+
+
+def test_written__is_for_its_owner_only__and_gives_variables_back(tmp_path: pathlib.Path) -> None:
+    value = "s3cr3t with = and\nanother line"
+    config.write(tmp_path, bundle(env_at_start=(("P", value),)))
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert stat.S_IMODE((tmp_path / "config.json").stat().st_mode) == 0o600
+    assert config.env_of(tmp_path, ("P",)) == (("P", value),)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"process": {"env": []}}'])
+def test_variables_of_a_run_that_is_over__are_a_conflict(tmp_path: pathlib.Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    assert config.env_of(tmp_path, ()) == ()
+    with pytest.raises(errors.Conflict, match="it has just ended"):
+        config.env_of(tmp_path, ("P",))

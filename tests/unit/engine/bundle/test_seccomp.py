@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.bundle import confinement, seccomp
 from agent.engine.bundle import filter as filters
-from agent.engine.containers import spec
+from agent.engine.spec import container as container_spec
 from tests.unit.engine.bundle import bpf
 
 READ, CLONE, PTRACE, PERSONALITY, MOUNT, UNSHARE, SETNS = 0, 56, 101, 135, 165, 272, 308
@@ -55,9 +55,11 @@ PROFILE = {
 
 
 def names(capabilities: frozenset[str], machine: str = "x86_64") -> list[tuple[str, str]]:
-    """Give (call, action) of what holds."""
-    told = seccomp.translate(PROFILE, capabilities, machine)
-    return [(name, entry["action"].removeprefix("SCMP_ACT_")) for entry in told["syscalls"] for name in entry["names"]]
+    """Return (call, action) of what holds."""
+    profile = seccomp.translate(PROFILE, capabilities, machine)
+    return [
+        (name, entry["action"].removeprefix("SCMP_ACT_")) for entry in profile["syscalls"] for name in entry["names"]
+    ]
 
 
 def test_translate__no_capability__is_the_specifications_section() -> None:
@@ -85,10 +87,10 @@ def test_translate__no_capability__is_the_specifications_section() -> None:
 
 
 def test_translate__capability_that_opens_a_call__lets_it_and_lifts_what_was_for_others() -> None:
-    found = names(frozenset({"SYS_ADMIN"}))
-    assert ("mount", "ALLOW") in found
-    assert ("mount", "ERRNO") not in found
-    assert "clone" not in dict(found)
+    rules = names(frozenset({"SYS_ADMIN"}))
+    assert ("mount", "ALLOW") in rules
+    assert ("mount", "ERRNO") not in rules
+    assert "clone" not in dict(rules)
 
 
 def test_translate__included_for_several_capabilities__needs_all() -> None:
@@ -110,10 +112,10 @@ def test_translate__excluded_for_several_capabilities__any_is_enough() -> None:
     ],
 )
 def test_translate__another_machine__has_other_calls(machine: str, architectures: list[str], special: str) -> None:
-    told = seccomp.translate(PROFILE, frozenset(), machine)
-    assert told["architectures"] == architectures
-    found = {name for entry in told["syscalls"] for name in entry["names"]}
-    assert found & {"arch_prctl", "cacheflush"} == {special}
+    profile = seccomp.translate(PROFILE, frozenset(), machine)
+    assert profile["architectures"] == architectures
+    names_allowed = {name for entry in profile["syscalls"] for name in entry["names"]}
+    assert names_allowed & {"arch_prctl", "cacheflush"} == {special}
 
 
 def test_compiled__answers_as_the_section_says() -> None:
@@ -131,7 +133,7 @@ def test_compiled__answers_as_the_section_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"defaultAction": "SCMP_ACT_TRACE"}, "SCMP_ACT_TRACE has no filter ahead of time"),
         ({"defaultAction": "SCMP_ACT_NOTIFY"}, "SCMP_ACT_NOTIFY has no filter ahead of time"),
@@ -139,9 +141,9 @@ def test_compiled__answers_as_the_section_says() -> None:
         ({"syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}, "refuses read"),
     ],
 )
-def test_compiled__what_libseccomp_cannot_do__is_told(change: dict[str, Any], said: str) -> None:
+def test_compiled__what_libseccomp_cannot_do__is_told(change: dict[str, Any], message: str) -> None:
     section = {**seccomp.translate(PROFILE, frozenset(), "x86_64"), **change}
-    with pytest.raises(filters.Uncompilable, match=said):
+    with pytest.raises(filters.Uncompilable, match=message):
         filters.compiled(section)
 
 
@@ -172,14 +174,17 @@ DANGEROUS = {
     ],
 )
 def test_distributions_profile__a_capability__opens_what_it_is_for(capability: str, opens: set[int]) -> None:
-    program = compiled_for(spec.Confinement(cap_add=(capability,) if capability else ()))
+    program = compiled_for(container_spec.Confinement(cap_add=(capability,) if capability else ()))
     assert {number for number in DANGEROUS if bpf.answer(program, number) == bpf.ALLOW} == opens
     assert {bpf.answer(program, number) for number in DANGEROUS - opens} <= {bpf.ERRNO | 1}
     assert bpf.answer(program, READ) == bpf.ALLOW
 
 
 def test_distributions_profile__new_namespaces__are_for_admins_and_threads_for_all() -> None:
-    ours, admins = compiled_for(spec.Confinement()), compiled_for(spec.Confinement(cap_add=("SYS_ADMIN",)))
+    ours, admins = (
+        compiled_for(container_spec.Confinement()),
+        compiled_for(container_spec.Confinement(cap_add=("SYS_ADMIN",))),
+    )
     thread = 0x003D0F00  # what pthread_create(3) asks for
     assert bpf.answer(ours, CLONE, thread) == bpf.ALLOW
     for namespace in (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
@@ -201,39 +206,39 @@ def test_translate__withheld_from_everybody__is_refused_by_the_default_where_tha
     default: dict[str, Any], refusals: list[tuple[str, int]]
 ) -> None:
     entry = {"names": ["read", "clone", "clone3", "mount"], "action": "SCMP_ACT_ALLOW"}
-    told = seccomp.translate({**default, "syscalls": [entry]}, frozenset(), "x86_64")
-    first, clone, *others = told["syscalls"]
+    profile = seccomp.translate({**default, "syscalls": [entry]}, frozenset(), "x86_64")
+    first, clone, *others = profile["syscalls"]
     assert first == {"names": ["read"], "action": "SCMP_ACT_ALLOW"}
     assert clone["args"] == [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
-    assert [(name, one["errnoRet"]) for one in others for name in one["names"]] == refusals
-    assert filters.compiled({**told, "architectures": ["SCMP_ARCH_X86_64"]})
+    assert [(name, other["errnoRet"]) for other in others for name in other["names"]] == refusals
+    assert filters.compiled({**profile, "architectures": ["SCMP_ARCH_X86_64"]})
 
 
-def compiled_for(wanted: spec.Confinement) -> bytes:
+def compiled_for(requested: container_spec.Confinement) -> bytes:
     """Compile the distribution's profile for a confinement."""
-    return filters.compiled(seccomp.filter_for(confinement.capabilities(wanted)))
+    return filters.compiled(seccomp.filter_for(confinement.capabilities(requested)))
 
 
 def test_confined__ahead__the_section_beside_the_filter_forbids_everything() -> None:
-    found = seccomp.confined(("CHOWN",), ahead=True)
-    assert found.section == {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}
-    assert list(found.annotations) == ["run.oci.seccomp_bpf_data"]
-    program = base64.b64decode(found.annotations["run.oci.seccomp_bpf_data"], validate=True)
+    confinement_ = seccomp.confined(("CHOWN",), ahead=True)
+    assert confinement_.section == {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}
+    assert list(confinement_.annotations) == ["run.oci.seccomp_bpf_data"]
+    program = base64.b64decode(confinement_.annotations["run.oci.seccomp_bpf_data"], validate=True)
     assert program == filters.compiled(seccomp.filter_for(("CHOWN",)))
 
 
 def test_confined__not_ahead__the_section_says_it_all() -> None:
-    found = seccomp.confined(("CHOWN",), ahead=False)
-    assert found == seccomp.Confinement(seccomp.filter_for(("CHOWN",)))
-    assert found.annotations == {}
+    confinement_ = seccomp.confined(("CHOWN",), ahead=False)
+    assert confinement_ == seccomp.Confinement(seccomp.filter_for(("CHOWN",)))
+    assert confinement_.annotations == {}
 
 
 def test_confined__profile_that_cannot_be_compiled__is_left_to_the_runtime(tmp_path, monkeypatch) -> None:
     profile = tmp_path / "seccomp.json"
     profile.write_text(json.dumps({**PROFILE, "defaultAction": "SCMP_ACT_TRACE"}))
     monkeypatch.setattr(seccomp, "PROFILE", profile)
-    found = seccomp.confined((), ahead=True)
-    assert (found.section["defaultAction"], found.annotations) == ("SCMP_ACT_TRACE", {})
+    confinement_ = seccomp.confined((), ahead=True)
+    assert (confinement_.section["defaultAction"], confinement_.annotations) == ("SCMP_ACT_TRACE", {})
 
 
 def test_filter__profile_changes__is_read_anew(tmp_path, monkeypatch) -> None:
@@ -247,9 +252,30 @@ def test_filter__profile_changes__is_read_anew(tmp_path, monkeypatch) -> None:
 
 def test_filter__no_profile__is_refused_with_the_fix(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(seccomp, "PROFILE", tmp_path / "missing.json")
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.InvalidArgument) as caught:
         seccomp.filter_for(())
     assert (caught.value.reason, caught.value.hint) == (
         "NoSeccompProfile",
         "apt-get install golang-github-containers-common",
     )
+
+
+SOCKET, SOCKETPAIR = 41, 53
+AF_UNIX, AF_INET6, AF_NETLINK, AF_PACKET, AF_ALG, AF_VSOCK, AF_XDP, AF_FUTURE = 1, 10, 16, 17, 38, 40, 44, 60
+
+
+@pytest.mark.parametrize("capabilities", [(), ("ALL",)])
+@pytest.mark.parametrize("dropped", [(), ("AUDIT_WRITE",)])
+def test_distributions_profile__sockets__are_of_usual_kinds(
+    capabilities: tuple[str, ...], dropped: tuple[str, ...]
+) -> None:
+    program = compiled_for(container_spec.Confinement(capabilities, dropped))
+    for domain in (AF_UNIX, AF_INET6, AF_NETLINK, AF_PACKET, AF_XDP):
+        assert bpf.answer(program, SOCKET, domain) == bpf.ALLOW, domain
+    for domain in (AF_ALG, AF_VSOCK, AF_FUTURE, AF_VSOCK | 1 << 32, -1 & 2**64 - 1):
+        assert bpf.answer(program, SOCKET, domain) & bpf.ERRNO, domain
+    assert bpf.answer(program, SOCKETPAIR, AF_UNIX) == bpf.ALLOW
+
+
+def test_translate__a_profile_without_sockets__gets_none() -> None:
+    assert "socket" not in dict(names(frozenset()))

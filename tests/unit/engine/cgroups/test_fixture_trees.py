@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from agent.engine.cgroups import hierarchy, limits, tree, usage
-from agent.engine.containers import spec
+from agent.engine.spec import container as container_spec
 from tests.unit.engine.cgroups import trees
 
-LIMITED = spec.Limits(cpu_millis=500, memory=64 << 20, memory_reservation=32 << 20, pids=20)
+LIMITED = container_spec.Limits(cpu_millis=500, memory=64 << 20, memory_reservation=32 << 20, pids=20)
 NO_PROCESS = 2**22 + 1
 """Above the kernel's largest pid."""
 Make = Callable[[pathlib.Path], hierarchy.Hierarchy]
@@ -33,13 +33,13 @@ unified_hosts = pytest.mark.parametrize("make", [trees.v2, beside_a_vpn])
 
 def files(host: hierarchy.Hierarchy, *names: str) -> dict[str, str]:
     """Read files of the container's cgroup, by ``controller/file``."""
-    found = {}
+    contents = {}
     for name in names:
         controller, _, file = name.partition("/")
         directory = host.directory(controller, trees.CGROUP)
         assert directory is not None
-        found[name] = (directory / file).read_text()
-    return found
+        contents[name] = (directory / file).read_text()
+    return contents
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_parse__several_mounts_of_one__takes_the_first() -> None:
 @every_host
 def test_usage__is_counted_as_cadvisor_counts(make: Make, tmp_path) -> None:
     own = usage.parse_interfaces(pathlib.Path("/proc/self/net/dev").read_text())
-    found = usage.read(make(tmp_path), trees.CGROUP, pid=os.getpid())
-    assert found is not None
-    assert {one.name for one in found.interfaces} == {one.name for one in own}
-    assert (found.cpu_seconds, found.memory_usage, found.memory_working_set) == (2.5, 20 << 20, 16 << 20)
-    assert (found.memory_limit, found.pids, found.oom_kills) == (64 << 20, 7, 3)
+    usage_read = usage.read(make(tmp_path), trees.CGROUP, pid=os.getpid())
+    assert usage_read is not None
+    assert {interface.name for interface in usage_read.interfaces} == {own_interface.name for own_interface in own}
+    assert (usage_read.cpu_seconds, usage_read.memory_usage, usage_read.memory_working_set) == (2.5, 20 << 20, 16 << 20)
+    assert (usage_read.memory_limit, usage_read.pids, usage_read.oom_kills) == (64 << 20, 7, 3)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_usage__is_counted_as_cadvisor_counts(make: Make, tmp_path) -> None:
 def test_usage__no_limit__says_none(make: Make, file: str, unlimited: str, tmp_path) -> None:
     host = make(tmp_path)
     _write(host, file, unlimited)
-    found = usage.read(host, trees.CGROUP, pid=os.getpid())
-    assert found is not None
-    assert found.memory_limit is None
+    usage_read = usage.read(host, trees.CGROUP, pid=os.getpid())
+    assert usage_read is not None
+    assert usage_read.memory_limit is None
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_usage__no_limit__says_none(make: Make, file: str, unlimited: str, tmp_p
 def test_usage__more_cache_than_usage__has_no_negative_working_set(make: Make, line: str, tmp_path) -> None:
     host = make(tmp_path)
     _write(host, "memory/memory.stat", line)
-    found = usage.read(host, trees.CGROUP, pid=os.getpid())
-    assert found is not None
-    assert found.memory_working_set == 0
+    usage_read = usage.read(host, trees.CGROUP, pid=os.getpid())
+    assert usage_read is not None
+    assert usage_read.memory_working_set == 0
 
 
 @every_host
@@ -151,7 +151,7 @@ def test_oom_kills__are_counted__and_none_where_the_cgroup_is_gone(make: Make, t
 
 @every_host
 def test_limits_found__are_those_in_force(make: Make, tmp_path) -> None:
-    assert limits.found(make(tmp_path), trees.CGROUP, spec.Limits()) == LIMITED
+    assert limits.effective(make(tmp_path), trees.CGROUP, container_spec.Limits()) == LIMITED
 
 
 @pytest.mark.parametrize(
@@ -181,48 +181,48 @@ def test_limits_found__all_lifted_behind_our_back__are_none(make: Make, unlimite
     host = make(tmp_path)
     for name, text in unlimited.items():
         _write(host, name, text)
-    assert limits.found(host, trees.CGROUP, LIMITED) == spec.Limits()
+    assert limits.effective(host, trees.CGROUP, LIMITED) == container_spec.Limits()
 
 
 @every_host
 def test_limits_found__rounded_to_pages_by_the_kernel__count_as_wanted(make: Make, tmp_path) -> None:
-    wanted = spec.Limits(500, (64 << 20) + 4095, (32 << 20) + 1, 20)
-    assert limits.found(make(tmp_path), trees.CGROUP, wanted) == wanted
+    requested = container_spec.Limits(500, (64 << 20) + 4095, (32 << 20) + 1, 20)
+    assert limits.effective(make(tmp_path), trees.CGROUP, requested) == requested
 
 
 @every_host
 def test_limits_found__cannot_be_read__count_as_wanted(make: Make, tmp_path) -> None:
-    wanted = spec.Limits(cpu_millis=1)
+    requested = container_spec.Limits(cpu_millis=1)
     host = make(tmp_path)
-    assert limits.found(host, "trimtab-0/gone", wanted) == wanted
+    assert limits.effective(host, "trimtab-0/gone", requested) == requested
     _write(host, "pids/pids.max", "nonsense\n")
-    assert limits.found(host, trees.CGROUP, wanted) == wanted
-    assert limits.found(hierarchy.parse(""), trees.CGROUP, wanted) == wanted
+    assert limits.effective(host, trees.CGROUP, requested) == requested
+    assert limits.effective(hierarchy.parse(""), trees.CGROUP, requested) == requested
 
 
 @every_host
 @pytest.mark.parametrize(
-    "wanted",
+    "requested",
     [
-        spec.Limits(250, 32 << 20, 16 << 20, 10),
-        spec.Limits(2000, 128 << 20, 64 << 20, 1000),
-        spec.Limits(pids=5),
-        spec.Limits(cpu_millis=1500),
+        container_spec.Limits(250, 32 << 20, 16 << 20, 10),
+        container_spec.Limits(2000, 128 << 20, 64 << 20, 1000),
+        container_spec.Limits(pids=5),
+        container_spec.Limits(cpu_millis=1500),
     ],
 )
-def test_limits_applied__are_found_again(make: Make, wanted: spec.Limits, tmp_path) -> None:
+def test_limits_applied__are_found_again(make: Make, requested: container_spec.Limits, tmp_path) -> None:
     host = make(tmp_path)
-    limits.apply(host, trees.CGROUP, wanted)
-    assert limits.found(host, trees.CGROUP, LIMITED) == wanted
+    limits.apply(host, trees.CGROUP, requested)
+    assert limits.effective(host, trees.CGROUP, LIMITED) == requested
 
 
 @unified_hosts
 def test_limits_applied__on_v2__are_its_files(make: Make, tmp_path) -> None:
     host = make(tmp_path)
     names = ("cpu/cpu.max", "memory/memory.max", "memory/memory.swap.max", "memory/memory.low", "pids/pids.max")
-    limits.apply(host, trees.CGROUP, spec.Limits(250, 4096, 2048, 9))
+    limits.apply(host, trees.CGROUP, container_spec.Limits(250, 4096, 2048, 9))
     assert tuple(files(host, *names).values()) == ("25000 100000", "4096", "0", "2048", "9")
-    limits.apply(host, trees.CGROUP, spec.Limits())
+    limits.apply(host, trees.CGROUP, container_spec.Limits())
     assert tuple(files(host, *names).values()) == ("max 100000", "max", "max", "0", "max")
 
 
@@ -233,9 +233,9 @@ def test_limits_applied__on_v1__are_its_files(make: Make, tmp_path) -> None:
         *("cpu/cpu.cfs_period_us", "cpu/cpu.cfs_quota_us", "memory/memory.limit_in_bytes"),
         *("memory/memory.memsw.limit_in_bytes", "memory/memory.soft_limit_in_bytes", "pids/pids.max"),
     )
-    limits.apply(host, trees.CGROUP, spec.Limits(250, 4096, 2048, 9))
+    limits.apply(host, trees.CGROUP, container_spec.Limits(250, 4096, 2048, 9))
     assert tuple(files(host, *names).values()) == ("100000", "25000", "4096", "4096", "2048", "9")
-    limits.apply(host, trees.CGROUP, spec.Limits())
+    limits.apply(host, trees.CGROUP, container_spec.Limits())
     assert tuple(files(host, *names).values()) == ("100000", "-1", "-1", "-1", "-1", "max")
 
 
@@ -247,9 +247,9 @@ def test_limits_applied__kernel_without_swap_accounting__leaves_it_out(make: Mak
     host = make(tmp_path)
     path = tmp_path.joinpath("memory" if make is trees.v1 else "all", trees.CGROUP, file.partition("/")[2])
     path.unlink()
-    limits.apply(host, trees.CGROUP, spec.Limits(memory=8192))
+    limits.apply(host, trees.CGROUP, container_spec.Limits(memory=8192))
     assert not path.exists()
-    assert limits.found(host, trees.CGROUP, spec.Limits()).memory == 8192
+    assert limits.effective(host, trees.CGROUP, container_spec.Limits()).memory == 8192
 
 
 @every_host

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.containers import supervise
 
 
@@ -46,6 +46,6 @@ def test_signal_number__by_any_name(name: str, number: int) -> None:
     ],
 )
 def test_signal_number__no_signal__is_refused(name: str) -> None:
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.InvalidArgument) as caught:
         supervise.signal_number(name)
     assert (caught.value.reason, caught.value.hint) == ("InvalidSignal", "see kill -l")

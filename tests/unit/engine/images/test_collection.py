@@ -5,25 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.engine.images import collection
+from agent.kit import disk_space
 
 NOW = 10_000.0
 USUAL = collection.Thresholds()
 
 
-def kept(name: str = "a", **said: object) -> collection.Kept:
-    """Give an image that came long ago, and that nobody uses."""
-    return collection.Kept(
-        **{"id": name, "references": (name,), "owned": False, "fetched": 0.0, "used": 0.0, **said}  # type: ignore[arg-type]
+def kept(name: str = "a", **fields: object) -> collection.CandidateImage:
+    """Return an image that came long ago, and that nobody uses."""
+    return collection.CandidateImage(
+        **{"id": name, "references": (name,), "owned": False, "fetched": 0.0, "used": 0.0, **fields}  # type: ignore[arg-type]
     )
 
 
 @pytest.mark.parametrize(("used", "aim"), [(0, 0), (80, 0), (84, 0), (85, 20), (86, 20), (100, 20)], ids=str)
 def test_wanted__above_the_high_threshold__is_room_down_to_the_low_one(used: int, aim: int) -> None:
-    assert collection.wanted(collection.Space(100, 100 - used), USUAL) == aim
+    assert collection.available_target(disk_space.DiskSpace(100, 100 - used), USUAL) == aim
 
 
 def test_wanted__a_size_that_does_not_divide__is_never_too_little() -> None:
-    assert collection.wanted(collection.Space(999, 0), USUAL) == 200
+    assert collection.available_target(disk_space.DiskSpace(999, 0), USUAL) == 200
 
 
 @given(
@@ -33,10 +34,10 @@ def test_wanted__a_size_that_does_not_divide__is_never_too_little() -> None:
 def test_wanted__is_reached__asks_for_no_more(space: tuple[int, int], percents: tuple[int, int]) -> None:
     (size, available), (low, high) = space, percents
     thresholds = collection.Thresholds(high, low)
-    aim = collection.wanted(collection.Space(size, available), thresholds)
+    aim = collection.available_target(disk_space.DiskSpace(size, available), thresholds)
     assert (aim > 0) == ((size - available) * 100 >= size * high and low < 100)
     if aim:
-        assert collection.wanted(collection.Space(size, aim), thresholds) == 0
+        assert collection.available_target(disk_space.DiskSpace(size, aim), thresholds) == 0
 
 
 def test_due__longest_unused_first__and_neither_owned_nor_used_nor_young_ones() -> None:
@@ -47,9 +48,15 @@ def test_due__longest_unused_first__and_neither_owned_nor_used_nor_young_ones() 
         kept("in-use"),
         kept("young", fetched=NOW - 119),
         kept("just-old-enough", fetched=NOW - 120, used=NOW - 120),
+        kept("before the clock was set back", fetched=NOW + 86400, used=NOW + 86400),
     ]
-    found = collection.due(images, frozenset({"in-use"}), NOW, USUAL.minimum_age)
-    assert [one.id for one in found] == ["old", "recent", "just-old-enough"]
+    due_images = collection.due(images, frozenset({"in-use"}), NOW, USUAL.minimum_age)
+    assert [candidate.id for candidate in due_images] == [
+        "old",
+        "recent",
+        "just-old-enough",
+        "before the clock was set back",
+    ]
 
 
 @given(
@@ -61,13 +68,17 @@ def test_due__longest_unused_first__and_neither_owned_nor_used_nor_young_ones() 
             fetched=st.floats(0, 2 * NOW),
             used=st.floats(0, 2 * NOW),
         ),
-        unique_by=lambda one: one.id,
+        unique_by=lambda candidate: candidate.id,
     ),
     st.randoms(use_true_random=False),
 )
-def test_due__in_whatever_order_images_come__is_the_same(images: list[collection.Kept], random) -> None:
-    in_use = frozenset(one.id for one in images if len(one.id) == 1)
+def test_due__in_whatever_order_images_come__is_the_same(images: list[collection.CandidateImage], random) -> None:
+    in_use = frozenset(image.id for image in images if len(image.id) == 1)
     first = collection.due(images, in_use, NOW, USUAL.minimum_age)
     random.shuffle(images)
     assert collection.due(images, in_use, NOW, USUAL.minimum_age) == first
-    assert not [one for one in first if one.owned or one.id in in_use or one.fetched > NOW - USUAL.minimum_age]
+    assert not [
+        candidate
+        for candidate in first
+        if candidate.owned or candidate.id in in_use or abs(NOW - candidate.fetched) < USUAL.minimum_age
+    ]

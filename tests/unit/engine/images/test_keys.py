@@ -3,9 +3,10 @@
 import pathlib
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.images import keys
 from tests import signing
 
@@ -13,7 +14,7 @@ DATA = b"what is signed"
 
 
 def _failure(path: pathlib.Path) -> str:
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.InvalidArgument) as caught:
         keys.read(path)
     assert caught.value.reason == "SignatureKeyInvalid"
     assert str(path) in caught.value.message
@@ -36,16 +37,16 @@ def test_key__has_signed__knows_its_own_signature_and_no_other(tmp_path, kind: s
 
 def test_key__by_another_kind_of_signature__has_not_signed(tmp_path) -> None:
     signers = [signing.signer(tmp_path, kind, kind) for kind in signing.KINDS]
-    for one in signers:
-        (key,) = keys.read(one.path)
-        assert [key.has_signed(other.sign(DATA), DATA) for other in signers] == [other is one for other in signers]
+    for signer in signers:
+        (key,) = keys.read(signer.path)
+        assert [key.has_signed(other.sign(DATA), DATA) for other in signers] == [other is signer for other in signers]
 
 
 def test_read__several_keys_in_one_file__are_all_known(tmp_path) -> None:
     signers = [signing.signer(tmp_path, "P-256", str(number)) for number in range(3)]
     both = tmp_path / "all.pub"
-    both.write_bytes(b"# ours\n" + b"\n".join(one.path.read_bytes() for one in signers))
-    assert [key.fingerprint for key in keys.read(both)] == [keys.read(one.path)[0].fingerprint for one in signers]
+    both.write_bytes(b"# ours\n" + b"\n".join(signer.path.read_bytes() for signer in signers))
+    assert [key.fingerprint for key in keys.read(both)] == [keys.read(signer.path)[0].fingerprint for signer in signers]
 
 
 def test_fingerprint__of_the_same_key_written_otherwise__is_the_same(tmp_path) -> None:
@@ -97,11 +98,39 @@ def test_read__a_key_behind_much_else__is_refused(tmp_path) -> None:
 def test_read__a_private_key__is_refused(tmp_path) -> None:
     signer = signing.signer(tmp_path)
     form = serialization.PrivateFormat.PKCS8
-    told = signer.key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    signer.path.write_bytes(told)
+    pem = signer.key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    signer.path.write_bytes(pem)
     assert "it is no public key in PEM form" in _failure(signer.path)
 
 
 def test_read__no_such_file_or_none_at_all__is_refused(tmp_path) -> None:
     assert "No such file" in _failure(tmp_path / "missing.pub")
     assert "it is no file" in _failure(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm"), [("P-384", hashes.SHA384()), ("P-521", hashes.SHA512()), ("P-384", hashes.SHA256())]
+)
+def test_key__ecdsa_with_the_hash_of_its_curve__has_signed(tmp_path, kind: str, algorithm) -> None:
+    signer = signing.signer(tmp_path, kind)
+    (key,) = keys.read(signer.path)
+    assert key.has_signed(signer.key.sign(DATA, ec.ECDSA(algorithm)), DATA)
+    assert not key.has_signed(signer.key.sign(DATA, ec.ECDSA(hashes.SHA224())), DATA)
+
+
+def test_key__p_256_with_another_hash__has_not_signed(tmp_path) -> None:
+    signer = signing.signer(tmp_path, "P-256")
+    (key,) = keys.read(signer.path)
+    assert not key.has_signed(signer.key.sign(DATA, ec.ECDSA(hashes.SHA384())), DATA)
+
+
+def test_read__again__is_read_from_the_disk_only_once_it_is_another_file(tmp_path, monkeypatch) -> None:
+    signer, other = signing.signer(tmp_path), signing.signer(tmp_path, name="other")
+    first = keys.read(signer.path)
+    with monkeypatch.context() as patched:
+        patched.setattr(pathlib.Path, "open", lambda *_, **__: pytest.fail("the file is read again"))
+        assert keys.read(signer.path) == first
+    signer.path.write_bytes(other.path.read_bytes())
+    assert keys.read(signer.path) == keys.read(other.path)
+    signer.path.unlink()
+    assert "No such file" in _failure(signer.path)

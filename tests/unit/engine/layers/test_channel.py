@@ -8,7 +8,7 @@ from concurrent import futures
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.layers import channel
 
 DATA = random.Random(4).randbytes(300_000)  # noqa: S311 - the same each time
@@ -22,15 +22,15 @@ def threads() -> Iterator[futures.ThreadPoolExecutor]:
 
 
 def _whole(feed: channel.Channel, size: int = 1000) -> bytes:
-    found = bytearray()
+    data = bytearray()
     while chunk := feed.read(size):
         assert len(chunk) <= size
-        found += chunk
-    return bytes(found)
+        data += chunk
+    return bytes(data)
 
 
 def _parts(sizes: int) -> Iterator[bytes]:
-    """Give all of it in parts of many lengths, empty ones as well."""
+    """Return the bytes in parts of many lengths, empty ones as well."""
     chance, at = random.Random(sizes), 0  # noqa: S311 - the same each time
     while at < len(DATA):
         size = chance.choice([0, 1, 7, 512, sizes])
@@ -45,9 +45,9 @@ def _put_all(feed: channel.Channel, sizes: int) -> None:
 
 
 @pytest.mark.parametrize("sizes", [3, 4096, 100_000])
-@pytest.mark.parametrize("room", [1, 1000, 10_000_000])
-def test_put__from_a_thread__arrives_in_order(threads, room: int, sizes: int) -> None:
-    with channel.Channel(room) as feed:
+@pytest.mark.parametrize("capacity", [1, 1000, 10_000_000])
+def test_put__from_a_thread__arrives_in_order(threads, capacity: int, sizes: int) -> None:
+    with channel.Channel(capacity) as feed:
         writing = threads.submit(_put_all, feed, sizes)
         assert _whole(feed) == DATA
         writing.result()
@@ -55,7 +55,7 @@ def test_put__from_a_thread__arrives_in_order(threads, room: int, sizes: int) ->
 
 
 def test_put__where_nobody_reads__waits_once_there_is_no_room(threads) -> None:
-    with channel.Channel(room=10) as feed:
+    with channel.Channel(capacity=10) as feed:
         feed.put(bytes(6))
         feed.put(bytes(6))
         writing = threads.submit(feed.put, b"more")
@@ -75,15 +75,15 @@ def test_read__whatever_is_in_the_chunks__is_as_much_as_is_asked_for() -> None:
 
 
 def test_drain__reads_to_the_end__and_raises_what_the_writer_failed_with(threads) -> None:
-    with channel.Channel(room=1) as feed:
+    with channel.Channel(capacity=1) as feed:
         writing = threads.submit(_put_all, feed, 512)
         feed.drain()
         writing.result()
         assert feed.read(1) == b""
     with channel.Channel() as broken:
         broken.put(b"x")
-        broken.end(errors.Refused("it is wrong"))
-        with pytest.raises(errors.Refused, match="it is wrong"):
+        broken.end(errors.InvalidArgument("it is wrong"))
+        with pytest.raises(errors.InvalidArgument, match="it is wrong"):
             broken.drain()
 
 
@@ -92,18 +92,18 @@ def test_end__by_a_failure__the_reader_gets_what_came_and_is_told(threads) -> No
         feed.put(b"first")
         assert feed.read(100) == b"first"
         reading = threads.submit(feed.read, 1)
-        feed.end(errors.Refused("it is wrong"))
-        with pytest.raises(errors.Refused, match="it is wrong"):
+        feed.end(errors.InvalidArgument("it is wrong"))
+        with pytest.raises(errors.InvalidArgument, match="it is wrong"):
             reading.result(timeout=5)
-        with pytest.raises(errors.Refused, match="it is wrong"):
+        with pytest.raises(errors.InvalidArgument, match="it is wrong"):
             feed.read(100)
 
 
 def test_leave__while_a_thread_waits_for_room__ends_its_waiting(threads) -> None:
-    with channel.Channel(room=1) as feed:
+    with channel.Channel(capacity=1) as feed:
         feed.put(b"full")
         writing = threads.submit(feed.put, b"more")
-        feed.leave()
+        feed.abandon()
         with pytest.raises(errors.Unavailable, match="nobody takes what arrives any more"):
             writing.result(timeout=5)
         with pytest.raises(errors.Unavailable):
@@ -133,12 +133,12 @@ def test_ahead__left_early__has_let_go_of_the_source() -> None:
 def test_ahead__the_source_fails__is_raised_where_it_is_read() -> None:
     class Broken:
         def __init__(self) -> None:
-            self.rest = [b"good"]
+            self.remaining = [b"good"]
 
         def read(self, size: int, /) -> bytes:
             del size
-            if self.rest:
-                return self.rest.pop()
+            if self.remaining:
+                return self.remaining.pop()
             raise OSError(5, "Input/output error")
 
     with channel.ahead(Broken()) as feed:

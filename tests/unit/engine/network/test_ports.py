@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.engine import errors
-from agent.engine.containers import spec
+from agent import errors
 from agent.engine.network import ports
-from tests import hostports
+from agent.engine.spec import container as container_spec
+from tests import addressing, hostports
 
 HERE = "127.0.0.1"
 
@@ -19,25 +19,25 @@ HERE = "127.0.0.1"
 @pytest.fixture
 def claims() -> Iterator[ports.Claims]:
     """Claims that are given back."""
-    made = ports.Claims()
-    yield made
-    made.close()
+    ports_claimed = ports.Claims()
+    yield ports_claimed
+    ports_claimed.close()
 
 
-def tcp(port: int, address: str = HERE) -> spec.Port:
+def tcp(port: int, address: str = HERE) -> container_spec.Port:
     """Publish a TCP port."""
-    return spec.Port(address, port, 80, "tcp")
+    return addressing.port(address, port, 80, "tcp")
 
 
-def udp(port: int, address: str = HERE) -> spec.Port:
+def udp(port: int, address: str = HERE) -> container_spec.Port:
     """Publish a UDP port."""
-    return spec.Port(address, port, 80, "udp")
+    return addressing.port(address, port, 80, "udp")
 
 
-def refused(claims: ports.Claims, *wanted: spec.Port) -> errors.Conflict:
+def refused(claims: ports.Claims, *requested: container_spec.Port) -> errors.Conflict:
     """Claim ports that cannot be had and give the error."""
     with pytest.raises(errors.Conflict) as caught:
-        claims.claim("late", wanted)
+        claims.claim("late", requested)
     return caught.value
 
 
@@ -75,8 +75,8 @@ def test_claim__made__a_connection_is_refused_and_not_left_waiting(claims: ports
 def test_claim__of_another_container__conflict(claims: ports.Claims) -> None:
     port = hostports.free_port()
     claims.claim("web", [tcp(port), udp(port)])
-    for wanted in (tcp(port), udp(port), tcp(port, "0.0.0.0"), udp(port, "0.0.0.0")):
-        assert refused(claims, wanted).reason == "PortInUse"
+    for requested in (tcp(port), udp(port), tcp(port, "0.0.0.0"), udp(port, "0.0.0.0")):
+        assert refused(claims, requested).reason == "PortInUse"
     claims.claim("other", [tcp(port, "127.0.0.2"), udp(port, "127.0.0.2")])
 
 
@@ -87,6 +87,7 @@ def test_claim__of_the_same_container__is_made_anew(claims: ports.Claims) -> Non
     claims.release("web")
     claims.release("web")
     claims.claim("other", [tcp(port), udp(port)])
+    assert refused(claims, tcp(port)).reason == "PortInUse"
 
 
 def test_claim__one_port_is_taken__none_is_held(claims: ports.Claims) -> None:
@@ -105,7 +106,10 @@ def test_claim__port_of_a_program__names_the_program_and_what_to_do(claims: port
         program = context.Process(target=theirs.recv)
         program.start()
     try:
-        error = refused(claims, tcp(port))
+        taken = refused(claims, tcp(port))
+        assert taken.message == f"port {HERE}:{port}/tcp is in use"
+        assert isinstance(taken, ports.PortTaken)
+        error = taken.explained()
         name = pathlib.Path(f"/proc/{program.pid}/comm").read_text().strip()
         assert error.message == f"port {HERE}:{port}/tcp is in use by {name} (pid {program.pid})"
         assert error.hint == "stop that program or publish another port"
@@ -159,9 +163,9 @@ def test_close__gives_everything_back(claims: ports.Claims) -> None:
 
 
 def descriptors() -> set[str]:
-    """Give this process' descriptors of sockets."""
+    """Return this process' descriptors of sockets."""
     links = pathlib.Path("/proc/self/fd").iterdir()
-    return {name for name in (_target(one) for one in links) if name.startswith("socket:")}
+    return {name for name in (_target(link) for link in links) if name.startswith("socket:")}
 
 
 def _target(link: pathlib.Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.shim import conmon
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -57,13 +57,15 @@ def test_end__pid_was_given_out_again__leaves_the_other_alone(start, tmp_path) -
     assert [stranger.poll() for stranger in strangers] == [None, None, None]
 
 
-@pytest.mark.parametrize("told", [None, "", "soon"])
-def test_end__cut_short_before_it_told_its_pid__is_found_with_its_children(start, tmp_path, told: str | None) -> None:
+@pytest.mark.parametrize("pid_text", [None, "", "soon"])
+def test_end__cut_short_before_it_told_its_pid__is_found_with_its_children(
+    start, tmp_path, pid_text: str | None
+) -> None:
     folder = bundle(tmp_path)
     stranger = start("--bundle", f"{folder}2")
     both = [start("--cid", "1", "--bundle", str(folder)), start("create", "--bundle", str(folder), "1")]
-    if told is not None:
-        (folder / "conmon.pid").write_text(told)
+    if pid_text is not None:
+        (folder / "conmon.pid").write_text(pid_text)
     conmon.end(folder)
     assert [process.wait() for process in both] == [-9, -9]
     assert stranger.poll() is None
@@ -109,5 +111,5 @@ def test_answer__none_or_garbage__may_work_later(answer: bytes) -> None:
 
 
 def test_answer__refusal__is_the_runtimes_last_word() -> None:
-    with pytest.raises(errors.Refused, match="cannot be started: exec /app: no such file"):
+    with pytest.raises(errors.InvalidArgument, match="cannot be started: exec /app: no such file"):
         conmon._created(b'{"data": -1, "message": "warning\\nexec /app: no such file\\n"}\n')

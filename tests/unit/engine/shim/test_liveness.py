@@ -18,7 +18,7 @@ NO_PROCESS = 2**22 + 1
 
 @pytest.fixture
 def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
-    """Give a process that runs."""
+    """Return a process that runs."""
     with subprocess.Popen(["sleep", "1000"]) as process:
         yield process
         process.kill()
@@ -105,7 +105,7 @@ class Heard:
 
 async def test_watch__monitor_ends__is_told_once(sleeper) -> None:
     heard = Heard()
-    watched = watch.Watch(heard.note)
+    watched = watch.MonitorWatch(heard.note)
     watched.add("web", sleeper.pid, liveness.start_time(sleeper.pid))
     sleeper.kill()
     await heard.next()
@@ -116,7 +116,7 @@ async def test_watch__monitor_ends__is_told_once(sleeper) -> None:
 
 async def test_watch__monitor_has_ended_already__is_told_in_the_next_round(sleeper) -> None:
     heard = Heard()
-    watched = watch.Watch(heard.note)
+    watched = watch.MonitorWatch(heard.note)
     watched.add("web", sleeper.pid, 1)
     assert heard.ids == []
     await heard.next()
@@ -126,7 +126,7 @@ async def test_watch__monitor_has_ended_already__is_told_in_the_next_round(sleep
 async def test_watch__closed__tells_nobody_and_keeps_nothing_open(sleeper) -> None:
     before = sum(1 for _ in pathlib.Path("/proc/self/fd").iterdir())
     heard = Heard()
-    watched = watch.Watch(heard.note)
+    watched = watch.MonitorWatch(heard.note)
     watched.add("web", sleeper.pid, liveness.start_time(sleeper.pid))
     watched.close()
     ended(sleeper)
@@ -134,3 +134,19 @@ async def test_watch__closed__tells_nobody_and_keeps_nothing_open(sleeper) -> No
         await asyncio.sleep(0)
     assert heard.ids == []
     assert sum(1 for _ in pathlib.Path("/proc/self/fd").iterdir()) == before
+
+
+def test_open_network__of_exactly_that_process__or_of_none(sleeper) -> None:
+    started = liveness.start_time(sleeper.pid)
+    assert started is not None
+    descriptor = liveness.open_network(sleeper.pid, started)
+    try:
+        assert os.fstat(descriptor).st_ino == pathlib.Path("/proc/self/ns/net").stat().st_ino
+    finally:
+        os.close(descriptor)
+    for pid, moment in ((sleeper.pid, started + 1), (sleeper.pid, None), (NO_PROCESS, started)):
+        with pytest.raises(ProcessLookupError):
+            liveness.open_network(pid, moment)
+    ended(sleeper)
+    with pytest.raises(ProcessLookupError):
+        liveness.open_network(sleeper.pid, started)

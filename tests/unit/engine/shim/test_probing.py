@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.cgroups import hierarchy
 from agent.engine.shim import oci_runtime, probing
 from agent.kit import processes
@@ -30,8 +30,8 @@ Fake = Callable[..., pathlib.Path]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Say what is installed on this host."""
-    return lambda there: monkeypatch.setattr(processes, "which", lambda name, _=(): there.get(name))
+    """Return a function that sets which programs are installed on this host."""
+    return lambda paths_by_name: monkeypatch.setattr(processes, "which", lambda name, _=(): paths_by_name.get(name))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def fake(tmp_path: pathlib.Path) -> Fake:
 
 @pytest.fixture
 def run(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Give a run directory."""
+    """Return a run directory."""
     path = tmp_path / "run"
     path.mkdir()
     return path
@@ -68,34 +68,34 @@ def test_candidates__hybrid_host__crun_is_also_tried_without_its_v2(install) -> 
 
 
 @pytest.mark.parametrize(
-    ("missing", "found"),
+    ("missing", "expected"),
     [
         ("crun", [("crun", None), ("runc", RUNC)]),
         ("unshare", [("crun", CRUN), ("runc", RUNC)]),
         ("runc", [("crun", CRUN), ("crun without cgroup v2", AIDED), ("runc", None)]),
     ],
 )
-def test_candidates__not_installed__is_said(install, missing: str, found: list[tuple[str, object]]) -> None:
+def test_candidates__not_installed__is_said(install, missing: str, expected: list[tuple[str, object]]) -> None:
     install({name: path for name, path in ALL.items() if name != missing})
-    assert list(probing.candidates(HYBRID)) == found
+    assert list(probing.candidates(HYBRID)) == expected
 
 
 async def test_find__the_first_that_runs_a_container__is_taken_and_remembered(install, fake, run, tmp_path) -> None:
     install({"crun": fake("crun", "echo cannot >&2; exit 1"), "runc": fake("runc", "exit 0")})
-    found = await probing.find(run, "trimtab-test")
-    assert found == oci_runtime.Program(tmp_path / "runc", takes_filter=True)
-    assert probing.remembered(run) == found
+    program = await probing.find(run, "trimtab-test")
+    assert program == oci_runtime.Program(tmp_path / "runc", takes_filter=True)
+    assert oci_runtime.remembered(run) == program
     calls = (tmp_path / "calls").read_text().splitlines()
     assert len(calls) == 3  # crun, runc, and runc with a compiled filter
-    assert await probing.find(run, "trimtab-test") == found
+    assert await probing.find(run, "trimtab-test") == program
     assert (tmp_path / "calls").read_text().splitlines() == calls
     assert [path.name for path in run.iterdir()] == ["oci-runtime"]
 
 
 async def test_find__filter_is_not_in_force__is_not_relied_upon(install, fake, run, tmp_path) -> None:
     install({"crun": fake("crun", f"test $(grep -c . {tmp_path}/configs) = 1")})
-    found = await probing.find(run, "trimtab-test")
-    assert found == oci_runtime.Program(tmp_path / "crun", takes_filter=False)
+    program = await probing.find(run, "trimtab-test")
+    assert program == oci_runtime.Program(tmp_path / "crun", takes_filter=False)
 
 
 async def test_find__trial_of_the_filter__could_run_nothing_without_it(install, fake, run, tmp_path) -> None:
@@ -125,7 +125,7 @@ async def test_find__nothing_installed__says_so(install, run) -> None:
 
 
 async def test_find__remembered_program_is_gone__looks_again(install, fake, run, tmp_path) -> None:
-    probing.remember(run, oci_runtime.Program(tmp_path / "removed"))
+    oci_runtime.remember(run, oci_runtime.Program(tmp_path / "removed"))
     install({"runc": fake("runc", "exit 0")})
     assert (await probing.find(run, "trimtab-test")).path == tmp_path / "runc"
 
@@ -133,20 +133,20 @@ async def test_find__remembered_program_is_gone__looks_again(install, fake, run,
 @pytest.mark.parametrize("text", ["", "{", '{"path": 5}', "null"])
 def test_remembered__memory_that_cannot_be_read__is_none(run, text: str) -> None:
     (run / "oci-runtime").write_text(text)
-    assert probing.remembered(run) is None
+    assert oci_runtime.remembered(run) is None
 
 
 def test_remembered__what_was_remembered(run) -> None:
-    assert probing.remembered(run) is None
-    probing.remember(run, AIDED)
-    assert probing.remembered(run) == AIDED
+    assert oci_runtime.remembered(run) is None
+    oci_runtime.remember(run, AIDED)
+    assert oci_runtime.remembered(run) == AIDED
 
 
 @pytest.mark.root
 async def test_find__on_this_host__has_run_a_container_and_leaves_nothing(run) -> None:
     host = hierarchy.of_host()
-    found = await probing.find(run, "trimtab-test-probing")
-    assert found.path.name in {"crun", "runc"}
-    assert found.takes_filter == (found.path.name == "crun")
+    program = await probing.find(run, "trimtab-test-probing")
+    assert program.path.name in {"crun", "runc"}
+    assert program.takes_filter == (program.path.name == "crun")
     assert [path.name for path in run.iterdir()] == ["oci-runtime"]
     assert [root for root in host.roots() if (root / "trimtab-test-probing").exists()] == []

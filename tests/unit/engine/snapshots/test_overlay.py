@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from agent.engine import errors
+from agent import errors
 from agent.engine.kernel import api, recording
 from agent.engine.snapshots import overlay
 
@@ -37,11 +37,17 @@ def test_mount__paths_with_the_option_s_own_signs__are_escaped(tmp_path: pathlib
 
 def test_mount__more_layers_than_a_page_of_options_holds__is_refused(tmp_path: pathlib.Path) -> None:
     kernel = recording.RecordingKernel()
-    lower = [pathlib.Path(f"/{'ü' * 20}/{number:04}") for number in range(90)]
-    with pytest.raises(errors.Refused, match="90 layers") as caught:
-        overlay.mount(kernel, lower, tmp_path / "own", tmp_path / "rootfs")
+    lower = [pathlib.Path(f"/{'ü' * 20}/{number:04}/fs") for number in range(90)]
+    many = [pathlib.Path(f"/{'ü' * 20}/{number:04}/fs") for number in range(600)]
+    with pytest.raises(errors.InvalidArgument, match="600 layers") as caught:
+        overlay.mount(kernel, many, tmp_path / "own", tmp_path / "rootfs")
     assert caught.value.reason == "TooManyLayers"
     assert kernel.calls == []
+    overlay.mount(kernel, lower, tmp_path / "own", tmp_path / "rootfs")
+    call, folder, *_, options = kernel.calls.pop()
+    assert (call, folder) == ("mount_from", f"/{'ü' * 20}")
+    assert str(options).startswith("lowerdir=0000/fs:0001/fs:")
+    kernel.mounted.clear()
     overlay.mount(kernel, lower[:70], tmp_path / "own", tmp_path / "rootfs")
     assert kernel.mounted == [str(tmp_path / "rootfs")]
 

@@ -1,0 +1,60 @@
+"""``events --watch``: the last events, then a line for each one more."""
+
+from collections.abc import Callable, Sequence
+
+from agent.agent_api import past
+from agent.cli import flags, past_view, terminal, watching
+
+LIMIT = 1000
+"""Events that are asked for at a time: more than an agent brings about between two questions."""
+
+
+def watch(ask: Callable[[], tuple[past.Event, ...]], output: flags.Output) -> None:
+    """Print events until somebody presses Ctrl-C."""
+    previous: frozenset[past.Event] | None = None
+    widths: list[int] = []
+    for answer in watching.answers(ask):
+        fresh = fresh_events(previous, answer)
+        if output is not flags.Output.TEXT:
+            _print_documents(fresh, output)
+        elif previous is None:
+            widths = _print_table(fresh)
+        else:
+            for event in fresh:
+                _print_line(event, widths)
+        terminal.flush()
+        previous = frozenset(answer) or previous or frozenset()
+
+
+def fresh_events(previous: frozenset[past.Event] | None, answer: Sequence[past.Event]) -> list[past.Event]:
+    """Return the events that are new: those behind the last one that was there before.
+
+    ``None``: nothing was asked yet, so that all of them are new. What stands before that one is older: a larger
+    question has brought it. It goes by the order in which they were recorded, as clocks are set back.
+    """
+    positions = [position for position, event in enumerate(answer) if event in (previous or ())]
+    return list(answer[positions[-1] + 1 :] if positions else answer)
+
+
+def _print_table(events: Sequence[past.Event]) -> list[int]:
+    """Print the first events, and return how wide the columns are."""
+    rows = [past_view.EVENT_HEADINGS, *map(past_view.event_row, events)]
+    for line in past_view.table(rows[0], rows[1:], [(event.error,) for event in events]):
+        terminal.result(line)
+    return terminal.column_widths(rows)
+
+
+def _print_line(event: past.Event, widths: Sequence[int]) -> None:
+    cells = tuple(map(terminal.printable, past_view.event_row(event)))
+    terminal.result(terminal.aligned(cells, widths))
+    for line in event.error.splitlines():
+        terminal.result(terminal.printable(f"    {line}"))
+
+
+def _print_documents(events: Sequence[past.Event], output: flags.Output) -> None:
+    for document in past.events_document(tuple(events))["events"]:
+        if output is flags.Output.YAML:
+            terminal.result("---")
+            terminal.result_document(document, output)
+        else:
+            terminal.result_line(document)

@@ -1,0 +1,59 @@
+"""The flags that commands share, as typer declares them: what ``--help`` and completion need of the settings."""
+
+import enum
+from typing import Annotated, Any
+
+import typer
+
+
+class Output(enum.StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class LineOutput(enum.StrEnum):
+    """How results are printed that come line by line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class TableOutput(enum.StrEnum):
+    """How a table of objects is printed."""
+
+    TEXT = "text"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+_OUTPUT = "text for people, json or yaml for programs (stable)."
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help=_OUTPUT)]
+LineOutputOption = Annotated[
+    LineOutput, typer.Option("--output", "-o", help="text for people, json for programs (stable): one object a line.")
+]
+TableOutputOption = Annotated[
+    TableOutput,
+    typer.Option("--output", "-o", help="text or wide for people, json or yaml for programs (stable), name for xargs."),
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, and print a line for each change.")
+]
+
+FLAGS: dict[str, Any] = {
+    "config": typer.Option("--config", metavar="FILE", help="The configuration."),
+    "root": typer.Option("--root", metavar="DIR", help="State that survives a reboot."),
+    "run_dir": typer.Option("--run-dir", metavar="DIR", help="State of this boot."),
+    "runtime": typer.Option(
+        "--runtime",
+        metavar="native|docker|podman|memory",
+        help="Our own engine, another one, or a simulation.",
+    ),
+    "listen": typer.Option("--listen", metavar="HOST:PORT|off", help="Where /metrics is served."),
+    "log.format": typer.Option("--log-format", metavar="auto|console|json", help="Logs."),
+    "log.level": typer.Option("--log-level", metavar="debug|info|warning|error", help="What is logged."),
+}

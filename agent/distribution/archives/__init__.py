@@ -1,0 +1,1 @@
+"""Image archives (OCI layouts, ``docker save``'s format, root file systems): read into a content store, and written."""

@@ -1,1 +1,0 @@
-"""Registries: the distribution specification's pull, over HTTPS, with what was announced verified."""

@@ -1,0 +1,33 @@
+"""What containers may have of the host, as a value that a runtime is given and asks before it makes or starts one."""
+
+import dataclasses
+import posixpath
+from collections.abc import Iterable
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostAccess:
+    """What a runtime refuses whatever a container's config says."""
+
+    roots: tuple[str, ...] | None = None
+    """Absolute paths that binds have to lie below, symlinks followed; ``None``: anywhere."""
+    refuses_root: bool = False
+    """No first process may have the user id 0, be it by its config or by its image's."""
+
+
+UNLIMITED = HostAccess()
+
+
+def normal(path: str) -> str:
+    """Return an absolute path without its detours: ``/srv/../etc`` is ``/etc``."""
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def is_below(path: str, roots: Iterable[str]) -> bool:
+    """Return whether a path is one of some roots, or below one, as far as their spelling tells."""
+    steps = _steps(path)
+    return any(steps[: len(root)] == root for root in map(_steps, roots))
+
+
+def _steps(path: str) -> list[str]:
+    return [step for step in normal(path).split("/") if step]

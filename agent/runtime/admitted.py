@@ -1,0 +1,123 @@
+"""What a runtime checks where it makes and starts containers: what no text of a manifest can tell."""
+
+import asyncio
+import contextlib
+import os
+import stat
+from collections.abc import AsyncIterator, Iterable
+
+from agent import errors
+from agent.kit import tasks
+from agent.model import container, hostaccess
+from agent.oci import accounts
+from agent.reasons import Reason
+
+_HINT = "see ops/docs/admission.md"
+
+
+async def check_binds(access: hostaccess.HostAccess, mounts: Iterable[container.Mount]) -> None:
+    """Raise ``errors.InvalidArgument`` (``BindNotAdmitted``) for a bind that leads out of what may be bound.
+
+    Symlinks are followed on both sides, as the mount will follow them.
+    """
+    await asyncio.to_thread(_check_sources, access, _bind_sources(mounts))
+
+
+@contextlib.asynccontextmanager
+async def held_binds(
+    access: hostaccess.HostAccess, mounts: Iterable[container.Mount]
+) -> AsyncIterator[dict[str, tuple[int, int] | None] | None]:
+    """Return device and inode of each source that is bound, after ``check_binds``; ``None``: anything may be bound.
+
+    A source that is not there has none. They are held open meanwhile, so that nothing else gets the same inode: whoever
+    mounts by name can compare with these what was mounted.
+    """
+    roots, sources = access.roots, _bind_sources(mounts)
+    if roots is None:
+        yield None
+        return
+    with contextlib.ExitStack() as held:
+
+        def identities() -> dict[str, tuple[int, int] | None]:
+            _check_sources(access, sources)
+            return {source: _identity(source, roots, held) for source in sources}
+
+        yield await tasks.in_thread(identities)
+
+
+def _bind_sources(mounts: Iterable[container.Mount]) -> list[str]:
+    return [mount.source for mount in mounts if isinstance(mount, container.BindMount)]
+
+
+def _check_sources(access: hostaccess.HostAccess, sources: list[str]) -> None:
+    if access.roots is None:
+        return
+    real_roots = [os.path.realpath(root) for root in access.roots]
+    for source in sources:
+        target = os.path.realpath(source)
+        if not hostaccess.is_below(target, real_roots):
+            raise _refused_bind(source, target)
+
+
+def _identity(source: str, roots: Iterable[str], held: contextlib.ExitStack) -> tuple[int, int] | None:
+    """Open a source from its root down, step by step and through no symlink: none may come since it was looked up."""
+    target = os.path.realpath(source)
+    real_roots = [root for root in map(os.path.realpath, roots) if hostaccess.is_below(target, (root,))]
+    if not real_roots:
+        raise _refused_bind(source, target)
+    root = min(real_roots, key=len)
+    steps = [step for step in os.path.relpath(target, root).split("/") if step != "."]
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(root, flags)
+        held.callback(os.close, descriptor)
+        for step in steps:
+            descriptor = os.open(step, flags, dir_fd=descriptor)
+            held.callback(os.close, descriptor)
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        raise _refused_bind(source, target) from None
+    status = os.fstat(descriptor)
+    if stat.S_ISLNK(status.st_mode):
+        raise _refused_bind(source, target)
+    return status.st_dev, status.st_ino
+
+
+def _refused_bind(source: str, target: str) -> errors.InvalidArgument:
+    leads = "" if source == target else f", which leads to {target}"
+    return errors.InvalidArgument(
+        f"a bind of {source}{leads} is not admitted for this source", hint=_HINT, reason=Reason.BIND_NOT_ADMITTED
+    )
+
+
+async def check_archive(access: hostaccess.HostAccess, path: str) -> None:
+    """Raise ``errors.InvalidArgument`` (``ArchiveNotAdmitted``) for an image archive outside of what may be bound.
+
+    Symlinks are followed on both sides, as opening it will follow them.
+    """
+    roots = access.roots
+    if roots is None:
+        return
+    target, *real_roots = await asyncio.to_thread(lambda: [os.path.realpath(candidate) for candidate in (path, *roots)])
+    if not hostaccess.is_below(target, real_roots):
+        leads = "" if path == target else f", which leads to {target}"
+        raise errors.InvalidArgument(
+            f"an archive at {path}{leads} is not admitted for this source",
+            hint=_HINT,
+            reason=Reason.ARCHIVE_NOT_ADMITTED,
+        )
+
+
+def check_user(access: hostaccess.HostAccess, user: str, image_user: str) -> None:
+    """Raise ``errors.InvalidArgument`` (``RunsAsRoot``) where a container would, or might, run as root."""
+    if not access.refuses_root:
+        return
+    problem = accounts.root_problem(user or image_user)
+    if problem:
+        whose = "its user" if user else "its image's user"
+        raise errors.InvalidArgument(
+            f"{whose} {problem}: not admitted for this source",
+            hint="set security.user to a number that is not 0",
+            reason=Reason.RUNS_AS_ROOT,
+        )

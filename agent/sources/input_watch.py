@@ -1,0 +1,112 @@
+"""Watching external inputs with ``watchdog``, wherever on the host they lie.
+
+A file is watched through the directory that it lies in, which tells of a file that is replaced, removed or created as
+well; where that is missing, through its nearest ancestor. What cannot be watched is looked at now and then.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+
+from watchdog import events, observers
+from watchdog.observers import api as observer_api
+
+from agent.sources import watch
+
+MOST_DIRECTORIES = 16
+"""Directories that are watched; the inputs of others are looked at now and then. Each takes two threads, and
+one of the 128 inotify instances that Linux gives a user."""
+_EVENTS: list[type[events.FileSystemEvent]] = [
+    *(events.FileClosedEvent, events.FileCreatedEvent, events.FileDeletedEvent, events.FileMovedEvent),
+    *(events.DirCreatedEvent, events.DirDeletedEvent, events.DirMovedEvent),
+]
+"""Each writing of a large archive is none: it counts once it is whole."""
+
+_log = logging.getLogger(__name__)
+
+
+class InputWatch(events.FileSystemEventHandler):
+    """Watches paths that may change from time to time. ``on_hint`` is called from watchdog's thread."""
+
+    def __init__(self, on_hint: Callable[[], None]) -> None:
+        """Begin without paths: nothing is watched, and no thread runs."""
+        super().__init__()
+        self._on_hint = on_hint
+        self._observer: observer_api.BaseObserver | None = None
+        self._watches: dict[str, tuple[tuple[int, int], observer_api.ObservedWatch]] = {}
+        """The directory's identity and its watch, by the directory's path."""
+        self._relevant: frozenset[str] = frozenset()
+        self._is_blind = False
+
+    def follow(self, paths: Iterable[str]) -> None:
+        """Watch these paths (absolute, need not exist), and no others any more. It blocks."""
+        every = {spelling for path in paths for spelling in (path, os.path.realpath(path))}
+        directories: dict[str, tuple[int, int]] = {}
+        for path in sorted(every):
+            for directory in _directories(path):
+                status = os.stat(directory)  # noqa: PTH116 - strings, as watchdog takes them
+                directories[directory] = (status.st_dev, status.st_ino)
+        kept = dict(sorted(directories.items())[:MOST_DIRECTORIES])
+        self._relevant = frozenset(ancestor for path in every for ancestor in _ancestors(path))
+        for directory, (identity, observed) in list(self._watches.items()):
+            if kept.get(directory) != identity:
+                self._unwatch(directory, observed)
+        for directory, identity in kept.items():
+            if directory not in self._watches:
+                self._watch(directory, identity)
+
+    def stop(self) -> None:
+        """Stop watching; ``on_hint`` is not called any more."""
+        self._relevant = frozenset()
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+    def dispatch(self, event: events.FileSystemEvent) -> None:
+        """Take an event of watchdog's, and call ``on_hint`` where it is about an input."""
+        for path in (os.fsdecode(path) for path in (event.src_path, event.dest_path) if path):
+            if path in self._relevant or (os.path.basename(path) == "index.json" and _parent(path) in self._relevant):  # noqa: PTH119
+                self._on_hint()
+                return
+
+    def _watch(self, directory: str, identity: tuple[int, int]) -> None:
+        try:
+            if self._observer is None:
+                watch.without_chatter()
+                observer = observers.Observer()
+                observer.start()
+                self._observer = observer
+            observed = self._observer.schedule(self, directory, recursive=False, event_filter=_EVENTS)
+        except OSError as error:
+            if not self._is_blind:
+                _log.warning("%s is not watched (%s): its files are looked at now and then", directory, error)
+            self._is_blind = True
+            return
+        self._is_blind = False
+        self._watches[directory] = identity, observed
+
+    def _unwatch(self, directory: str, observed: observer_api.ObservedWatch) -> None:
+        del self._watches[directory]
+        if self._observer is not None:
+            self._observer.unschedule(observed)
+
+
+def _directories(path: str) -> Iterable[str]:
+    """Return the existing directories whose events tell of a path: its own, where it is one, and its parent's."""
+    if os.path.isdir(path):  # noqa: PTH112
+        yield path
+    parent = _parent(path)
+    while not os.path.isdir(parent) and parent != "/":  # noqa: PTH112
+        parent = _parent(parent)
+    yield parent
+
+
+def _ancestors(path: str) -> Iterable[str]:
+    while path != "/":
+        yield path
+        path = _parent(path)
+
+
+def _parent(path: str) -> str:
+    return os.path.dirname(path) or "/"  # noqa: PTH120

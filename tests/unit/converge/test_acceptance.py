@@ -1,0 +1,94 @@
+"""Whether what was read may stand yet."""
+
+import dataclasses
+
+import pytest
+
+from agent.converge import acceptance
+from agent.model import secret, state, volume
+from tests import builders
+
+STANDING = frozenset({"Container/web", "Container/db"})
+LESS = frozenset({"Container/web"})
+ACCEPTED = acceptance.Decision()
+
+
+def proposal(
+    names: frozenset[str] = LESS, content: str = "1", *, settled: bool = True, atomic: bool = False
+) -> acceptance.Proposal:
+    return acceptance.Proposal(content, names, settled, atomic)
+
+
+def test_judge__nothing_is_missing__stands_at_once() -> None:
+    more = proposal(STANDING | {"Container/api"}, settled=False)
+    assert acceptance.Acceptance().judge(STANDING, more, 0.0) == ACCEPTED
+
+
+def test_judge__a_commit__stands_at_once() -> None:
+    assert acceptance.Acceptance().judge(STANDING, proposal(atomic=True), 0.0) == ACCEPTED
+
+
+def test_judge__something_is_missing__stands_once_it_was_the_same_for_a_second() -> None:
+    judge = acceptance.Acceptance()
+    doubted = acceptance.Decision(frozenset({"Container/db"}), 11.0)
+    assert judge.judge(STANDING, proposal(), 10.0) == doubted
+    assert judge.judge(STANDING, proposal(), 10.5) == doubted
+    assert judge.judge(STANDING, proposal(), 11.0) == ACCEPTED
+
+
+def test_judge__seen_once__is_not_enough_however_late() -> None:
+    judge = acceptance.Acceptance()
+    judge.judge(STANDING, proposal(STANDING), 10.0)
+    assert judge.judge(STANDING, proposal(), 100.0).missing
+
+
+def test_judge__other_things_change_meanwhile__begins_anew() -> None:
+    judge = acceptance.Acceptance()
+    judge.judge(STANDING, proposal(content="1"), 10.0)
+    assert judge.judge(STANDING, proposal(content="2"), 11.0).next_look_at == 12.0
+    assert judge.judge(STANDING, proposal(content="2", settled=False), 12.0).missing
+    assert judge.judge(STANDING, proposal(content="2"), 12.5).missing
+    assert judge.judge(STANDING, proposal(content="2"), 13.5) == ACCEPTED
+
+
+def test_judge__it_comes_back__is_forgotten() -> None:
+    judge = acceptance.Acceptance()
+    judge.judge(STANDING, proposal(), 10.0)
+    judge.judge(STANDING, proposal(STANDING), 10.5)
+    assert judge.judge(STANDING, proposal(), 11.5).missing
+
+
+def test_judge__never_at_rest__is_believed_after_a_minute() -> None:
+    judge = acceptance.Acceptance()
+    for second in range(60):
+        assert judge.judge(STANDING, proposal(content=str(second)), float(second)).missing
+    assert judge.judge(STANDING, proposal(content="x"), 60.0) == ACCEPTED
+
+
+def test_names_of__a_state__has_what_would_be_missed_and_not_what_others_imply() -> None:
+    login = secret.Login("registry.example", "pull")
+    desired = state.DesiredState.of(
+        "r1", (builders.config("web"), builders.image_config(builders.IMAGE)), logins=(login,)
+    )
+    assert acceptance.names_of(desired) == {"Container/web", "the login of pull at registry.example"}
+
+
+@pytest.mark.parametrize(("data", "wait"), [(frozenset[str](), 10.0), (frozenset({"Container/db"}), 60.0)])
+def test_judge__a_file_was_cut__waits_until_it_has_rested_and_longer_for_data(
+    data: frozenset[str], wait: float
+) -> None:
+    judge = acceptance.Acceptance()
+
+    def cut(seconds: float) -> acceptance.Proposal:
+        return dataclasses.replace(proposal(), shortened=seconds, data=data)
+
+    assert judge.judge(STANDING, cut(0.0), 100.0).next_look_at == 100.0 + wait
+    assert judge.judge(STANDING, cut(wait - 0.5), 99.5 + wait).next_look_at == 100.0 + wait
+    assert judge.judge(STANDING, cut(wait), 100.0 + wait) == ACCEPTED
+
+
+def test_data_of__volumes__are_those_whose_data_is_removed_with_them() -> None:
+    volumes = tuple(
+        volume.VolumeConfig(policy.value, volume.VolumeDriver.LOCAL, (), policy) for policy in volume.DeletionPolicy
+    )
+    assert acceptance.data_of(state.DesiredState.of("r1", volumes)) == {"Volume/Delete"}

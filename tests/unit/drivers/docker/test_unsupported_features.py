@@ -1,0 +1,19 @@
+"""What each engine is known not to be able to do."""
+
+import pytest
+
+from agent.drivers.docker import unsupported_features
+from agent.model.features import Feature
+
+
+@pytest.mark.parametrize(
+    ("flavour", "local", "expected"),
+    [
+        ("podman", True, {Feature.NETWORK_WITHOUT_DNS}),
+        ("podman", False, {Feature.NETWORK_WITHOUT_DNS, Feature.NETWORK_PROBES}),
+        ("docker", False, set(Feature) - {Feature.IMAGE_CONTENT}),
+        ("docker", True, set(Feature) - {Feature.NETWORK_PROBES, Feature.IMAGE_CONTENT}),
+    ],
+)
+def test_of__flavour_and_host__names_what_is_unsupported(flavour: str, local: bool, expected: set[Feature]) -> None:
+    assert {feature for feature, _ in unsupported_features.of(flavour, local=local)} == expected

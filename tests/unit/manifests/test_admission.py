@@ -1,0 +1,232 @@
+"""What each level admits: Kubernetes' Pod Security Standards, said field by field."""
+
+import dataclasses
+
+import pytest
+
+from agent.manifests import admission, pipeline
+from agent.model import container, hostaccess, state
+from tests import builders
+
+PRIVILEGED, BASELINE, RESTRICTED = (admission.Policy(level) for level in admission.Level)
+SOUND = "  security: {user: '1000', capabilities: {drop: [ALL]}}\n"
+"""What every container needs at the level restricted."""
+
+
+def problems(spec: str, policy: admission.Policy, *more: str) -> list[str]:
+    """Return the problems of a container, as people see them; further documents beside it."""
+    text = f"apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {{name: web}}\nspec:\n  image: nginx\n{spec}"
+    data = "\n---\n".join((text, *more)).encode()
+    parsed = pipeline.parse(
+        [pipeline.ManifestFile("web.yaml", "/srv/manifests", data)], pipeline.ParseOptions(admitted=policy)
+    )
+    return [str(problem) for problem in parsed.problems]
+
+
+def hint(line: str) -> str:
+    """Return the hint that names the setting."""
+    return f"(to admit it, set in the configuration: admission: {{{line}}})"
+
+
+BINDS = "  mounts: [{bind: /srv/../etc, path: /host}]\n"
+CASES = [  # (what is asked for, where, refused at baseline as, refused at restricted as, the line that admits it)
+    ("  networks: host\n", "6:13", "the host's network is not admitted at the level {}", "hostNetwork: true"),
+    (BINDS, "6:19", "a bind of /etc is not admitted at the level {}", "binds: [/etc]"),
+    (
+        "  mounts: [{bind: //etc, path: /host}]\n",
+        "6:19",
+        "a bind of /etc is not admitted at the level {}",
+        "binds: [/etc]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "where", "message", "line"), CASES)
+@pytest.mark.parametrize("policy", [BASELINE, RESTRICTED])
+def test_host__asked_for__is_refused_with_the_line_that_admits_it(
+    spec: str, where: str, message: str, line: str, policy: admission.Policy
+) -> None:
+    expected = f"web.yaml:{where}: {message.format(policy.level)} {hint(line)}"
+    assert problems(spec + SOUND, policy) == [expected]
+    assert problems(spec + SOUND, PRIVILEGED) == []
+
+
+@pytest.mark.parametrize(
+    ("security", "at_baseline", "at_restricted"),
+    [
+        ("capabilities: {add: [ALL], drop: [ALL]}", "the capability ALL", "the capability ALL"),
+        ("capabilities: {add: [SYS_ADMIN], drop: [ALL]}", "the capability SYS_ADMIN", "the capability SYS_ADMIN"),
+        ("capabilities: {add: [CAP_NET_RAW], drop: [ALL]}", "the capability NET_RAW", "the capability NET_RAW"),
+        ("capabilities: {add: [CHOWN], drop: [ALL]}", "", "the capability CHOWN"),
+        ("capabilities: {add: [NET_BIND_SERVICE], drop: [ALL]}", "", ""),
+        ("seccomp: Unconfined, capabilities: {drop: [ALL]}", "seccomp Unconfined", "seccomp Unconfined"),
+        ("noNewPrivileges: false, capabilities: {drop: [ALL]}", "", "noNewPrivileges: false"),
+        ("capabilities: {drop: [NET_RAW]}", "", "security.capabilities.drop must be [ALL]"),
+        ("readOnlyRootfs: true, capabilities: {drop: [ALL]}", "", ""),
+    ],
+)
+def test_security__by_level(security: str, at_baseline: str, at_restricted: str) -> None:
+    spec = f"  security: {{user: '1000', {security}}}\n"
+    assert problems(spec, PRIVILEGED) == []
+    for policy, message in ((BASELINE, at_baseline), (RESTRICTED, at_restricted)):
+        lines = problems(spec, policy)
+        assert len(lines) == bool(message)
+        assert all(message in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [
+        ("", ""),  # the image's: the runtime looks
+        ("1000", ""),
+        ("1000:0", ""),
+        ("0", "must not be 0, which is root"),
+        ("00:5", "must not be 0, which is root"),
+        ("root", "must be a number, and is 'root', which an image may give to root"),
+        ("app", "must be a number, and is 'app', which an image may give to root"),
+    ],
+)
+def test_user__at_restricted__is_known_not_to_be_root(user: str, message: str) -> None:
+    spec = f"  security: {{user: '{user}', capabilities: {{drop: [ALL]}}}}\n"
+    assert problems(spec, BASELINE) == []
+    expected = (
+        [f"web.yaml:6:20: security.user {message} at the level restricted {hint('rootUser: true')}"] if message else []
+    )
+    assert problems(spec, RESTRICTED) == expected
+    assert problems(spec, dataclasses.replace(RESTRICTED, root_user=True)) == []
+
+
+def test_nothing_said__baseline_admits_and_restricted_tells_what_to_drop() -> None:
+    assert problems("", BASELINE) == []
+    assert problems("", RESTRICTED) == [
+        "web.yaml:5:3: security.capabilities.drop must be [ALL] at the level restricted " + hint("capabilities: [ALL]")
+    ]
+
+
+@pytest.mark.parametrize("policy", [PRIVILEGED, BASELINE, RESTRICTED])
+def test_published_ports_volumes_and_memory__are_admitted_at_every_level(policy: admission.Policy) -> None:
+    volume = "apiVersion: trimtab.dev/v1\nkind: Volume\nmetadata: {name: data}"
+    spec = "  ports: ['80:80']\n  mounts: [{volume: data, path: /data}, {tmpfs: 1Mi, path: /tmp}]\n"
+    assert problems(spec + SOUND, policy, volume) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "admitted"),
+    [
+        ("/srv/data", True),
+        ("/srv/data/", True),
+        ("/srv/data/below/it", True),
+        ("/srv//data/./x", True),
+        ("/srv/database", False),
+        ("/srv", False),
+        ("/srv/data/../secret", False),
+        ("/srv/data/../../etc/shadow", False),
+        ("/", False),
+        ("/srv/manifests/files", True),
+        ("/srv/manifests/../other", False),
+    ],
+)
+@pytest.mark.parametrize("level", [admission.Level.BASELINE, admission.Level.RESTRICTED])
+def test_binds__below_an_allowed_path_or_the_source_itself(level: admission.Level, source: str, admitted: bool) -> None:
+    policy = admission.Policy(level, binds=("/srv/data",), own=("/srv/manifests",))
+    lines = problems(f"  mounts: [{{bind: '{source}', path: /host}}]\n{SOUND}", policy)
+    assert (lines == []) is admitted
+    if lines:
+        assert hint(f"binds: [/srv/data, {hostaccess.normal(source)}]") in lines[0]
+
+
+def test_binds__the_root_allowed__everything_is() -> None:
+    assert problems(BINDS, dataclasses.replace(BASELINE, binds=("/",))) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "spec"),
+    [
+        (dataclasses.replace(BASELINE, host_network=True), "  networks: host\n"),
+        (dataclasses.replace(BASELINE, seccomp_unconfined=True), "  security: {seccomp: Unconfined}\n"),
+        (
+            dataclasses.replace(BASELINE, capabilities=("NET_ADMIN",)),
+            "  security: {capabilities: {add: [NET_ADMIN]}}\n",
+        ),
+        (
+            dataclasses.replace(RESTRICTED, privilege_escalation=True),
+            "  security: {noNewPrivileges: false, capabilities: {drop: [ALL]}}\n",
+        ),
+        (dataclasses.replace(RESTRICTED, capabilities=("ALL",)), "  security: {user: '1'}\n"),
+    ],
+)
+def test_exceptions__admit_what_they_name(policy: admission.Policy, spec: str) -> None:
+    assert problems(spec, policy) == []
+    assert problems(spec, admission.Policy(policy.level)) != []
+
+
+@pytest.mark.parametrize("level", admission.Level)
+def test_registries__hold_at_every_level(level: admission.Level) -> None:
+    policy = admission.Policy(level, registries=("registry.example:5000", "docker.io/library/*"))
+    assert problems(SOUND, policy) == []
+    other = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {pull: {reference: evil.example/x}}"
+    assert problems(SOUND, policy, other) == [
+        "web.yaml:12:26: images of evil.example are not among those that may be used "
+        + hint("registries: [registry.example:5000, docker.io/library/*, evil.example]")
+    ]
+    named = SOUND.replace("  security", "  command: [x]\n  security")
+    text = problems(named, dataclasses.replace(policy, registries=("registry.example",)))
+    assert text == [
+        "web.yaml:5:10: images of docker.io are not among those that may be used "
+        + hint("registries: [registry.example, docker.io]")
+    ]
+
+
+@pytest.mark.parametrize("level", admission.Level)
+def test_ports__only_those_that_settings_name(level: admission.Level) -> None:
+    policy = admission.Policy(level, ports=((443, 443), (8000, 8999)))
+    assert problems("  ports: ['443:80', '8000:81', '127.0.0.1:8999:82/udp']\n" + SOUND, policy) == []
+    assert problems("  ports: ['442:80']\n" + SOUND, policy) == [
+        "web.yaml:6:10: host port 442 is not among those that may be published " + hint("ports: [443, 8000-8999, 442]")
+    ]
+
+
+def test_archive__outside_of_the_source__is_refused_as_a_bind_is() -> None:
+    image = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {archive: {path: '%s'}}"
+    policy = dataclasses.replace(BASELINE, own=("/srv/manifests",))
+    assert problems(SOUND, policy, image % "images/app.tar") == []
+    assert problems(SOUND, PRIVILEGED, image % "/var/backups/app.tar") == []
+    for path, normal in (("/var/backups/app.tar", "/var/backups/app.tar"), ("../app.tar", "/srv/app.tar")):
+        (expected,) = problems(SOUND, policy, image % path)
+        assert expected == (
+            f"web.yaml:12:24: an archive outside of the source, {normal}, is not admitted at the level baseline "
+            + hint(f"binds: [{normal}]")
+        )
+
+
+def test_several_faults__are_all_told() -> None:
+    lines = problems(
+        "  networks: host\n  mounts: [{bind: /, path: /host}]\n  security: {seccomp: Unconfined}\n", BASELINE
+    )
+    assert [line.split(": ")[1].split(" is not")[0] for line in lines] == [
+        *("the host's network", "a bind of /", "seccomp Unconfined"),
+    ]
+
+
+def test_entry_of_a_source__is_named_in_the_hint() -> None:
+    policy = dataclasses.replace(BASELINE, origin="the entry of admission.sources that matches git+*")
+    (line,) = problems("  networks: host\n", policy)
+    assert "set in the configuration: the entry of admission.sources that matches git+*: {hostNetwork: true}" in line
+
+
+def test_refusals__of_a_state_without_manifests__say_whose() -> None:
+    """A state that stood under other settings is judged by what it lowers to."""
+    host = builders.config(network_mode=container.NetworkMode.HOST)
+    refusals = list(admission.refusals(builders.desired(host), BASELINE))
+    assert [str(line) for line in refusals] == [
+        "Container/web: the host's network is not admitted at the level baseline " + hint("hostNetwork: true")
+    ]
+    assert list(admission.refusals(builders.desired(host), PRIVILEGED)) == []
+    assert list(admission.refusals(state.DesiredState("r"), RESTRICTED)) == []
+
+
+def test_access__is_what_the_runtime_has_to_see_to() -> None:
+    assert PRIVILEGED.access == hostaccess.UNLIMITED
+    assert dataclasses.replace(BASELINE, binds=("/a",), own=("/b",)).access == hostaccess.HostAccess(("/a", "/b"))
+    assert RESTRICTED.access == hostaccess.HostAccess((), refuses_root=True)
+    assert dataclasses.replace(RESTRICTED, root_user=True).access == hostaccess.HostAccess(())

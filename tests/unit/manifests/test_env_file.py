@@ -1,0 +1,62 @@
+"""Docker's env-file syntax, and what is refused of it without showing what stands there."""
+
+import pytest
+
+from agent.manifests import env_file
+
+
+@pytest.mark.parametrize(
+    ("data", "variables"),
+    [
+        (b"", {}),
+        (b"A=1", {"A": "1"}),
+        (b"A=1\n\n  # words\n\tB=2\n", {"A": "1", "B": "2"}),
+        (b"A=1\r\nB=2\r\n", {"A": "1", "B": "2"}),
+        (b"\xef\xbb\xbfA=1\n", {"A": "1"}),
+        (b"A=\n", {"A": ""}),
+        (b"A=b=c\n", {"A": "b=c"}),
+        (b"A= 1 \n", {"A": " 1 "}),
+        (b"A='1' # no comment\n", {"A": "'1' # no comment"}),
+        (b'A="$HOME"\n', {"A": '"$HOME"'}),
+        (b"A=1\nA=2\n", {"A": "2"}),
+        ("A=ü\u2028\n".encode(), {"A": "ü\u2028"}),
+        (b"a.b-c=1\n", {"a.b-c": "1"}),
+        (b"A=1\\\nB=2\n", {"A": "1\\", "B": "2"}),
+    ],
+)
+def test_parse__what_docker_takes__means_the_same(data: bytes, variables: dict[str, str]) -> None:
+    parsed = env_file.parse(data)
+    assert (dict(parsed.variables), parsed.mistakes) == (variables, ())
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "message"),
+    [
+        (b"A=1\nHOME\n", 2, "this line has no =: a variable of the agent's own environment is not passed on"),
+        (b"=1\n", 1, "this line has no name before ="),
+        (b"A B=1\n", 1, "this line has white space in the name"),
+        (b"export A=1\n", 1, "this line has white space in the name"),
+        (b"A =1\n", 1, "this line has white space in the name"),
+        (b"\n\nA=\xff\n", 3, "this line is not UTF-8"),
+        (b"A=\0\n", 1, "this line has a NUL character"),
+        (b"A\0=1\n", 1, "this line has a NUL character"),
+        (b"A=" + b"x" * env_file.LONGEST, 1, "this line is longer than 127 KiB: no program can be started with it"),
+    ],
+)
+def test_parse__what_is_no_variable__is_a_mistake_with_its_line(data: bytes, line: int, message: str) -> None:
+    mistakes = env_file.parse(data).mistakes
+    assert [(mistake.line, mistake.message) for mistake in mistakes] == [(line, message)]
+    assert mistakes[0].hint
+
+
+def test_parse__mistakes__show_nothing_of_their_lines() -> None:
+    mistakes = env_file.parse(b"KEY=-----BEGIN\nMIIEs3cret\nMIIE s3cret==\n=s3cret\n\xffs3cret\n").mistakes
+    assert [mistake.line for mistake in mistakes] == [2, 3, 4, 5]
+    assert "s3cret" not in repr(mistakes)
+
+
+def test_parse__more_variables_than_may_be__is_a_mistake() -> None:
+    data = b"".join(b"V%d=\n" % number for number in range(env_file.MOST_VARIABLES + 1))
+    assert [mistake.message for mistake in env_file.parse(data).mistakes] == [
+        "the file has 10001 variables, the limit is 10000"
+    ]

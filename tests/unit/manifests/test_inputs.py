@@ -1,0 +1,91 @@
+"""External inputs of manifests: which are declared, what lowering takes of them, what is wrong in them."""
+
+import pytest
+
+from agent.manifests import inputs, pipeline
+from agent.model import external_input
+from agent.model.external_input import ExternalInput, InputKind, InputState, SourceFolder
+
+WEB = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: web}\nspec:\n  image: x\n  %s\n"
+FOLDER = SourceFolder("/srv/site")
+
+
+def parsed(spec: str) -> pipeline.Parsed:
+    """Parse a container of /srv/site/apps/web.yaml, whose spec goes on in line 6."""
+    file = pipeline.ManifestFile("site/apps/web.yaml", "/srv/site/apps", (WEB % spec).encode(), FOLDER)
+    return pipeline.parse([file])
+
+
+def env_file(path: str) -> ExternalInput:
+    """Return an env file's input."""
+    return ExternalInput(InputKind.ENV_FILE, path, FOLDER)
+
+
+def states(**contents: str) -> external_input.Inputs:
+    """Return states of env files in /srv/site/apps by their names."""
+    return {env_file(f"/srv/site/apps/{name}.env"): InputState("1", text.encode()) for name, text in contents.items()}
+
+
+def test_env_file__relative_and_absolute__are_declared_below_the_folder() -> None:
+    result = parsed("envFile: [web.env, ../common.env, /srv/site/x/../y.env]")
+    assert result.problems == ()
+    paths = [(external.kind, external.path, external.within) for external in result.inputs]
+    assert paths == [
+        (InputKind.ENV_FILE, path, FOLDER)
+        for path in ("/srv/site/apps/web.env", "/srv/site/common.env", "/srv/site/y.env")
+    ]
+
+
+@pytest.mark.parametrize("path", ["../../other.env", "/etc/shadow", "/srv/site-other/a.env", "../../site-other/a.env"])
+def test_env_file__outside_of_the_source__is_a_problem_at_its_place(path: str) -> None:
+    message = f"site/apps/web.yaml:6:13: {path} is not below the source's folder, /srv/site (move it there)"
+    assert [str(problem) for problem in parsed(f"envFile: [{path}]").problems] == [message]
+
+
+def test_env_file__without_a_folder__is_below_the_manifests_own() -> None:
+    file = pipeline.ManifestFile("web.yaml", "/srv/apps", (WEB % "envFile: [../a.env]").encode())
+    assert "is not below the source's folder, /srv/apps" in str(pipeline.parse([file]).problems[0])
+
+
+def test_lower__env_files__later_ones_win_and_env_wins_over_all() -> None:
+    result = parsed("envFile: [a.env, b.env]\n  env: {C: own}")
+    desired = pipeline.lower(result, "r1", states(a="A=a\nB=a\nC=a\n", b="B=b\nC=b\n"))
+    assert dict(desired.containers[0].env) == {"A": "a", "B": "b", "C": "own"}
+
+
+def test_lower__same_states__give_the_same_and_another_content_gives_another() -> None:
+    result = parsed("envFile: [a.env]")
+    first, second = (pipeline.lower(result, "r1", states(a="A=1\n")) for _ in range(2))
+    assert first == second
+    assert pipeline.lower(result, "r1", states(a="A=2\n")) != first
+
+
+def test_problems__unusable_file__is_at_the_manifest_and_a_bad_line_at_the_file() -> None:
+    result = parsed("envFile: [a.env, ../b.env]")
+    known = {
+        env_file("/srv/site/apps/a.env"): InputState("", problem="does not exist", hint="create it"),
+        env_file("/srv/site/b.env"): InputState("1", b"A=1\nB\n"),
+    }
+    assert [str(problem) for problem in pipeline.input_problems(result, known)] == [
+        "site/apps/web.yaml:6:13: a.env does not exist (create it)",
+        (
+            "site/b.env:2:1: this line has no =: a variable of the agent's own environment is not passed on"
+            " (write NAME=VALUE, or NAME= for an empty value)"
+        ),
+    ]
+
+
+def test_problems__good_files__are_none() -> None:
+    assert pipeline.input_problems(parsed("envFile: [a.env]"), states(a="A=1\n")) == ()
+
+
+def test_problems__more_variables_than_a_source_may_have__are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "LARGEST_USE", 6)
+    problems = pipeline.input_problems(parsed("envFile: [a.env, b.env]"), states(a="A=1\n", b="B=1\n"))
+    assert [problem.message for problem in problems] == [
+        "env files make more than 0 MiB of variables, each use counted"
+    ]
+
+
+def test_states__print_no_content() -> None:
+    assert "s3cret" not in repr(states(a="A=s3cret\n"))

@@ -1,0 +1,45 @@
+"""What no program can be started with is a problem with its place, before anything that runs is taken away for it."""
+
+import pytest
+
+from agent.manifests import env_file, pipeline, program_limits
+
+MANIFEST = """apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {name: web}
+spec:
+  image: app
+"""
+
+
+def messages(spec: str) -> list[str]:
+    """Return the messages of a Container's problems, with their lines."""
+    file = pipeline.ManifestFile("web.yaml", "/srv", (MANIFEST + spec).encode())
+    return [f"{item.line}: {item.message}" for item in pipeline.parse([file], pipeline.ParseOptions()).problems]
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [("  command: [%s]\n", "an argument"), ("  args: [a, %s]\n", "an argument"), ("  env: {A: %s}\n", "a variable")],
+)
+def test_text__longer_than_linux_takes__is_a_problem(spec: str, what: str) -> None:
+    longest = env_file.LONGEST - (2 if what == "a variable" else 0)
+    assert messages(spec % ("x" * longest)) == []
+    assert messages(spec % ("x" * (longest + 1))) == [
+        f"6: {what} is longer than 127 KiB: no program can be started with it"
+    ]
+    assert messages(spec % ("\u00e4" * (longest // 2 + 1))) != [], "its bytes count"
+
+
+def test_texts__more_than_linux_takes_together__are_a_problem() -> None:
+    word = "x" * (program_limits.MOST_BYTES // 8)
+    assert messages(f"  args: [{', '.join([word] * 7)}]\n") == []
+    assert messages(f"  args: [{', '.join([word] * 7)}]\n  env: {{A: {word}}}\n") == [
+        "5: command, args and env have 768 KiB together, the limit is 768"
+    ]
+
+
+def test_value_of_a_secret__longer_than_linux_takes__is_a_problem() -> None:
+    secret = "apiVersion: trimtab.dev/v1\nkind: Secret\nmetadata: {name: db}\ntype: Opaque\nstringData: {key: %s}\n"
+    spec = "  env: {A: {secret: db, key: key}}\n---\n" + secret % ("x" * env_file.LONGEST)
+    assert messages(spec) == ["6: Secret/db has a value of key that is too long for a variable"]

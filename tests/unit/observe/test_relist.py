@@ -1,0 +1,61 @@
+"""The safety net under the events: a look now and then, and no more often than that."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from agent.observe import relist
+from tests.unit.converge import conftest as virtual
+
+pytestmark = pytest.mark.looptime
+
+
+async def hints(net: relist.Relist, seconds: float, *, looks: bool) -> list[float]:
+    """Return when hints came within some seconds; ``looks``: each is followed by a look."""
+    begun, moments = asyncio.get_running_loop().time(), []
+    try:
+        async with asyncio.timeout(seconds):
+            async for _ in net.hints():
+                moments.append(round(asyncio.get_running_loop().time() - begun, 3))
+                if looks:
+                    net.done()
+    except TimeoutError:
+        pass
+    return moments
+
+
+def opened() -> relist.Relist:
+    return relist.Relist(10.0, virtual.LoopClock())
+
+
+async def test_age__before_the_first_look__is_unknown() -> None:
+    net = opened()
+    assert net.age is None
+    net.done()
+    await asyncio.sleep(3)
+    assert net.age == pytest.approx(3)
+
+
+async def test_hints__looked_at_each__come_in_the_interval() -> None:
+    assert await hints(opened(), 35, looks=True) == [10.0, 20.0, 30.0]
+
+
+async def test_hints__nobody_looks__come_no_more_often() -> None:
+    net = opened()
+    net.done()
+    moments = await hints(net, 45, looks=False)
+    assert moments[0] == 10.0
+    assert all(later - earlier >= 10 for earlier, later in itertools.pairwise(moments))
+
+
+async def test_hints__looked_for_other_reasons__wait_from_then_on() -> None:
+    net = opened()
+
+    async def look() -> None:
+        await asyncio.sleep(6)
+        net.done()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        assert await hints(net, 25, looks=True) == [16.0]

@@ -1,0 +1,155 @@
+"""What is noticed of external inputs, wherever they lie."""
+
+import os
+import pathlib
+import threading
+from collections.abc import Iterator
+
+import pytest
+from watchdog import events
+
+from agent.sources import input_watch
+
+
+class Hints:
+    """Counts hints, and waits for them."""
+
+    def __init__(self) -> None:
+        self._arrived = threading.Event()
+
+    def note(self) -> None:
+        """Take a hint in."""
+        self._arrived.set()
+
+    def has_come(self, within: float = 5.0) -> bool:
+        """Return whether one came since the last call."""
+        arrived = self._arrived.wait(within)
+        self._arrived.clear()
+        return arrived
+
+
+@pytest.fixture
+def hints() -> Hints:
+    return Hints()
+
+
+@pytest.fixture
+def watch(hints: Hints) -> Iterator[input_watch.InputWatch]:
+    watch = input_watch.InputWatch(hints.note)
+    yield watch
+    watch.stop()
+
+
+def test_watch__file_written_replaced_removed_and_created__hints_each_time(
+    watch: input_watch.InputWatch, hints: Hints, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "web.env"
+    path.write_text("A=1\n")
+    watch.follow([str(path)])
+    path.write_text("A=2\n")
+    assert hints.has_come()
+    (tmp_path / "new").write_text("A=3\n")
+    (tmp_path / "new").rename(path)
+    assert hints.has_come()
+    path.unlink()
+    assert hints.has_come()
+    path.write_text("A=4\n")
+    assert hints.has_come()
+
+
+def test_watch__another_file_of_the_directory__is_no_hint(
+    watch: input_watch.InputWatch, hints: Hints, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "web.env"
+    watch.follow([str(path)])
+    watch.dispatch(events.FileClosedEvent(str(tmp_path / "other")))
+    assert not hints.has_come(0)
+    watch.dispatch(events.FileClosedEvent(str(path)))
+    assert hints.has_come(0)
+
+
+def test_watch__directory_is_missing__hints_when_it_comes(
+    watch: input_watch.InputWatch, hints: Hints, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "a" / "b" / "web.env"
+    watch.follow([str(path)])
+    path.parent.mkdir(parents=True)
+    assert hints.has_come()
+    watch.follow([str(path)])
+    path.write_text("A=1\n")
+    assert hints.has_come()
+
+
+def test_watch__what_a_symlink_leads_to__hints_too(
+    watch: input_watch.InputWatch, hints: Hints, tmp_path: pathlib.Path
+) -> None:
+    real, shown = tmp_path / "real" / "web.env", tmp_path / "shown" / "web.env"
+    real.parent.mkdir()
+    shown.parent.mkdir()
+    real.write_text("A=1\n")
+    shown.symlink_to(real)
+    watch.follow([str(shown)])
+    real.write_text("A=2\n")
+    assert hints.has_come()
+
+
+def test_watch__oci_layout__hints_when_its_index_is_replaced(
+    watch: input_watch.InputWatch, hints: Hints, tmp_path: pathlib.Path
+) -> None:
+    watch.follow([str(tmp_path)])
+    (tmp_path / "index.new").write_text("{}")
+    (tmp_path / "index.new").rename(tmp_path / "index.json")
+    assert hints.has_come()
+
+
+def test_watch__path_no_longer_followed__is_not_watched(
+    watch: input_watch.InputWatch, hints: Hints, tmp_path: pathlib.Path
+) -> None:
+    first, second = tmp_path / "1" / "a", tmp_path / "2" / "b"
+    for path in (first, second):
+        path.parent.mkdir()
+    watch.follow([str(first), str(second)])
+    watch.follow([str(second)])
+    assert set(watch._watches) == {str(second.parent)}
+    first.write_text("1")
+    second.write_text("1")
+    assert hints.has_come()
+
+
+def test_watch__directory_was_replaced__the_new_one_is_watched(
+    watch: input_watch.InputWatch, hints: Hints, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "a" / "web.env"
+    path.parent.mkdir()
+    watch.follow([str(path)])
+    path.parent.rename(tmp_path / "before")
+    path.parent.mkdir()
+    watch.follow([str(path)])
+    path.write_text("A=1\n")
+    assert hints.has_come()
+
+
+def test_watch__more_directories_than_may_be__are_bounded(
+    watch: input_watch.InputWatch, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_watch, "MOST_DIRECTORIES", 2)
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+    watch.follow([str(tmp_path / name / "file") for name in "abcd"])
+    assert len(watch._watches) == 2
+
+
+def test_watch__kernel_allows_no_watch__says_so_once_and_goes_on(
+    watch: input_watch.InputWatch,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(input_watch.observers.Observer, "schedule", refused)
+    for _ in range(2):
+        watch.follow([str(tmp_path / "web.env")])
+    assert len(caplog.records) == 1
+    assert "its files are looked at now and then" in caplog.text
