@@ -59,8 +59,9 @@ def test_write__reader_catches_up__goes_on_and_says_what_is_missing(pipe) -> Non
     while not stream._dropped:  # cannot be seen from outside before it is read
         stream.write(LINE)
     received = b""
-    while not dropped:
-        received += os.read(pipe[0], 65536)
+    while not dropped:  # which is told after the last byte was read: nobody may wait for more of them
+        if select.select([pipe[0]], [], [], 0.01)[0]:
+            received += os.read(pipe[0], 65536)
     stream.write("the end\n")
     while not received.endswith(b"the end\n"):
         received += os.read(pipe[0], 65536)
