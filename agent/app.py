@@ -8,14 +8,14 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from agent import errors, service, settings, trust
+from agent import errors, host_key, service, settings, trust
 from agent.agent_api import names as spelling
 from agent.agent_api import records
 from agent.agent_api import restart as restarts
 from agent.agent_api import suspension as suspension_answer
 from agent.converge import journal, loop, once, reading, reconcile, signals
 from agent.engine import claims, layout, stamps
-from agent.kit import clock, instance, keyfile, lean, permissions
+from agent.kit import canonical, clock, instance, lean, permissions
 from agent.manifests import admission, pipeline
 from agent.model import features, hostaccess, ledger, policy, secret, state, suspension
 from agent.observe import snapshot
@@ -42,6 +42,8 @@ class Sight:
     owner: str
     in_place: frozenset[policy.InPlace]
     observed: state.ObservedState = dataclasses.field(repr=False)  # see ``reading.Reading``
+    secrets_key: str = dataclasses.field(default="", metadata=canonical.absent(""))
+    """``secret.key_id`` of the key that fingerprints of Secrets' values were made with; empty where it is not known."""
 
 
 @contextlib.asynccontextmanager
@@ -123,21 +125,8 @@ async def read(chosen: settings.Settings, text: str) -> reading.Reading:
 
 def parse_options(chosen: settings.Settings, admitted: admission.Policy) -> pipeline.ParseOptions:
     """Say what manifests are read under, without asking the runtime. Raises ``BadEndpoint``."""
-    host_key = keyfile.read(_key_path(chosen))
-    return pipeline.ParseOptions(unsupported(chosen), chosen.registries.default, admitted, host_key)
-
-
-def has_host_key(chosen: settings.Settings) -> bool:
-    """Make the key by which values of Secrets are compared, where there is none yet; return whether there is one."""
-    with contextlib.suppress(OSError):
-        chosen.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keyfile.read_or_create(_key_path(chosen))
-    return bool(keyfile.read(_key_path(chosen)))
-
-
-def _key_path(chosen: settings.Settings) -> pathlib.Path:
-    """Return the path of the key that the fingerprints of Secrets' values are made with."""
-    return chosen.root / "secrets.key"
+    default = chosen.registries.default
+    return pipeline.ParseOptions(unsupported(chosen), default, admitted, host_key.read(chosen))
 
 
 def unsupported(chosen: settings.Settings) -> features.Unsupported:
@@ -155,7 +144,7 @@ async def observe(chosen: settings.Settings) -> Sight:
         observer = snapshot.Observer(runtime, tuple, clock.SystemClock())
         entries, suspensions = _remembered(chosen)
         observed = dataclasses.replace(await observer.observe(entries), suspensions=suspensions)
-        return Sight(owner(chosen), runtime.features.in_place, observed)
+        return Sight(owner(chosen), runtime.features.in_place, observed, host_key.identity(chosen))
 
 
 def declared_logins(chosen: settings.Settings) -> tuple[secret.Login, ...]:
@@ -173,7 +162,7 @@ def declared_logins(chosen: settings.Settings) -> tuple[secret.Login, ...]:
 def plan_for(desired: state.DesiredState, sight: Sight) -> plan.Plan:
     """Say what would be done. A state that declares nothing removes nothing."""
     rules = policy.PlanPolicy(owner=sight.owner, prune=any(True for _ in desired), in_place=sight.in_place)
-    return planner.compute_plan(desired, sight.observed, rules)
+    return planner.preview(desired, sight.observed, rules)
 
 
 @contextlib.asynccontextmanager
@@ -201,7 +190,7 @@ async def open_parts(
                 relist=chosen.converge.relist,
                 registry=chosen.registries.default,
                 admitted=admitted,
-                host_key=keyfile.read_or_create(_key_path(chosen)),
+                host_key=host_key.read_or_create(chosen),
             )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import agent
-from agent import app, errors, settings, trust
+from agent import app, errors, host_key, settings, trust
 from agent.converge import once, reconcile, signals
 from agent.model import state
 from agent.plan import plan, saved
@@ -41,7 +41,7 @@ async def make(chosen: settings.Settings, text: str) -> MadePlan:
 
     Values of Secrets are compared by a key of this host. Were it made by ``apply``, they would be other ones then.
     """
-    has_key = app.has_host_key(chosen)
+    has_key = host_key.ensure(chosen)
     desired = (await app.read(chosen, text)).checked()
     if not has_key and any(config.secret_env for config in desired.containers):
         raise errors.TrimtabError(

@@ -29,11 +29,19 @@ def rejected(read: reading.Reading) -> planning.Answer:
 
 def without_values(computed: plan.Plan) -> plan.Plan:
     """Return a plan that names the fields that differ, and not how: their values may be secrets."""
-    steps = tuple(
-        dataclasses.replace(step, action=dataclasses.replace(step.action, cause=_without_values(step.action.cause)))
-        for step in computed.steps
+    return dataclasses.replace(
+        computed,
+        steps=_steps_without_values(computed.steps),
+        drift=tuple((key, "changed") for key, _ in computed.drift),
+        withheld=_steps_without_values(computed.withheld),
     )
-    return dataclasses.replace(computed, steps=steps, drift=tuple((key, "changed") for key, _ in computed.drift))
+
+
+def _steps_without_values(steps: tuple[plan.Step, ...]) -> tuple[plan.Step, ...]:
+    return tuple(
+        dataclasses.replace(step, action=dataclasses.replace(step.action, cause=_without_values(step.action.cause)))
+        for step in steps
+    )
 
 
 def _without_values(cause: actions.Cause) -> actions.Cause:

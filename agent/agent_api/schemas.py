@@ -48,6 +48,14 @@ def _words(kind: type[enum.StrEnum]) -> Schema:
     return {"enum": [member.value for member in kind]}
 
 
+_WITHHELD: Schema = _record(
+    {
+        "change": {"enum": ["create", "change", "replace", "remove"]},
+        "causes": _array(_record({"reason": _REASON, "message": _TEXT, "fields": _array(_TEXT)})),
+    }
+)
+
+
 def reference(name: str) -> Schema:
     """Return the reference to a schema of ``SCHEMAS``."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -223,12 +231,25 @@ SCHEMAS: dict[str, Schema] = {
                         )
                     ),
                     "blocked": _array(
-                        _record({"object": _OBJECT, "reason": _REASON, "message": _TEXT, "until": _nullable(_MOMENT)})
+                        _record(
+                            {
+                                "object": _OBJECT,
+                                "reason": _REASON,
+                                "message": _TEXT,
+                                "until": _nullable(_MOMENT),
+                                "would": _nullable(_WITHHELD, "What is done once it is resumed; null: nothing is."),
+                            },
+                            optional=["would"],
+                        )
                     ),
                     "buckets": {"type": "object", "additionalProperties": _words(plan.Bucket)},
                     "drift": {"type": "object", "additionalProperties": _TEXT},
                     "wakeAt": _nullable(_MOMENT),
                     "retained": _array(_OBJECT),
+                    "uncompared": _described(
+                        {"type": "object", "additionalProperties": _TEXT},
+                        "Whose values of Secrets cannot be compared, and why.",
+                    ),
                 },
             },
         }

@@ -124,13 +124,13 @@ def _computed(
     """Return the plan by what the host has, or what a file says that one has."""
     import asyncio
 
-    from agent import app
+    from agent import app, host_plans
     from agent.agent_api import preview
     from agent.cli import observation
 
     desired = asyncio.run(app.read(chosen, source)).checked()
     sight = asyncio.run(app.observe(chosen)) if observed is None else observation.load(observed)
-    return preview.answer(desired, app.plan_for(desired, sight), explain=explain)
+    return preview.answer(desired, host_plans.plan_for(chosen, desired, sight), explain=explain)
 
 
 @options.with_settings()

@@ -161,7 +161,7 @@ class Reconciler:
         rules = self._policy(goal, self._executor.busy | result.busy, frozenset())
         observed = dataclasses.replace(result.observed, ledger=self._parts.book.ledger(), health=self._prober.health())
         large = _is_large(goal, observed)
-        return await _apart(lambda: planner.compute_plan(goal.desired, observed, rules), large=large)
+        return await _apart(lambda: planner.preview(goal.desired, observed, rules), large=large)
 
     def _outdated(self, goal: goals.Goal) -> frozenset[ObjectKey]:
         """Give busy objects whose declaration has changed since their plan was made."""

@@ -62,6 +62,10 @@ class Plan:
     """When to plan again even if nothing happens: the end of a back-off."""
     retained: tuple[ObjectKey, ...] = ()
     """Volumes that are no longer declared and whose data stays."""
+    uncompared: tuple[tuple[ObjectKey, str], ...] = ()
+    """Containers whose values of Secrets cannot be compared where the plan is made, and a sentence that says why."""
+    withheld: tuple[Step, ...] = ()
+    """What would be done to suspended objects, were they resumed: shown, never carried out; ids are another plan's."""
 
     @property
     def empty(self) -> bool:

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from agent.model import policy, state
+from agent.model import policy, state, suspension
 from agent.plan import containers, draft, gates, match, plan, stores, usage
+from agent.reasons import Reason
 
 
 def compute_plan(desired: state.DesiredState, observed: state.ObservedState, rules: policy.PlanPolicy) -> plan.Plan:
@@ -19,6 +20,17 @@ def compute_plan(desired: state.DesiredState, observed: state.ObservedState, rul
         world = dataclasses.replace(world, policy=held)
         computed = _compute(world)
     return computed
+
+
+def preview(desired: state.DesiredState, observed: state.ObservedState, rules: policy.PlanPolicy) -> plan.Plan:
+    """Return a plan to be shown, with what it would do to objects that are suspended, were nothing suspended."""
+    computed = compute_plan(desired, observed, rules)
+    suspended = {blocked.key for blocked in computed.blocked if blocked.reason is Reason.SUSPENDED}
+    if not suspended:
+        return computed
+    resumed = compute_plan(desired, dataclasses.replace(observed, suspensions=suspension.Suspensions()), rules)
+    withheld = tuple(step for step in resumed.steps if step.action.key in suspended)
+    return dataclasses.replace(computed, withheld=withheld)
 
 
 def _compute(world: match.World) -> plan.Plan:

@@ -1,7 +1,7 @@
 """A plan as people read it, in the form that Terraform has taught them; and as JSON for programs."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from agent.kit import canonical
@@ -24,13 +24,12 @@ _RETAINED = (
     " deletionPolicy: Delete, apply that, and then take it out"
 )
 _VERBS = {"create": "is created", "change": "is changed", "replace": "is replaced", "remove": "is removed"}
+_CONDITIONALS = {style: verb.replace("is", "would be", 1) for style, verb in _VERBS.items()}
 
 
 def lines(computed: plan.Plan, *, explain: bool = False) -> tuple[Line, ...]:
     """Say what a plan does to each object, and why; ``explain`` shows every step and what it waits for."""
-    by_key: dict[ObjectKey, list[plan.Step]] = {}
-    for step in computed.steps:
-        by_key.setdefault(step.action.key, []).append(step)
+    by_key = _by_key(computed.steps)
     output: list[Line] = []
     counts = dict.fromkeys(_SIGNS, 0)
     for key in sorted(by_key):
@@ -40,11 +39,15 @@ def lines(computed: plan.Plan, *, explain: bool = False) -> tuple[Line, ...]:
         output += [Line("detail", f"      because {why}") for why in _causes(by_key[key])]
         if explain:
             output += [Line("detail", f"      {_step(step)}") for step in by_key[key]]
+    output += [Line("wait", f"  ? {key} may have to change: {message}") for key, message in computed.uncompared]
     output += [Line("detail", f"  = {key} stays: {_RETAINED}") for key in computed.retained]
-    output += [Line("wait", f"  … {wait.key} waits: {wait.message} ({wait.reason})") for wait in computed.blocked]
+    withheld = _by_key(computed.withheld)
+    for wait in computed.blocked:
+        output.append(Line("wait", f"  … {wait.key} waits: {wait.message} ({wait.reason})"))
+        output += [Line("detail", f"      {sentence}") for sentence in _withheld(withheld.get(wait.key, ()))]
     if output:
         output.append(Line("detail", ""))
-    output.append(Line("summary", _summary(counts, len(computed.blocked))))
+    output.append(Line("summary", _summary(counts, computed)))
     return tuple(output)
 
 
@@ -55,6 +58,7 @@ def text(computed: plan.Plan, *, explain: bool = False) -> str:
 
 def document(computed: plan.Plan) -> dict[str, Any]:
     """Give a plan as JSON has it; stable and documented in ``ops/docs/command-line.md``. No secret is in it."""
+    withheld = _by_key(computed.withheld)
     return {
         "revision": computed.revision,
         "steps": [
@@ -70,13 +74,46 @@ def document(computed: plan.Plan) -> dict[str, Any]:
             for step in computed.steps
         ],
         "blocked": [
-            {"object": str(wait.key), "reason": wait.reason, "message": wait.message, "until": wait.until}
+            {
+                "object": str(wait.key),
+                "reason": wait.reason,
+                "message": wait.message,
+                "until": wait.until,
+                "would": _would(withheld.get(wait.key, ())),
+            }
             for wait in computed.blocked
         ],
         "buckets": {str(key): bucket.value for key, bucket in computed.buckets},
         "drift": {str(key): message for key, message in computed.drift},
         "wakeAt": canonical.plain(computed.wake_at),
         "retained": [str(key) for key in computed.retained],
+        "uncompared": {str(key): message for key, message in computed.uncompared},
+    }
+
+
+def _by_key(steps: Iterable[plan.Step]) -> dict[ObjectKey, list[plan.Step]]:
+    by_key: dict[ObjectKey, list[plan.Step]] = {}
+    for step in steps:
+        by_key.setdefault(step.action.key, []).append(step)
+    return by_key
+
+
+def _withheld(steps: Collection[plan.Step]) -> Iterator[str]:
+    """Say what would be done to a suspended object, and why."""
+    if steps:
+        yield f"suspended: {_CONDITIONALS[_style(steps)]} ({'; '.join(_causes(steps))})"
+
+
+def _would(steps: Collection[plan.Step]) -> dict[str, Any] | None:
+    """Return what would be done to a suspended object as JSON has it; ``None`` where it would be nothing."""
+    if not steps:
+        return None
+    causes = dict.fromkeys(step.action.cause for step in steps)
+    return {
+        "change": _style(steps),
+        "causes": [
+            {"reason": cause.reason.value, "message": cause.message, "fields": list(cause.fields)} for cause in causes
+        ],
     }
 
 
@@ -106,9 +143,11 @@ def _step(step: plan.Step) -> str:
     return f"{step.id}: {type(step.action).__name__}{after}"
 
 
-def _summary(counts: dict[str, int], waiting: int) -> str:
+def _summary(counts: dict[str, int], computed: plan.Plan) -> str:
+    waiting = len(computed.blocked)
     waits = f"{waiting} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
     if not any(counts.values()):
-        return f"Nothing to change now: {waits}." if waits else "Nothing to change."
+        compared = ", as far as it can be compared here" if computed.uncompared else ""
+        return f"Nothing to change now{compared}: {waits}." if waits else f"Nothing to change{compared}."
     names = {"create": "to create", "change": "to change", "replace": "to replace", "remove": "to remove"}
     return f"Plan: {', '.join(f'{counts[style]} {name}' for style, name in names.items())}{waits and f', {waits}'}."

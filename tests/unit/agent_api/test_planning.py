@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 from agent.agent_api import location, planning, preview
+from agent.model import suspension
 from agent.plan import planner
 from tests import builders
 
@@ -39,6 +40,16 @@ def test_without_values__names_what_differs_and_not_how() -> None:
     shown = str(preview.answer(DESIRED, preview.without_values(COMPUTED), explain=True))
     assert "hunter" not in shown
     assert "args changed" in shown
+
+
+def test_without_values__of_what_is_suspended__names_what_differs_and_not_how() -> None:
+    suspensions = suspension.Suspensions(900.0)
+    observed = builders.world(builders.observed(BEFORE), suspensions=suspensions)
+    computed = planner.preview(DESIRED, observed, builders.rules())
+    assert "hunter2" in str(preview.answer(DESIRED, computed, explain=False))
+    shown = str(preview.answer(DESIRED, preview.without_values(computed), explain=False))
+    assert "hunter" not in shown
+    assert "suspended: would be replaced (Changed: args changed)" in shown
 
 
 def test_identity__of_a_path__is_the_same_from_every_directory(

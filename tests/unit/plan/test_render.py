@@ -73,7 +73,13 @@ def test_document__has_every_field_of_the_plan() -> None:
     assert document == {
         "revision": "r1",
         "blocked": [
-            {"object": "Container/web", "reason": "Unavailable", "message": "no answer", "until": builders.NOW + 9}
+            {
+                "object": "Container/web",
+                "reason": "Unavailable",
+                "message": "no answer",
+                "until": builders.NOW + 9,
+                "would": None,
+            }
         ],
         "buckets": {
             "Container/a": "missing",
@@ -87,6 +93,7 @@ def test_document__has_every_field_of_the_plan() -> None:
         "drift": {"Container/a": "was removed"},
         "wakeAt": builders.NOW + 9,
         "retained": ["Volume/data"],
+        "uncompared": {},
     }
     assert len(steps) == 10
     assert steps[4] == {

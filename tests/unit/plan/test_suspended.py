@@ -6,7 +6,7 @@ import pytest
 
 from agent.model import container, kinds, network, state, suspension
 from agent.model.key import Kind, ObjectKey
-from agent.plan import plan, planner
+from agent.plan import plan, planner, render
 from tests import builders
 
 WEB = builders.config("web", networks=(container.NetworkAttachment("shop"),))
@@ -93,3 +93,65 @@ def test_source__suspended__nothing_is_planned_whatever_differs() -> None:
     assert computed.steps == ()
     assert waiting(computed).keys() == {"Container/web", "Container/new", "Container/gone"}
     assert waiting(computed)["Container/new"] == ("Suspended", f"{MESSAGE} --all")
+
+
+def previewed(desired: state.DesiredState, *existing: object, suspensions: suspension.Suspensions = ALONE) -> list[str]:
+    observed = builders.world(*existing, builders.observed_network(SHOP), suspensions=suspensions)
+    return render.text(planner.preview(desired, observed, builders.rules())).splitlines()
+
+
+WAITS = f"  … Container/web waits: {MESSAGE} Container/web (Suspended)"
+
+
+@pytest.mark.parametrize(
+    ("current", "sentence"),
+    [
+        (builders.observed(CHANGED), "would be replaced (Changed: args: x -> - (forces replacement))"),
+        (builders.exited(WEB, 1), "would be changed (Exited: exited with 1)"),
+        (None, "would be created (Missing: not there yet)"),
+    ],
+    ids=["changed", "failed", "missing"],
+)
+def test_preview__suspended__says_what_would_be_done(
+    current: container.ObservedContainer | None, sentence: str
+) -> None:
+    lines = previewed(builders.desired(WEB, SHOP), *([current] if current else []))
+    assert lines == [WAITS, f"      suspended: {sentence}", "", "Nothing to change now: 1 waits."]
+
+
+def test_preview__suspended_and_no_longer_declared__says_that_it_would_be_removed() -> None:
+    other = builders.config("other")
+    lines = previewed(builders.desired(other, SHOP), builders.observed(WEB), builders.observed(other))
+    assert lines[:2] == [WAITS, "      suspended: would be removed (Orphaned: no longer declared)"]
+
+
+def test_preview__suspended_network__says_what_would_be_done() -> None:
+    other = dataclasses.replace(SHOP, subnets=(network.Subnet("10.9.0.0/24", None, None),))
+    suspensions = suspension.Suspensions(None, (suspension.Suspension(ObjectKey(Kind.NETWORK, "shop"), 1.0),))
+    lines = previewed(builders.desired(WEB, other), builders.observed(WEB), suspensions=suspensions)
+    assert (
+        lines[1]
+        == "      suspended: would be replaced (Changed: subnets: 10.89.0.0/24 gateway 10.89.0.1 -> 10.9.0.0/24)"
+    )
+
+
+def test_preview__suspended_and_waiting_anyway__says_nothing_more() -> None:
+    stopped = dataclasses.replace(WEB, restart=dataclasses.replace(WEB.restart, policy=container.RestartPolicy.NEVER))
+    assert previewed(builders.desired(stopped, SHOP), builders.exited(stopped, 1))[:2] == [WAITS, ""]
+
+
+def test_preview__document_has_what_would_be_done__and_steps_have_nothing_of_it() -> None:
+    observed = builders.world(builders.observed(CHANGED), builders.observed_network(SHOP), suspensions=ALONE)
+    computed = planner.preview(builders.desired(WEB, SHOP), observed, builders.rules())
+    document = render.document(computed)
+    cause = {"reason": "Changed", "message": "args: x -> - (forces replacement)", "fields": ["args"]}
+    assert document["steps"] == []
+    assert document["blocked"][0]["would"] == {"change": "replace", "causes": [cause]}
+
+
+def test_preview__nothing_is_suspended__is_the_plan() -> None:
+    observed = builders.world(builders.observed(CHANGED), builders.observed_network(SHOP))
+    desired = builders.desired(WEB, SHOP)
+    assert planner.preview(desired, observed, builders.rules()) == planner.compute_plan(
+        desired, observed, builders.rules()
+    )
