@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from agent.cli import commands
+from agent.cli import commands, plain_help
 
 TARGET = pathlib.Path(__file__).parent / "docs" / "command-line.md"
 _SHARED = ("--config", "--root", "--run-dir", "--runtime", "--log-format", "--log-level", "--help")
@@ -79,23 +79,15 @@ def _usage(command: Any) -> Iterator[str]:  # noqa: ANN401 - typer's command
         yield "[OPTIONS]"
     for parameter in parameters:
         if parameter.param_type_name == "argument":
-            name = str(parameter.metavar)
-            yield name if parameter.required or name.startswith("[") else f"[{name}]"
+            yield plain_help.argument_name(parameter)
 
 
 def _name(parameter: Any) -> str:  # noqa: ANN401 - typer's parameter
     if parameter.param_type_name == "argument":
         return f"`{parameter.metavar}`"
     names = ", ".join(f"`{name}`" for name in sorted(parameter.opts, key=len))
-    if parameter.is_flag:
-        return names
-    choices = parameter.type_descriptor.choices
-    value = (
-        parameter.metavar
-        or "|".join(map(str, choices or ()))
-        or ("N" if parameter.type_descriptor.is_ranged else "TEXT")
-    )
-    return _escaped(f"{names} `{value}`")
+    value = plain_help.value_name(parameter)
+    return _escaped(f"{names} `{value}`") if value else names
 
 
 def _meaning(parameter: Any) -> str:  # noqa: ANN401 - typer's parameter

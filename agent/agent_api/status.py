@@ -4,6 +4,7 @@ import dataclasses
 import enum
 from collections.abc import Iterator
 
+from agent.kit import counts
 from agent.kit import notices as kit_notices
 from agent.model.conditions import Condition, ConditionStatus, ConditionType
 from agent.model.key import Kind, ObjectKey
@@ -231,7 +232,8 @@ def notice_troubles(notices: tuple[kit_notices.Notice, ...]) -> Iterator[Trouble
     """Return a trouble for each failed clean-up."""
     for notice in notices:
         if notice.reason is kit_notices.NoticeReason.CLEAN_UP_FAILED:
-            message = f"{notice.subject} cannot be cleaned up ({notice.attempts} attempts so far): {notice.message}"
+            attempts = counts.counted(notice.attempts, "attempt")
+            message = f"{notice.subject} cannot be cleaned up ({attempts} so far): {notice.message}"
             yield Trouble(TroubleReason.CLEAN_UP_FAILED, message)
 
 
@@ -247,9 +249,10 @@ def source_troubles(source: SourceStatus, *, empty: bool) -> Iterator[Trouble]:
         case LookResult.REJECTED | LookResult.GOOD | LookResult.UNKNOWN:
             pass
     if source.problems:
-        count = len(source.problems)
-        message = f"the manifests have {count} problem{'s' if count > 1 else ''}: the last good revision stands"
-        yield Trouble(TroubleReason.MANIFESTS_REJECTED, message)
+        problems = counts.counted(len(source.problems), "problem")
+        is_first = source.revision is None
+        stands = "nothing is done until they are mended" if is_first else "the last good revision stands"
+        yield Trouble(TroubleReason.MANIFESTS_REJECTED, f"the manifests have {problems}: {stands}")
     if empty:
         message = "the source declares nothing although something runs: nothing is removed by that"
         yield Trouble(TroubleReason.SOURCE_EMPTY, message)

@@ -12,6 +12,8 @@ from typing import Any
 
 import typer
 
+from agent.cli import dashes, plain_help
+
 _DIGITS = 20
 """More are not a number that anything here can have."""
 
@@ -35,16 +37,33 @@ class PlainCoercion:
 
 
 def apply_to(command: Any) -> Any:  # noqa: ANN401 - typer's command
-    """Return a command whose parameters are converted without pydantic, as far as their types are known here."""
+    """Return a command whose parameters are converted without pydantic, as far as their types are known here.
+
+    Its options may be typed as ``-o=VALUE``, and its help names them plainly.
+    """
     params_of_typer = command.get_params
 
     def get_params(context: typer.Context) -> list[Any]:
         params: list[Any] = params_of_typer(context)  # typer adds --help only here
         for param in params:
             _simplify(param)
+            plain_help.apply_to(param)
         return params
 
     command.get_params = get_params
+    parse_args_of_typer = command.parse_args
+
+    def parse_args(context: typer.Context, words: list[str]) -> list[str]:
+        try:
+            plain = dashes.plain(words, command.get_params(context), interspersed=context.allow_interspersed_args)
+        except dashes.SingleDash as error:
+            if not context.resilient_parsing:  # for completion any beginning of a line will do
+                context.fail(str(error))
+            plain = words
+        remaining: list[str] = parse_args_of_typer(context, plain)
+        return remaining
+
+    command.parse_args = parse_args
     return command
 
 

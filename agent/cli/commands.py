@@ -12,7 +12,7 @@ from typing import Any
 import typer
 import typer.core
 
-from agent.cli import coercion
+from agent.cli import coercion, peers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ _SHOW = "--show-completion"
 _COMPLETION_FLAGS = frozenset({"--install-completion", _SHOW})
 
 
-class LazyGroup(typer.core.TyperGroup):
+class LazyGroup(peers.SuggestingGroup):
     """The root command."""
 
     _is_listing = False

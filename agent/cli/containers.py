@@ -62,7 +62,7 @@ def execute(  # noqa: PLR0913, PLR0917 - a command's flags
     command: Annotated[list[str], typer.Argument(metavar="CMD...", help="The program and its arguments.")],
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Send stdin to it.")] = False,
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Give it a terminal.")] = False,
-    user: Annotated[str, typer.Option("--user", "-u", help="user[:group], by name or number.")] = "",
+    user: Annotated[str, typer.Option("--user", "-u", metavar="USER", help="user[:group], by name or number.")] = "",
     env: Annotated[
         list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable for it; may be repeated.")
     ] = None,

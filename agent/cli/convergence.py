@@ -12,6 +12,7 @@ from agent import app, invocation, settings
 from agent.agent_api import application, client, location, past
 from agent.cli import asking, exits, options, progress, terminal
 from agent.converge import once, report, signals
+from agent.kit import counts
 from agent.model import conditions
 from agent.reasons import Reason
 
@@ -102,5 +103,6 @@ def _print(converged: once.Converged, ending: Ending) -> None:
     if converged.outcome is once.Outcome.APPLIED:
         terminal.result(f"nothing to be {ending.done}: none of it is here" if converged.nothing_here else ending.done)
     else:
-        unfinished_count, whole = len(converged.unfinished), len(converged.statuses)
-        terminal.result(f"not {ending.done}: {unfinished_count} of {whole} objects are not as they should be")
+        short, whole = len(converged.unfinished), counts.counted(len(converged.statuses), "object")
+        verb = "is not as it" if short == 1 else "are not as they"
+        terminal.result(f"not {ending.done}: {short} of {whole} {verb} should be")

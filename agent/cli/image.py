@@ -12,7 +12,7 @@ from typing import IO, Annotated
 import typer
 
 from agent import errors, settings
-from agent.cli import options, terminal
+from agent.cli import options, peers, terminal
 from agent.model import key
 from agent.oci import archives, reference
 from agent.runtime import api
@@ -29,6 +29,7 @@ PathArgument = Annotated[pathlib.Path, typer.Argument(metavar="FILE", help="A fi
 def group() -> typer.Typer:
     """Return the command group."""
     app = typer.Typer(
+        cls=peers.SuggestingGroup,
         help="List, push, tag, save, load, import and remove images by hand.",
         no_args_is_help=True,
         rich_markup_mode=None,

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from agent import errors
-from agent.cli import coercion, commands, exits, flags, terminal, ways_out
+from agent.cli import coercion, commands, exits, flags, peers, terminal, ways_out
 from agent.cli import version as versions
 
 _HELP = "Write down what a host should run; trimtab makes it so and keeps it so."
@@ -72,7 +72,7 @@ def _failed(error: errors.TrimtabError) -> int:
     if isinstance(error, explain.UnknownField):
         error.hint = ways_out.hint(error, "trimtab explain")
     terminal.failure(error)
-    is_usage = isinstance(error, settings.BadSettings | api.BadSource | explain.UnknownField)
+    is_usage = isinstance(error, settings.BadSettings | api.BadSource | explain.UnknownField | peers.UnknownCommand)
     return exits.USED_WRONGLY if is_usage else exits.FAILED
 
 

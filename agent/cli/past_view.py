@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.agent_api import past
 from agent.cli import terminal
+from agent.kit import counts
 
 EVENT_HEADINGS = ("TIME", "OBJECT", "ACTION", "REASON", "RESULT")
 _INDENT = "    "
@@ -45,7 +46,7 @@ def duration(seconds: float) -> str:
 
 def _result(revision: past.Revision) -> str:
     if revision.problems:
-        return f"{len(revision.problems)} problem{'s' if len(revision.problems) > 1 else ''}"
+        return counts.counted(len(revision.problems), "problem")
     if (
         revision.applied_at is None or revision.applied_at < revision.read_at
     ):  # it was applied before, and has come back

@@ -9,6 +9,7 @@ import typer
 from agent import errors, invocation, settings
 from agent.agent_api import client, reconciliation, status
 from agent.cli import durations, exits, options, terminal
+from agent.kit import counts
 
 
 @options.with_settings()
@@ -16,7 +17,7 @@ def reconcile(
     chosen: settings.Settings,
     invoked: invocation.Invocation,
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="30s", help="How long to wait for it, as 30s or 2m.")
+        str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for it, as 30s or 2m.")
     ] = "30s",
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -48,7 +49,8 @@ def lines(answer: reconciliation.Reconciliation) -> Iterator[str]:
     for item in answer.waiting:
         yield f"{item.object} waits: {item.message} ({item.reason})"
     if answer.steps or answer.under_way:
-        yield f"{len(answer.steps)} actions begun, {len(answer.under_way)} objects being worked on"
+        begun, busy = counts.counted(len(answer.steps), "action"), counts.counted(len(answer.under_way), "object")
+        yield f"{begun} begun, {busy} being worked on"
     elif not answer.waiting:
         yield "nothing to change"
 

@@ -23,7 +23,7 @@ def restart(
         typer.Argument(metavar="NAME...", help="The containers' names.", autocompletion=completion.containers),
     ],
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="1m", help="How long to wait for it, as 30s or 2m.")
+        str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for it, as 30s or 2m.")
     ] = "1m",
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:

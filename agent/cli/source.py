@@ -8,6 +8,7 @@ import typer
 
 from agent import settings
 from agent.cli import exits, options, terminal
+from agent.kit import counts
 from agent.model import state
 
 
@@ -29,7 +30,8 @@ def validate(
     if reading.problems:
         raise typer.Exit(exits.FAILED)
     if output is options.Output.TEXT:
-        terminal.result(f"{source}: {sum(1 for _ in reading.parsed.manifests)} objects, no problems")
+        objects = counts.counted(sum(1 for _ in reading.parsed.manifests), "object")
+        terminal.result(f"{source}: {objects}, no problems")
 
 
 @options.with_settings()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agent import settings
-from agent.cli import options, terminal
+from agent.cli import options, peers, terminal
 from agent.kit import disk_space
 from agent.runtime import disk
 
@@ -15,7 +15,10 @@ from agent.runtime import disk
 def group() -> typer.Typer:
     """Return the command group."""
     app = typer.Typer(
-        help="See what takes room on the disk, and give some of it back.", no_args_is_help=True, rich_markup_mode=None
+        cls=peers.SuggestingGroup,
+        help="See what takes room on the disk, and give some of it back.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     for name, command, summary in _COMMANDS:
         app.command(name, short_help=summary)(command)

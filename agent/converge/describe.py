@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 from agent.converge import reconcile
+from agent.kit import counts
 from agent.plan import plan
 
 
@@ -14,7 +15,7 @@ def describe(last: reconcile.PassResult | None) -> str:
 
 def _tasks() -> Iterator[str]:
     tasks = sorted(asyncio.all_tasks(), key=lambda task: task.get_name())
-    yield f"{len(tasks)} tasks:"
+    yield f"{counts.counted(len(tasks), 'task')}:"
     for task in tasks:
         stack = task.get_stack(limit=1)
         position = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else "nowhere"
@@ -23,15 +24,15 @@ def _tasks() -> Iterator[str]:
 
 def _pass(last: reconcile.PassResult) -> Iterator[str]:
     yield f"revision {last.goal.desired.revision or 'none'}, {'converged' if last.converged else 'not converged'}"
-    yield f"{len(last.busy)} objects under way: {', '.join(map(str, sorted(last.busy))) or '-'}"
-    yield f"last plan: {len(last.plan.steps)} steps"
+    yield f"{counts.counted(len(last.busy), 'object')} under way: {', '.join(map(str, sorted(last.busy))) or '-'}"
+    yield f"last plan: {counts.counted(len(last.plan.steps), 'step')}"
     yield from (f"  {step_line(step)}" for step in last.plan.steps)
     yield f"{len(last.plan.blocked)} blocked"
     yield from (f"  {wait.key}: {wait.reason}: {wait.message}" for wait in last.plan.blocked)
     yield f"{len(last.failing)} failing"
     for key, failure in sorted(last.failing.items()):
         fate = "stalled" if failure.stalled else "to be retried"
-        yield f"  {key}: {failure.attempts} times, {fate}: {failure.hold.message}"
+        yield f"  {key}: {counts.counted(failure.attempts, 'time')}, {fate}: {failure.hold.message}"
 
 
 def step_line(step: plan.Step) -> str:

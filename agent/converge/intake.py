@@ -366,7 +366,8 @@ class Intake:
         self.trouble = str(reading.problems[0])
         now = self._around.time.now()
         name, revision = self._around.source.name, reading.snapshot.revision
-        self._around.sink(signals.SourceRejected(name, revision, reading.problems, now, repeated))
+        is_first = not self.standing.is_known
+        self._around.sink(signals.SourceRejected(name, revision, reading.problems, now, is_first, repeated))
         if not repeated:
             problems = tuple(str(problem) for problem in reading.problems)
             self._around.book.history.record_revision(history.Revision(revision, name, now, problems, None))

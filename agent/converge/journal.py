@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Self, TypeVar
 
 from agent.converge import history, journal_file, suspensions
-from agent.kit import canonical, damage, failpoint, notices, state_format
+from agent.kit import canonical, counts, damage, failpoint, notices, state_format
 from agent.model import conditions, state
 from agent.model import ledger as ledgers
 from agent.model.key import ObjectKey
@@ -207,7 +207,10 @@ class Journal:
             except (canonical.Unreadable, TypeError) as error:
                 self._check_newer(error, f"table {table}")
                 count += 1
-                self._unreadable[table] = f"{count} rows of {table} cannot be read and do not count: {error}"
+                self._unreadable[table] = (
+                    f"{counts.counted(count, 'row')} of {table} cannot be read and {'does' if count == 1 else 'do'} not"
+                    f" count: {error}"
+                )
 
     def _check_newer(self, error: Exception, subject: str) -> None:
         """Raise ``NewerState`` where what cannot be read is a newer release's, and no damage."""

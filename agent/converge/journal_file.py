@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from agent import errors
-from agent.kit import columns, damage, permissions
+from agent.kit import columns, counts, damage, permissions
 
 T = TypeVar("T")
 
@@ -110,7 +110,8 @@ class JournalFile:
         connection = self._connected()
         count = damage.salvage(aside, connection)
         self.mended_at = time.time()
-        self.mended = f"it was damaged ({error}) and was begun anew with {count} rows of it; it is kept as {aside.name}"
+        rows = counts.counted(count, "row")
+        self.mended = f"it was damaged ({error}) and was begun anew with {rows} of it; it is kept as {aside.name}"
         return connection
 
     def _connected(self) -> sqlite3.Connection:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from agent import errors
 from agent.converge import acceptance, signals
-from agent.kit import failpoint, lean
+from agent.kit import counts, failpoint, lean
 from agent.manifests import pipeline, problem
 from agent.model import external_input, state
 from agent.sources import api, external_inputs
@@ -25,7 +25,7 @@ class BadManifests(errors.TrimtabError):
         """Count them; who shows the error shows them too."""
         self.reading = reading
         count = len(reading.problems)
-        super().__init__(f"the manifests have {count} problem{'s' if count > 1 else ''}", hint="nothing was changed")
+        super().__init__(f"the manifests have {counts.counted(count, 'problem')}", hint="nothing was changed")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -66,18 +66,23 @@ class SourceRead:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceRejected:
-    """The source was read and has problems; the last good revision stands. ``repeated``: the same as the last time."""
+    """The source was read and has problems. ``repeated``: the same as the last time."""
 
     source: str
     revision: str
     problems: tuple[problem.Problem, ...]
     at: float
+    is_first: bool
+    """No revision was good before: nothing stands, and nothing is done."""
     repeated: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceFailed:
-    """The source cannot be read; the last good revision stands. ``repeated``: as it failed the last time."""
+    """The source cannot be read; the last good revision stands, if there is one.
+
+    ``repeated``: as it failed the last time.
+    """
 
     source: str
     message: str

@@ -23,7 +23,7 @@ from agent.engine.network import networks
 from agent.engine.shim import oci_runtime, probing
 from agent.engine.snapshots import snapshots
 from agent.engine.volumes import volumes
-from agent.kit import clock, damage, notices, processes, tasks
+from agent.kit import clock, counts, damage, notices, processes, tasks
 from agent.reasons import Reason
 
 _ANY_REGISTRY = hosts.Hosts()
@@ -315,9 +315,10 @@ def _lost(where: layout.Layout) -> str:
     if not count:
         return ""
     damage.note(where.records, time.time())
+    lost = counts.counted(count, "container")
     return (
-        f"the records and all their copies were lost: {count} containers that nobody knows any more are ended and taken"
-        " away with what they wrote outside of volumes; volumes keep their data"
+        f"the records and all their copies were lost; {lost} that nobody knows any more: ended and taken away with what"
+        " was written outside of volumes; volumes keep their data"
     )
 
 

@@ -7,6 +7,7 @@ image's signatures are the layers of a manifest at a tag that is made of the ima
 import base64
 import dataclasses
 
+from agent.kit import counts
 from agent.oci import descriptor, digest, document, manifest, reference
 
 MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -48,7 +49,7 @@ def signature(payload: descriptor.Descriptor) -> bytes:
     """Return a payload's signature, from its descriptor's annotations. Raises ``document.Malformed``."""
     text = dict(payload.annotations).get(ANNOTATION, "")
     if not 0 < len(text) <= _LONGEST_SIGNATURE:
-        raise document.Malformed(f"a signature of {len(text)} characters is none")
+        raise document.Malformed(f"a signature of {counts.counted(len(text), 'character')} is none")
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:

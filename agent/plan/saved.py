@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from agent.kit import canonical
+from agent.kit import canonical, counts
 from agent.model import kinds, state
 from agent.model.key import ObjectKey, ownership_of
 from agent.plan import plan, render
@@ -210,7 +210,8 @@ def _differences(saved: SavedPlan, current: SavedPlan) -> Iterator[str]:
     yield from _changes(saved.desired, current.desired, "declared")
     yield from _changes(saved.observed, current.observed, "there", _buckets(saved, current))
     if saved.steps != current.steps:
-        yield f"the plan had {len(saved.steps)} steps, and has {len(current.steps)} others now"
+        before, now = counts.counted(len(saved.steps), "step"), counts.counted(len(current.steps), "other")
+        yield f"the plan had {before}, and has {now} now"
 
 
 def _changes(

@@ -146,7 +146,8 @@ class LogSink:
             case signals.SourceRejected() if not signal.repeated:
                 for problem in signal.problems:
                     self._log.error(str(problem))
-                self._log.error("the manifests have problems: the last good revision stands", revision=signal.revision)
+                stands = "nothing is done until they are mended" if signal.is_first else "the last good revision stands"
+                self._log.error(f"the manifests have problems: {stands}", revision=signal.revision)
             case signals.SourceRejected():
                 pass
             case signals.SourceFailed(source, message, hint, repeated):

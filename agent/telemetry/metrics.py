@@ -281,7 +281,7 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_source_problems",
         Type.GAUGE,
         (),
-        "Problems in the manifests as last read; while there are any, the last good revision stands.",
+        "Problems in the manifests as last read; while there are any, the last good revision stands, if there is one.",
         "each reading of the source",
     ),
     Metric(

@@ -13,7 +13,7 @@ from agent import errors
 from agent.distribution.archives import archive_files
 from agent.distribution.content import documents, store
 from agent.distribution.layers import entries, streams
-from agent.kit import canonical
+from agent.kit import canonical, counts
 from agent.oci import descriptor, digest, document, image_config, manifest, mediatypes, platform, reference
 from agent.reasons import Reason
 
@@ -68,8 +68,9 @@ def named(images: list[ArchivedImage]) -> list[ArchivedImage]:
     if not all(image.names for image in images):
         nameless = sum(not image.names for image in images)
         tagged = "; to load one that has only a tag: --as REPOSITORY:TAG" if any(image.tags for image in images) else ""
+        images_in_it, have = counts.counted(len(images), "image"), "has" if nameless == 1 else "have"
         raise errors.InvalidArgument(
-            f"{nameless} of {len(images)} images in the archive have no name",
+            f"{nameless} of {images_in_it} in the archive {have} no name",
             hint="load it under a name: --as REFERENCE" if len(images) == 1 else f"save them by name{tagged}",
             reason=Reason.IMAGE_NAMELESS,
         )

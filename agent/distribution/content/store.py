@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO
 
 from agent import errors
-from agent.kit import atomicfile, canonical, failpoint, files
+from agent.kit import atomicfile, canonical, counts, failpoint, files
 from agent.oci import descriptor, digest
 from agent.reasons import Reason
 
@@ -214,14 +214,14 @@ class Ingest:
         """Take the next bytes. Raises ``errors.InvalidArgument`` as soon as they are more than announced."""
         self.position += len(chunk)
         if self.position > self.expected.size:
-            raise self._mismatch(f"more than the announced {self.expected.size} bytes")
+            raise self._mismatch(f"more than the announced {counts.counted(self.expected.size, 'byte')}")
         self._hash.update(chunk)
         files.write_all(self._file, chunk)
 
     def verify(self) -> None:
         """Compare with what was announced. Raises ``errors.InvalidArgument``."""
         if self.position != self.expected.size:
-            raise self._mismatch(f"{self.position} bytes and not {self.expected.size}")
+            raise self._mismatch(f"{counts.counted(self.position, 'byte')} and not {self.expected.size}")
         if self._hash.hexdigest() != digest.parse(self.expected.digest)[1]:
             raise self._mismatch(f"digest {self._hash.name}:{self._hash.hexdigest()}")
 

@@ -18,6 +18,7 @@ import yarl
 
 from agent import errors
 from agent.distribution.registry import credentials, hosts, retries, tokens, transport
+from agent.kit import counts
 from agent.oci import descriptor, digest, mediatypes, reference
 from agent.reasons import Reason
 
@@ -138,8 +139,9 @@ class RegistryClient:
             async with self.answer(where, source, "GET", f"blobs/{blob.digest}") as answer:
                 data = await transport.read(answer, _LARGEST_MANIFEST, self.least)
             if len(data) != blob.size or not digest.matches(blob.digest, data):
+                size = counts.counted(len(data), "byte")
                 raise errors.InvalidArgument(
-                    f"content that should be {blob.digest} has {len(data)} bytes and digest {digest.of(data)}",
+                    f"content that should be {blob.digest} has {size} and digest {digest.of(data)}",
                     hint="it was damaged or changed on its way; nothing of it was kept",
                     reason=Reason.DIGEST_MISMATCH,
                 )

@@ -17,7 +17,7 @@ from agent.distribution.registry import client
 from agent.engine import records
 from agent.engine.images import collector, fetch, index, inspection, leases, signatures, sources
 from agent.engine.snapshots import overlay, snapshots
-from agent.kit import clock, failpoint, locks
+from agent.kit import clock, counts, failpoint, locks
 from agent.oci import descriptor, digest, image_config, mediatypes, platform, reference
 from agent.reasons import Reason
 
@@ -357,7 +357,7 @@ class Images:
             count += more
             report(TransferProgress(f"pulling {name}", count, total))
 
-        report(TransferProgress(f"unpacking {len(layers)} layers of {name}", 0, total))
+        report(TransferProgress(f"unpacking {counts.counted(len(layers), 'layer')} of {name}", 0, total))
         await self._fetcher.layers(layers, source, arrived)
         if source is not None:
             self.sources.note([parsed.config.digest, *(layer.digest for layer in parsed.layers)], source)

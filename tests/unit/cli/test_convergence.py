@@ -44,7 +44,7 @@ def test_apply__all_is_up__says_so(capsys: pytest.CaptureFixture[str]) -> None:
 def test_apply__something_is_not_up__says_which_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(once.Converged(once.Outcome.FAILED, "r1", (STATUS,), LEFT, timed_out=False)) == 1
     assert capsys.readouterr() == (
-        "not applied: 1 of 1 objects are not as they should be\n",
+        "not applied: 1 of 1 object is not as it should be\n",
         "Container/web: BackOff: exited with 3; failure 2 in a row\n",
     )
 

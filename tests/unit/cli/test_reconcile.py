@@ -20,7 +20,7 @@ BUSY, IDLE = test_reconciliation.BUSY, test_reconciliation.IDLE
                 "the source was read: revision r2 stands",
                 "Container/web: StartContainer (Exited: exited with 1)",
                 "Container/api waits: db is not healthy (DependencyNotReady)",
-                "1 actions begun, 1 objects being worked on",
+                "1 action begun, 1 object being worked on",
             ],
         ),
         (IDLE, ["the source was read: revision r2 stands", "nothing to change"]),

@@ -129,6 +129,12 @@ def test_status__manifests_have_problems__are_listed() -> None:
     ]
 
 
+def test_status__manifests_have_problems_from_the_start__says_that_nothing_is_done() -> None:
+    bad = status.SourceStatus("/srv", result=status.LookResult.REJECTED, problems=("a.yaml:1:1: no",))
+    messages = [trouble.message for trouble in status.source_troubles(bad, empty=False)]
+    assert messages == ["the manifests have 1 problem: nothing is done until they are mended"]
+
+
 def test_status__the_disk_is_full__is_a_trouble() -> None:
     assert status.disk_troubles(status.DiskStatus(2**30, 2**29, 1000)) == ()
     assert status.disk_troubles(status.DiskStatus(2**30, 2**29, None)) == ()

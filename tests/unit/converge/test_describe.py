@@ -57,8 +57,8 @@ async def test_describe__after_a_pass__tells_what_is_done_and_what_waits() -> No
         "1 blocked",
         "  Container/b: Unavailable: no answer",
         "2 failing",
-        "  Container/a: 1 times, stalled: no such program",
-        "  Container/b: 1 times, to be retried: no answer",
+        "  Container/a: 1 time, stalled: no such program",
+        "  Container/b: 1 time, to be retried: no answer",
     ]
 
 

@@ -224,7 +224,7 @@ def test_read__rows_that_make_no_sense__are_told_of(tmp_path: pathlib.Path) -> N
     with opened(tmp_path / "j") as book:
         (notice,) = book.notices()
     assert notice.reason is notices.NoticeReason.RECORDS_DAMAGED
-    assert notice.message.startswith("1 rows of ledger cannot be read and do not count: LedgerEntry: the field")
+    assert notice.message.startswith("1 row of ledger cannot be read and does not count: LedgerEntry: the field")
 
 
 def test_read__damaged_by_whatever__is_left_out(tmp_path: pathlib.Path) -> None:

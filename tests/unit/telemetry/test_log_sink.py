@@ -169,10 +169,18 @@ def test_log_sink__runtime_is_away__is_told_once_and_again_the_next_time() -> No
 
 def test_log_sink__source_is_bad__names_each_problem() -> None:
     wrong = (problem.Problem("a.yaml", 1, 2, "oh", "mend it"), problem.Problem("b.yaml", 2, 1, "no"))
-    assert lines(signals.SourceRejected("/srv", "r1", wrong, 1.0)) == [
+    assert lines(signals.SourceRejected("/srv", "r1", wrong, 1.0, is_first=False)) == [
         "error: a.yaml:1:2: oh (mend it)",
         "error: b.yaml:2:1: no",
         "error: the manifests have problems: the last good revision stands",
+    ]
+
+
+def test_log_sink__source_is_bad_from_the_start__says_that_nothing_is_done() -> None:
+    wrong = (problem.Problem("a.yaml", 1, 2, "oh"),)
+    assert lines(signals.SourceRejected("/srv", "r1", wrong, 1.0, is_first=True)) == [
+        "error: a.yaml:1:2: oh",
+        "error: the manifests have problems: nothing is done until they are mended",
     ]
 
 

@@ -286,7 +286,7 @@ async def test_scrape__source_was_read__tells_what_came_of_it(stage: conftest.St
     stage.sink.take(signals.SourceRead("/srv", "r1", 3, changed=True, empty=False, at=10.0))
     stage.sink.take(signals.SourceLooked("/srv", sources.SourceHealth().succeeded("r1", 10.0)))
     stage.sink.take(signals.RevisionApplied("r1", 0.3, 11.0))
-    stage.sink.take(signals.SourceRejected("/srv", "r2", wrong, 20.0))
+    stage.sink.take(signals.SourceRejected("/srv", "r2", wrong, 20.0, is_first=False))
     stage.sink.take(signals.SourceLooked("/srv", sources.SourceHealth().succeeded("r2", 20.0)))
     for at in (30.0, 40.0):
         stage.sink.take(signals.SourceFailed("/srv", "gone", "", repeated=at > 30.0, at=at))
