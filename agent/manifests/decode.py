@@ -1,7 +1,7 @@
 """Bytes to documents whose every value knows its line and column.
 
 YAML is read by the 1.2 core rules, so that ``8080:80`` and ``no`` are the texts that people meant. Nothing of a
-document is executed, and nothing grows: aliases are counted each time they are used. JSON is YAML.
+document is executed, and nothing grows: aliases are counted each time they are used. JSON is read as JSON.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import yaml
 
-from agent.manifests import problem
+from agent.manifests import json_documents, problem
 
 LARGEST = 8 * 1024 * 1024
 """Bytes of a manifest file."""
@@ -25,6 +25,7 @@ _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _MARKS = re.compile(r"((?:^|\n)(?:(?:---|\.\.\.)[ \t]*\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*)?)\ufeff(?=\S)")
 """Byte order marks before a document: files that were put one behind the other have them there."""
+_NOT_PRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BRACKETS = re.compile(r"[\[\]{}]")
 _DEEP_BLOCK = re.compile(rf"^[ ?:-]{{{_DEEPEST},}}", re.MULTILINE)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -105,34 +106,30 @@ class Document:
         return None
 
 
-class _Mistake(Exception):
-    """A mistake at a position; becomes a ``Problem`` once the path is known."""
-
-    def __init__(self, position: Position, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.position, self.message, self.hint = position, message, hint
-
-
 def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem]]:
     """Read all documents of a file. Whatever the bytes are, it ends soon and raises nothing."""
     text, refusal = _text(path, data)
     if refusal is not None:
         return [], [refusal]
-    documents: list[Document] = []
+    syntax: problem.Mistake | None = None
     try:
-        _refuse_depth(text)
+        split = json_documents.split(text, json_documents.Limits(_MOST_VALUES, _DEEPEST))
+        syntax = split.syntax if path.endswith(".json") else None
+        _refuse_control_characters(split.yaml_text)
+        _refuse_depth(split.yaml_text)
         budget = _Budget()
-        for node in yaml.compose_all(text, Loader=_LOADER):
+        documents = [Document(path, _value(node, budget, 0), node) for node in split.nodes]
+        for node in yaml.compose_all(split.yaml_text, Loader=_LOADER):
             value = _value(node, budget, 0)
             if value is not None:
                 documents.append(Document(path, value, node))
-    except _Mistake as mistake:
-        return [], [problem.Problem(path, *mistake.position, mistake.message, mistake.hint)]
+    except problem.Mistake as mistake:
+        return [], [(syntax or mistake).at(path)]
     except yaml.MarkedYAMLError as error:
-        return [], [_syntax(path, error)]
+        return [], [syntax.at(path) if syntax else _syntax(path, error)]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return [], [problem.Problem(path, 1, 1, f"this is not YAML: {str(error).splitlines()[0]}", "see yaml.org")]
-    return documents, []
+    return sorted(documents, key=Document.position), []
 
 
 @dataclasses.dataclass(slots=True)
@@ -144,9 +141,9 @@ class _Budget:
     def spend(self, node: yaml.Node, depth: int) -> None:
         self.remaining -= 1
         if self.remaining < 0:
-            raise _Mistake(_position(node), "aliases make this file too large", "write it out, or split it")
+            raise problem.too_many_values(_position(node))
         if depth > _DEEPEST:
-            raise _too_deep(_position(node))
+            raise problem.too_deep(_position(node), _DEEPEST)
 
 
 def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
@@ -162,12 +159,16 @@ def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
     except UnicodeDecodeError as error:
         line, column = _position_of(data, error.start)
         return "", problem.Problem(path, line, column, "the file is not UTF-8", "save it as UTF-8")
-    text = _MARKS.sub(r"\1", text)
-    for match in re.finditer(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text):
-        line, column = _position_of(text.encode(), len(text[: match.start()].encode()))
+    return _MARKS.sub(r"\1", text), None
+
+
+def _refuse_control_characters(text: str) -> None:
+    """Refuse what YAML may not have anywhere, before its reader does in its own words."""
+    match = _NOT_PRINTABLE.search(text)
+    if match is not None:
+        position = _position_of(text.encode(), len(text[: match.start()].encode()))
         message = f"the file has the control character {match[0]!a}"
-        return "", problem.Problem(path, line, column, message, "is it a binary file? remove it otherwise")
-    return text, None
+        raise problem.Mistake(position, message, "is it a binary file? remove it otherwise")
 
 
 def _refuse_depth(text: str) -> None:
@@ -189,15 +190,11 @@ def _refuse_depth(text: str) -> None:
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             if depth > _DEEPEST:
-                raise _too_deep(_mark_position(event.start_mark))
+                raise problem.too_deep(_mark_position(event.start_mark), _DEEPEST)
     except yaml.MarkedYAMLError as error:
         if "nesting" in str(error.problem):  # libyaml has a limit of its own, and looks far ahead
-            raise _too_deep(_mark_position(error.problem_mark)) from None
+            raise problem.too_deep(_mark_position(error.problem_mark), _DEEPEST) from None
         raise
-
-
-def _too_deep(position: Position) -> _Mistake:
-    return _Mistake(position, f"values are nested deeper than {_DEEPEST}", "no manifest needs that")
 
 
 def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
@@ -206,9 +203,9 @@ def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
     budget.spend(node, depth)
     if node.tag not in _TAGS:
         if node.tag == _TAG + "merge":
-            raise _Mistake(_position(node), "merge keys (<<) are not supported", "write the fields out")
+            raise problem.Mistake(_position(node), "merge keys (<<) are not supported", "write the fields out")
         hint = "quote it where it is meant as a text, as a password may be; leave it out otherwise"
-        raise _Mistake(_position(node), "what begins with ! is a tag, and none is supported", hint)
+        raise problem.Mistake(_position(node), "what begins with ! is a tag, and none is supported", hint)
     if isinstance(node, yaml.MappingNode):
         return dict(_members(node, budget, depth))
     if isinstance(node, yaml.SequenceNode):
@@ -220,12 +217,12 @@ def _members(node: yaml.MappingNode, budget: _Budget, depth: int) -> Iterator[tu
     positions: dict[str, Position] = {}
     for key, value in node.value:
         if key.tag == _TAG + "merge":
-            raise _Mistake(_position(key), "merge keys (<<) are not supported", "write the fields out")
+            raise problem.Mistake(_position(key), "merge keys (<<) are not supported", "write the fields out")
         if not isinstance(key, yaml.ScalarNode):
-            raise _Mistake(_position(key), "a key must be a text", "quote it where it is meant as one")
+            raise problem.Mistake(_position(key), "a key must be a text", "quote it where it is meant as one")
         if key.value in positions:
             first = positions[key.value][0]
-            raise _Mistake(
+            raise problem.Mistake(
                 _position(key),
                 f"{problem.shortened(key.value)!r} is set twice",
                 f"it is set in line {first} already: remove one",

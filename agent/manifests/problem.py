@@ -22,6 +22,29 @@ class Problem:
         return f"{self.path}:{self.line}:{self.column}: {self.message}{hint}"
 
 
+class Mistake(Exception):
+    """A mistake at a position; becomes a ``Problem`` once the path is known."""
+
+    def __init__(self, position: tuple[int, int], message: str, hint: str) -> None:
+        """Take line and column, from 1."""
+        super().__init__(message)
+        self.position, self.message, self.hint = position, message, hint
+
+    def at(self, path: str) -> Problem:
+        """Return the problem in a file."""
+        return Problem(path, *self.position, self.message, self.hint)
+
+
+def too_many_values(position: tuple[int, int]) -> Mistake:
+    """Return the mistake of a file with more values than are read."""
+    return Mistake(position, "the file has too many values, aliases counted wherever they are used", "split it")
+
+
+def too_deep(position: tuple[int, int], depth: int) -> Mistake:
+    """Return the mistake of a value that is nested too deep."""
+    return Mistake(position, f"values are nested deeper than {depth}", "no manifest needs that")
+
+
 MOST = 200
 """Most problems of one source that are reported; whoever has more fixes the first ones and runs again."""
 _LONGEST_WORD = 60

@@ -197,7 +197,10 @@ def test_bombs__are_told_and_end_soon() -> None:
     doubled = "a: &a [x, x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(9)
     )
-    assert "aliases make this file too large (write it out, or split it)" in printed_problems(doubled)[0]
+    assert (
+        "the file has too many values, aliases counted wherever they are used (split it)"
+        in printed_problems(doubled)[0]
+    )
     assert "nested deeper than 64" in printed_problems("[" * 100 + "]" * 100)[0]
     for deep in ("[" * 100_000, "{a: " * 50_000, "- " * 100_000, "".join(" " * n + "a:\n" for n in range(2000))):
         assert "nested deeper than 64" in printed_problems(deep)[0]
