@@ -15,7 +15,13 @@ LONGEST = 128 * 1024 - 1
 MOST_VARIABLES = 10_000
 """Variables of one file: far more than a program can be started with."""
 _BYTE_ORDER_MARK = "\ufeff"
-_BLANKS = " \t"
+_LEADING = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Docker takes away at the beginning of a line: Go's ``unicode.IsSpace``, which U+001C to U+001F are none of."""
+_IN_NAMES = " \t"
+"""The white space that Docker looks for in a name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ def parse(data: bytes) -> EnvFile:
         except UnicodeDecodeError:
             mistakes.append(Mistake(number, "this line is not UTF-8", "save the file as UTF-8"))
             continue
-        text = (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).lstrip(_BLANKS)
+        text = (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).lstrip(_LEADING)
         if not text or text.startswith("#"):
             continue
         name, equals, value = text.partition("=")
@@ -67,7 +73,7 @@ def _mistake(number: int, name: str, equals: str, value: str) -> Mistake | None:
     if not equals:  # what stands there may be the second line of a value: it is not shown
         message = "this line has no =: a variable of the agent's own environment is not passed on"
         return Mistake(number, message, "write NAME=VALUE, or NAME= for an empty value")
-    if any(letter.isspace() for letter in name):
+    if any(blank in name for blank in _IN_NAMES):
         return Mistake(number, "this line has white space in the name", "write NAME=VALUE, without spaces before =")
     if "\0" in name or "\0" in value:
         return Mistake(number, "this line has a NUL character", "take it out")

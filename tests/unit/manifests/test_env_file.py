@@ -60,3 +60,46 @@ def test_parse__more_variables_than_may_be__is_a_mistake() -> None:
     assert [mistake.message for mistake in env_file.parse(data).mistakes] == [
         "the file has 10001 variables, the limit is 10000"
     ]
+
+
+GO_SPACES = {
+    *range(0x09, 0x0E),
+    0x20,
+    0x85,
+    0xA0,
+    0x1680,
+    *range(0x2000, 0x200B),
+    0x2028,
+    0x2029,
+    0x202F,
+    0x205F,
+    0x3000,
+}
+"""``unicode.IsSpace``: the property White_Space."""
+RESEMBLING = {*range(0x1C, 0x20), 0x180E, *range(0x200B, 0x2010), 0x2060, 0xFEFF}
+"""What others take for white space, or what looks like it."""
+FORMS = {
+    "\nA{}B=2\n": ("A{}B=2", "A{}B=2"),
+    "\n{}B=2\n": ("B=2", "{}B=2"),
+    "\n \t{} B=2{}\n": ("B=2{}", None),
+    "\n{}#B=2\n": ("", "{}#B=2"),
+    "\n{}": ("", None),
+}
+"""Lines, and what ``docker run --env-file`` of 20.10 and 28.2 passes on of them: of spaces, and of others."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_parse__each_space_of_go__is_taken_away_where_docker_does(form: str) -> None:
+    for number in sorted((GO_SPACES | RESEMBLING) - {0x09, 0x0A, 0x20}):
+        character = chr(number)
+        expected = FORMS[form][number not in GO_SPACES]
+        parsed = env_file.parse(form.replace("{}", character).encode())
+        variables = None if parsed.mistakes else "".join(f"{name}={value}" for name, value in parsed.variables.items())
+        carriage_return = number == 0x0D and form == "\n \t{} B=2{}\n"  # which ends the line there
+        assert variables == ("B=2" if carriage_return else expected and expected.replace("{}", character)), hex(number)
+
+
+def test_spaces__all_that_python_calls_so_and_go_does_not__are_the_four_separators() -> None:
+    python = {number for number in range(0x11_0000) if chr(number).isspace()}
+    assert python - GO_SPACES == set(range(0x1C, 0x20))
+    assert python >= GO_SPACES
