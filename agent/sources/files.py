@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import re
+import stat
 import time
 
 from agent.kit import files
@@ -12,6 +13,10 @@ from agent.kit.writers import Writer, Writers
 from agent.manifests import decode
 
 SUFFIXES = (".yaml", ".yml", ".json")
+
+DANGLING = "this symlink points to nothing: mend or remove it"
+
+_ABSENCE = (FileNotFoundError, NotADirectoryError)
 
 _ATTEMPTS = 3
 """Attempts to read a file that changes meanwhile, before it counts as changing."""
@@ -55,37 +60,48 @@ class FileContent:
 def read(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
     """Read a file, with whether it may be incomplete: its identity before and after, and its open writers.
 
-    ``accepted`` is the content accepted before. Raises ``FileNotFoundError``, also if the file is removed meanwhile.
-    Only regular files are opened, and without blocking: a FIFO that is called ``web.yaml`` must not stop the agent.
+    ``accepted`` is the content accepted before. Raises ``OSError`` where the file has been removed, also meanwhile, and
+    for nothing else. Only regular files are opened, and without blocking: a FIFO that is called ``web.yaml`` must not
+    stop the agent.
     """
-    for _ in range(_ATTEMPTS):
-        reading = _read_once(path, writers, accepted)
-        if not reading.torn:
-            break
+    try:
+        for _ in range(_ATTEMPTS):
+            reading = _read_once(path, writers, accepted)
+            if not reading.torn:
+                break
+    except OSError as error:
+        problem = obstacle(path, error)
+        if not problem:
+            raise
+        return FileContent(b"", problem)
     return reading
 
 
-def _read_once(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
+def obstacle(path: pathlib.Path, error: OSError) -> str:
+    """Return why what a directory lists cannot be looked at; empty where it was removed since.
+
+    A link is there as long as its name is, wherever it leads: what it declares is not known, and not gone.
+    """
+    if not isinstance(error, _ABSENCE):
+        return _explain(error)
     try:
-        descriptor = files.open_regular(path)
-    except files.NoRegularFileError:
-        return FileContent(b"", "this is not a regular file")
-    except FileNotFoundError:
-        if path.is_symlink():
-            return FileContent(b"", "this symlink points to nothing")
-        raise
-    except OSError as error:
-        return FileContent(b"", _explain(error))
+        is_link = stat.S_ISLNK(path.lstat().st_mode)
+    except _ABSENCE:
+        return ""
+    except OSError as worse:
+        return _explain(worse)
+    return DANGLING if is_link else ""
+
+
+def _read_once(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
+    descriptor = files.open_regular(path)
     with os.fdopen(descriptor, "rb"):
         before = os.fstat(descriptor)
         if writers.is_of_the_kernel(descriptor):
             return FileContent(b"", "this is a file that the kernel makes up: it is not read")
         if problem := too_large(before.st_size):
             return FileContent(b"", problem)
-        try:
-            data = files.read_most(descriptor, decode.LARGEST + 1)
-        except OSError as error:
-            return FileContent(b"", _explain(error))
+        data = files.read_most(descriptor, decode.LARGEST + 1)
         if problem := too_large(len(data)):
             return FileContent(b"", problem)
         writer = Writer.NONE if data == accepted else writers.of(descriptor)
@@ -109,6 +125,8 @@ def too_large(size: int) -> str:
 
 
 def _explain(error: OSError) -> str:
+    if isinstance(error, files.NoRegularFileError):
+        return "this is not a regular file"
     if error.errno == errno.ELOOP:
         return "this symlink leads round in a circle"
     return f"cannot be read: {(error.strerror or str(error)).lower()}"

@@ -1,8 +1,8 @@
 """The files of a git commit, as a value: which of them are manifests, with links followed inside the tree. Pure.
 
 Links are followed as the directory source follows them, and each real directory is read once. A link that leads out of
-the tree, or round in a circle, and a submodule become problems: what they stand for is not known, and must not be
-taken for "no longer declared".
+the tree, round in a circle, or to nothing, and a submodule become problems, whatever their names are: what they stand
+for is not known, and must not be taken for "no longer declared".
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ class Entry:
 class Obstacle(enum.Enum):
     """Why a path leads to nothing that can be read."""
 
-    MISSING = "this symlink points to nothing"
+    MISSING = files.DANGLING
     OUTSIDE = "this symlink leaves the repository: it is not read"
     CIRCLE = "this symlink leads round in a circle"
     SUBMODULE = "this is a submodule: it is not fetched, and nothing in it is read"
@@ -170,8 +170,6 @@ class GitTree:
                 continue
             path = _join(shown, name)
             entry = self._child(_join(real, name))
-            if entry is Obstacle.MISSING and not files.is_manifest(name):
-                continue
             if isinstance(entry, Obstacle):
                 yield ManifestEntry(path, None, entry.value)
             elif entry.mode == _SUBMODULE:

@@ -91,7 +91,7 @@ class Reader:
             return stability.FileReading(api.SourceFile(path, directory, b"", entry.problem))
         try:
             reading = files.read(entry.path, self._writers, self._accepted(path))
-        except FileNotFoundError:  # deleted since it was listed: as if it had never been there
+        except OSError:  # removed since it was listed: as if it had never been there
             return None
         file = api.SourceFile(path, directory, reading.data, reading.problem)
         return stability.FileReading(file, reading.signature, reading.torn, reading.writer, reading.age)
@@ -106,13 +106,13 @@ def find(top: pathlib.Path, shown: str, depth: int) -> Iterator[Entry]:
         if top.is_file():
             yield Entry(top, "")
             return
-        status = top.stat()
-        os.listdir(top)  # noqa: PTH208 - only whether it can be listed
+        visited = _Visited({_identity(top.stat())}, _above(top))
+        listing = _list(top)
     except OSError as error:
         raise api.SourceUnavailable(
             f"{shown} cannot be read: {(error.strerror or str(error)).lower()}", hint="what runs is left as it is"
         ) from error
-    yield from _walk(top, "", _Visited({_identity(status)}, _above(top)), depth)
+    yield from _walk(listing, "", visited, depth)
 
 
 def revision(source_files: Iterable[api.SourceFile], shown: str) -> str:
@@ -149,21 +149,23 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _walk(directory: pathlib.Path, relative: str, visited: _Visited, depth: int) -> Iterator[Entry]:
-    try:
-        with os.scandir(directory) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        yield Entry(directory, relative, f"cannot be listed: {(error.strerror or str(error)).lower()}")
-        return
-    for entry in entries:
+def _list(directory: pathlib.Path) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as listing:
+        return sorted(listing, key=lambda entry: entry.name)
+
+
+def _walk(listing: Iterable[os.DirEntry[str]], relative: str, visited: _Visited, depth: int) -> Iterator[Entry]:
+    for entry in listing:
         if files.is_ignored(entry.name):
             continue
         inner = f"{relative}/{entry.name}" if relative else entry.name
-        path = directory / entry.name
-        if _is_directory(entry):
+        path = pathlib.Path(entry.path)
+        try:
+            is_directory = _is_directory(entry)
+        except OSError as error:
+            yield from _obstacle(path, inner, error)
+            continue
+        if is_directory:
             yield from _descend(path, inner, visited, depth)
         elif files.is_manifest(entry.name):
             yield Entry(path, inner)
@@ -171,24 +173,33 @@ def _walk(directory: pathlib.Path, relative: str, visited: _Visited, depth: int)
 
 def _descend(path: pathlib.Path, relative: str, visited: _Visited, depth: int) -> Iterator[Entry]:
     try:
-        status = path.stat()
-    except FileNotFoundError:
-        return
-    identity = _identity(status)
-    if identity in visited.above:
-        yield Entry(path, relative, "this symlink leads to a directory that the source lies in: it is not followed")
-        return
-    if identity in visited.entered:  # a symlink back up, or a second way to the same directory
-        return
-    if depth <= 0:
-        yield Entry(path, relative, "lies deeper than directories may (source.depth)")
+        identity = _identity(path.stat())
+        if identity in visited.above:
+            yield Entry(path, relative, "this symlink leads to a directory that the source lies in: it is not followed")
+            return
+        if identity in visited.entered:  # a symlink back up, or a second way to the same directory
+            return
+        if depth <= 0:
+            yield Entry(path, relative, "lies deeper than directories may (source.depth)")
+            return
+        listing = _list(path)
+    except OSError as error:
+        yield from _obstacle(path, relative, error)
         return
     visited.entered.add(identity)
-    yield from _walk(path, relative, visited, depth - 1)
+    yield from _walk(listing, relative, visited, depth - 1)
+
+
+def _obstacle(path: pathlib.Path, relative: str, error: OSError) -> Iterator[Entry]:
+    """Yield what cannot be looked at with the reason, unless it was removed since it was listed."""
+    if problem := files.obstacle(path, error):
+        yield Entry(path, relative, problem)
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
+    """Return whether an entry is a directory, or a link to one. Raises ``OSError`` where that cannot be known."""
+    if entry.is_dir():
+        return True
+    if entry.is_symlink():
+        entry.stat()  # a link to nothing could be to a directory, and is_dir says no
+    return False

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from watchdog import observers
 
-from agent.sources import api, directory
+from agent.sources import api, directory, files
 from tests import instances
 
 _INTERVALS = directory.WatchIntervals(rescan=600.0)
@@ -271,9 +271,9 @@ async def test_snapshot__an_unreadable_file__is_a_problem_and_the_rest_is_read(t
     (top / "b.yaml").symlink_to("nowhere")
     (top / "c.yaml").write_text("1")
     async with directory.DirectorySource(str(top)) as source:
-        files = (await api.settled(source)).files
-    assert [(file.path, file.problem) for file in files] == [
-        (f"{top}/b.yaml", "this symlink points to nothing"),
+        snapshot = await api.settled(source)
+    assert [(file.path, file.problem) for file in snapshot.files] == [
+        (f"{top}/b.yaml", files.DANGLING),
         (f"{top}/c.yaml", ""),
     ]
 

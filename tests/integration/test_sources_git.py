@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from agent.model import external_input
-from agent.sources import api, directory, external_inputs, git, git_location, limits, locate
+from agent.sources import api, directory, external_inputs, files, git, git_location, limits, locate
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -239,7 +239,7 @@ async def test_snapshot__hostile_symlinks__are_not_followed_out(
     assert _contents(await _source(repository, checkouts).snapshot()) == {
         "absolute.yaml": refused,
         "chained.yaml": refused,
-        "dangling.yaml": "this symlink points to nothing",
+        "dangling.yaml": files.DANGLING,
         "hop": refused,
         "inside.yaml": "1",
         "relative.yaml": refused,
@@ -343,17 +343,18 @@ async def test_snapshot__linked_directories__are_followed_inside_the_tree_as_a_d
     assert pathlib.Path(linked.files[0].directory, "db.yaml").read_text() == "1"
 
 
-async def test_snapshot__links_in_a_circle_or_out_of_the_tree__are_told_wherever_they_stand(
+async def test_snapshot__links_in_a_circle_or_out_of_the_tree_or_to_nothing__are_told_wherever_they_stand(
     repository: Repository, checkouts: pathlib.Path
 ) -> None:
     (repository.path / "a").symlink_to("b")
     (repository.path / "b").symlink_to("a")
     (repository.path / "etc").symlink_to("/etc")
     (repository.path / "above").symlink_to("../..")
+    (repository.path / "hosts").symlink_to("nowhere/hosts")
     repository.commit(web="1")
     circle = "this symlink leads round in a circle"
     outside = "this symlink leaves the repository: it is not read"
-    expected = {"a": circle, "b": circle, "etc": outside, "above": outside, "web.yaml": "1"}
+    expected = {"a": circle, "b": circle, "etc": outside, "above": outside, "hosts": files.DANGLING, "web.yaml": "1"}
     assert _contents(await _source(repository, checkouts).snapshot()) == expected
     assert _contents(await _source(repository, checkouts, "#main:etc").snapshot()) == {"etc": outside}
 

@@ -260,6 +260,30 @@ async def test_rewritten__by_a_program_that_takes_its_time__the_old_one_stands_u
         assert not any(action.startswith("RemoveContainer db") for action in running.actions())
 
 
+@pytest.mark.parametrize("target", ["away", "m/hosts"])
+async def test_unmounted__what_a_link_leads_to_cannot_be_looked_at__its_containers_are_not_touched(
+    tmp_path: pathlib.Path, top: pathlib.Path, target: str
+) -> None:
+    mounted = tmp_path / "mounted"
+    (top / "sub").rename(mounted)
+    (top / "hosts").symlink_to(mounted)
+    async with agent(tmp_path, top) as running:
+        await running.until_running({"api", "db", "web"})
+        before, done = running.running(), running.actions()
+        mounted.rename(tmp_path / "elsewhere")
+        (top / "hosts.tmp").symlink_to(tmp_path / target)
+        (top / "hosts.tmp").rename(top / "hosts")
+        async with asyncio.timeout(10):
+            while not any(isinstance(signal, signals.SourceRejected) for signal in running.emitted):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await _settle(running)
+        assert (running.actions(), running.running()) == (done, before)
+        (tmp_path / "elsewhere" / "api.yaml").unlink()
+        (top / "hosts").unlink()
+        (top / "hosts").symlink_to(tmp_path / "elsewhere")
+        await running.until_running({"db", "web"})
+
+
 def _replace(path: pathlib.Path, text: str) -> None:
     """Rename another file over one: what is cut in place has to rest for longer."""
     path.with_suffix(".new").write_text(text)

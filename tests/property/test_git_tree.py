@@ -72,6 +72,7 @@ def test_a_commit_and_a_directory__of_the_same_files__declare_the_same(
     outside = any(entry.problem == git_tree.Obstacle.OUTSIDE.value for entry in listing)
     if not outside:
         assert declared == expected
+        assert {look.file.path for look in looks if look.file.problem} == problems
     assert declared.keys() <= expected.keys()
     assert {look.file.path for look in looks} <= declared.keys() | problems or outside
 

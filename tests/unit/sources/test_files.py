@@ -72,7 +72,7 @@ def test_read__an_endless_device__is_refused(tmp_path: pathlib.Path) -> None:
 
 def test_read__a_dangling_symlink__is_a_problem_and_not_an_absence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").symlink_to("nowhere")
-    assert _read(tmp_path / "a.yaml") == (b"", "this symlink points to nothing")
+    assert _read(tmp_path / "a.yaml") == (b"", files.DANGLING)
 
 
 def test_read__a_symlink_to_itself__is_a_problem(tmp_path: pathlib.Path) -> None:

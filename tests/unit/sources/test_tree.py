@@ -1,11 +1,16 @@
 """Reading a tree of manifests."""
 
+import errno
+import os
 import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
 from agent.kit import writers
-from agent.sources import api, tree
+from agent.sources import api, files, tree
 
 
 def _files(top: pathlib.Path, shown: str = "m") -> list[api.SourceFile]:
@@ -69,7 +74,145 @@ def test_read__symlinks_in_a_loop__ends_and_reads_each_directory_once(tmp_path: 
 
 def test_read__a_dangling_symlink__is_told(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").symlink_to("nowhere")
-    assert _read(tmp_path) == {"m/a.yaml": "this symlink points to nothing"}
+    assert _read(tmp_path) == {"m/a.yaml": files.DANGLING}
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("nowhere", files.DANGLING),
+        ("nowhere/hosts", files.DANGLING),
+        ("hosts", "this symlink leads round in a circle"),
+        ("a.yaml/hosts", files.DANGLING),
+        ("x" * 300, "cannot be read: file name too long"),
+    ],
+)
+@pytest.mark.parametrize("name", ["hosts", "hosts.yaml", "notes.txt"])
+def test_read__a_link_that_could_be_to_a_directory__is_a_problem_whatever_its_name_is(
+    tmp_path: pathlib.Path, name: str, target: str, problem: str
+) -> None:
+    _write(tmp_path, a="1")
+    (tmp_path / name).symlink_to(target if target != "hosts" else name)
+    assert _read(tmp_path) == {"m/a.yaml": "1", f"m/{name}": problem}
+
+
+def test_read__dangling_links_with_names_that_are_passed_over__are_passed_over(tmp_path: pathlib.Path) -> None:
+    _write(tmp_path, a="1")
+    for name in (".#a.yaml", "..data", "a.yaml.bak", "#a.yaml#", "4913"):
+        (tmp_path / name).symlink_to("nowhere")
+    assert _read(tmp_path) == {"m/a.yaml": "1"}
+
+
+@pytest.fixture
+def lockable() -> Iterator[pathlib.Path]:
+    """A directory whose permissions hold for this test, too: root has no privileges meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        pathlib.Path(name).chmod(0o777)
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(65534)
+        try:
+            yield pathlib.Path(name)
+        finally:
+            os.seteuid(before)
+
+
+def test_read__what_permissions_hide__is_a_problem_of_each_kind(lockable: pathlib.Path) -> None:
+    top, away = lockable / "top", lockable / "away"
+    _write(top, a="1", unlisted__b="2", unsearched__c__d="3")
+    (top / "unsearched" / "e.txt").write_text("")
+    _write(away, inner__f="4")
+    (top / "hosts").symlink_to(away / "inner")
+    folders = {away: 0o000, top / "unlisted": 0o300, top / "unsearched": 0o600}
+    for folder, mode in folders.items():
+        folder.chmod(mode)
+    try:
+        denied = "cannot be read: permission denied"
+        expected = {"m/a.yaml": "1", "m/hosts": denied, "m/unlisted": denied, "m/unsearched/c": denied}
+        assert _read(top) == expected
+    finally:
+        for folder in folders:
+            folder.chmod(0o700)
+
+
+class _Refused:
+    """An entry of a directory that a disk or server gives no answer for."""
+
+    def __init__(self, folder: pathlib.Path, name: str, number: int) -> None:
+        self.name = name
+        self.path = str(folder / name)
+        self._number = number
+
+    def is_dir(self) -> bool:
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ELOOP, errno.ENOTCONN, errno.EHOSTDOWN]
+)
+def test_read__an_entry_that_cannot_be_looked_at__is_a_problem_whatever_its_name_is(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refused = [_Refused(tmp_path, name, number) for name in ("hosts", "web.yaml", "notes.txt", ".hidden")]
+    monkeypatch.setattr(tree, "_list", lambda _: refused)
+    problems = _read(tmp_path)
+    assert problems.keys() == {"m/hosts", "m/web.yaml", "m/notes.txt"}
+    assert all(problems.values())
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_read__a_folder_that_cannot_be_listed_any_more__is_a_problem(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    _write(tmp_path, a="1", hosts__b="2")
+    really_list = tree._list
+
+    def refuse(folder: pathlib.Path) -> list[os.DirEntry[str]]:
+        if folder.name == "hosts":
+            raise OSError(number, os.strerror(number))
+        return really_list(folder)
+
+    monkeypatch.setattr(tree, "_list", refuse)
+    assert _read(tmp_path) == {"m/a.yaml": "1", "m/hosts": f"cannot be read: {os.strerror(number).lower()}"}
+
+
+@pytest.mark.parametrize("victim", ["hosts", "notes.txt", "link", "a.yaml"])
+def test_read__removed_since_it_was_listed__is_simply_gone(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    _write(tmp_path, a="1", hosts__b="2", z="3")
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "link").symlink_to("z.yaml")
+    really_list = tree._list
+
+    def remove_after(folder: pathlib.Path) -> list[os.DirEntry[str]]:
+        listing = really_list(folder)
+        if folder == tmp_path:
+            path = tmp_path / victim
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return listing
+
+    expected = {path: text for path, text in _read(tmp_path).items() if not path.startswith(f"m/{victim}")}
+    monkeypatch.setattr(tree, "_list", remove_after)
+    assert _read(tmp_path) == expected
+
+
+def test_read__a_mount_goes_since_the_link_to_it_was_listed__is_a_problem(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top, mounted = tmp_path / "top", tmp_path / "mounted"
+    _write(top, a="1")
+    _write(mounted, b="2")
+    (top / "hosts").symlink_to(mounted)
+    really_list = tree._list
+
+    def unmount(folder: pathlib.Path) -> list[os.DirEntry[str]]:
+        if folder.name == "hosts":
+            shutil.rmtree(mounted)
+        return really_list(folder)
+
+    monkeypatch.setattr(tree, "_list", unmount)
+    assert _read(top) == {"m/a.yaml": "1", "m/hosts": files.DANGLING}
 
 
 def test_read__too_deep__is_told(tmp_path: pathlib.Path) -> None:
