@@ -16,16 +16,22 @@ import os
 import pathlib
 import signal
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent import errors
-from agent.kit import isolation
+from agent.kit import isolation, tasks
 
 Process = subprocess.Popen[bytes]
 PIPE = subprocess.PIPE
 DISCARD = subprocess.DEVNULL
 
 _STDERR_SHOWN = 2000
+_DYING = 5.0
+"""Seconds that a killed child may take to end: exiting takes milliseconds, or a second or two on a busy disk. What
+takes longer is stuck in the kernel (state D: a network file system that does not answer), perhaps for ever."""
+_LOOK = 0.02
+"""Seconds between two looks at a child that has ended, and that a debugger has not yet let go."""
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 
@@ -58,6 +64,19 @@ class ProcessFailed(errors.TrimtabError):
 
 class ProcessTimeout(errors.TrimtabError):
     """A program did not end in time and was killed."""
+
+
+class ProcessHangs(errors.TrimtabError):
+    """A child does not end, not even by SIGKILL."""
+
+    def __init__(self, process: "Process") -> None:
+        """Name the child."""
+        assert isinstance(process.args, list)  # noqa: S101 - by ``spawn``
+        program = str(process.args[0])
+        super().__init__(
+            f"process {process.pid} ({program}) does not end, not even by SIGKILL: it hangs in the kernel",
+            hint=f"cat /proc/{process.pid}/stack says in what; a disk or network file system that does not answer?",
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,9 +133,9 @@ def run_blocking(argv: Sequence[str | os.PathLike[str]], options: Options = Opti
         try:
             returncode = process.wait(options.timeout)
         except BaseException as error:
-            _kill(process)
+            hanging = end_blocking(process)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise _timeout(argv, options) from error
+                raise _timeout(argv, options, hanging) from error
             raise
         return _completed(argv, returncode, files)
 
@@ -131,13 +150,53 @@ async def run(argv: Sequence[str | os.PathLike[str]], options: Options = Options
         process = spawn(argv, files, env=options.env, pass_fds=options.pass_fds)
         try:
             async with asyncio.timeout(options.timeout):
-                await wait(process.pid)
+                returncode = await reaped(process)
         except BaseException as error:
-            _kill(process)
+            hanging = await end(process)
             if isinstance(error, TimeoutError):
-                raise _timeout(argv, options) from error
+                raise _timeout(argv, options, hanging) from error
             raise
-        return _completed(argv, process.wait(), files)
+        return _completed(argv, returncode, files)
+
+
+async def reaped(process: Process) -> int:
+    """Wait until a child has ended, and return its exit code; negative: the signal that killed it."""
+    while (code := process.poll()) is None:
+        await wait(process.pid)
+        if process.poll() is None:  # whoever traces it is told first
+            await asyncio.sleep(_LOOK)
+    return code
+
+
+async def end(process: Process) -> ProcessHangs | None:
+    """Kill a child and its process group, and reap it.
+
+    One that hangs is reported to the event loop's exception handler, returned, and reaped in the background: it never
+    holds up the loop, and nobody longer than some seconds.
+    """
+    _kill(process)
+    try:
+        async with asyncio.timeout(_DYING):
+            await reaped(process)
+    except TimeoutError:
+        hanging = ProcessHangs(process)
+        tasks.report_failure(f"the end of process {process.pid}", hanging)
+        return hanging
+    finally:
+        _reap_later(process)
+    return None
+
+
+def end_blocking(process: Process) -> ProcessHangs | None:
+    """Kill a child and reap it, for threads: as ``end`` does, but nobody is told of one that hangs but the caller."""
+    _kill(process)
+    try:
+        process.wait(_DYING)
+    except subprocess.TimeoutExpired:
+        return ProcessHangs(process)
+    finally:
+        _reap_later(process)
+    return None
 
 
 async def wait(pid: int) -> None:
@@ -190,13 +249,23 @@ def _program(name: str) -> str:
 
 
 def _kill(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """Kill a child's process group, unless it has been reaped: its number may be another one's by then."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
-def _timeout(argv: Sequence[str | os.PathLike[str]], options: Options) -> ProcessTimeout:
-    return ProcessTimeout(f"{os.fspath(argv[0])} did not end within {options.timeout:g} s and was killed")
+def _reap_later(process: Process) -> None:
+    """Let a thread wait for a child that has not ended; it keeps nobody from ending."""
+    if process.returncode is None:
+        threading.Thread(target=process.wait, name=f"reaping {process.pid}", daemon=True).start()
+
+
+def _timeout(argv: Sequence[str | os.PathLike[str]], options: Options, hanging: ProcessHangs | None) -> ProcessTimeout:
+    message = f"{os.fspath(argv[0])} did not end within {options.timeout:g} s and was killed"
+    if hanging is None:
+        return ProcessTimeout(message)
+    return ProcessTimeout(f"{message}; {hanging.message}", hint=hanging.hint)
 
 
 def _completed(argv: Sequence[str | os.PathLike[str]], returncode: int, files: Streams) -> Completed:

@@ -6,9 +6,7 @@ socket is handed to ssh as its input and output, so that nothing of ours stands 
 
 import asyncio
 import contextlib
-import os
 import pathlib
-import signal
 import socket
 import tempfile
 import urllib.parse
@@ -84,6 +82,4 @@ async def _wait_or_kill(process: processes.Process) -> None:
     try:
         await processes.wait(process.pid)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # with what it goes through: ProxyCommand
-        process.wait()
+        await processes.end(process)  # with what it goes through: ProxyCommand

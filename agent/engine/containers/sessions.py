@@ -94,22 +94,27 @@ class Session:
         Raises ``errors.InvalidArgument`` where the program could not be run at all: ``CommandNotFound`` or
         ``ExecFailed``.
         """
-        await processes.wait(self._process.pid)
-        code = self._process.wait()
+        code = await processes.reaped(self._process)
         if code and not self._pid_file.exists():
             raise _not_run(await self._last_words())
         return code if code >= 0 else 128 - code
 
     async def close(self) -> None:
         """Kill the program with all that it has started, if it still runs, and let go of everything."""
-        if self._process.poll() is None:
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_REAPING):
-                    program = await self._program()
-                    await tasks.in_thread(lambda: process_tree.kill(program))
-                    await processes.wait(self._process.pid)
-            self._process.kill()
-            self._process.wait()
+        try:
+            if self._process.poll() is None:
+                with contextlib.suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(_REAPING):
+                        program = await self._program()
+                        await tasks.in_thread(lambda: process_tree.kill(program))
+                        await processes.reaped(self._process)
+        finally:
+            try:
+                await processes.end(self._process)
+            finally:
+                self._let_go()
+
+    def _let_go(self) -> None:
         for descriptor in {*self._streams.values(), self._ended}:
             os.close(descriptor)
         self._streams.clear()

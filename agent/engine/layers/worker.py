@@ -41,10 +41,11 @@ def unpacked(source: growing_file.GrowingFile, packed: int, target: pathlib.Path
         try:
             answer = _attend(source, process.stdin, process.stdout)
         finally:
-            process.kill()
-            process.wait()
+            hanging = processes.end_blocking(process)
             process.stdin.close()
             process.stdout.close()
+        if hanging is not None:  # and may still write
+            raise errors.Unavailable(hanging.message, hint=hanging.hint, reason=Reason.HOST_FAILURE)
         return _outcome(answer, process.returncode, os.pread(complaints, _COMPLAINT, 0))
 
 

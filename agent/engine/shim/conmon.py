@@ -16,7 +16,7 @@ import signal
 
 from agent import errors
 from agent.engine.shim import oci_runtime
-from agent.kit import processes
+from agent.kit import processes, tasks
 from agent.reasons import Reason
 
 _EXIT_FILE_TIMEOUT = 5.0
@@ -68,13 +68,15 @@ async def launch(request: Launch) -> Launched:
         finally:
             os.close(writer)
         try:
-            answer = await _answer(reader)
+            async with asyncio.timeout(_PATIENCE):
+                answer = await _answer(reader)
+                await processes.reaped(process)  # it detaches before it answers: the parent half has ended by now
         except BaseException:
-            process.kill()
-            process.wait()
-            _kill_all(request.bundle)
+            try:
+                await processes.end(process)
+            finally:
+                await tasks.in_thread(lambda: _kill_all(request.bundle))  # it looks at the host's processes
             raise
-        process.wait()  # it detaches before it answers: this reaps the parent half, which has ended
     finally:
         os.close(reader)
     return Launched(_created(answer), int((request.bundle / "conmon.pid").read_text()))
@@ -123,13 +125,12 @@ def _command(request: Launch) -> list[str]:
 async def _answer(reader: int) -> bytes:
     os.set_blocking(reader, False)
     collected = b""
-    async with asyncio.timeout(_PATIENCE):
-        while not collected.endswith(b"\n") and len(collected) < _ANSWER_LIMIT:
-            await processes.readable(reader)
-            chunk = os.read(reader, _ANSWER_LIMIT)
-            if not chunk:
-                break
-            collected += chunk
+    while not collected.endswith(b"\n") and len(collected) < _ANSWER_LIMIT:
+        await processes.readable(reader)
+        chunk = os.read(reader, _ANSWER_LIMIT)
+        if not chunk:
+            break
+        collected += chunk
     return collected
 
 

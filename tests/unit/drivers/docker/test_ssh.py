@@ -11,7 +11,7 @@ import pytest
 
 from agent import errors
 from agent.drivers.docker import connection, endpoint, ssh
-from tests import archives
+from tests import archives, hanging
 from tests.unit.drivers.docker import http_engine
 
 SSH = ["ssh", "-T", "-o", "ConnectTimeout=15", "-o", "BatchMode=yes"]
@@ -181,6 +181,19 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - observed from outside on purpose
             await asyncio.sleep(0.005)
+
+
+async def test_tunnel__its_ssh_does_not_die__is_left_all_the_same(programs: pathlib.Path, monkeypatch) -> None:
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
+    program(programs / "ssh", "#!/bin/sh\nexec sleep 60\n")
+    with hanging.children(monkeypatch) as tracer:
+        async with asyncio.timeout(15), ssh.tunnel(endpoint.Endpoint("docker", "ssh://far")) as local:
+            _, writer = await asyncio.open_unix_connection(local.removeprefix("unix://"))
+            await until(lambda: bool(tracer.traced))
+        writer.close()
+        assert [f"({programs}/ssh) does not end" in report for report in reported] == [True]
+        assert tracer.release() == [-9]
 
 
 async def test_tunnel__no_ssh_at_all__is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What conmon leaves, and that exactly the processes of a bundle are killed."""
 
+import asyncio
 import os
 import pathlib
 import subprocess
@@ -8,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from agent import errors
-from agent.engine.shim import conmon
+from agent.engine.shim import conmon, oci_runtime
+from tests import hanging
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -113,3 +115,21 @@ def test_answer__none_or_garbage__may_work_later(answer: bytes) -> None:
 def test_answer__refusal__is_the_runtimes_last_word() -> None:
     with pytest.raises(errors.InvalidArgument, match="cannot be started: exec /app: no such file"):
         conmon._created(b'{"data": -1, "message": "warning\\nexec /app: no such file\\n"}\n')
+
+
+async def test_launch__conmon_neither_answers_nor_dies__is_given_up(tmp_path: pathlib.Path, monkeypatch) -> None:
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
+    monkeypatch.setattr(conmon, "_PATIENCE", 0.3)
+    program = tmp_path / "conmon"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    folder = bundle(tmp_path)
+    runtime = oci_runtime.OciRuntime(oci_runtime.Program(pathlib.Path("/bin/crun")), tmp_path / "state")
+    request = conmon.Launch(program, runtime, "c1", "web", folder, tmp_path / "log", 1000)
+    with hanging.children(monkeypatch) as tracer:
+        async with asyncio.timeout(15):
+            with pytest.raises(TimeoutError):
+                await conmon.launch(request)
+        assert [f"({program}) does not end" in report for report in reported] == [True]
+        assert tracer.release() == [-9]
