@@ -144,14 +144,15 @@ class Containers:
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return the usage of every running container, by id."""
-        running = [
-            (record.id, f"{self.engine.where.cgroup}/{record.id}", record.run.pid)
-            for record in self.engine.containers.list()
-            if record.run is not None
-        ]
-        read = await tasks.in_thread(
-            lambda: [(id, usage.read(hierarchy.of_host(), cgroup, pid)) for id, cgroup, pid in running]
-        )
+        with failures.translated():
+            running = [
+                (record.id, f"{self.engine.where.cgroup}/{record.id}", record.run.pid)
+                for record in self.engine.containers.list()
+                if record.run is not None
+            ]
+            read = await tasks.in_thread(
+                lambda: [(id, usage.read(hierarchy.of_host(), cgroup, pid)) for id, cgroup, pid in running]
+            )
         return {id: translate.stats(used) for id, used in read if used is not None}
 
     def _observation(self, record: table.ContainerRecord, remembered: _Observation | None) -> _Observation:

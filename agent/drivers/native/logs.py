@@ -15,8 +15,9 @@ async def lines(
 ) -> AsyncIterator[streams.LogLine]:
     """Return the lines of a container's log; ``running``: it runs still, so that more may come."""
     query = logs.Query(request.follow, request.tail, request.since)
-    async for entry in logs.read(path, query, running):
-        yield streams.LogLine(entry.time, entry.stream, entry.data)
+    with failures.translated():
+        async for entry in logs.read(path, query, running):
+            yield streams.LogLine(entry.time, entry.stream, entry.data)
 
 
 async def recorded(

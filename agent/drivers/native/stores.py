@@ -134,9 +134,9 @@ class Networks:
         networks = self.engine.networks
         with failures.translated():
             problems = await networks.problems()
-        return tuple(
-            translate.observed_network(record, healthy=record.name not in problems) for record in networks.list()
-        )
+            return tuple(
+                translate.observed_network(record, healthy=record.name not in problems) for record in networks.list()
+            )
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:
         """Make it, or mend it and give it its new labels."""
