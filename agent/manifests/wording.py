@@ -57,9 +57,11 @@ def _problem(document: decode.Document, model: Model, error: ErrorDetails) -> pr
     if error["type"] == "missing":
         return document.problem(f"{_dotted([*path, location[-1]])} is missing", _explain(model, path), *path)
     cause = error.get("ctx", {}).get("error")
+    entry = []
     if isinstance(cause, forms.InvalidField) and cause.at:
         path.append(cause.at)
-    return document.problem(f"{_dotted(path)} {_words(error, path)}", _hint(model, path, error), *path)
+        entry = [cause.key] if cause.key else []
+    return document.problem(f"{_dotted(path)} {_words(error, path)}", _hint(model, path, error), *path, *entry)
 
 
 def models_in(annotation: object) -> Iterator[Model]:

@@ -23,13 +23,13 @@ LABEL_NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 class InvalidField(ValueError):
     """A field's value that is refused; ``str()`` ends a sentence which begins with the field."""
 
-    def __init__(self, message: str, *, hint: str = "", at: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", at: str = "", key: str = "") -> None:
         """Keep the hint, and in ``at`` the name of the wrong key where a mapping is checked as a whole.
 
-        Without a hint, the field's explanation is the way out.
+        ``key``: of that, the entry whose place is told. Without a hint, the field's explanation is the way out.
         """
         super().__init__(message)
-        self.hint, self.at = hint, at
+        self.hint, self.at, self.key = hint, at, key
 
 
 class TypeMismatch(InvalidField):

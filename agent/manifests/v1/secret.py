@@ -1,13 +1,11 @@
 """Kind Secret. Its values appear nowhere: neither in a problem, nor in the text of a model."""
 
-import base64
-import binascii
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
-from agent.manifests.v1 import base, forms
+from agent.manifests.v1 import base, encoded, forms
 from agent.manifests.v1.base import Model
 from agent.oci import auths
 
@@ -65,7 +63,7 @@ class Secret(Model):
         """
         if self.type != OPAQUE:
             return {}
-        decoded = {key: _decoded(key, value) for key, value in self.data.items()}
+        decoded = {key: encoded.decoded(key, value) for key, value in self.data.items()}
         values = decoded | {key: value.encode() for key, value in self.string_data.items()}
         if not values:
             raise forms.InvalidField("has no values", at="stringData", hint="write stringData: {password: …}")
@@ -87,12 +85,7 @@ class Secret(Model):
             raise forms.InvalidField(f"must have {KEY} and nothing else", at=field, hint="see trimtab explain secret")
         text: str | bytes = values[KEY]
         if not self.string_data:
-            try:
-                text = base64.b64decode(values[KEY], validate=True)
-            except (binascii.Error, ValueError):
-                raise forms.InvalidField(
-                    f"has a {KEY} that is not base64", at=field, hint="write it to stringData"
-                ) from None
+            text = encoded.decoded(KEY, values[KEY])
         parsed = auths.parse(text)
         if parsed is None or not (parsed.entries or parsed.unreadable):
             raise forms.InvalidField(
@@ -109,12 +102,3 @@ class Secret(Model):
         if parsed.keychains or parsed.keychain:
             raise forms.InvalidField("names programs that keep logins", at=field, hint="write the logins themselves")
         return parsed
-
-
-def _decoded(key: str, value: str) -> bytes:
-    try:
-        return base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise forms.InvalidField(
-            f"has a value of {key[:50]} that is not base64", at="data", hint="write it to stringData"
-        ) from None

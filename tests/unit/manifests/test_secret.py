@@ -77,7 +77,7 @@ EMPTY = f"6:3: stringData has a .dockerconfigjson without logins ({WAY_OUT})"
         ),
         (
             f"{HEAD}data: {{.dockerconfigjson: s3cr3t!}}\n",
-            "5:7: data has a .dockerconfigjson that is not base64 (write it to stringData)",
+            "5:27: data has a value of .dockerconfigjson that is not base64: it has a character that is none",
         ),
         (of("s3cr3t"), EMPTY),
         (of("'[\"s3cr3t\"]'"), EMPTY),

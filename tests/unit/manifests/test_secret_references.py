@@ -121,7 +121,13 @@ def test_reference__that_leads_nowhere__is_a_problem_at_its_place(
     ("fields", "expected"),
     [
         ("", "1:1: stringData has no values (write stringData: {password: …})"),
-        ("data: {password: s3cr3t!}", "4:7: data has a value of password that is not base64 (write it to stringData)"),
+        (
+            "data: {password: s3cr3t!}",
+            (
+                "4:18: data has a value of password that is not base64: it has a character that is none of base64's"
+                " (write the text itself to stringData, or encode it: printf %s TEXT | base64 -w0)"
+            ),
+        ),
         ("stringData: {'pass word': s3cr3t}", "a name in stringData must be a name of letters, digits, dots, dashes"),
         ("stringData: {password: 12345}", "stringData.password must be a text: quote it, and is a number"),
         ("type: kubernetes.io/tls\nstringData: {a: s3cr3t}", "must be Opaque or kubernetes.io/dockerconfigjson"),
@@ -144,3 +150,36 @@ def test_config__with_references__is_written_as_a_manifest_without_the_value() -
     again = pipeline.lower(parsed(text, documents[1]), "r1", {})
     assert yaml.safe_load(text) == manifest
     assert again.containers == desired.containers
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("czNjcjN0cw", "it ends with no =, and 2 would be right"),
+        ("czNjcjN0cw=", "it ends with 1 =, and 2 would be right"),
+        ("czNjcjN0cw===", "it ends with 3 =, and 2 would be right"),
+        ("czNjcjN0czE", "it ends with no =, and 1 would be right"),
+        ("czNjcjN0=", "it ends with 1 =, and none would be right"),
+        ("czNjcjN0c", "something of it is missing"),
+        ("czNj=jN0", "it has = before its end"),
+        ("YQ==YQ==", "it has = before its end"),
+        ("====", "it ends with 4 =, and none would be right"),
+        ("czNj_j-0", "it is in the form for URLs, which has - and _ for + and /"),
+        ("s3cr3t pass-word!", "it has a character that is none of base64's"),
+        ("s3cr\u00e9t", "it has a character that is none of base64's"),
+    ],
+)
+def test_data__that_is_no_base64__names_key_and_fault_and_shows_nothing(value: str, fault: str) -> None:
+    (line,) = printed_problems(f"{OPAQUE}data:\n  good: YQ==\n  token: '{value}'\n")
+    assert line.startswith(f"6:10: data has a value of token that is not base64: {fault} (")
+    assert value not in line
+
+
+def test_logins__in_base64_that_goes_over_lines__are_read_as_other_values_are() -> None:
+    encoded = base64.encodebytes(b'{"auths": {"r.example": {"username": "a", "password": "%s"}}}' % (b"b" * 90))
+    assert encoded.count(b"\n") > 1
+    lines = "".join(f"    {line}\n" for line in encoded.decode().splitlines())
+    text = LOGINS.partition("stringData")[0] + "data:\n  .dockerconfigjson: |\n" + lines
+    result = parsed(text)
+    assert result.problems == ()
+    assert [login.password for login in pipeline.lower(result, "r1", {}).logins] == ["b" * 90]
