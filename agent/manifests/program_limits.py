@@ -36,4 +36,4 @@ def problems(manifest: registry.Manifest) -> Iterator[problem.Problem]:
 
 
 def _too_long(what: str) -> str:
-    return f"{what} is longer than {env_file.LONGEST // 1024} KiB: no program can be started with it"
+    return f"{what} is {(env_file.LONGEST + 1) // 1024} KiB or longer: no program can be started with it"

@@ -4,7 +4,7 @@ import dataclasses
 
 import pydantic
 
-from agent.manifests import decode, problem, wording
+from agent.manifests import decode, foreign_spellings, problem, wording
 from agent.manifests.v1 import container, image, network, secret, volume
 from agent.model import external_input
 from agent.model.key import PREFIX, Kind, ObjectKey
@@ -78,9 +78,10 @@ def _model(
         return None, [document.problem(message, "write Container manifests, see trimtab explain container")]
     if version != API_VERSION:
         complaint = "is missing" if version is None else f"must be {API_VERSION}"
-        return None, [
-            document.problem(f"apiVersion {complaint}", f"begin with apiVersion: {API_VERSION}", "apiVersion")
-        ]
+        hint = (
+            version is not None and foreign_spellings.KINDS.get(str(kind))
+        ) or f"begin with apiVersion: {API_VERSION}"
+        return None, [document.problem(f"apiVersion {complaint}", hint, "apiVersion")]
     if kind in LATER:
         return None, [document.problem(f"kind {kind} is not built yet", f"known are {', '.join(MODELS)}", "kind")]
     if not isinstance(kind, str) or kind not in MODELS:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pydantic
 from pydantic_core import ErrorDetails
 
-from agent.manifests import decode, problem
+from agent.manifests import decode, foreign_spellings, problem
 from agent.manifests.v1 import base, forms
 
 Model = type[pydantic.BaseModel]
@@ -92,15 +92,18 @@ def _nearest(word: str, choices: typing.Iterable[str]) -> str:
 def _unknown_field(document: decode.Document, model: Model, location: Path) -> problem.Problem:
     name, path = str(location[-1]), _walk(document, location[:-1])
     position = document.key_position(*path, name)
-    if _is_private(path):
+    hint = foreign_spellings.of_field(_explained(model, path), name)
+    if _is_private(path) and not hint:
         message = f"{_dotted(path)} must be a text, number or true/false"
         return problem.Problem(document.path, *position, message, "quote it where it is meant as a text")
-    hint = suggestion(name, _field_names(model, path), "fields here are")
+    hint = hint or suggestion(name, _field_names(model, path), "fields here are")
     return problem.Problem(document.path, *position, f"unknown field {_dotted([*path, name])}", hint)
 
 
 def _intended_name(document: decode.Document, model: Model, location: Path) -> str:
-    return _nearest(str(location[-1]), _field_names(model, _walk(document, location[:-1])))
+    name, path = str(location[-1]), _walk(document, location[:-1])
+    intended = foreign_spellings.intended_field(_explained(model, path), name)
+    return intended or _nearest(name, _field_names(model, path))
 
 
 def _field_names(model: Model, path: Path) -> list[str]:
@@ -120,7 +123,10 @@ def _wrong_key(document: decode.Document, model: Model, location: Path, error: E
 
 def _hint(model: Model, path: Path, error: ErrorDetails) -> str:
     cause = error.get("ctx", {}).get("error")
-    return (cause.hint if isinstance(cause, forms.InvalidField) else "") or _explain(model, path)
+    names, _ = _fields(model, path)
+    below = path[path.index(names[-1]) + 1 :] if names else path
+    foreign = foreign_spellings.of_value(_explained(model, path), below, error["input"])
+    return foreign or (cause.hint if isinstance(cause, forms.InvalidField) else "") or _explain(model, path)
 
 
 def _words(error: ErrorDetails, path: Path) -> str:
@@ -212,7 +218,12 @@ def _is_private(path: Path) -> bool:
 
 
 def _explain(model: Model, path: Path) -> str:
-    return f"see trimtab explain {'.'.join([model.__name__.lower(), *_fields(model, path)[0]])}"
+    return f"see trimtab explain {_explained(model, path)}"
+
+
+def _explained(model: Model, path: Path) -> str:
+    """Return the place of a path as ``trimtab explain`` takes it."""
+    return ".".join([model.__name__.lower(), *_fields(model, path)[0]])
 
 
 def _dotted(path: Path) -> str:

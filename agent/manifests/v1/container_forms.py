@@ -112,5 +112,6 @@ SourcePath = Annotated[
     forms.Form(r"^[^\x00]+$", "must be a path, like ./web.env"),
 ]
 HostName = Annotated[
-    str, forms.Form(r"^([a-zA-Z0-9]([-a-zA-Z0-9.]{0,61}[a-zA-Z0-9])?)?$", "must be a host name, like web.example.org")
+    str,
+    forms.Form(r"^([a-zA-Z0-9]([-a-zA-Z0-9.]{0,61}[a-zA-Z0-9])?)?$", "must be a host name, like web.example.org", 63),
 ]

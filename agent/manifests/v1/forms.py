@@ -42,6 +42,8 @@ class Form:
 
     pattern: str
     words: str
+    longest: int = 0
+    """Characters that the pattern allows: what is longer is told so, and not that its letters are wrong; 0: any."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: pydantic.GetCoreSchemaHandler
@@ -56,6 +58,8 @@ class Form:
         return {**handler(schema), "pattern": self.pattern}
 
     def _check(self, value: str) -> str:
+        if len(value) > self.longest > 0:
+            raise TypeMismatch(f"must have {self.longest} characters at most, and has {len(value)}")
         if not re.fullmatch(self.pattern, value):
             raise TypeMismatch(self.words)
         return value
@@ -155,7 +159,7 @@ NonzeroBytes = Annotated[int, pydantic.BeforeValidator(nonzero_size), _BYTES]
 Memory = Annotated[int, pydantic.BeforeValidator(memory), _BYTES]
 Cores = Annotated[int, pydantic.BeforeValidator(millis), _schema("string", "number", pattern=_QUANTITY)]
 ScalarText = Annotated[str, pydantic.BeforeValidator(scalar_text), _schema("string", "number", "boolean")]
-Name = Annotated[str, Form(f"^{LABEL_NAME}$", "must be a name of small letters, digits and dashes, like web-1")]
+Name = Annotated[str, Form(f"^{LABEL_NAME}$", "must be a name of small letters, digits and dashes, like web-1", 63)]
 SecretKey = Annotated[
     str,
     pydantic.StringConstraints(max_length=253),

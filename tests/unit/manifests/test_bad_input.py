@@ -53,7 +53,7 @@ def network(name: str, subnet: str) -> str:
             "a.yaml:4:18: unknown field spec.zzz (fields here are image, command,",
         ),
         (CONTAINER + "spec: {image: [x]}", "a.yaml:4:15: spec.image must be a"),
-        (CONTAINER + "spec: {image: x, command: ls}", "a.yaml:4:27: spec.command must be a list, and is a text (see"),
+        (CONTAINER + "spec: {image: x, command: ls}", "a.yaml:4:27: spec.command must be a list, and is a text (write"),
         (
             CONTAINER + "spec: {image: x, resources: {pids: many}}",
             "a.yaml:4:36: spec.resources.pids must be a whole number",

@@ -40,7 +40,7 @@ def test_parse__what_docker_takes__means_the_same(data: bytes, variables: dict[s
         (b"\n\nA=\xff\n", 3, "this line is not UTF-8"),
         (b"A=\0\n", 1, "this line has a NUL character"),
         (b"A\0=1\n", 1, "this line has a NUL character"),
-        (b"A=" + b"x" * env_file.LONGEST, 1, "this line is longer than 127 KiB: no program can be started with it"),
+        (b"A=" + b"x" * env_file.LONGEST, 1, "this line is 128 KiB or longer: no program can be started with it"),
     ],
 )
 def test_parse__what_is_no_variable__is_a_mistake_with_its_line(data: bytes, line: int, message: str) -> None:

@@ -42,11 +42,11 @@ def printed_problems(spec: str) -> list[str]:
         ),
         (
             "{image: x, env: [TOKEN=s3cr3t]}",
-            "a.yaml:4:23: spec.env must be a mapping, and is a list (see trimtab explain container.spec.env)",
+            "a.yaml:4:23: spec.env must be a mapping, and is a list (did you mean env: {NAME: VALUE}?)",
         ),
         (
             "{image: x, env: TOKEN=s3cr3t}",
-            "a.yaml:4:23: spec.env must be a mapping, and is a text (see trimtab explain container.spec.env)",
+            "a.yaml:4:23: spec.env must be a mapping, and is a text (did you mean env: {NAME: VALUE}?)",
         ),
         (
             "{image: x, env: {TOKEN=s3cr3t: ''}}",
@@ -54,7 +54,10 @@ def printed_problems(spec: str) -> list[str]:
         ),
         (
             "{image: x, command: s3cr3t}",
-            "a.yaml:4:27: spec.command must be a list, and is a text (see trimtab explain container.spec.command)",
+            (
+                "a.yaml:4:27: spec.command must be a list, and is a text "
+                '(write each word by itself, like ["sh", "-c", "COMMAND"])'
+            ),
         ),
         (
             "{image: x, args: [[s3cr3t]]}",

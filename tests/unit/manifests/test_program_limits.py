@@ -26,7 +26,7 @@ def test_text__longer_than_linux_takes__is_a_problem(spec: str, what: str) -> No
     longest = env_file.LONGEST - (2 if what == "a variable" else 0)
     assert messages(spec % ("x" * longest)) == []
     assert messages(spec % ("x" * (longest + 1))) == [
-        f"6: {what} is longer than 127 KiB: no program can be started with it"
+        f"6: {what} is 128 KiB or longer: no program can be started with it"
     ]
     assert messages(spec % ("\u00e4" * (longest // 2 + 1))) != [], "its bytes count"
 
