@@ -15,11 +15,35 @@ _IDENTIFIERS = f"https://{_GROUP}/schemas/{_VERSION}/"
 _KEPT = frozenset(
     {
         *("type", "description", "properties", "items", "required", "enum", "pattern", "minimum", "maximum"),
-        *("minLength", "maxLength", "minItems", "default", "additionalProperties"),
+        *("minLength", "maxLength", "minItems", "maxItems", "default", "additionalProperties", "oneOf"),
     }
 )
 _OF_EVERY_KIND = frozenset({"apiVersion", "kind", "metadata"})
 Json = dict[str, Any]
+
+
+def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Json:
+    """Return a column that kubectl prints; one with a priority only by ``-o wide``."""
+    column = {"name": name, "type": kind, "jsonPath": path}
+    return {**column, "priority": priority} if priority else column
+
+
+_COLUMNS: dict[str, tuple[Json, ...]] = {
+    "Container": (
+        _column("Image", ".spec.image"),
+        _column("Restart", ".spec.restart.policy"),
+        _column("Memory", ".spec.resources.memory", priority=1),
+    ),
+    "Image": (
+        _column("Reference", ".spec.pull.reference"),
+        _column("Policy", ".spec.pull.policy"),
+        _column("Archive", ".spec.archive.path", priority=1),
+    ),
+    "Network": (_column("Driver", ".spec.driver"), _column("Internal", ".spec.internal", "boolean")),
+    "Secret": (_column("Type", ".type"),),
+    "Volume": (_column("Driver", ".spec.driver"), _column("Deletion", ".spec.deletionPolicy")),
+}
+_AGE = _column("Age", ".metadata.creationTimestamp", "date")
 
 
 def files() -> dict[str, str]:
@@ -61,7 +85,7 @@ def _crd(kind: str, schema: Json) -> Json:
     structural["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
-        "metadata": {"type": "object"},
+        "metadata": {"type": "object", "properties": {"name": _object_name(schema)}},
         **own,
     }
     structural["required"] = [name for name in structural.get("required", []) if name in own]
@@ -77,24 +101,31 @@ def _crd(kind: str, schema: Json) -> Json:
             "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
             "scope": "Namespaced",
             "versions": [
-                {"name": _VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": structural}}
+                {
+                    "name": _VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": structural},
+                    "additionalPrinterColumns": [*_COLUMNS.get(kind, ()), _AGE],
+                }
             ],
         },
     }
 
 
+def _object_name(schema: Json) -> Json:
+    """Return what an API server may be told of metadata: the name's form."""
+    name = schema["properties"]["metadata"]["properties"]["name"]
+    return {key: name[key] for key in ("type", "pattern")}
+
+
 def _structural(node: Json) -> Json:
-    """Return the structural schema that an API server accepts: no unions; fields of several types accept anything."""
+    """Return the structural schema that an API server accepts: values of several types are not looked into."""
     if "not" in node:
-        return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
-    unions = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+        return _anything(node)
+    unions = [*node.get("anyOf", ()), *(form for form in node.get("oneOf", ()) if set(form) != {"required"})]
     if unions:
-        forms = [form for form in unions if form.get("type") != "null" and "not" not in form]
-        if len(forms) == 1:
-            return _structural({**forms[0], **{key: node[key] for key in ("description",) if key in node}})
-        if {form.get("type") for form in forms} == {"string", "integer"}:
-            return {"description": node.get("description", ""), "x-kubernetes-int-or-string": True}
-        return {"description": node.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}
+        return _union(node, unions)
     if len(node.get("patternProperties", ())) == 1:  # an API server would drop whatever it knows nothing of
         node = {**node, "additionalProperties": next(iter(node["patternProperties"].values()))}
     structural = {
@@ -112,6 +143,24 @@ def _structural(node: Json) -> Json:
     if "items" in structural:
         structural["items"] = _structural(structural["items"])
     return structural
+
+
+def _union(node: Json, forms: list[Json]) -> Json:
+    """Return the schema of a value that may have several types, or be null."""
+    typed = [form for form in forms if form.get("type") != "null" and "not" not in form]
+    described = {key: node[key] for key in ("description",) if key in node}
+    nullable = {"nullable": True} if len(typed) < len(forms) else {}
+    if len(typed) == 1:
+        return {**_structural({**typed[0], **described}), **nullable}
+    if {form.get("type") for form in typed} == {"string", "integer"}:
+        return {**described, "x-kubernetes-int-or-string": True, **nullable}
+    return _anything(node)
+
+
+def _anything(node: Json) -> Json:
+    """Return the schema of what the agent alone checks."""
+    described = {key: node[key] for key in ("description",) if node.get(key)}
+    return {**described, "x-kubernetes-preserve-unknown-fields": True}
 
 
 def _json(document: Json) -> str:

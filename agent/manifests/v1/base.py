@@ -64,6 +64,11 @@ def by_shape(words: str, *, scalars: bool = False) -> pydantic.Discriminator:
     return pydantic.Discriminator(shape, custom_error_type=SHAPE, custom_error_message=words)
 
 
+def exactly_one_of(*fields: str) -> pydantic.ConfigDict:
+    """Return what says in a model's JSON Schema what its validator checks: one of these fields has to be there."""
+    return pydantic.ConfigDict(json_schema_extra={"oneOf": [{"required": [field]} for field in fields]})
+
+
 class Named(Model):
     """An object's name and annotations."""
 

@@ -71,6 +71,8 @@ NetworkEntry = Annotated[
 class MountSpec(Model):
     """A mount in the container: exactly one of volume, bind and tmpfs."""
 
+    model_config = base.exactly_one_of("volume", "bind", "tmpfs")
+
     volume: Name | None = Field(default=None, description="The name of a Volume in the same source.")
     bind: AbsolutePath | None = Field(default=None, description="An absolute path of the host; it has to exist.")
     tmpfs: forms.NonzeroBytes | None = Field(
@@ -133,6 +135,8 @@ class TcpConnect(Model):
 
 class ProbeSpec(Model):
     """One check: exactly one of exec, http and tcp, with its period and thresholds."""
+
+    model_config = base.exactly_one_of("exec", "http", "tcp")
 
     exec: texts.Words | None = Field(
         default=None, min_length=1, description="A command in the container; 0 is success."

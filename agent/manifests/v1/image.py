@@ -87,6 +87,8 @@ class ArchiveSpec(Model):
 class ImageSpec(Model):
     """Where the image comes from: exactly one of pull and archive."""
 
+    model_config = base.exactly_one_of("pull", "archive")
+
     pull: PullSpec | None = Field(default=None, description="From a registry.")
     archive: ArchiveSpec | None = Field(default=None, description="From a file or directory on the host.")
     build: Annotated[object, base.NotBuilt("build it elsewhere, and name it by pull or archive")] = Field(

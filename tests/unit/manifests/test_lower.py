@@ -280,7 +280,6 @@ def test_schemas__are_json_schema_and_structural_definitions() -> None:
             own = "stringData" if name.startswith("secret.") else "spec"
             assert structural["properties"][own]["type"] == "object"
             assert "anyOf" not in text
-            assert "oneOf" not in text
             assert "$ref" not in text
 
 
