@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from agent import errors, host_key, service, settings, trust
+from agent import errors, host_key, invocation, service, settings, trust
 from agent.agent_api import names as spelling
 from agent.agent_api import records
 from agent.agent_api import restart as restarts
@@ -255,10 +255,12 @@ async def restart(
         return records.restarts(await once.restart(parts, keys, seconds))
 
 
-async def run(chosen: settings.Settings, text: str, removal: str, dropped_log_lines: Callable[[], int]) -> None:
+async def run(
+    chosen: settings.Settings, text: str, invoked: invocation.Invocation, dropped_log_lines: Callable[[], int]
+) -> None:
     """Be the agent: converge and keep converged, until SIGINT or SIGTERM. Containers keep running then.
 
-    ``removal`` is the command that people are told to remove things by; ``dropped_log_lines`` says how many lines of
+    ``invoked`` is how people are told to speak to this agent; ``dropped_log_lines`` says how many lines of
     the log nobody has read in time.
 
     Raises the runtime's errors, ``JournalUnavailable`` and ``CannotListen``, all of them before anything is changed.
@@ -271,7 +273,12 @@ async def run(chosen: settings.Settings, text: str, removal: str, dropped_log_li
         from agent.telemetry import exporter, log_sink, logging, metrics_sink, server
 
     logging.configure(chosen.log.format, chosen.log.level, sys.stderr)
-    metrics, log_lines, facts = metrics_sink.MetricsSink(), log_sink.LogSink(removal), live.LiveFacts()
+    removal = invoked.command("delete", text)
+    metrics, log_lines, facts = (
+        metrics_sink.MetricsSink(),
+        log_sink.LogSink(removal, invoked.completed),
+        live.LiveFacts(),
+    )
 
     metrics.dropped_log_lines = dropped_log_lines
 

@@ -16,6 +16,8 @@ class Answer:
     converged: once.Converged
     events: tuple[past.Event, ...]
     """In the order of their ends."""
+    applied_at: float | None = None
+    """When all of the revision had been brought about, in seconds since the epoch; ``None``: not yet."""
 
 
 def outcome(converged: once.Converged) -> past.Json:
@@ -47,6 +49,7 @@ def document(answer: Answer) -> past.Json:
         "version": past.VERSION,
         **outcome(answer.converged),
         "declaresNothing": answer.converged.declares_nothing,
+        "appliedAt": answer.applied_at,
         "events": past.events_document(answer.events)["events"],
     }
 
@@ -75,7 +78,7 @@ def restore(read: past.Json) -> Answer:
             read["declaresNothing"],
             read["nothingHere"],
         )
-        return Answer(converged, past.restore_events(read))
+        return Answer(converged, past.restore_events(read), read.get("appliedAt"))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no outcome: {type(error).__name__}: {error}") from error
 

@@ -16,8 +16,8 @@ class UnknownObject(errors.TrimtabError):
 
 def unknown(name: str, nearest: tuple[str, ...]) -> UnknownObject:
     """Return the error of a name that no object has."""
-    hint = f"did you mean {' or '.join(nearest)}?" if nearest else "trimtab status lists every object"
-    return UnknownObject(f"there is no object {name}", hint=hint)
+    similar = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    return UnknownObject(f"there is no object {name}", hint=f"{similar}trimtab status lists every object")
 
 
 def canonical(text: str) -> str:

@@ -42,11 +42,18 @@ def _names(description: str, *, required: bool = False) -> Parameter:
 
 
 _LIMIT = _number("limit", past.DEFAULT_LIMIT, "Only the last so many.")
+_SOURCE = Parameter("source", {"type": "string"}, "Refuse where this is not the agent's: an absolute path, or git+URL.")
 _NAME = "web, or Container/web; may be repeated"
 _SUSPENDED = _names(f"{_NAME}. Without it, all that the source declares.")
 
 OPERATIONS: dict[str, Operation] = {
-    "/v1/status": Operation("get", "How the agent, its source, the host and every object are", "Status"),
+    "/v1/status": Operation(
+        "get",
+        "How the agent, its source, the host and every object are",
+        "Status",
+        (_SOURCE,),
+        (http.HTTPStatus.CONFLICT,),
+    ),
     "/v1/objects": Operation(
         "get",
         "All that is known of the objects that a name has",
@@ -65,9 +72,7 @@ OPERATIONS: dict[str, Operation] = {
         "What the agent would do by what its source says now",
         "Plan",
         (
-            Parameter(
-                "source", {"type": "string"}, "Refuse where this is not the agent's: an absolute path, or git+URL."
-            ),
+            _SOURCE,
             Parameter("explain", {"enum": ["true", "false"], "default": "false"}, "Every step among the lines, too."),
         ),
         (http.HTTPStatus.CONFLICT,),
@@ -77,9 +82,7 @@ OPERATIONS: dict[str, Operation] = {
         "Bring about what the source says now, and answer when that is up or known not to be",
         "Application",
         (
-            Parameter(
-                "source", {"type": "string"}, "Refuse where this is not the agent's: an absolute path, or git+URL."
-            ),
+            _SOURCE,
             _number("timeout", 600, "Seconds to wait for it; 600 at most."),
         ),
         (http.HTTPStatus.CONFLICT,),

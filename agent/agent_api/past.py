@@ -14,7 +14,7 @@ DEFAULT_LIMIT = 20
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision of the source that was read. Times are seconds since the epoch."""
+    """A revision of the source as it was read once. Times are seconds since the epoch."""
 
     revision: str
     source: str
@@ -23,6 +23,8 @@ class Revision:
     """When all of it was applied; ``None``: not yet, or never."""
     problems: tuple[str, ...]
     """Of its manifests, each with path, line and column; empty for a good one."""
+    inputs_changed: bool = False
+    """The files are those of the revision before: what they refer to, or the settings, have changed what they mean."""
 
     @property
     def result(self) -> str:
@@ -88,8 +90,16 @@ def _revision(revision: Revision) -> Json:
         "appliedAt": revision.applied_at,
         "result": revision.result,
         "problems": list(revision.problems),
+        "inputsChanged": revision.inputs_changed,
     }
 
 
 def _restored_revision(read: Json) -> Revision:
-    return Revision(read["revision"], read["source"], read["readAt"], read["appliedAt"], tuple(read["problems"]))
+    return Revision(
+        read["revision"],
+        read["source"],
+        read["readAt"],
+        read["appliedAt"],
+        tuple(read["problems"]),
+        read.get("inputsChanged", False),  # an agent of an earlier release does not say it
+    )

@@ -10,10 +10,8 @@ _ALL = 2**31 - 1
 
 def revisions(recorded: history.History, limit: int) -> tuple[past.Revision, ...]:
     """Return the last revisions that were read, in the order of reading."""
-    return tuple(
-        past.Revision(row.revision, row.source, row.read_at, row.applied_at, row.problems)
-        for row in reversed(recorded.revisions(limit))
-    )
+    rows = (*reversed(recorded.revisions(limit + 1)),)
+    return tuple(_revision(row, before) for before, row in zip((None, *rows), rows, strict=False))[-limit:]
 
 
 def events(recorded: history.History, limit: int, name: str = "") -> tuple[past.Event, ...]:
@@ -24,6 +22,13 @@ def events(recorded: history.History, limit: int, name: str = "") -> tuple[past.
 def events_after(recorded: history.History, number: int) -> tuple[past.Event, ...]:
     """Return the actions that have ended after the one of a number, in the order of their ends."""
     return tuple(_event(action) for action in reversed(recorded.actions(_ALL, after=number)))
+
+
+def _revision(row: history.Revision, before: history.Revision | None) -> past.Revision:
+    """Return a reading; ``before``: the one before it."""
+    good = before is not None and not (row.problems or before.problems)
+    same = before is not None and (row.revision, row.source) == (before.revision, before.source)
+    return past.Revision(row.revision, row.source, row.read_at, row.applied_at, row.problems, good and same)
 
 
 def describe(

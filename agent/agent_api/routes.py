@@ -11,6 +11,7 @@ from agent.agent_api import (
     application,
     descriptions,
     live,
+    location,
     names,
     openapi,
     past,
@@ -64,7 +65,8 @@ class Answers:
     async def _openapi(self, _: server.Request) -> past.Json:
         return openapi.document()
 
-    async def _status(self, _: server.Request) -> past.Json:
+    async def _status(self, request: server.Request) -> past.Json:
+        await self._check_source(request)
         return status_json.document(await self.status.read())
 
     async def _history(self, request: server.Request) -> past.Json:
@@ -83,7 +85,7 @@ class Answers:
         return descriptions.document(records.describe(name, answer, self.status.desired(), self.recorded))
 
     async def _plan(self, request: server.Request) -> past.Json:
-        self._check_source(request.query.get("source", ""))
+        await self._check_source(request)
         read, computed = await self.going.preview()
         if computed is None:
             if read.problems:
@@ -94,7 +96,7 @@ class Answers:
         return planning.document(preview.answer(read.desired, shown, explain=explain))
 
     async def _apply(self, request: server.Request) -> past.Json:
-        self._check_source(request.query.get("source", ""))
+        await self._check_source(request)
         seconds = min(server.number(request.query, "timeout", _LONGEST_WAIT), _LONGEST_WAIT)
         structlog.get_logger().info("looking at everything again", request="apply")
         before = self.recorded.last_outcome()
@@ -102,11 +104,14 @@ class Answers:
             converged = await self.going.apply(seconds)
         except reading.BadManifests as error:
             raise server.ManifestsRejected(error.message, hint=error.hint) from error
-        return application.document(application.Answer(converged, records.events_after(self.recorded, before)))
+        applied_at = next((revision.applied_at for revision in self.recorded.revisions(1)), None)
+        events = records.events_after(self.recorded, before)
+        return application.document(application.Answer(converged, events, applied_at))
 
-    def _check_source(self, source: str) -> None:
+    async def _check_source(self, request: server.Request) -> None:
         """Raise ``OtherSource`` where somebody means another one than the agent's; an empty text means that."""
-        if source and source != self.source:
+        source = request.query.get("source", "")
+        if source and source != self.source and not await asyncio.to_thread(location.is_same, source, self.source):
             hint = "add the manifests to that source, stop that agent, or use another --root and --run-dir"
             raise server.OtherSource(f"an agent runs here that brings about {self.source}, not {source}", hint=hint)
 

@@ -179,9 +179,12 @@ SCHEMAS: dict[str, Schema] = {
                         "appliedAt": _nullable(_MOMENT),
                         "result": {"enum": ["applied", "not applied", "rejected"]},
                         "problems": _array(_TEXT),
+                        "inputsChanged": _described(
+                            _FLAG, "The files are those before; env files, archives or settings have changed."
+                        ),
                     }
                 ),
-                "The one that was read last at the end.",
+                "One for each reading that changed what stands, or was rejected; the last one at the end.",
             ),
         }
     ),
@@ -262,6 +265,7 @@ SCHEMAS: dict[str, Schema] = {
             "timedOut": _FLAG,
             "nothingHere": _FLAG,
             "declaresNothing": _FLAG,
+            "appliedAt": _nullable(_MOMENT, "When all of the revision had been brought about."),
             "unfinished": _array(_record({"object": _OBJECT, "reason": _REASON, "message": _TEXT})),
             "objects": _array(
                 _record(

@@ -10,7 +10,7 @@ from agent.cli import options, terminal
 @options.with_settings()
 def apply(
     chosen: settings.Settings,
-    source: options.SourceArgument,
+    source: options.SourceOrPlanArgument,
     invoked: invocation.Invocation,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -19,9 +19,9 @@ def apply(
     An agent that runs on SOURCE does it, by a look at it now; beside an agent of another source it is refused.
 
     SOURCE may be a file that plan --output FILE has written: what it shows is brought about, and whatever waits for it;
-    where anything has changed since, nothing is, and the changes are printed.
+    where anything has changed since, nothing is, and the changes are printed. Beside a running agent it is refused.
     """
-    from agent.cli import convergence, plan_files
+    from agent.cli import beside, convergence, plan_files
 
     ending = convergence.Ending(output, "applied", invoked)
     file = pathlib.Path(source)
@@ -30,6 +30,7 @@ def apply(
     from agent import saved_plans
 
     plan = plan_files.load(file)
+    beside.check_plan(chosen, plan.origin.source)
     age = terminal.age(time.time() - plan.origin.created_at)
     terminal.note(terminal.printable(f"applying the plan for {plan.origin.source} that was made {age} ago"))
     convergence.converge(lambda sink: saved_plans.apply(chosen, plan, sink), ending)
@@ -42,9 +43,13 @@ def delete(
     invoked: invocation.Invocation,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
-    """Remove what SOURCE declares, and nothing else. Volumes stay unless their manifest says deletionPolicy: Delete."""
-    from agent import app
-    from agent.cli import convergence
+    """Remove what SOURCE declares, and nothing else. Volumes stay unless their manifest says deletionPolicy: Delete.
 
+    Beside a running agent it is refused: that would bring back what is declared.
+    """
+    from agent import app
+    from agent.cli import beside, convergence
+
+    beside.check_delete(chosen, source)
     ending = convergence.Ending(output, "deleted", invoked)
     convergence.converge(lambda sink: app.delete(chosen, source, sink), ending)

@@ -10,14 +10,17 @@ from typing import Annotated
 import typer
 
 from agent import errors, settings
-from agent.cli import completion, durations, log_output, options, terminal
+from agent.cli import completion, durations, flags, log_output, options, terminal
 from agent.reasons import Reason
 from agent.runtime import streams
 
 _NOT_RUN = {Reason.COMMAND_NOT_FOUND: 127, Reason.EXEC_FAILED: 126}
 """Exit codes of shells, and of docker, for a command that is not there and for one that cannot be run."""
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="The container's name.", autocompletion=completion.containers)
+    str,
+    typer.Argument(
+        metavar="NAME", help="The container's name.", callback=flags.not_blank, autocompletion=completion.containers
+    ),
 ]
 
 
@@ -26,7 +29,12 @@ def logs(  # noqa: PLR0913, PLR0917 - a command's flags
     chosen: settings.Settings,
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="The containers' names.", autocompletion=completion.containers),
+        typer.Argument(
+            metavar="NAME...",
+            help="The containers' names.",
+            callback=flags.not_blank,
+            autocompletion=completion.containers,
+        ),
     ],
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the container ends and is not started again.")

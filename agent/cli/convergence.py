@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
@@ -37,7 +38,11 @@ def apply(chosen: settings.Settings, source: str, ending: Ending) -> NoReturn:
     if answer is None:
         converge(lambda sink: app.apply(chosen, source, sink), ending)
     show_events(answer.events)
-    conclude(answer.converged, ending)
+    if not answer.events and answer.applied_at is not None:  # it was quicker than whoever asks
+        ago = terminal.age(time.time() - answer.applied_at)
+        note = f"the agent has brought about {answer.converged.revision} {ago} ago: trimtab events says what was done"
+        terminal.note(terminal.printable(ending.invoked.completed(note)))
+    conclude(answer.converged, ending, acted=bool(answer.events))
 
 
 def show_events(events: Iterable[past.Event]) -> None:
@@ -69,19 +74,19 @@ def converge(work: Callable[[signals.Sink], Awaitable[once.Converged]], ending: 
     async def run() -> once.Converged:
         return await work(sink)
 
-    with progress.ConvergenceProgress() as sink:
+    with progress.ConvergenceProgress(ending.invoked) as sink:
         converged = asyncio.run(run())
-    conclude(converged, ending)
+    conclude(converged, ending, acted=sink.has_finished)
 
 
-def conclude(converged: once.Converged, ending: Ending) -> NoReturn:
-    """Print the outcome, and exit with its code."""
+def conclude(converged: once.Converged, ending: Ending, *, acted: bool) -> NoReturn:
+    """Print the outcome, and exit with its code; ``acted``: something was done for it."""
     if converged.declares_nothing:
         nothing_declared(ending.invoked, anything=bool(converged.statuses))
     if ending.output is not options.Output.TEXT:
         terminal.result_document(application.outcome(converged), ending.output)
     else:
-        _print(converged, ending)
+        _print(converged, ending, acted=acted)
     raise typer.Exit(exits.DONE if converged.outcome is once.Outcome.APPLIED else exits.FAILED)
 
 
@@ -90,19 +95,26 @@ def nothing_declared(invoked: invocation.Invocation, *, anything: bool) -> None:
     terminal.note("SOURCE declares nothing" + (f"; {invoked.completed(_KEPT)}" if anything else ""))
 
 
-def _print(converged: once.Converged, ending: Ending) -> None:
+def _print(converged: once.Converged, ending: Ending, *, acted: bool) -> None:
     for status in converged.statuses:
         ready = report.condition(status, conditions.ConditionType.READY)
         if ready.reason == Reason.RETAINED:
-            terminal.note(terminal.printable(f"{status.key}: {ready.reason}: {ready.message}"))
+            message = ending.invoked.completed(ready.message)
+            terminal.note(terminal.printable(f"{status.key}: {ready.reason}: {message}"))
     for unfinished in converged.unfinished:
         message = ending.invoked.completed(unfinished.message)
         terminal.note(terminal.printable(f"{unfinished.key}: {unfinished.reason}: {message}"))
     if converged.timed_out:
         terminal.note("the time for it is over; what is under way was cut off")
     if converged.outcome is once.Outcome.APPLIED:
-        terminal.result(f"nothing to be {ending.done}: none of it is here" if converged.nothing_here else ending.done)
+        terminal.result(_success(converged, ending, acted=acted))
     else:
         short, whole = len(converged.unfinished), counts.counted(len(converged.statuses), "object")
         verb = "is not as it" if short == 1 else "are not as they"
         terminal.result(f"not {ending.done}: {short} of {whole} {verb} should be")
+
+
+def _success(converged: once.Converged, ending: Ending, *, acted: bool) -> str:
+    if converged.nothing_here:
+        return f"nothing to be {ending.done}: none of it is here"
+    return ending.done if acted else "nothing to change"

@@ -5,15 +5,21 @@ from typing import Annotated
 
 import typer
 
-from agent import settings
+from agent import invocation, settings
 from agent.agent_api import descriptions
-from agent.cli import asking, completion, describe_view, options, status, terminal
+from agent.cli import asking, completion, describe_view, flags, options, status, terminal
 
 
 @options.with_settings()
 def describe(
     chosen: settings.Settings,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="NAME or KIND/NAME.", autocompletion=completion.objects)],
+    invoked: invocation.Invocation,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="NAME or KIND/NAME.", callback=flags.not_blank, autocompletion=completion.objects
+        ),
+    ],
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Print an object's state with its reasons, its declaration in short, and its last ten events.
@@ -39,4 +45,4 @@ def describe(
         return
     for number, description in enumerate(described):
         for line in (*([""] if number else []), *describe_view.lines(description, time.time())):
-            terminal.result(line)
+            terminal.result(invoked.completed(line))

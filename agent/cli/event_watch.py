@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
+from agent import invocation
 from agent.agent_api import past
 from agent.cli import flags, past_view, terminal, watching
 
 LIMIT = 1000
 """Events that are asked for at a time: more than an agent brings about between two questions."""
 
+_LEAST = (20, 30, 20, 16)
+"""Columns' widths from the first line on: most of what may follow fits into them."""
 
-def watch(ask: Callable[[], tuple[past.Event, ...]], output: flags.Output) -> None:
+
+def watch(ask: Callable[[], tuple[past.Event, ...]], output: flags.Output, invoked: invocation.Invocation) -> None:
     """Print events until somebody presses Ctrl-C."""
     previous: frozenset[past.Event] | None = None
     widths: list[int] = []
@@ -18,10 +22,9 @@ def watch(ask: Callable[[], tuple[past.Event, ...]], output: flags.Output) -> No
         if output is not flags.Output.TEXT:
             _print_documents(fresh, output)
         elif previous is None:
-            widths = _print_table(fresh)
+            widths = _print_table(fresh, invoked.completed)
         else:
-            for event in fresh:
-                _print_line(event, widths)
+            widths = _print_lines(fresh, widths, invoked.completed)
         terminal.flush()
         previous = frozenset(answer) or previous or frozenset()
 
@@ -36,19 +39,24 @@ def fresh_events(previous: frozenset[past.Event] | None, answer: Sequence[past.E
     return list(answer[positions[-1] + 1 :] if positions else answer)
 
 
-def _print_table(events: Sequence[past.Event]) -> list[int]:
+def _print_table(events: Sequence[past.Event], completed: Callable[[str], str]) -> list[int]:
     """Print the first events, and return how wide the columns are."""
     rows = [past_view.EVENT_HEADINGS, *map(past_view.event_row, events)]
-    for line in past_view.table(rows[0], rows[1:], [(event.error,) for event in events]):
-        terminal.result(line)
-    return terminal.column_widths(rows)
+    widths = watching.wider(_LEAST, rows)
+    for line in past_view.table(rows[0], rows[1:], [(event.error,) for event in events], widths):
+        terminal.result(completed(line))
+    return widths
 
 
-def _print_line(event: past.Event, widths: Sequence[int]) -> None:
-    cells = tuple(map(terminal.printable, past_view.event_row(event)))
-    terminal.result(terminal.aligned(cells, widths))
-    for line in event.error.splitlines():
-        terminal.result(terminal.printable(f"    {line}"))
+def _print_lines(events: Sequence[past.Event], widths: list[int], completed: Callable[[str], str]) -> list[int]:
+    """Print events below those before, and return how wide the columns are now."""
+    rows = [tuple(map(terminal.printable, past_view.event_row(event))) for event in events]
+    widths = watching.wider(widths, rows)
+    for event, cells in zip(events, rows, strict=True):
+        terminal.result(terminal.aligned(cells, widths))
+        for line in event.error.splitlines():
+            terminal.result(completed(terminal.printable(f"    {line}")))
+    return widths
 
 
 def _print_documents(events: Sequence[past.Event], output: flags.Output) -> None:

@@ -44,6 +44,15 @@ WatchOption = Annotated[
     bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, and print a line for each change.")
 ]
 
+
+def not_blank(value: Any) -> Any:  # noqa: ANN401 - a name, several, or none
+    """Return what was typed for a name. Raises ``typer.BadParameter`` for a blank one, as of an unset variable."""
+    names = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(name, str) and not name.strip() for name in names):
+        raise typer.BadParameter("a name is blank; is a variable not set?")
+    return value
+
+
 FLAGS: dict[str, Any] = {
     "config": typer.Option("--config", metavar="FILE", help="The configuration."),
     "root": typer.Option("--root", metavar="DIR", help="State that survives a reboot."),

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -18,14 +19,14 @@ LineOutputOption = flags.LineOutputOption
 TableOutput = flags.TableOutput
 TableOutputOption = flags.TableOutputOption
 WatchOption = flags.WatchOption
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="A directory, a file, or git+URL[?interval=60s][#REF[:SUBPATH]].",
-        envvar=settings.SOURCE_VARIABLE,
-    ),
-]
+_SOURCE = typer.Argument(
+    metavar="SOURCE",
+    help="A directory, a file, or git+URL[?interval=60s][#REF[:SUBPATH]].",
+    envvar=settings.SOURCE_VARIABLE,
+)
+SourceArgument = Annotated[str, _SOURCE]
+SourceOrPlanArgument = Annotated[str, _SOURCE, "or a kept plan"]
+"""What may be a file that ``plan --output FILE`` has written; it is refused as any other SOURCE."""
 
 EVERYWHERE = ("config", "root", "run_dir", "runtime", "log.format", "log.level")
 
@@ -43,6 +44,7 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
         _, *own = inspect.signature(command).parameters.values()
         invocations = [parameter.name for parameter in own if parameter.annotation is invocation.Invocation]
         own = [parameter for parameter in own if parameter.name not in invocations]
+        sources = [parameter.name for parameter in own if parameter.annotation is SourceArgument]
         context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         settings_flags = [
             inspect.Parameter(
@@ -68,9 +70,12 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
             invoked = invocation.of(chosen, config, os.environ)
             own_values = {name: value for name, value in values.items() if name not in names}
             try:
+                for name in sources:
+                    _check_source(own_values[name])
                 command(chosen, **own_values, **dict.fromkeys(invocations, invoked))
             except errors.TrimtabError as error:
                 error.hint = ways_out.hint(error, context.command_path, invoked.completed)
+                error.message = invoked.completed(error.message)
                 raise
 
         setattr(wrapper, "__signature__", inspect.Signature(parameters))  # noqa: B010 - what typer reads
@@ -78,6 +83,19 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
         return wrapper
 
     return decorate
+
+
+def _check_source(text: str) -> None:
+    """Raise ``sources.api.BadSource`` for a file that is a kept plan: only ``apply`` takes those."""
+    path = pathlib.Path(text)
+    try:
+        if not path.is_file():
+            return
+    except ValueError:  # a name with a NUL
+        return
+    from agent.cli import plan_files
+
+    plan_files.check_no_plan(path)
 
 
 def _parameter_name(name: str) -> str:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from agent import settings
+from agent import invocation, settings
 from agent.agent_api import past
-from agent.cli import asking, completion, options, past_view, terminal
+from agent.cli import asking, completion, flags, options, past_view, terminal
 
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=2**31 - 1, help="Only the last so many.")]
 
@@ -14,6 +14,7 @@ LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=2**31 - 1,
 @options.with_settings()
 def history(
     chosen: settings.Settings,
+    invoked: invocation.Invocation,
     limit: LimitOption = past.DEFAULT_LIMIT,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -31,18 +32,22 @@ def history(
         terminal.result_document(past.history_document(revisions), output)
         return
     for line in past_view.history_lines(revisions):
-        terminal.result(line)
+        terminal.result(invoked.completed(line))
 
 
 @options.with_settings()
 def events(
     chosen: settings.Settings,
+    invoked: invocation.Invocation,
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="[NAME]", help="Only of this object: NAME or KIND/NAME.", autocompletion=completion.objects
+            metavar="[NAME]",
+            help="Only of this object: NAME or KIND/NAME.",
+            callback=flags.not_blank,
+            autocompletion=completion.objects,
         ),
-    ] = "",
+    ] = None,
     limit: LimitOption = past.DEFAULT_LIMIT,
     output: options.OutputOption = options.Output.TEXT,
     watch: options.WatchOption = False,
@@ -51,17 +56,17 @@ def events(
 
     An event says when its action ended and how long it took; it never has the values that differed.
     """
-    answer = _events(chosen, name, limit)
+    answer = _events(chosen, name or "", limit)
     if watch:
         from agent.cli import event_watch
 
         first = iter([answer])
-        event_watch.watch(lambda: next(first, None) or _events(chosen, name, event_watch.LIMIT), output)
+        event_watch.watch(lambda: next(first, None) or _events(chosen, name or "", event_watch.LIMIT), output, invoked)
     if output is not options.Output.TEXT:
         terminal.result_document(past.events_document(answer), output)
         return
-    for line in past_view.event_lines(answer, name):
-        terminal.result(line)
+    for line in past_view.event_lines(answer, name or ""):
+        terminal.result(invoked.completed(line))
 
 
 def _events(chosen: settings.Settings, name: str, limit: int) -> tuple[past.Event, ...]:

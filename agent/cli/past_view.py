@@ -9,6 +9,7 @@ from agent.kit import counts
 
 EVENT_HEADINGS = ("TIME", "OBJECT", "ACTION", "REASON", "RESULT")
 _INDENT = "    "
+_INPUTS = "the same files; env files, archives or settings changed"
 
 
 def history_lines(revisions: Sequence[past.Revision]) -> Iterator[str]:
@@ -16,7 +17,7 @@ def history_lines(revisions: Sequence[past.Revision]) -> Iterator[str]:
     if not revisions:
         yield "nothing was read yet"
         return
-    rows = [(moment(revision.read_at), _result(revision), revision.revision) for revision in revisions]
+    rows = [(moment(revision.read_at), _result(revision), _name(revision)) for revision in revisions]
     yield from table(("READ", "RESULT", "REVISION"), rows, [revision.problems for revision in revisions])
 
 
@@ -44,6 +45,10 @@ def duration(seconds: float) -> str:
     return f"{max(seconds, 0.0):.1f}s" if seconds < 10.0 else terminal.age(seconds)  # noqa: PLR2004 - see above
 
 
+def _name(revision: past.Revision) -> str:
+    return f"{revision.revision} ({_INPUTS})" if revision.inputs_changed else revision.revision
+
+
 def _result(revision: past.Revision) -> str:
     if revision.problems:
         return counts.counted(len(revision.problems), "problem")
@@ -54,10 +59,15 @@ def _result(revision: past.Revision) -> str:
     return f"{revision.result} after {duration(revision.applied_at - revision.read_at)}"
 
 
-def table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], below: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield an aligned table, with indented lines below each row."""
+def table(
+    headings: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    below: Sequence[Sequence[str]],
+    widths: Sequence[int] | None = None,
+) -> Iterator[str]:
+    """Yield an aligned table, with indented lines below each row; ``widths``: the columns', if not as they need."""
     lines = [headings, *(tuple(terminal.printable(cell) for cell in row) for row in rows)]
-    widths = terminal.column_widths(lines)
+    widths = terminal.column_widths(lines) if widths is None else widths
     for line, details in zip(lines, [(), *below], strict=True):
         yield terminal.aligned(line, widths)
         yield from (_INDENT + terminal.printable(detail) for text in details for detail in text.splitlines())

@@ -49,6 +49,7 @@ def plan(
     """Print what would change, and why. Exits with 2 where changes are pending, with 0 where there is nothing to do.
 
     With --output FILE the plan is kept as well: apply FILE brings about just that, or says what has changed since.
+    Beside a running agent none is kept: apply SOURCE lets that do it.
 
     Where an agent brings about SOURCE, it answers, by what it knows: its probes, what is under way, what has failed; a
     git repository as it was fetched last.
@@ -67,7 +68,8 @@ def plan(
         terminal.result_document(answer.plan, form)
     else:
         for line in answer.lines:
-            terminal.result(terminal.style(terminal.printable(line.text), _STYLES.get(line.style, ""), sys.stdout))
+            text = terminal.printable(invoked.completed(line.text))
+            terminal.result(terminal.style(text, _STYLES.get(line.style, ""), sys.stdout))
     if file is not None:
         terminal.note(terminal.printable(invoked.completed(f"kept: trimtab apply {shlex.quote(str(file))} applies it")))
     raise typer.Exit(exits.DONE if answer.is_empty else exits.CHANGES_PENDING)
@@ -91,12 +93,13 @@ def _kept(
 
     from agent import saved_plans
     from agent.agent_api import preview
-    from agent.cli import plan_files
+    from agent.cli import beside, plan_files
 
     if observed is not None:
         raise typer.BadParameter("--output FILE keeps plans of this host, and not what --observed says of another one")
     identity = location.identity(source)
     plan_files.check_source(source, identity)
+    beside.check_plan(chosen, source)
     answer = asyncio.run(saved_plans.make(chosen, identity))
     plan_files.write(file, answer.kept)
     return preview.answer(answer.desired, answer.computed, explain=explain)

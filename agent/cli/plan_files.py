@@ -2,11 +2,13 @@
 
 import os
 import pathlib
+import shlex
 import stat
 
 from agent import errors
 from agent.kit import atomicfile, state_format
 from agent.plan import saved
+from agent.sources import api
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes: a plan of ten thousand objects takes a tenth of that."""
@@ -25,6 +27,13 @@ def check_source(source: str, identity: str) -> None:
             "a plan file holds no password, and this SOURCE has one",
             hint="leave it to git's credential helpers, or to ssh, and call trimtab plan again",
         )
+
+
+def check_no_plan(path: pathlib.Path) -> None:
+    """Raise ``sources.api.BadSource`` for a file that is a plan, where manifests are to be read."""
+    if is_plan(path):
+        message = f"{path} is a plan that was kept, and no manifests"
+        raise api.BadSource(message, hint=f"trimtab apply {shlex.quote(str(path))} brings it about")
 
 
 def write(path: pathlib.Path, plan: saved.SavedPlan) -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Self
 
+from agent import invocation
 from agent.cli import terminal
 from agent.converge import signals
 from agent.model.key import ObjectKey
@@ -23,8 +24,11 @@ _MARKS = {
 class ConvergenceProgress:
     """A sink of events that prints those of interest to people. Used as a context manager."""
 
-    def __init__(self) -> None:
-        """Draw a moving line only where it can move."""
+    def __init__(self, invoked: invocation.Invocation) -> None:
+        """Draw a moving line only where it can move; commands in messages are completed."""
+        self._invoked = invoked
+        self.has_finished = False
+        """Whether an action was carried out, be it with success or not."""
         self._moves = sys.stderr.isatty() and terminal.is_coloured(sys.stderr)
         self._running: dict[ObjectKey, str] = {}
         self._drawn_at = 0.0
@@ -44,6 +48,7 @@ class ConvergenceProgress:
                 self._running[signal.action.key] = _describe(signal)
             case signals.ActionFinished():
                 self._running.pop(signal.action.key, None)
+                self.has_finished = True
                 self._finished(signal)
             case signals.ObjectDisposed():
                 self._line(f"  {signal.hold.key}: {signal.hold.reason}: {signal.hold.message}", "yellow")
@@ -65,7 +70,7 @@ class ConvergenceProgress:
 
     def _line(self, text: str, style: str) -> None:
         self._wipe()
-        terminal.note(terminal.style(terminal.printable(text), style, sys.stderr))
+        terminal.note(terminal.style(terminal.printable(self._invoked.completed(text)), style, sys.stderr))
 
     def _draw(self) -> None:
         now = time.monotonic()

@@ -8,7 +8,7 @@ import typer
 
 from agent import invocation, settings
 from agent.agent_api import restart as answers
-from agent.cli import asking, completion, durations, exits, options, terminal
+from agent.cli import asking, completion, durations, exits, flags, options, terminal
 
 _SLACK = 5.0
 """Seconds that the answer may take beyond the restart itself."""
@@ -20,7 +20,12 @@ def restart(
     invoked: invocation.Invocation,
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="The containers' names.", autocompletion=completion.containers),
+        typer.Argument(
+            metavar="NAME...",
+            help="The containers' names.",
+            callback=flags.not_blank,
+            autocompletion=completion.containers,
+        ),
     ],
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for it, as 30s or 2m.")
@@ -32,7 +37,7 @@ def restart(
     Exits with 1 where one was not restarted.
     """
     seconds = durations.positive_seconds(timeout, "--timeout")
-    answer = _answer(chosen, names, seconds)
+    answer = _answer(chosen, names, seconds, invoked)
     if output is not options.Output.TEXT:
         terminal.result_document(answers.document(answer), output)
     else:
@@ -55,7 +60,9 @@ def lines(answer: answers.Answer) -> Iterator[str]:
                 yield f"{item.object} was not restarted: {item.message}"
 
 
-def _answer(chosen: settings.Settings, names: list[str], seconds: float) -> answers.Answer:
+def _answer(
+    chosen: settings.Settings, names: list[str], seconds: float, invoked: invocation.Invocation
+) -> answers.Answer:
     query = {"name": names, "timeout": math.ceil(seconds)}
     answer = asking.request(chosen, "/v1/restart", query, seconds + _SLACK, answers.restore)
     if answer is not None:
@@ -65,5 +72,5 @@ def _answer(chosen: settings.Settings, names: list[str], seconds: float) -> answ
     from agent import app
     from agent.cli import progress
 
-    with progress.ConvergenceProgress() as sink:
+    with progress.ConvergenceProgress(invoked) as sink:
         return asyncio.run(app.restart(chosen, tuple(names), seconds, sink))

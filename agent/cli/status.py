@@ -8,7 +8,7 @@ import typer
 from agent import invocation, settings
 from agent.agent_api import client
 from agent.agent_api import status as statuses
-from agent.cli import completion, exits, options, terminal
+from agent.cli import completion, exits, flags, options, terminal
 
 
 @options.with_settings()
@@ -18,7 +18,10 @@ def status(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="Only these objects: NAME or KIND/NAME.", autocompletion=completion.objects
+            metavar="[NAME]...",
+            help="Only these objects: NAME or KIND/NAME.",
+            callback=flags.not_blank,
+            autocompletion=completion.objects,
         ),
     ] = None,
     output: options.TableOutputOption = options.TableOutput.TEXT,

@@ -1,10 +1,11 @@
 """The text of ``status``: the agent, its source and what is not well, then a table of the objects."""
 
+import itertools
 import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agent import invocation
 from agent.agent_api import status
@@ -28,13 +29,16 @@ def show(answer: status.Status, invoked: invocation.Invocation, *, is_wide: bool
         terminal.result(invoked.completed(line))
 
 
-def lines(answer: status.Status, now: float, width: int = 0, *, is_wide: bool = False) -> Iterator[str]:
+def lines(
+    answer: status.Status, now: float, width: int = 0, *, is_wide: bool = False, least: Sequence[int] = ()
+) -> Iterator[str]:
     """Yield the lines, with the reason below each object that is not ready.
 
     ``width``: columns to wrap reasons at; 0: none. ``is_wide``: with what runs of each container, and where it is.
+    ``least``: how wide the table's columns are at least.
     """
     yield from _agent(answer, now)
-    yield from _source(answer.source, now)
+    yield from source(answer.source, now)
     yield from troubles(answer)
     if not answer.objects:
         yield "nothing has been looked at yet" if answer.observed_at is None else "nothing is declared"
@@ -42,7 +46,7 @@ def lines(answer: status.Status, now: float, width: int = 0, *, is_wide: bool = 
     if answer.observed_at is None:
         yield "what is below was written down by an earlier agent: nobody has looked since"
     rows = [headings(is_wide=is_wide), *(row(item, answer, now, is_wide=is_wide) for item in answer.objects)]
-    widths = terminal.column_widths(rows)
+    widths = [max(pair) for pair in itertools.zip_longest(terminal.column_widths(rows), least, fillvalue=0)]
     for number, cells in enumerate(rows):
         line = terminal.aligned(cells, widths)
         yield terminal.style(line, "bold", sys.stdout) if number == 0 else line
@@ -63,13 +67,16 @@ def _agent(answer: status.Status, now: float) -> Iterator[str]:
         yield f"agent running for {since} (process {agent.pid}, trimtab {agent.version}, runtime {agent.runtime})"
 
 
-def _source(source: status.SourceStatus, now: float) -> Iterator[str]:
-    if source.location is None:
+def source(described: status.SourceStatus, now: float) -> Iterator[str]:
+    """Yield the line of the source, once there is one."""
+    if described.location is None:
         return
-    declares = ", nothing of it is declared any more" if source.declares_nothing else ""
-    revision = f", revision {source.revision}{_ago(' of {} ago', source.read_at, now)}" if source.revision else ""
-    suspended = _ago(", suspended for {}", source.suspended_at, now)
-    yield terminal.printable(f"source {source.location}{revision}{_last_read(source, now)}{declares}{suspended}")
+    declares = ", nothing of it is declared any more" if described.declares_nothing else ""
+    read = _ago(" of {} ago", described.read_at, now)
+    revision = f", revision {described.revision}{read}" if described.revision else ""
+    suspended = _ago(", suspended for {}", described.suspended_at, now)
+    text = f"source {described.location}{revision}{_last_read(described, now)}{declares}{suspended}"
+    yield terminal.printable(text)
 
 
 def _last_read(source: status.SourceStatus, now: float) -> str:
@@ -94,13 +101,29 @@ def _ago(words: str, moment: float | None, now: float) -> str:
 
 def troubles(answer: status.Status) -> Iterator[str]:
     """Yield a line for each trouble of the agent, its source and its host, for notes and for problems."""
-    for trouble in answer.troubles:
-        yield terminal.style(terminal.printable(f"not well: {trouble.message}"), "red", sys.stdout)
-    for notice in answer.notices:
-        if notice.reason is not notices.NoticeReason.CLEAN_UP_FAILED:  # that is a trouble
-            yield terminal.printable(f"note: {notice.subject}: {notice.message}")
-    for line in answer.source.problems:
-        yield terminal.style(terminal.printable(f"problem {line}"), "red", sys.stdout)
+    yield from map(trouble_line, answer.troubles)
+    yield from map(notice_line, notes(answer))
+    yield from map(problem_line, answer.source.problems)
+
+
+def notes(answer: status.Status) -> tuple[notices.Notice, ...]:
+    """Return the notices that are no troubles as well."""
+    return tuple(notice for notice in answer.notices if notice.reason is not notices.NoticeReason.CLEAN_UP_FAILED)
+
+
+def trouble_line(trouble: status.Trouble) -> str:
+    """Return the line of a trouble."""
+    return terminal.style(terminal.printable(f"not well: {trouble.message}"), "red", sys.stdout)
+
+
+def notice_line(notice: notices.Notice) -> str:
+    """Return the line of a notice."""
+    return terminal.printable(f"note: {notice.subject}: {notice.message}")
+
+
+def problem_line(problem: str) -> str:
+    """Return the line of a problem in the manifests."""
+    return terminal.style(terminal.printable(f"problem {problem}"), "red", sys.stdout)
 
 
 def row(item: status.Object, answer: status.Status, now: float, *, is_wide: bool) -> tuple[str, ...]:

@@ -7,14 +7,16 @@ import typer
 
 from agent import invocation, settings
 from agent.agent_api import suspension
-from agent.cli import asking, completion, options, terminal
+from agent.cli import asking, completion, flags, options, terminal
 from agent.model import suspension as suspensions
 
 _TIMEOUT = 30.0
 """Seconds for the agent's answer, which comes after its next pass."""
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="NAME or KIND/NAME.", autocompletion=completion.objects),
+    typer.Argument(
+        metavar="[NAME]...", help="NAME or KIND/NAME.", callback=flags.not_blank, autocompletion=completion.objects
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="The source, with all that it declares.")]
 

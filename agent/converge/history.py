@@ -20,9 +20,21 @@ KEPT_PLANS = 200
 KEPT_OUTCOMES = 20_000
 """What somebody asks for (``suspend``) belongs to no plan: it would never go otherwise."""
 
-SCHEMA = f"""
+_REVISIONS = """
 CREATE TABLE IF NOT EXISTS revisions (
-    revision TEXT PRIMARY KEY, source TEXT NOT NULL, read_at REAL NOT NULL, problems TEXT NOT NULL, applied_at REAL);
+    revision TEXT NOT NULL, source TEXT NOT NULL, read_at REAL NOT NULL, problems TEXT NOT NULL, applied_at REAL)"""
+"""A row for each reading that changes what stands, or that is rejected."""
+_LAST = "SELECT * FROM revisions ORDER BY rowid DESC LIMIT 1"
+_LAST_GOOD = "SELECT applied_at FROM revisions WHERE revision = ?1 AND problems = '[]' ORDER BY rowid DESC LIMIT 1"
+_RECORD = f"""
+INSERT OR REPLACE INTO revisions (revision, source, read_at, problems, applied_at)
+    SELECT ?1, ?2, ?3, ?4, CASE WHEN ?5 THEN ({_LAST_GOOD}) END
+    WHERE ?4 = '[]' OR NOT EXISTS (SELECT 1 FROM ({_LAST}) WHERE revision = ?1 AND source = ?2 AND problems = ?4)
+"""  # noqa: S608 - ours
+"""It becomes the last row: their order is that of reading, whatever the clock said."""
+_LAST_OF = "SELECT max(rowid) FROM revisions WHERE revision = ?"
+
+SCHEMA = f"""{_REVISIONS};
 CREATE TABLE IF NOT EXISTS plans (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, revision TEXT NOT NULL, steps TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outcomes (
@@ -43,9 +55,33 @@ END;
 """  # noqa: S608 - numbers of ours
 
 
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Let a revision have a row for each time that it was read: earlier releases had one by its name, the last.
+
+    The columns stay the same, so that those releases go on with it. Where there is no room for that now, or somebody
+    reads, it is done at another start.
+    """
+    if not any(is_key for *_, is_key in connection.execute("PRAGMA table_info(revisions)")):
+        return
+    columns = "revision, source, read_at, problems, applied_at"
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute("ALTER TABLE revisions RENAME TO revisions_by_name")
+            connection.execute(_REVISIONS)
+            connection.execute(
+                f"INSERT INTO revisions ({columns}) SELECT {columns} FROM revisions_by_name ORDER BY rowid"  # noqa: S608 - ours
+            )
+            connection.execute("DROP TABLE revisions_by_name")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision of the source as it was last read."""
+    """A revision of the source as it was read once."""
 
     revision: str
     source: str
@@ -111,18 +147,18 @@ class History:
         self._write = write
         self._last_plan = 0
 
-    def record_revision(self, revision: Revision) -> None:
-        """Write down that a revision was read."""
-        sql = (
-            "INSERT OR REPLACE INTO revisions (revision, source, read_at, problems, applied_at)"
-            " VALUES (?1, ?2, ?3, ?4, (SELECT applied_at FROM revisions WHERE revision = ?1))"
-        )  # it becomes the last row: their order is that of reading, whatever the clock said
-        row = (revision.revision, revision.source, revision.read_at, json.dumps(revision.problems))
-        self._write(lambda connection: connection.execute(sql, row))
+    def record_revision(self, revision: Revision, *, has_stood: bool = False) -> None:
+        """Write down that a revision was read, but for one that is rejected for the same problems as just before.
+
+        ``has_stood``: what it declares has stood all the while, so that it is applied where it was.
+        """
+        problems = json.dumps(revision.problems)
+        row = (revision.revision, revision.source, revision.read_at, problems, has_stood)
+        self._write(lambda connection: connection.execute(_RECORD, row))
 
     def record_applied(self, revision: str, at: float) -> bool:
-        """Write down that all of a revision has been brought about; tells whether that is new."""
-        sql = "UPDATE revisions SET applied_at = ? WHERE revision = ? AND applied_at IS NULL"
+        """Write down that all of a revision, as it was read last, has been brought about; tells whether that is new."""
+        sql = f"UPDATE revisions SET applied_at = ? WHERE applied_at IS NULL AND rowid = ({_LAST_OF})"  # noqa: S608 - ours
         changed = self._write(lambda connection: connection.execute(sql, (at, revision)))
         return changed is not None and changed.rowcount > 0
 

@@ -346,8 +346,10 @@ class Intake:
         if empty:
             return
         self._accepted = reading
-        if desired != self.standing or self._has_written_problem:  # it may be what stands that has come back
-            self._around.book.history.record_revision(history.Revision(desired.revision, name, now, (), None))
+        has_stood = desired.as_written() == self.standing.as_written()
+        if not has_stood or self._has_written_problem:
+            revision = history.Revision(desired.revision, name, now, (), None)
+            self._around.book.history.record_revision(revision, has_stood=has_stood)
             self._has_written_problem = False
         if desired != self.standing:
             await self._stand(desired)

@@ -63,9 +63,8 @@ class Journal:
         self._unreadable: dict[str, str] = {}
         """Of tables with rows that are passed over: how many, and what is wrong with the last one."""
         self._opened_at = time.time()
-        self._file = journal_file.JournalFile(
-            path, SCHEMA + history.SCHEMA + suspensions.SCHEMA, read_only=on_failure is None
-        )
+        schema = SCHEMA + history.SCHEMA + suspensions.SCHEMA
+        self._file = journal_file.JournalFile(path, schema, history.upgrade, read_only=on_failure is None)
         try:
             self.suspensions = suspensions.SuspensionTable(self._file, self._write)
             self._ledger = {entry.key: entry for entry in self._restored(ledgers.LedgerEntry, "ledger")}

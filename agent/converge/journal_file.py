@@ -24,11 +24,16 @@ class JournalUnavailable(errors.TrimtabError):
 class JournalFile:
     """The database, for one thread. ``read_only``: beside a running agent, and where nothing can be written."""
 
-    def __init__(self, path: pathlib.Path, schema: str, *, read_only: bool) -> None:
-        """Open or make it. Raises ``JournalUnavailable``, and ``kit.state_format.NewerState``."""
+    def __init__(
+        self, path: pathlib.Path, schema: str, upgrade: Callable[[sqlite3.Connection], None], *, read_only: bool
+    ) -> None:
+        """Open or make it; ``upgrade`` changes tables of earlier releases beyond columns that they lack.
+
+        Raises ``JournalUnavailable``, and ``kit.state_format.NewerState``.
+        """
         self.path = path
         """Where it lies."""
-        self._schema = schema
+        self._schema, self._upgrade = schema, upgrade
         self._read_only = read_only
         self.mended = ""
         """What was damaged and what became of it; empty where nothing was."""
@@ -126,6 +131,7 @@ class JournalFile:
                 connection.execute("SELECT 1 FROM good")
             else:
                 columns.complete(connection, (self._schema,), self.path)
+                self._upgrade(connection)
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.executescript(self._schema)

@@ -9,6 +9,7 @@ from agent.converge import cycle, describe, intake, once, reconcile, requests, r
 from agent.converge import goal as goals
 from agent.converge import reading as readings
 from agent.kit import tasks
+from agent.model import state
 from agent.model.key import ObjectKey
 from agent.plan import plan
 from agent.sources import api
@@ -40,7 +41,8 @@ class Loop:
         around = intake.Surroundings(source, parts.book, parts.sink, parts.time, parts.parse_options)
         self._intake = intake.Intake(around, self._changed)
         self._cycle: cycle.Cycle | None = None
-        self._applied = ""
+        self._applied: state.DesiredState | None = None
+        """What was brought about last: another reading of the same revision may declare something else."""
         self._requests = requests.Requests()
 
     async def run(self) -> NoReturn:
@@ -190,7 +192,8 @@ class Loop:
             self._cycle.triggers.request(signals.Trigger.SOURCE)
 
     def _note_applied(self, result: reconcile.PassResult) -> None:
-        revision = result.goal.desired.revision
-        if revision and revision != self._applied:
-            self._applied = revision
-            reconcile.note_applied(self._parts, revision, self._intake.read_at)
+        desired, standing = result.goal.desired, self._intake.standing
+        is_outdated = desired is not standing and desired.revision == standing.revision
+        if desired.revision and desired is not self._applied and not is_outdated:
+            self._applied = desired
+            reconcile.note_applied(self._parts, desired.revision, self._intake.read_at)

@@ -75,11 +75,20 @@ async def apply(
     empty = not any(True for _ in desired)
     if not empty:
         parts.book.accept(journal.Good(desired, source.name, now))
-    parts.book.history.record_revision(history.Revision(desired.revision, source.name, now, (), None))
+    if not _is_recorded(parts.book, good, desired, source.name):
+        parts.book.history.record_revision(history.Revision(desired.revision, source.name, now, (), None))
     converged = await converge_once(parts, goals.Goal.everything(desired), deadline)
     if converged.outcome is Outcome.APPLIED:
         reconcile.note_applied(parts, desired.revision, now)
     return dataclasses.replace(converged, declares_nothing=empty)
+
+
+def _is_recorded(book: journal.Journal, good: journal.Good | None, desired: state.DesiredState, source: str) -> bool:
+    """Return whether a state is what stood before, and the last revision that was written down."""
+    last = next(iter(book.history.revisions(1)), None)
+    if last is None or last.problems or (last.revision, last.source) != (desired.revision, source):
+        return False
+    return not any(True for _ in desired) or (good is not None and good.desired == desired.as_written())
 
 
 async def delete(parts: reconcile.Parts, declared: state.DesiredState, deadline: float = DEADLINE) -> Converged:

@@ -22,6 +22,7 @@ _LARGEST_EXPONENT = 60
 """Powers of ten beyond it are more, or less, than anything that is counted; computing them could take for ever."""
 _LONGEST_TEXT = 100
 _DURATION = re.compile(r"([-+]?)((?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h|d))+)")
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
 _PART = re.compile(r"([0-9]*)\.?([0-9]*)([a-zµμ]+)")
 _SECOND = 10**9
 _NANOSECONDS = {
@@ -48,7 +49,8 @@ def seconds(text: str, *, days: bool = False) -> float:
     if match is None and text in {"0", "+0", "-0"}:
         return 0.0
     if match is None or ("d" in text and not days):
-        raise ValueError("a duration like 500ms, 10s or 1m30s" if not days else "a duration like 10m, 1h30m or 2d")
+        usual = "a duration like 10m, 1h30m or 2d" if days else "a duration like 500ms, 10s or 1m30s"
+        raise ValueError(f"{usual}: it has no unit, as {text}s has" if _NUMBER.fullmatch(text) else usual)
     total: int = sum(
         int(whole + part or "0") * _NANOSECONDS[unit] // 10 ** len(part)
         for whole, part, unit in _PART.findall(match[2])

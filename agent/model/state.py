@@ -79,6 +79,10 @@ class DesiredState:
         """Return the state that declares these configs, in whatever order they come."""
         return cls(revision, ByKind.of(configs), follows, logins, secrets)
 
+    def as_written(self) -> Self:
+        """Return the state as it is written down: without the values that containers refer to."""
+        return dataclasses.replace(self, secrets=()) if self.secrets else self
+
     @property
     def containers(self) -> tuple[container.ContainerConfig, ...]:
         """The containers."""

@@ -3,6 +3,8 @@
 Environments and commands are never logged: they may hold secrets. Of changed fields only the names are.
 """
 
+from collections.abc import Callable
+
 import structlog
 from structlog.typing import FilteringBoundLogger
 
@@ -25,9 +27,12 @@ _LOGGED_FIELDS = ("image", "resources", "networks", "ports")
 class LogSink:
     """Writes the log of the loop: a ``signals.Sink``."""
 
-    def __init__(self, removal: str) -> None:
-        """Start with nothing logged; ``removal`` is the command that removes what the source has declared."""
-        self._removal = removal
+    def __init__(self, removal: str, completed: Callable[[str], str]) -> None:
+        """Start with nothing logged; ``removal`` is the command that removes what the source has declared.
+
+        ``completed`` returns a text whose commands have the flags that lead to this instance.
+        """
+        self._removal, self._completed = removal, completed
         self._log: FilteringBoundLogger = structlog.get_logger()
         self._warned: dict[ObjectKey, tuple[tuple[str, str], ...]] = {}
         self._failing = ""
@@ -79,7 +84,12 @@ class LogSink:
                 pass  # what follows from a failure is logged, and what was given up is planned again
             case signals.ObjectDisposed(hold, attempts, stalled):
                 log = self._log.error if stalled else self._log.warning
-                log(f"{hold.key.name}: {hold.message}", key=str(hold.key), reason=hold.reason, attempts=attempts)
+                log(
+                    f"{hold.key.name}: {self._completed(hold.message)}",
+                    key=str(hold.key),
+                    reason=hold.reason,
+                    attempts=attempts,
+                )
 
     def _take_notices(self, standing: tuple[notices.Notice, ...]) -> None:
         """Log notices that are new, and those that are over."""
@@ -128,7 +138,8 @@ class LogSink:
             news = (ready.reason, ready.message)
             if ready.status is ConditionStatus.FALSE and ready.reason in _WORTH_TELLING and news not in before:
                 warned[status.key] = (*before, news)[-_REMEMBERED:]
-                self._log.warning(f"{status.key.name}: {ready.message}", key=str(status.key), reason=ready.reason)
+                message = self._completed(ready.message)
+                self._log.warning(f"{status.key.name}: {message}", key=str(status.key), reason=ready.reason)
         self._warned = warned
 
     def _take_source(self, signal: signals.SourceRead | signals.SourceRejected | signals.SourceFailed) -> None:

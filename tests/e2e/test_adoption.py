@@ -66,7 +66,7 @@ def test_adopt__by_hand_and_by_compose__plans_nothing_also_after_all_kinds_of_re
     assert sorted(path.name for path in furnished.folder.iterdir()) == ["by-hand.yaml", "my-shop.yaml"]
     assert _plan(furnished) == NOTHING
     applied = furnished.trimtab("apply", furnished.folder)
-    assert (applied.returncode, applied.stdout) == (0, "applied\n"), applied.stderr
+    assert (applied.returncode, applied.stdout) == (0, "nothing to change\n"), applied.stderr
     with furnished.trimtab.running(furnished.folder) as agent:
         agent.says("everything is as declared")
         assert agent.metric("trimtab_plan_steps") == 0
@@ -109,7 +109,7 @@ def test_adopt__started_by_podmans_own_command_line__plans_nothing(engine_host) 
     assert "3 adopted, 0 left alone" in adopted.stderr
     assert _plan(engine_host) == NOTHING
     engine_host.switch.restart()
-    assert engine_host.trimtab("apply", engine_host.folder).stdout == "applied\n"
+    assert engine_host.trimtab("apply", engine_host.folder).stdout == "nothing to change\n"
     assert engine_host.runs() == before
 
 

@@ -287,7 +287,7 @@ def test_run_once__natively__comes_back_and_leaves_everything_running(
     assert (completed.returncode, completed.stdout) == (0, "applied\n"), completed.stderr
     command.assert_eventually(lambda: _serves(port), "the page is served")
     repeated = native("run", "--once", folder)
-    assert (repeated.returncode, repeated.stdout, repeated.stderr) == (0, "applied\n", "")
+    assert (repeated.returncode, repeated.stdout, repeated.stderr) == (0, "nothing to change\n", "")
 
 
 def _containers(native: command.Trimtab) -> dict[str, dict[str, Any]]:

@@ -75,6 +75,18 @@ def test_apply__a_file_that_is_no_sound_plan__is_refused(
     assert "plan SOURCE -o FILE" in refused.stderr
 
 
+@pytest.mark.parametrize("verb", ["plan", "validate", "render", "delete", "run"])
+def test_plan_file__where_manifests_are_to_be__is_told_as_what_it_is(
+    trimtab: command.Trimtab, shop: pathlib.Path, tmp_path: pathlib.Path, verb: str
+) -> None:
+    file = tmp_path / "shop.plan"
+    trimtab("plan", shop, "-o", file)
+    refused = trimtab(verb, file)
+    assert (refused.returncode, refused.stdout) == (64, "")
+    assert f"{file} is a plan that was kept, and no manifests" in refused.stderr
+    assert f"apply {file} brings it about" in refused.stderr
+
+
 @pytest.mark.parametrize("output", ["xml", "jsn"])
 def test_plan__an_output_that_is_neither_a_form_nor_a_file__is_used_wrongly(
     trimtab: command.Trimtab, shop: pathlib.Path, output: str

@@ -44,7 +44,7 @@ async def agent_parts(folder: pathlib.Path) -> AsyncIterator[tuple[world.World, 
     logging.configure("json", "info", io.StringIO())
     around = world.World(clock.SystemClock())
     runtime = driver.runtime_in(around)
-    metrics, log_lines = metrics_sink.MetricsSink(), log_sink.LogSink("trimtab delete")
+    metrics, log_lines = metrics_sink.MetricsSink(), log_sink.LogSink("trimtab delete", str)
 
     def sink(signal: signals.Signal) -> None:
         metrics.take(signal)

@@ -52,7 +52,7 @@ async def agent_parts(folder: pathlib.Path) -> AsyncIterator[tuple[reconcile.Par
     """Return the parts of an agent that logs and counts as a real one, over its own runtime; nothing is left of it."""
     folder.mkdir()
     logging.configure("json", "info", io.StringIO())
-    metrics, log_lines = metrics_sink.MetricsSink(), log_sink.LogSink("trimtab delete")
+    metrics, log_lines = metrics_sink.MetricsSink(), log_sink.LogSink("trimtab delete", str)
 
     def sink(signal: signals.Signal) -> None:
         metrics.take(signal)

@@ -27,6 +27,14 @@ def test_revisions__more_than_the_limit__are_the_last_in_the_order_of_reading(bo
     )
 
 
+def test_revisions__the_same_one_as_before__says_that_something_else_has_changed(book: journal.Journal) -> None:
+    for at, revision, problems in ((1.0, "A", ()), (2.0, "A", ()), (3.0, "A", ("no",)), (4.0, "A", ()), (5.0, "B", ())):
+        book.history.record_revision(history.Revision(revision, "/srv", at, problems, None))
+    assert [row.inputs_changed for row in records.revisions(book.history, 10)] == [False, True, False, False, False]
+    assert [row.inputs_changed for row in records.revisions(book.history, 4)] == [True, False, False, False]
+    assert [row.read_at for row in records.revisions(book.history, 1)] == [5.0]
+
+
 @pytest.mark.parametrize(
     ("name", "times"),
     [("", [1.0, 2.0, 3.0]), ("web", [1.0, 3.0]), ("container/web", [1.0, 3.0]), ("worker", [2.0]), ("we", [])],

@@ -12,6 +12,8 @@ from agent.cli import convergence, options
 from agent.converge import completion, once, signals
 from agent.model import conditions, state
 from agent.model.conditions import ConditionStatus, ConditionType
+from agent.plan import actions
+from agent.reasons import Reason
 from tests import builders
 
 KEY = state.key_of(builders.config("web"))
@@ -25,10 +27,17 @@ STATUS = conditions.ObjectStatus(
 LEFT = (completion.Unfinished(KEY, "BackOff", "exited with 3; failure 2 in a row"),)
 
 
-def ended(converged: once.Converged, output: options.Output = options.Output.TEXT) -> int:
-    """Return the exit code with which a command ends after this result."""
+ACTION = actions.StartContainer(KEY, actions.Cause(Reason.MISSING, "not there yet"), "web", None, 0)
 
-    async def work(_: signals.Sink) -> once.Converged:
+
+def ended(
+    converged: once.Converged, output: options.Output = options.Output.TEXT, done: tuple[actions.Action, ...] = ()
+) -> int:
+    """Return the exit code with which a command ends after this result, and after what was done for it."""
+
+    async def work(sink: signals.Sink) -> once.Converged:
+        for action in done:
+            sink(signals.ActionFinished(action, signals.Result.SUCCEEDED, 0.25, None, 1.0))
         return converged
 
     with pytest.raises(typer.Exit) as caught:
@@ -37,8 +46,13 @@ def ended(converged: once.Converged, output: options.Output = options.Output.TEX
 
 
 def test_apply__all_is_up__says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(once.Converged(once.Outcome.APPLIED, "r1", (), (), timed_out=False), done=(ACTION,)) == 0
+    assert capsys.readouterr() == ("applied\n", "✓ StartContainer Container/web 0.25 s\n")
+
+
+def test_apply__nothing_was_done__says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(once.Converged(once.Outcome.APPLIED, "r1", (), (), timed_out=False)) == 0
-    assert capsys.readouterr() == ("applied\n", "")
+    assert capsys.readouterr() == ("nothing to change\n", "")
 
 
 def test_apply__something_is_not_up__says_which_and_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +99,7 @@ def test_apply__source_is_empty__says_what_that_means(
 
 def test_apply__source_is_empty_and_so_is_the_host__says_no_more_than_that(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(once.Converged(once.Outcome.APPLIED, "r1", (), (), timed_out=False, declares_nothing=True)) == 0
-    assert capsys.readouterr() == ("applied\n", "SOURCE declares nothing\n")
+    assert capsys.readouterr() == ("nothing to change\n", "SOURCE declares nothing\n")
 
 
 def test_show_events__of_an_agent__are_the_lines_of_progress(capsys: pytest.CaptureFixture[str]) -> None:

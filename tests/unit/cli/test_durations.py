@@ -17,6 +17,14 @@ def test_seconds__anything_else__names_the_flag(text: str) -> None:
         durations.seconds(text, "--since")
 
 
+@pytest.mark.parametrize(("text", "unit"), [("10", "10s"), ("1.5", "1.5s")])
+def test_seconds__without_a_unit__says_so_with_an_example(text: str, unit: str) -> None:
+    with pytest.raises(typer.BadParameter, match=f"it has no unit, as {unit} has$"):
+        durations.positive_seconds(text, "--timeout")
+    with pytest.raises(typer.BadParameter, match=f"it has no unit, as {unit} has, or a time as"):
+        durations.moment(text, "--since", 0)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

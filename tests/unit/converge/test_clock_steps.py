@@ -158,7 +158,7 @@ def test_history__read_while_the_clock_was_set_back__the_last_read_is_the_first_
             at = 1e9 - number
             book.history.record_revision(history.Revision(f"r{number}", "here", at, (), None))
         book.history.record_applied("r140", 5.0)
-        book.history.record_revision(history.Revision("r140", "here", 3.0, (), None))
+        book.history.record_revision(history.Revision("r140", "here", 3.0, (), None), has_stood=True)
         revisions = book.history.revisions()
     assert len(revisions) == history.KEPT_REVISIONS
     assert [revision.revision for revision in revisions[:2]] == ["r140", "r149"]

@@ -306,7 +306,101 @@ def test_history__revision_is_applied__is_new_only_once(tmp_path: pathlib.Path) 
         book.history.record_revision(history.Revision("r1", "here", 2.0, (), None))
         assert book.history.record_applied("r1", 3.0)
         assert not book.history.record_applied("r1", 4.0)
-        assert book.history.revisions() == (history.Revision("r1", "here", 2.0, (), 3.0),)
+        assert book.history.revisions() == (
+            history.Revision("r1", "here", 2.0, (), 3.0),
+            history.Revision("r1", "here", 1.0, ("a.yaml:1:1: oh",), None),
+        )
+
+
+def read(revision: str, at: float, *problems: str) -> history.Revision:
+    """Return a reading of a revision."""
+    return history.Revision(revision, "here", at, problems, None)
+
+
+def test_history__a_revision_that_comes_again__is_a_row_of_its_own_that_is_applied_anew(tmp_path: pathlib.Path) -> None:
+    with opened(tmp_path / "j") as book:
+        for at, revision in ((1.0, "A"), (3.0, "B"), (5.0, "A")):
+            book.history.record_revision(read(revision, at))
+            assert book.history.record_applied(revision, at + 1.0)
+        rows = [(row.revision, row.read_at, row.applied_at) for row in book.history.revisions()]
+    assert rows == [("A", 5.0, 6.0), ("B", 3.0, 4.0), ("A", 1.0, 2.0)]
+
+
+def test_history__what_has_stood_all_the_while__stays_applied(tmp_path: pathlib.Path) -> None:
+    with opened(tmp_path / "j") as book:
+        book.history.record_revision(read("A", 1.0))
+        book.history.record_applied("A", 2.0)
+        book.history.record_revision(read("B", 3.0, "a.yaml:1:1: oh"))
+        book.history.record_revision(read("A", 4.0), has_stood=True)
+        assert book.history.revisions(1)[0].applied_at == 2.0
+        book.history.record_revision(read("A", 5.0))
+        assert book.history.revisions(1)[0].applied_at is None, "it declares something else by now"
+
+
+def test_history__rejected_for_the_same_problems_as_just_before__is_no_second_row(tmp_path: pathlib.Path) -> None:
+    with opened(tmp_path / "j") as book:
+        for at, problem in ((1.0, "oh"), (2.0, "oh"), (3.0, "no"), (4.0, "oh")):
+            book.history.record_revision(read("A", at, problem))
+        assert [row.read_at for row in book.history.revisions()] == [4.0, 3.0, 1.0]
+        book.history.record_revision(read("A", 5.0))
+        book.history.record_revision(read("A", 6.0))
+        assert [row.read_at for row in book.history.revisions(2)] == [6.0, 5.0]
+
+
+_BY_NAME = """
+CREATE TABLE revisions (
+    revision TEXT PRIMARY KEY, source TEXT NOT NULL, read_at REAL NOT NULL, problems TEXT NOT NULL, applied_at REAL);
+"""
+"""As earlier releases have it."""
+
+
+def by_name(path: pathlib.Path, *revisions: str) -> None:
+    """Write a journal of an earlier release."""
+    opened(path).__exit__()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(f"DROP TABLE revisions; {_BY_NAME}")
+        for number, revision in enumerate(revisions):
+            connection.execute("INSERT INTO revisions VALUES (?, 'here', ?, '[]', NULL)", (revision, float(number)))
+
+
+def test_history__of_an_earlier_release__is_taken_over_in_its_order_and_goes_on(tmp_path: pathlib.Path) -> None:
+    by_name(tmp_path / "j", "B", "A", "C")
+    with journal.Journal(tmp_path / "j") as looking:
+        assert [row.revision for row in looking.history.revisions()] == ["C", "A", "B"], "also where it is only read"
+    for _ in range(2):
+        with opened(tmp_path / "j") as book:
+            assert [row.revision for row in book.history.revisions()] == ["C", "A", "B"]
+            assert book.notices() == ()
+    with opened(tmp_path / "j") as book:
+        book.history.record_revision(read("A", 9.0))
+        assert [row.revision for row in book.history.revisions()] == ["A", "C", "A", "B"]
+        for number in range(history.KEPT_REVISIONS):
+            book.history.record_revision(read("A", float(number)))
+        assert len(book.history.revisions(10_000)) == history.KEPT_REVISIONS
+
+
+def test_history__of_this_release__is_written_to_by_an_earlier_one(tmp_path: pathlib.Path) -> None:
+    with opened(tmp_path / "j") as book:
+        book.history.record_revision(read("A", 1.0))
+        book.history.record_applied("A", 2.0)
+    with contextlib.closing(sqlite3.connect(tmp_path / "j")) as connection, connection:
+        connection.execute(  # its statement
+            "INSERT OR REPLACE INTO revisions (revision, source, read_at, problems, applied_at)"
+            " VALUES ('A', 'here', 3.0, '[]', (SELECT applied_at FROM revisions WHERE revision = 'A'))"
+        )
+    with opened(tmp_path / "j") as book:
+        assert [(row.read_at, row.applied_at) for row in book.history.revisions()] == [(3.0, 2.0), (1.0, 2.0)]
+
+
+def test_history__of_an_earlier_release_that_somebody_holds__is_written_as_before(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_name(tmp_path / "j", "A", "B")
+    monkeypatch.setattr(history, "_REVISIONS", "CREATE TABLE nothing_of_this")  # as a full disk ends it halfway
+    with opened(tmp_path / "j") as book:
+        book.history.record_revision(read("A", 5.0))
+        assert [(row.revision, row.read_at) for row in book.history.revisions()] == [("A", 5.0), ("B", 1.0)]
+        assert book.history.record_applied("A", 6.0)
 
 
 def test_action__has_a_short_name_for_history() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import pathlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -77,6 +78,53 @@ async def test_loop__manifest_becomes_bad__last_good_one_stands_and_is_kept(
     applied = {revision.revision: revision for revision in stage.parts.book.history.revisions()}
     assert applied[rejected.revision].problems
     assert applied[rejected.revision].applied_at is None
+
+
+def recorded(stage: conftest.Stage) -> list[tuple[str, bool]]:
+    """Return the readings that are written down, the first one first: their revisions, and whether all was applied."""
+    rows = reversed(stage.parts.book.history.revisions())
+    return [(row.revision, row.applied_at is not None) for row in rows]
+
+
+async def test_loop__a_revision_comes_again__is_written_down_and_applied_each_time(
+    stage: conftest.Stage, script: conftest.Script, until: conftest.Until
+) -> None:
+    async with running(stage, script):
+        for number, image in enumerate(("app:1", "app:2", "app:1"), 1):
+            script.write("web.yaml", (MANIFEST % "web").replace("app:1", image))
+            await until(lambda number=number: [done for _, done in recorded(stage)] == [True] * number)
+    first, second, third = (revision for revision, _ in recorded(stage))
+    assert first == third != second
+    assert all(signal.duration is not None for signal in stage.of(signals.RevisionApplied))
+
+
+async def test_loop__bad_and_as_before_again__stays_applied(
+    stage: conftest.Stage, script: conftest.Script, until: conftest.Until
+) -> None:
+    async with running(stage, script):
+        script.write("web.yaml", MANIFEST % "web")
+        await until(lambda: [done for _, done in recorded(stage)] == [True])
+        script.write("web.yaml", "kind: [")
+        await until(lambda: len(recorded(stage)) == 2)
+        script.write("web.yaml", MANIFEST % "web")
+        await until(lambda: len(recorded(stage)) == 3)
+    assert [done for _, done in recorded(stage)] == [True, False, True]
+
+
+async def test_loop__what_the_same_files_refer_to_changes__is_written_down_and_applied_again(
+    stage: conftest.Stage, script: conftest.Script, until: conftest.Until, tmp_path: pathlib.Path
+) -> None:
+    archive = tmp_path / "app.tar"
+    archive.write_bytes(b"one")
+    text = f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: app}}\nspec: {{archive: {{path: {archive}}}}}\n"
+    async with running(stage, script):
+        script.write("app.yaml", text)
+        await until(lambda: [done for _, done in recorded(stage)] == [True])
+        archive.write_bytes(b"another")
+        script.changed.set()
+        await until(lambda: [done for _, done in recorded(stage)] == [True, True])
+    (first, _), (second, _) = recorded(stage)
+    assert first == second
 
 
 async def test_loop__source_is_bad_after_a_restart__last_good_one_of_the_journal_stands(

@@ -233,6 +233,16 @@ async def test_apply__good_source__is_remembered_as_the_last_good_one(
     assert [signal.revision for signal in stage.of(signals.RevisionApplied)] == [result.revision]
 
 
+async def test_apply__what_stands_already__is_no_other_reading(stage: conftest.Stage, script: conftest.Script) -> None:
+    for manifest in (MANIFEST, MANIFEST, MANIFEST.replace("app:1", "app:2"), MANIFEST, MANIFEST):
+        script.write("web.yaml", manifest)
+        await once.apply(stage.parts, script)
+    rows = stage.parts.book.history.revisions()
+    assert len(rows) == 3
+    assert rows[0].revision == rows[2].revision != rows[1].revision
+    assert all(row.applied_at is not None for row in rows)
+
+
 async def test_apply__manifests_have_problems__changes_nothing(stage: conftest.Stage, script: conftest.Script) -> None:
     script.write("web.yaml", MANIFEST)
     await once.apply(stage.parts, script)

@@ -25,7 +25,7 @@ KEY = state.key_of(WEB)
 def lines(*emitted: signals.Signal) -> list[str]:
     """Return ``level: event`` of each line, but for debug ones."""
     with capture_logs() as logs:
-        sink = log_sink.LogSink("trimtab delete SOURCE")
+        sink = log_sink.LogSink("trimtab delete SOURCE", str)
         for signal in emitted:
             sink.take(signal)
     return [f"{line['log_level']}: {line['event']}" for line in logs if line["log_level"] != "debug"]
@@ -67,7 +67,7 @@ def test_log_sink__what_changes_may_be_secret__is_not_told(change: dict[str, obj
     observed = builders.world(builders.observed(WEB), ledger=(builders.remembered(changed),))
     computed = planner.compute_plan(builders.desired(changed), observed, builders.rules())
     with capture_logs() as logs:
-        sink = log_sink.LogSink("trimtab delete SOURCE")
+        sink = log_sink.LogSink("trimtab delete SOURCE", str)
         sink.take(conftest.walked(builders.desired(changed), observed))
         for step in computed.steps:
             sink.take(signals.ActionStarted(step.action, 1.0))
@@ -165,6 +165,14 @@ def test_log_sink__runtime_is_away__is_told_once_and_again_the_next_time() -> No
     well = conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB)))
     line = "error: the runtime cannot be observed; trying again"
     assert lines(failed, failed, well, failed) == [line, line]
+
+
+def test_log_sink__commands_in_messages__have_the_flags_of_the_instance() -> None:
+    sink = log_sink.LogSink("trimtab delete SOURCE", lambda text: text.replace("trimtab ", "trimtab --root /r "))
+    hold = policy.Hold(KEY, "Suspended", "it is suspended until trimtab resume web")
+    with capture_logs() as logs:
+        sink.take(signals.ObjectDisposed(hold, 1, stalled=False))
+    assert logs[-1]["event"] == "web: it is suspended until trimtab --root /r resume web"
 
 
 def test_log_sink__source_is_bad__names_each_problem() -> None:
