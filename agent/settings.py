@@ -7,7 +7,6 @@ state of one instance into the root of another. So is what the chosen runtime wo
 """
 
 import dataclasses
-import hashlib
 import pathlib
 from collections.abc import Mapping
 from typing import Annotated
@@ -326,6 +325,8 @@ class Settings:
             return self.run_dir
         if str(self.root) == _ROOT:
             return pathlib.Path(_RUN_DIR)
+        import hashlib  # noqa: PLC0415 - OpenSSL with it: only another root than the usual one pays for it
+
         return pathlib.Path(f"{_RUN_DIR}-{hashlib.sha256(str(self.root).encode()).hexdigest()[:5]}")
 
 

@@ -4,13 +4,13 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 import typer
 
 from agent import errors, settings
-from agent.cli import completion, durations, flags, log_output, options, terminal
+from agent.cli import completion, durations, flags, options, terminal
 from agent.reasons import Reason
 from agent.runtime import streams
 
@@ -55,12 +55,14 @@ def logs(  # noqa: PLR0913, PLR0917 - a command's flags
     """
     start = None if since is None else durations.moment(since, "--since", time.time())
     width = max(map(len, names)) if len(names) > 1 else 0
+    import asyncio
+
+    from agent.cli import log_output
+
     printer: log_output.Printer = log_output.LogPrinter(at_once=follow, form=log_output.LineFormat(width, timestamps))
     if output is options.LineOutput.JSON:
         printer = log_output.JsonPrinter()
-    import asyncio
-
-    asyncio.run(_print_logs(chosen, names, streams.LogRequest(follow=follow, tail=tail, since=start), printer))
+    asyncio.run(_print_logs(chosen, names, streams.LogRequest(follow=follow, tail=tail, since=start), printer.print))
 
 
 @options.with_settings()
@@ -135,7 +137,10 @@ def _absolute(path: str) -> str:
 
 
 async def _print_logs(
-    chosen: settings.Settings, names: list[str], request: streams.LogRequest, printer: log_output.Printer
+    chosen: settings.Settings,
+    names: list[str],
+    request: streams.LogRequest,
+    print_line: Callable[[streams.LogLine, str], None],
 ) -> None:
     """Print the logs, one behind the other; side by side where they are followed."""
     from agent import streams as opening
@@ -143,7 +148,7 @@ async def _print_logs(
 
     async def print_log(name: str) -> None:
         async for line in _followed(chosen, name, request) if request.follow else opening.logs(chosen, name, request):
-            printer.print(line, name)
+            print_line(line, name)
 
     if request.follow:
         await tasks.together("logs", *(print_log(name) for name in names))

@@ -117,7 +117,7 @@ def test_run__sigusr1__tells_tasks_and_the_last_plan(trimtab: command.Trimtab, s
 def test_run__a_second_agent_on_the_same_root__is_refused(trimtab: command.Trimtab, shop: pathlib.Path) -> None:
     with trimtab.running(shop) as agent:
         agent.assert_ready()
-        completed = trimtab("delete", shop)
+        completed = trimtab("run", shop)
         assert completed.returncode == 1
         assert f"is locked by process {agent.pid}" in completed.stderr
         refused = trimtab("run", "--root", trimtab.home / "other", shop)  # with the same run directory
