@@ -45,4 +45,4 @@ def test_resolve__a_name_that_two_kinds_have__is_both() -> None:
 def test_resolve__one_of_them_is_unknown__is_refused_with_similar_ones() -> None:
     with pytest.raises(names.UnknownObject, match="there is no object wrker") as raised:
         names.resolve(["web", "wrker"], KEYS)
-    assert raised.value.hint == "did you mean Container/worker?"
+    assert raised.value.hint == "did you mean Container/worker? trimtab status lists every object"

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from agent import invocation, settings
+from agent.cli import commands
 
 
 @pytest.mark.parametrize("runtime", ["native", "docker", "podman", "memory"])
@@ -51,3 +52,12 @@ def test_completed__text_that_quotes_commands__gets_the_flags() -> None:
     assert invoked.completed("trimtab knows no trimtab explain, and trimtab.sock") == (
         "trimtab knows no trimtab explain, and trimtab.sock"
     )
+
+
+@pytest.mark.parametrize("entry", commands.ENTRIES, ids=lambda entry: entry.name)
+def test_completed__of_every_command_that_takes_settings__has_the_flags(entry: commands.Entry) -> None:
+    command = commands.load(entry)
+    parts = getattr(command, "commands", {"": command}).values()
+    takes_settings = any("--root" in parameter.opts for part in parts for parameter in part.params)
+    completed = invocation.Invocation((), ("--root", "/x")).completed(f"type trimtab {entry.name} now")
+    assert completed == f"type trimtab {'--root /x ' if takes_settings else ''}{entry.name} now"
