@@ -69,19 +69,14 @@ def test_plan_and_delete__an_agent_brings_about_the_source__are_refused_with_the
         deleted = trimtab("delete", shop)
         assert (deleted.returncode, deleted.stdout) == (1, "")
         assert f"an agent runs here that brings about {shop}: nothing is removed beside it" in deleted.stderr
-        assert f"stop the agent, and then: trimtab {' '.join(flags(trimtab))} delete {shop}" in deleted.stderr
+        assert "stop the agent, and then: trimtab --config " in deleted.stderr
+        assert deleted.stderr.endswith(f" delete {shop}\n")
         (tmp_path / "other").mkdir()
         other = trimtab("delete", tmp_path / "other")
         assert f"brings about {shop}, not {tmp_path / 'other'}: nothing is removed beside it" in other.stderr
         planned = trimtab("plan", tmp_path / "other", "-o", tmp_path / "late.plan")
         assert f"brings about {shop}, not {tmp_path / 'other'}" in planned.stderr
     assert trimtab("delete", shop).returncode == 0
-
-
-def flags(trimtab: command.Trimtab) -> list[str]:
-    """Return the flags that lead to the instance."""
-    home = trimtab.home
-    return ["--root", f"{home}/root", "--run-dir", f"{home}/run", "--runtime", "memory"]
 
 
 @pytest.mark.parametrize("through_link", [False, True], ids=["by the folder", "by a link"])

@@ -29,7 +29,10 @@ def test_document__something_else__is_refused(read: object) -> None:
 @pytest.mark.parametrize(
     ("nearest", "hint"),
     [
-        (("Container/web", "Network/web"), "did you mean Container/web or Network/web?"),
+        (
+            ("Container/web", "Network/web"),
+            "did you mean Container/web or Network/web? trimtab status lists every object",
+        ),
         ((), "trimtab status lists every object"),
     ],
 )

@@ -243,7 +243,7 @@ async def refuse(request: server.Request) -> dict[str, object]:
     ("name", "message", "hint"),
     [
         ("web", "it is suspended", "trimtab resume web"),
-        ("wbe", "there is no object wbe", "did you mean Container/web?"),
+        ("wbe", "there is no object wbe", "did you mean Container/web? trimtab status lists every object"),
     ],
 )
 async def test_post__is_refused__says_why_and_the_way_out(
