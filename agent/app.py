@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from agent import errors, host_key, invocation, service, settings, trust
+from agent import errors, host_key, service, settings, trust
 from agent.agent_api import names as spelling
 from agent.agent_api import records
 from agent.agent_api import restart as restarts
@@ -256,12 +256,17 @@ async def restart(
 
 
 async def run(
-    chosen: settings.Settings, text: str, invoked: invocation.Invocation, dropped_log_lines: Callable[[], int]
+    chosen: settings.Settings,
+    text: str,
+    removal: str,
+    completed: Callable[[str], str],
+    dropped_log_lines: Callable[[], int],
 ) -> None:
     """Be the agent: converge and keep converged, until SIGINT or SIGTERM. Containers keep running then.
 
-    ``invoked`` is how people are told to speak to this agent; ``dropped_log_lines`` says how many lines of
-    the log nobody has read in time.
+    ``removal`` is the command that people are told to remove things by; ``completed`` returns a text whose commands
+    have the flags that lead to this instance; ``dropped_log_lines`` says how many lines of the log nobody has read in
+    time.
 
     Raises the runtime's errors, ``JournalUnavailable`` and ``CannotListen``, all of them before anything is changed.
     """
@@ -273,12 +278,7 @@ async def run(
         from agent.telemetry import exporter, log_sink, logging, metrics_sink, server
 
     logging.configure(chosen.log.format, chosen.log.level, sys.stderr)
-    removal = invoked.command("delete", text)
-    metrics, log_lines, facts = (
-        metrics_sink.MetricsSink(),
-        log_sink.LogSink(removal, invoked.completed),
-        live.LiveFacts(),
-    )
+    metrics, log_lines, facts = metrics_sink.MetricsSink(), log_sink.LogSink(removal, completed), live.LiveFacts()
 
     metrics.dropped_log_lines = dropped_log_lines
 

@@ -27,7 +27,7 @@ def run(
     from agent.telemetry import log_stream, logging
 
     with log_stream.as_stderr(logging.log_dropped) as stream:
-        asyncio.run(app.run(chosen, source, invoked, stream.dropped))
+        asyncio.run(app.run(chosen, source, removal, invoked.completed, stream.dropped))
         if chosen.runtime == "memory":
             terminal.note("stopped; what was simulated is gone")
         else:

@@ -72,7 +72,7 @@ def test_sighup__asks_for_a_look__and_ends_nothing(monkeypatch: pytest.MonkeyPat
 
 _HUNG_UP_EARLY = """
 import asyncio, contextlib, os, signal
-from agent import app, errors, invocation, settings
+from agent import app, errors, settings
 
 @contextlib.asynccontextmanager
 async def hung_up(*_, **__):
@@ -82,7 +82,7 @@ async def hung_up(*_, **__):
 
 app.open_source = hung_up
 try:
-    asyncio.run(app.run(settings.Settings(), "m", invocation.Invocation(), lambda: 0))
+    asyncio.run(app.run(settings.Settings(), "m", "", str, lambda: 0))
 except errors.TrimtabError as error:
     print(error)
 """
