@@ -346,7 +346,7 @@ class Intake:
         if empty:
             return
         self._accepted = reading
-        has_stood = desired.as_written() == self.standing.as_written()
+        has_stood = desired.without_secrets() == self.standing.without_secrets()
         if not has_stood or self._has_written_problem:
             revision = history.Revision(desired.revision, name, now, (), None)
             self._around.book.history.record_revision(revision, has_stood=has_stood)

@@ -88,7 +88,7 @@ def _is_recorded(book: journal.Journal, good: journal.Good | None, desired: stat
     last = next(iter(book.history.revisions(1)), None)
     if last is None or last.problems or (last.revision, last.source) != (desired.revision, source):
         return False
-    return not any(True for _ in desired) or (good is not None and good.desired == desired.as_written())
+    return not any(True for _ in desired) or (good is not None and good.desired == desired.without_secrets())
 
 
 async def delete(parts: reconcile.Parts, declared: state.DesiredState, deadline: float = DEADLINE) -> Converged:

@@ -79,7 +79,7 @@ class DesiredState:
         """Return the state that declares these configs, in whatever order they come."""
         return cls(revision, ByKind.of(configs), follows, logins, secrets)
 
-    def as_written(self) -> Self:
+    def without_secrets(self) -> Self:
         """Return the state as it is written down: without the values that containers refer to."""
         return dataclasses.replace(self, secrets=()) if self.secrets else self
 

@@ -125,7 +125,7 @@ def test_name_with_the_value_in_it__is_in_no_path() -> None:
     assert "s3cr3t" not in "".join(lines)
 
 
-def test_value_elsewhere__is_shown_as_it_was_written() -> None:
+def test_value_elsewhere__is_shown_as_it_wwithout_secrets() -> None:
     assert printed_problems("{image: x, hostname: ~}")[0].startswith(
         "a.yaml:4:28: spec.hostname must be a text, and is null ("
     )
