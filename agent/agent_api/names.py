@@ -31,8 +31,8 @@ def canonical(text: str) -> str:
 
 
 def is_named(key: ObjectKey, text: str) -> bool:
-    """Return whether a text names an object: its name, or its kind and name."""
-    return text == key.name or canonical(text) == str(key)
+    """Return whether a text names an instance: its name or its object's, alone or with the kind."""
+    return text in {key.name, key.object.name} or canonical(text) in {str(key), str(key.object)}
 
 
 def resolve(texts: Iterable[str], keys: Collection[ObjectKey]) -> frozenset[ObjectKey]:

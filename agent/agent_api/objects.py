@@ -1,5 +1,6 @@
 """From conditions and the ledger to the status of each object. Pure."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -50,6 +51,8 @@ def _containers(
 ) -> Mapping[ObjectKey, status.ContainerStatus]:
     """Return what runs of each container that is declared or there."""
     configs = {state.key_of(config): config for config in desired.containers}
+    declared = collections.Counter(key.object for key in configs)
+    ready = collections.Counter(item.key.object for item in statuses if _is_ready(item))
     current = {
         ownership.key: item for item in _current(observed) if (ownership := ownership_of(item.labels)) is not None
     }
@@ -62,8 +65,9 @@ def _containers(
                 shown.image,
                 tuple(str(port) for port in shown.ports),
                 () if running is None else running.addresses,
-                int(_is_ready(item)),
-                int(config is not None),
+                ready[item.key.object],
+                declared[item.key.object],
+                item.key.ordinal,
             )
     return answers
 

@@ -88,7 +88,10 @@ SCHEMAS: dict[str, Schema] = {
             "image": _TEXT,
             "ports": _array({"type": "string", "examples": ["0.0.0.0:8080:80/tcp"]}, "Published ones."),
             "addresses": _array(_record({"network": _TEXT, "address": _TEXT})),
-            "instances": _record({"ready": _COUNT, "desired": _COUNT}),
+            "ordinal": _described(_COUNT, "Which instance of its object it is."),
+            "instances": _described(
+                _record({"ready": _COUNT, "desired": _COUNT}), "Of its object, this instance and others."
+            ),
         }
     ),
     "ImageStatus": _record(

@@ -157,14 +157,16 @@ class ContainerStatus:
     addresses: tuple[tuple[str, str], ...]
     """Network and address, of each network that it is in; empty where it does not run."""
     ready: int
-    """Instances that are ready."""
+    """Instances of its object that are ready, this one and others."""
     desired: int
-    """Instances that are declared."""
+    """Instances of its object that are declared."""
+    ordinal: int = 0
+    """Which instance it is."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Object:
-    """The status of one declared or owned object."""
+    """The status of one instance of a declared or owned object."""
 
     key: ObjectKey
     conditions: tuple[Condition, ...]

@@ -140,8 +140,9 @@ def object_document(item: status.Object) -> Json:
 def restore_object(read: Json) -> status.Object:
     """Return the status of one object of a document. Raises ``KeyError``, ``TypeError`` or ``ValueError``."""
     kind, _, name = read["object"].partition("/")
+    container = _restored_container(read["container"]) if "container" in read else None
     return status.Object(
-        key.ObjectKey(key.Kind(kind), name),
+        key.ObjectKey(key.Kind(kind), name, 0 if container is None else container.ordinal),
         restore_conditions(read["conditions"]),
         read["detail"],
         read["until"],
@@ -149,7 +150,7 @@ def restore_object(read: Json) -> status.Object:
         _restored_image(read["image"]) if "image" in read else None,
         read.get("suspendedAt"),
         read.get("createdAt"),
-        _restored_container(read["container"]) if "container" in read else None,
+        container,
     )
 
 
@@ -158,6 +159,7 @@ def _container(answer: status.ContainerStatus) -> Json:
         "image": answer.image,
         "ports": list(answer.ports),
         "addresses": [{"network": network, "address": address} for network, address in answer.addresses],
+        "ordinal": answer.ordinal,
         "instances": {"ready": answer.ready, "desired": answer.desired},
     }
 
@@ -169,6 +171,7 @@ def _restored_container(read: Json) -> status.ContainerStatus:
         tuple((attachment["network"], attachment["address"]) for attachment in read["addresses"]),
         read["instances"]["ready"],
         read["instances"]["desired"],
+        read.get("ordinal", 0),  # agents of before have none
     )
 
 

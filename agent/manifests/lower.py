@@ -9,12 +9,14 @@ from agent.manifests.v1 import image as v1_image
 from agent.manifests.v1 import network as v1_network
 from agent.manifests.v1 import secret as v1_secret
 from agent.manifests.v1 import volume as v1_volume
-from agent.model import container, external_input, health, image, network, secret, state, volume
+from agent.model import container, external_input, health, image, instances, network, secret, state, volume
 from agent.model.key import Kind, ObjectKey, Pairs, pairs
 from agent.oci import capabilities, reference
 
 DEFAULT_NETWORK = ObjectKey(Kind.NETWORK, "bridge")
 """The network of containers that name none; created when a container uses it."""
+_INSTANCES: Mapping[str, int] = {}
+"""How many instances containers have, by name, where it is not one: no manifest can say so yet."""
 
 
 def lower(
@@ -51,9 +53,10 @@ def lower(
                 values |= {value.reference: value for value in _values(manifest.object, host_key)}
             case v1_container.Container():
                 container_manifests.append((manifest.object, inputs.environment(manifest, states)))
-    containers = [
-        _container(spec, variables, images, values, default_registry) for spec, variables in container_manifests
-    ]
+    containers = instances.expand(
+        (_container(spec, variables, images, values, default_registry) for spec, variables in container_manifests),
+        _INSTANCES,
+    )
     used = {variable.reference for config in containers for variable in config.secret_env}
     declared = {image.reference for image in images.values()}
     implicit = {container.image for container in containers} - declared

@@ -190,9 +190,10 @@ class Supervision:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ContainerConfig:
-    """A container as it is wanted: fully lowered, nothing left to default."""
+    """One instance of a container as it is wanted: fully lowered, nothing left to default."""
 
     name: str
+    """The instance's own."""
     image: str
     """The reference under which the runtime knows the image."""
     labels: Pairs
@@ -218,6 +219,8 @@ class ContainerConfig:
     depends_on: tuple[Dependency, ...]
     secret_env: tuple[secret.SecretVariable, ...] = dataclasses.field(default=(), metadata=canonical.absent(()))
     """Variables with values of Secrets, sorted; none of them is in ``env``."""
+    ordinal: int = dataclasses.field(default=0, metadata=canonical.absent(0))
+    """Which instance of the declared container it is, or which run (``model.instances``); the name says so too."""
 
     @property
     def supervision(self) -> Supervision:

@@ -1,4 +1,8 @@
-"""How an object is named, and how an object of the runtime says whose it is.
+"""How what runs is named, and how an object of the runtime says whose it is.
+
+What is declared is an object; what runs of it are its instances, each with its ordinal. The names of instances are
+unique among all of their kind, so that everything that is kept, planned and told is kept, planned and told of each
+instance. Instance 0 has the object's own name.
 
 This is the only module that knows the ownership labels. They carry the owner and the config hash, never the revision: a
 commit that changes nothing for an object must not touch the object.
@@ -7,7 +11,10 @@ commit that changes nothing for an object must not touch the object.
 import dataclasses
 import enum
 import functools
+import re
 from collections.abc import Iterable, Mapping
+
+from agent.kit import canonical
 
 Pairs = tuple[tuple[str, str], ...]
 """A string mapping as a value: (key, value) pairs sorted by key."""
@@ -16,8 +23,11 @@ PREFIX = "trimtab.dev/"
 OWNER_LABEL = PREFIX + "owner"
 KIND_LABEL = PREFIX + "kind"
 NAME_LABEL = PREFIX + "name"
+INSTANCE_LABEL = PREFIX + "instance"
+"""The ordinal of an instance; its absence means 0."""
 CONFIG_HASH_LABEL = PREFIX + "config-hash"
 DELETION_POLICY_LABEL = PREFIX + "deletion-policy"
+_ORDINAL = re.compile("0|[1-9][0-9]{0,8}")
 
 
 class Kind(enum.StrEnum):
@@ -36,19 +46,34 @@ OBJECTS = (Kind.CONTAINER, Kind.IMAGE, Kind.NETWORK, Kind.VOLUME)
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
 class ObjectKey:
-    """One declared object: its kind and its name, which is unique per kind. Prints as ``Container/web``."""
+    """One instance of a declared object: its kind and its name, which is unique per kind. Prints as ``Container/web``.
+
+    Of kinds that have one instance at all times, and of containers that are declared once, it is the object's key too.
+    """
 
     kind: Kind
     name: str
+    ordinal: int = dataclasses.field(default=0, compare=False, metadata=canonical.absent(0))
+    """Which instance of its object it is, or which run: the name says so already, so that it does not tell keys apart.
+    """
 
     def __str__(self) -> str:
         """Give the form that people type and read."""
         return f"{self.kind.value}/{self.name}"
 
+    @property
+    def object(self) -> "ObjectKey":
+        """Return the key of the object that this is an instance of: that of its instance 0."""
+        return ObjectKey(self.kind, self.name.removesuffix(f"-{self.ordinal}")) if self.ordinal else self
+
+    def instance(self, ordinal: int) -> "ObjectKey":
+        """Return the key of an instance of this object: ``web``, ``web-1``, ``web-2``."""
+        return ObjectKey(self.kind, f"{self.name}-{ordinal}", ordinal) if ordinal else self
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ownership:
-    """What the labels of a runtime object say: which instance owns it, which object it is, and from which config."""
+    """What the labels of a runtime object say: which agent owns it, what it is, and from which config."""
 
     owner: str
     key: ObjectKey
@@ -62,12 +87,14 @@ def pairs(mapping: Mapping[str, str] | Iterable[tuple[str, str]]) -> Pairs:
 
 def ownership_labels(ownership: Ownership) -> Pairs:
     """Give the labels that mark a runtime object as owned."""
+    ordinal = ownership.key.ordinal
     return pairs(
         {
             OWNER_LABEL: ownership.owner,
             KIND_LABEL: ownership.key.kind.value,
-            NAME_LABEL: ownership.key.name,
+            NAME_LABEL: ownership.key.object.name,
             CONFIG_HASH_LABEL: ownership.config_hash,
+            **({INSTANCE_LABEL: str(ordinal)} if ordinal else {}),
         }
     )
 
@@ -82,7 +109,10 @@ def ownership_of(labels: Pairs) -> Ownership | None:
     kind = by_name.get(KIND_LABEL)
     if OWNER_LABEL not in by_name or NAME_LABEL not in by_name or kind not in OBJECTS:
         return None
-    key = ObjectKey(Kind(kind), by_name[NAME_LABEL])
+    ordinal = by_name.get(INSTANCE_LABEL, "0")
+    if not _ORDINAL.fullmatch(ordinal):
+        return None
+    key = ObjectKey(Kind(kind), by_name[NAME_LABEL]).instance(int(ordinal))
     return Ownership(by_name[OWNER_LABEL], key, by_name.get(CONFIG_HASH_LABEL, ""))
 
 

@@ -14,8 +14,9 @@ from agent.model.kinds import ByKind, Config, Observed
 
 
 def key_of(config: Config) -> ObjectKey:
-    """Name the object that a config describes."""
-    return ObjectKey(kinds.kind_of(config), config.name)
+    """Name the instance that a config describes."""
+    ordinal = config.ordinal if isinstance(config, container.ContainerConfig) else 0
+    return ObjectKey(kinds.kind_of(config), config.name, ordinal)
 
 
 def used_by(config: container.ContainerConfig) -> Iterator[ObjectKey]:

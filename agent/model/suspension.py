@@ -32,10 +32,10 @@ class Suspensions:
     """Single objects, sorted by key."""
 
     def moments(self, keys: Iterable[ObjectKey]) -> Mapping[ObjectKey, float]:
-        """Return since when those of the objects are suspended that are, by themselves or with the source."""
+        """Return since when those of the instances are suspended that are, by themselves or with object or source."""
         by_key = {suspension.key: suspension.since for suspension in self.objects}
         source = math.inf if self.source is None else self.source
-        moments = {key: min(by_key.get(key, math.inf), source) for key in keys}
+        moments = {key: min(by_key.get(key, math.inf), by_key.get(key.object, math.inf), source) for key in keys}
         return {key: moment for key, moment in moments.items() if moment < math.inf}
 
 

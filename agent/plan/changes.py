@@ -26,7 +26,7 @@ class Changes:
     @property
     def key(self) -> ObjectKey:
         """Return whose changes these are."""
-        return ObjectKey(Kind.CONTAINER, self.desired.name)
+        return state.key_of(self.desired)
 
     def change(self, current: Observed, after: list[int]) -> list[int]:
         """Change in place what can be, and leave and enter networks; gives the steps."""

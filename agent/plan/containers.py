@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Iterable
 
 from agent.kit import canonical, graph
-from agent.model import container
-from agent.model.key import Kind, ObjectKey
+from agent.model import container, state
+from agent.model.key import Kind
 from agent.plan import actions, changes, draft, gates, match, plan, restarts, stores
 from agent.plan import ground as grounds
 from agent.reasons import Reason
@@ -38,7 +38,7 @@ class Writer:
         self, current: Observed, cause: actions.Cause, stop: container.StopConfig, after: Iterable[int | None] = ()
     ) -> int:
         """Stop a container if it runs, and remove it; what it stands on may go after that."""
-        key = ObjectKey(Kind.CONTAINER, current.config.name)
+        key = state.key_of(current.config)
         last = list(after)
         if current.state is container.ContainerState.RUNNING:
             last = [self.sketch.add(actions.StopContainer(key, cause, current.id, stop), last)]
@@ -47,7 +47,8 @@ class Writer:
         return step
 
     def _orphan(self, name: str) -> None:
-        key = ObjectKey(Kind.CONTAINER, name)
+        leftovers = self.world.owned_containers[name]
+        key = state.key_of(leftovers[0].config)
         self.sketch.buckets[key] = plan.Bucket.ORPHANED
         hold = self.world.hold_on(key, None)
         if not self.world.policy.prune:
@@ -55,7 +56,7 @@ class Writer:
         if hold is not None:
             self.sketch.block(plan.Blocked(key, hold.reason, hold.message, hold.until))
             return
-        for leftover in self.world.owned_containers[name]:
+        for leftover in leftovers:
             cause = actions.Cause(Reason.ORPHANED, "no longer declared")
             self.remove(leftover, cause, leftover.config.stop)
 
@@ -70,7 +71,7 @@ class Subject:
         self.sketch = writer.sketch
         self.desired = desired
         self.changes = changes.Changes(writer.world, writer.sketch, writer.ground, desired)
-        self.key = ObjectKey(Kind.CONTAINER, desired.name)
+        self.key = state.key_of(desired)
         candidates = self.world.owned_containers.get(desired.name, [])
         self.current = next((candidate for candidate in candidates if candidate.name == desired.name), None)
         self.extras = [candidate for candidate in candidates if candidate.name != desired.name]

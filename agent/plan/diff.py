@@ -45,6 +45,7 @@ CONTAINER: dict[str, Change] = {
     "update": Change.RECORD,
     "depends_on": Change.RECORD,
     "secret_env": Change.REPLACE,
+    "ordinal": Change.NONE,
 }
 NETWORK: dict[str, Change] = {
     "name": Change.NONE,

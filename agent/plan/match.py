@@ -25,7 +25,7 @@ class World:
 
     @functools.cached_property
     def owned_containers(self) -> dict[str, list[container.ObservedContainer]]:
-        """Ours, by declared name: one has several only while it is replaced."""
+        """Ours, by the instance's name: one has a second only while it is replaced, its successor."""
         by_name: dict[str, list[container.ObservedContainer]] = {}
         for observed in self.observed.containers:
             key = self.key_of(observed.labels)
@@ -67,7 +67,7 @@ class World:
 
     @functools.cached_property
     def declared(self) -> dict[str, container.ContainerConfig]:
-        """Declared containers by name."""
+        """Declared instances of containers by name."""
         return {container.name: container for container in self.desired.containers}
 
     @functools.cached_property
@@ -117,7 +117,7 @@ class World:
     def _suspension_of(self, key: ObjectKey) -> policies.Hold | None:
         """Return the hold of an object that is suspended. What is under way is held for that, and ends first."""
         source_is_suspended = self.observed.suspensions.source is not None
-        if not source_is_suspended and key not in self.suspended:
+        if not source_is_suspended and not {key, key.object} & self.suspended:
             return None
         command = "trimtab resume --all" if source_is_suspended else f"trimtab resume {key}"
         message = f"it is suspended: it is neither changed nor removed until {command}"

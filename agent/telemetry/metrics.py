@@ -73,8 +73,8 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         "trimtab_container_info",
         Type.GAUGE,
-        ("name", "image", "id"),
-        "What a declared container runs; always 1.",
+        ("name", "image", "id", "object", "ordinal"),
+        "What a declared container runs, and which instance of which object it is; always 1.",
         _WALK,
     ),
     Metric(

@@ -73,8 +73,8 @@ def _objects(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
                 )
             if condition.type is conditions.ConditionType.READY:
                 yield "trimtab_object_ready_reason", (*labels, condition.reason), 1
-    desired = sink.latest.desired
-    counts = dict.fromkeys(OBJECTS, 0) | collections.Counter(state.key_of(config).kind for config in desired)
+    declared = {state.key_of(config).object for config in sink.latest.desired}
+    counts = dict.fromkeys(OBJECTS, 0) | collections.Counter(key.kind for key in declared)
     for kind, count in counts.items():
         yield "trimtab_desired_objects", (kind.value,), count
     buckets = collections.Counter((key.kind.value, bucket.value) for key, bucket in sink.latest.plan.buckets)
@@ -117,7 +117,9 @@ def _containers(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
             yield "trimtab_container_restarts_total", (name, reason.value), restarts.get((name, reason), 0)
         if observed is None:
             continue
-        yield "trimtab_container_info", (name, observed.config.image, observed.id), 1
+        key = state.key_of(observed.config)
+        instance = (key.object.name, str(key.ordinal))
+        yield "trimtab_container_info", (name, observed.config.image, observed.id, *instance), 1
         if observed.started_at is not None:
             yield "trimtab_container_start_time_seconds", (name,), observed.started_at
         if observed.state is container.ContainerState.RUNNING:

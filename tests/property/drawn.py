@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from agent.model import container, health, state, volume
+from agent.model import container, health, instances, state, volume
 from agent.model.key import Kind
 from tests import builders
 
@@ -74,7 +74,8 @@ def desired_states(draw: Any) -> state.DesiredState:
     least = draw(st.sampled_from([0, 1]))
     names = list(NAMES) if least else sorted(draw(st.sets(st.sampled_from(NAMES))))
     drawn = {name: draw(configs(name, least)) for name in names}
-    containers = [admitted(config, drawn) for config in drawn.values()]
+    counts = {name: draw(st.sampled_from([1, 1, 1, 2])) for name in names}
+    containers = instances.expand((admitted(config, drawn) for config in drawn.values()), counts)
     references = {container.image for container in containers}
     networks = {network.network for config in containers for network in config.networks} | draw(
         st.sets(st.sampled_from(NETWORKS))

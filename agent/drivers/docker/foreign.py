@@ -7,7 +7,7 @@ from typing import Any
 from agent.drivers.docker import names as tables
 from agent.drivers.docker import translate
 from agent.model import container, health
-from agent.model.key import NAME_LABEL, pairs, without_ownership
+from agent.model.key import ownership_of, pairs, without_ownership
 from agent.oci import reference
 
 UNDECLARED = container.ContainerConfig(
@@ -82,9 +82,9 @@ def config_of_unreadable(summary: Mapping[str, Any], names: tables.Names) -> con
     """Return a config for a container of ours whose declaration cannot be read; its stop config is a default."""
     labels = summary.get("Labels") or {}
     config = observed_container(summary, names).config
-    return dataclasses.replace(
-        config, name=labels.get(NAME_LABEL, config.name), labels=without_ownership(pairs(labels))
-    )
+    owned = ownership_of(pairs(labels))
+    name, ordinal = (config.name, 0) if owned is None else (owned.key.name, owned.key.ordinal)
+    return dataclasses.replace(config, name=name, ordinal=ordinal, labels=without_ownership(pairs(labels)))
 
 
 def _reference(text: str) -> str:

@@ -16,7 +16,7 @@ from agent.engine.volumes import volumes
 from agent.kit import canonical
 from agent.model import container, network, secret, volume
 from agent.model import health as probes
-from agent.model.key import DELETION_POLICY_LABEL, NAME_LABEL, PREFIX, Pairs, pairs, without_ownership
+from agent.model.key import DELETION_POLICY_LABEL, PREFIX, Pairs, ownership_of, pairs, without_ownership
 from agent.oci import reference
 from agent.runtime import api
 
@@ -83,10 +83,11 @@ def container_spec(config: container.ContainerConfig, labels: Pairs) -> engine_c
 def container_config(spec: engine_container.ContainerSpec) -> container.ContainerConfig:
     """Return the config of a container of the engine. Raises ``kit.canonical.Unknown``."""
     ours = agent_side(dict(spec.annotations).get(_AGENT_SIDE, ""))
+    owned = ownership_of(spec.labels)
     no_network = not spec.attachments if ours.no_network is None else ours.no_network
     none = no_network and spec.network_mode is engine_container.NetworkMode.ATTACHED
     return container.ContainerConfig(
-        name=dict(spec.labels).get(NAME_LABEL, "") if ours.name is None else ours.name,
+        name=("" if owned is None else owned.key.name) if ours.name is None else ours.name,
         image=reference.canonical(spec.image),
         labels=without_ownership(spec.labels),
         command=spec.process.command,
@@ -121,6 +122,7 @@ def container_config(spec: engine_container.ContainerSpec) -> container.Containe
         update=ours.update,
         depends_on=ours.depends_on,
         secret_env=ours.secret_env,
+        ordinal=0 if owned is None else owned.key.ordinal,
     )
 
 

@@ -25,6 +25,11 @@ def test_is_named__a_name_with_slashes__is_no_kind() -> None:
     assert names.is_named(NGINX, "image/docker.io/library/nginx:1")
 
 
+@pytest.mark.parametrize(("text", "named"), [("web", [0, 1, 2]), ("web-1", [1]), ("container/web-2", [2])])
+def test_is_named__an_object_with_instances__is_all_of_them(text: str, named: list[int]) -> None:
+    assert [ordinal for ordinal in range(3) if names.is_named(WEB.instance(ordinal), text)] == named
+
+
 @pytest.mark.parametrize(
     ("text", "nearest"),
     [

@@ -1,7 +1,7 @@
 """What a status says of what runs: from the declaration and from what was observed."""
 
 from agent.agent_api import objects, status
-from agent.model import conditions, container, ledger, state, suspension
+from agent.model import conditions, container, instances, ledger, state, suspension
 from agent.model.key import Kind, ObjectKey
 from tests import builders
 
@@ -40,6 +40,24 @@ def test_container__declared_and_not_there__has_no_address_and_no_age() -> None:
     assert item.created_at is None
     assert item.container is not None
     assert item.container.addresses == ()
+
+
+def test_container__has_instances__each_says_how_many_are_ready_of_how_many() -> None:
+    first, second, third = instances.expand([CONFIG], {"web": 3})
+    desired = state.DesiredState.of("r1", (first, second, third))
+    observed = builders.world(builders.observed(first), builders.observed(second, addresses=(("shop", "10.0.0.3"),)))
+    statuses = [
+        conditions.ObjectStatus(WEB.instance(ordinal), "", (CONDITION,) if ordinal < 2 else (), "running")
+        for ordinal in range(3)
+    ]
+    facts = objects.ObjectFacts(lambda key: ledger.LedgerEntry(key, ""), suspension.Suspensions(), desired, observed)
+    shown = [item.container for item in objects.objects(statuses, facts)]
+    assert [(item.ordinal, item.ready, item.desired) for item in shown if item is not None] == [
+        (0, 2, 3),
+        (1, 2, 3),
+        (2, 2, 3),
+    ]
+    assert [item.addresses for item in shown if item is not None] == [(), (("shop", "10.0.0.3"),), ()]
 
 
 def test_container__its_replacement_is_there_too__is_the_one_that_has_the_name() -> None:

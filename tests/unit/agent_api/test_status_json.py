@@ -37,6 +37,11 @@ WHOLE = status.Status(
         status.Object(
             ObjectKey(Kind.CONTAINER, "web"), CONDITIONS, "running \udcff", None, 0, None, 8.0, 3.5, CONTAINER
         ),
+        status.Object(
+            ObjectKey(Kind.CONTAINER, "web").instance(1),
+            *(CONDITIONS, "running", None, 0, None, None, None),
+            dataclasses.replace(CONTAINER, ordinal=1),
+        ),
     ),
     status.DiskStatus(100, 50, None),
     (status.Trouble(status.TroubleReason.AGENT_STUCK, "the agent is stuck"),),

@@ -19,7 +19,7 @@ from agent.engine.spec import container as engine_container
 from agent.engine.spec import network as engine_network
 from agent.engine.volumes import volumes
 from agent.kit import canonical
-from agent.model import container, health, network, policy, volume
+from agent.model import container, health, instances, network, policy, state, volume
 from agent.model.key import DELETION_POLICY_LABEL, PREFIX, pairs
 from agent.oci import image_config, platform
 from agent.plan import diff
@@ -255,9 +255,11 @@ def test_stats__every_figure_in_its_place() -> None:
     )
 
 
-def _annotated(change: dict[str, Any] | str | None) -> engine_container.ContainerSpec:
+def _annotated(
+    change: dict[str, Any] | str | None, spec: engine_container.ContainerSpec | None = None
+) -> engine_container.ContainerSpec:
     """Return a container whose annotation was changed: replaced by a text, taken out, or with fields taken out."""
-    spec = translate.container_spec(SUPERVISED, OWNED)
+    spec = spec or translate.container_spec(SUPERVISED, OWNED)
     ((name, text),) = spec.annotations
     if change is None:
         return dataclasses.replace(spec, annotations=())
@@ -278,6 +280,14 @@ def test_container__its_annotation_lacks_a_field__differs_in_what_is_recorded_on
     differences = diff.of_container(SUPERVISED, config, frozenset(policy.InPlace))
     assert {difference.change for difference in differences} <= {diff.Change.RECORD}
     assert config.name == "web"
+
+
+@pytest.mark.parametrize("change", [{}, {"name": ABSENT}], ids=["annotated", "no name in the annotation"])
+def test_container__is_an_instance__comes_back_as_that(change: dict[str, Any]) -> None:
+    _, second = instances.expand([SUPERVISED], {SUPERVISED.name: 2})
+    spec = translate.container_spec(second, builders.labels_for(second))
+    config = translate.container_config(_annotated(change, spec))
+    assert (config, state.key_of(config).ordinal) == (second, 1)
 
 
 @pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"grace_period":"long"}', '{"restart":{}}'])

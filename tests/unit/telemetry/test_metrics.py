@@ -11,7 +11,7 @@ from agent import errors
 from agent.converge import signals
 from agent.kit import disk_space
 from agent.manifests import problem
-from agent.model import health, ledger, state, suspension
+from agent.model import health, instances, ledger, state, suspension
 from agent.model.key import Kind, ObjectKey
 from agent.observe import checks, probes
 from agent.plan import actions
@@ -118,6 +118,18 @@ async def test_scrape__container_is_probed__tells_its_health(
     observed = builders.world(builders.observed(WEB), health=(answer,))
     stage.sink.take(conftest.walked(builders.desired(WEB), observed))
     assert ones(await stage.scrape(), "trimtab_container_health") == {f'{{health="{expected}",name="web"}}'}
+
+
+async def test_scrape__containers_are_instances__says_of_which_object(stage: conftest.Stage) -> None:
+    both = instances.expand([WEB], {"web": 2})
+    stage.sink.take(conftest.walked(builders.desired(*both), builders.world(*map(builders.observed, both))))
+    samples = await stage.scrape()
+    assert {name.partition('object="')[2] for name in with_prefix(samples, "trimtab_container_info")} == {
+        'web",ordinal="0"}',
+        'web",ordinal="1"}',
+    }
+    assert samples['trimtab_container_state{name="web-1",state="running"}'] == 1
+    assert samples['trimtab_desired_objects{kind="Container"}'] == 1
 
 
 async def test_scrape__container_is_not_there__is_missing(stage: conftest.Stage) -> None:
