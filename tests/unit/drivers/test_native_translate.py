@@ -72,6 +72,7 @@ CONTAINERS = every(
     health=every(health.HealthConfig, startup=PROBES, readiness=PROBES, liveness=PROBES),
     stop=every(container.StopConfig, grace_period=SECONDS),
     depends_on=several(every(container.Dependency)),
+    ordinal=st.integers(0, 999),
 )
 NETWORKS = every(network.NetworkConfig, labels=LABELS, subnets=several(SUBNETS))
 VOLUMES = every(volume.VolumeConfig, labels=LABELS)
@@ -79,14 +80,15 @@ VOLUMES = every(volume.VolumeConfig, labels=LABELS)
 
 @hypothesis.given(config=CONTAINERS)
 def test_container__every_field_comes_back(config: container.ContainerConfig) -> None:
-    spec = translate.container_spec(config, OWNED)
+    labels = builders.labels_for(config)
+    spec = translate.container_spec(config, labels)
     assert translate.container_config(spec) == config
-    assert translate.owned(spec.labels) == OWNED
+    assert translate.owned(spec.labels) == labels
 
 
 @hypothesis.given(config=CONTAINERS)
 def test_container__every_field_survives_the_engines_records(config: container.ContainerConfig) -> None:
-    spec = translate.container_spec(config, OWNED)
+    spec = translate.container_spec(config, builders.labels_for(config))
     read = canonical.loads(engine_container.ContainerSpec, canonical.dumps(spec))
     assert read == spec
     assert translate.container_config(read) == config
