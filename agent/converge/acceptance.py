@@ -9,7 +9,7 @@ program may be writing it anew that closes it between its steps: that has to res
 import dataclasses
 from collections.abc import Iterator
 
-from agent.manifests import lower
+from agent.manifests.lowering import networks
 from agent.model import state as states
 from agent.model import volume
 
@@ -131,7 +131,7 @@ def _names(desired: states.DesiredState) -> Iterator[str]:
         if image.name != image.reference:
             yield f"Image/{image.name}"
     for network in desired.networks:
-        if network.name != lower.DEFAULT_NETWORK.name:
+        if network.name != networks.DEFAULT.name:
             yield f"Network/{network.name}"
     for config in desired.volumes:
         yield f"Volume/{config.name}"

@@ -162,11 +162,10 @@ class History:
         changed = self._write(lambda connection: connection.execute(sql, (at, revision)))
         return changed is not None and changed.rowcount > 0
 
-    def record_plan(self, computed: plan.Plan, at: float) -> int:
-        """Write a plan down; gives its number."""
-        steps = [PlanStep(str(step.action.key), *name_of(step)) for step in computed.steps]
+    def record_plan(self, revision: str, steps: str, at: float) -> int:
+        """Write a plan down, by its ``steps_text``; gives its number."""
         sql = "INSERT INTO plans (at, revision, steps) VALUES (?, ?, ?)"
-        row = (at, computed.revision, canonical.dumps(steps).decode())
+        row = (at, revision, steps)
         inserted = self._write(lambda connection: connection.execute(sql, row))
         if inserted is not None:
             self._last_plan = inserted.lastrowid or 0
@@ -249,6 +248,11 @@ def _plan(row: sqlite3.Row) -> PastPlan:
 def _outcome(row: sqlite3.Row) -> Outcome:
     fields = {field.name: row[field.name] for field in dataclasses.fields(Outcome)}
     return Outcome(**{**fields, "result": signals.Result(row["result"])})
+
+
+def steps_text(computed: plan.Plan) -> str:
+    """Return what is written down of a plan's steps. Apart from the writing, as there may be thousands of them."""
+    return canonical.dumps([PlanStep(str(step.action.key), *name_of(step)) for step in computed.steps]).decode()
 
 
 def name_of(step: plan.Step) -> tuple[str, str]:

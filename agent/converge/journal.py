@@ -19,6 +19,8 @@ from agent.model.key import ObjectKey
 from agent.plan import plan
 
 T = TypeVar("T")
+Rows = list[tuple[str, str, str]]
+"""Kind, name and body of what is written down of objects."""
 _JOURNAL = failpoint.register("converge.journal")
 
 SCHEMA = """
@@ -123,7 +125,11 @@ class Journal:
 
     def save_statuses(self, changed: Iterable[conditions.ObjectStatus], dropped: Iterable[ObjectKey]) -> None:
         """Keep what is said of objects, and drop what was said of those that are gone."""
-        self._put("statuses", [(status.key, status) for status in changed])
+        self.keep_statuses(status_rows(changed), dropped)
+
+    def keep_statuses(self, rows: Rows, dropped: Iterable[ObjectKey]) -> None:
+        """Keep statuses whose ``status_rows`` were made before, and drop others."""
+        self._put_rows("statuses", rows)
         self._drop("statuses", list(dropped))
 
     def runtimes(self) -> frozenset[str]:
@@ -169,8 +175,12 @@ class Journal:
 
     def record_plan(self, computed: plan.Plan, at: float) -> int:
         """Write a plan down before it is performed; gives its number, by which outcomes refer to it."""
+        return self.keep_plan(computed.revision, history.steps_text(computed), at)
+
+    def keep_plan(self, revision: str, steps: str, at: float) -> int:
+        """Write a plan down whose ``history.steps_text`` was made before; gives its number."""
         _JOURNAL.hit()
-        return self.history.record_plan(computed, at)
+        return self.history.record_plan(revision, steps, at)
 
     def suspend(self, keys: frozenset[ObjectKey] | None, at: float) -> tuple[str, ...]:
         """Suspend objects, or the whole source (``None``); return what was not suspended before.
@@ -217,7 +227,9 @@ class Journal:
             raise state_format.newer(self._file.path, f"{subject}: {error}") from error
 
     def _put(self, table: str, values: list[tuple[ObjectKey, object]]) -> None:
-        rows = [(key.kind.value, key.name, canonical.dumps(value).decode()) for key, value in values]
+        self._put_rows(table, _rows(values))
+
+    def _put_rows(self, table: str, rows: Rows) -> None:
         if rows:
             sql = f"INSERT OR REPLACE INTO {table} (kind, name, body) VALUES (?, ?, ?)"  # noqa: S608 - ours
             self._write(lambda connection: connection.executemany(sql, rows))
@@ -239,3 +251,12 @@ class Journal:
             return None
         self.write_failure = ""
         return result
+
+
+def status_rows(statuses: Iterable[conditions.ObjectStatus]) -> Rows:
+    """Return what is written down of statuses. Apart from the writing, as there may be thousands of them."""
+    return _rows([(status.key, status) for status in statuses])
+
+
+def _rows(values: list[tuple[ObjectKey, object]]) -> Rows:
+    return [(key.kind.value, key.name, canonical.dumps(value).decode()) for key, value in values]

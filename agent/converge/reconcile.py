@@ -10,6 +10,7 @@ from agent.converge import (
     dispose,
     execute,
     failures,
+    history,
     journal,
     memory,
     perform,
@@ -86,6 +87,18 @@ class PassResult:
         return not self.busy and not self.plan.steps and not self.plan.blocked
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Report:
+    """What is said of every object, and what of that is written down."""
+
+    statuses: tuple[conditions.ObjectStatus, ...]
+    changes_at: float | None
+    kept: dict[ObjectKey, conditions.ObjectStatus]
+    """What is said of all objects now, within reach and beyond."""
+    rows: journal.Rows
+    removed: list[ObjectKey]
+
+
 class Reconciler:
     """Makes passes. Actions go on in the background; later passes leave an object alone that is being worked on."""
 
@@ -142,11 +155,12 @@ class Reconciler:
         self._failures.forget(self._restarts.fresh())  # somebody asks: it is tried now, however it has failed before
         timely = self._corrections.observed(observed)  # before the policy: its holds are corrected by the same look
         rules = self._policy(goal, busy, self._restarts.take(observed, busy))
-        computed = await self._plan(goal, timely, rules)
+        computed, steps_text = await self._plan(goal, timely, rules)
         self._remember(goal, observed, computed, busy)
         if computed.steps:
             self._dispatched |= {step.action.key: goal.hashes.get(step.action.key, "") for step in computed.steps}
-            self._executor.dispatch(self._parts.book.record_plan(computed, observed.observed_at), computed)
+            number = self._parts.book.keep_plan(computed.revision, steps_text, observed.observed_at)
+            self._executor.dispatch(number, computed)
         blocked = frozenset(wait.key for wait in computed.blocked)
         self._failures.settle(goal, self._executor.busy, blocked)
         self._restarts.note(computed, self._failures.by_key)
@@ -190,26 +204,36 @@ class Reconciler:
         book.forget([key for key in memory.forgettable(book.ledger(), goal, computed) if key not in busy])
         book.suspensions.resume(frozenset(memory.vanished(observed.suspensions, goal, computed)))
 
-    async def _plan(self, goal: goals.Goal, observed: state.ObservedState, rules: policy.PlanPolicy) -> plan.Plan:
-        """Compute the plan; actions that are under way may end meanwhile, as their objects are held in it."""
-        large = _is_large(goal, observed)
-        return await _apart(lambda: planner.compute_plan(goal.desired, observed, rules), large=large)
+    async def _plan(
+        self, goal: goals.Goal, observed: state.ObservedState, rules: policy.PlanPolicy
+    ) -> tuple[plan.Plan, str]:
+        """Compute the plan, and what is written down of it.
+
+        Actions that are under way may end meanwhile, as their objects are held in it.
+        """
+
+        def planned() -> tuple[plan.Plan, str]:
+            computed = planner.compute_plan(goal.desired, observed, rules)
+            return computed, history.steps_text(computed)
+
+        return await _apart(planned, large=_is_large(goal, observed))
 
     async def _report(self, facts: verdicts.Facts) -> tuple[tuple[conditions.ObjectStatus, ...], float | None]:
         """Return every object's status, written down where it is other than before, and when one changes by itself."""
-        before = self._statuses
-        large = _is_large(facts.goal, facts.observed)
-        statuses, changes_at = await _apart(
-            lambda: (report.report(facts, before), verdicts.changes_at(facts)), large=large
-        )
-        self._keep(statuses, facts.goal)
-        return statuses, changes_at
+        before, goal = self._statuses, facts.goal
 
-    def _keep(self, statuses: tuple[conditions.ObjectStatus, ...], goal: goals.Goal) -> None:
-        now = {status.key: status for status in statuses}
-        removed = [key for key in self._statuses if key not in now and goal.reports(key)]
-        self._parts.book.save_statuses(report.changes(self._statuses, statuses), removed)
-        self._statuses = {key: old for key, old in self._statuses.items() if not goal.reports(key)} | now
+        def reported() -> _Report:
+            statuses = report.report(facts, before)
+            now = {status.key: status for status in statuses}
+            removed = [key for key in before if key not in now and goal.reports(key)]
+            kept = {key: old for key, old in before.items() if not goal.reports(key)} | now
+            rows = journal.status_rows(report.changes(before, statuses))
+            return _Report(statuses, verdicts.changes_at(facts), kept, rows, removed)
+
+        result = await _apart(reported, large=_is_large(goal, facts.observed))
+        self._parts.book.keep_statuses(result.rows, result.removed)
+        self._statuses = result.kept
+        return result.statuses, result.changes_at
 
     async def _perform(self, action: actions.Action) -> None:
         book = self._parts.book

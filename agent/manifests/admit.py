@@ -2,15 +2,18 @@
 
 import ipaddress
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from agent.kit import graph
-from agent.manifests import inputs, lower, problem, program_limits, registry, wording
+from agent.manifests import inputs, problem, program_limits, registry, wording
+from agent.manifests.lowering import containers, networks
 from agent.manifests.v1 import container, forms, image, network, secret
 from agent.model.key import Kind, ObjectKey
 from agent.oci import reference
 
 Manifests = dict[ObjectKey, registry.Manifest]
+_Problems = Iterator[problem.Problem]
 
 
 def admit(manifests: Iterable[registry.Manifest]) -> Iterator[problem.Problem]:
@@ -24,21 +27,31 @@ def admit(manifests: Iterable[registry.Manifest]) -> Iterator[problem.Problem]:
             hint = f"it is declared in {where} already: rename or remove one"
             yield manifest.document.problem(f"duplicate {manifest.key}", hint, "metadata", "name")
     for manifest in by_key.values():
-        yield from _manifest_problems(manifest, by_key)
+        if (problems := ADMISSIONS.get(manifest.key.kind)) is not None:
+            yield from problems(manifest, getattr(manifest.object, "spec", None), by_key)
     for check in (_cycles, _ports, _subnets, _addresses, _logins, _secrets):
         yield from check(by_key)
 
 
-def _manifest_problems(manifest: registry.Manifest, by_key: Manifests) -> Iterator[problem.Problem]:
-    if isinstance(manifest.object, container.Container):
-        yield from inputs.outside(manifest)
-        yield from program_limits.problems(manifest)
-        yield from _references(manifest, manifest.object.spec, by_key)
-        yield from _container(manifest, manifest.object.spec)
-        yield from _network_needs(manifest, manifest.object.spec, by_key)
-        yield from _endless_dependencies(manifest, manifest.object.spec, by_key)
-    if isinstance(manifest.object, image.Image) and manifest.object.spec.pull is not None:
-        yield from _reference(manifest, manifest.object.spec.pull.reference, "spec", "pull", "reference")
+def _container_problems(manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests) -> _Problems:
+    yield from inputs.outside(manifest)
+    yield from program_limits.problems(manifest)
+    yield from _references(manifest, spec, by_key)
+    yield from _container(manifest, spec)
+    yield from _network_needs(manifest, spec, by_key)
+    yield from _endless_dependencies(manifest, spec, by_key)
+
+
+def _image_problems(manifest: registry.Manifest, spec: image.ImageSpec, _: Manifests) -> _Problems:
+    if spec.pull is not None:
+        yield from _reference(manifest, spec.pull.reference, "spec", "pull", "reference")
+
+
+ADMISSIONS: Mapping[Kind, Callable[[registry.Manifest, Any, Manifests], _Problems]] = {
+    Kind.CONTAINER: _container_problems,
+    Kind.IMAGE: _image_problems,
+}
+"""By kind: yields the problems of one manifest beside the others. A kind that refers to nothing needs none."""
 
 
 def _references(
@@ -59,7 +72,7 @@ def _references(
         key = ObjectKey(Kind.CONTAINER, dependency.container)
         references.append((key, ("spec", "dependsOn", number, "container")))
     for key, path in references:
-        if key not in by_key and key != lower.DEFAULT_NETWORK:
+        if key not in by_key and key != networks.DEFAULT:
             names = [other.name for other in by_key if other.kind is key.kind]
             article = "an" if key.kind is Kind.IMAGE else "a"
             hint = (
@@ -163,7 +176,7 @@ def _ports(by_key: Manifests) -> Iterator[problem.Problem]:
         if not isinstance(manifest.object, container.Container):
             continue
         for number, port in enumerate(manifest.object.spec.ports):
-            mapping = lower.port(port)
+            mapping = containers.port(port)
             others = claims.setdefault((mapping.host_port, mapping.protocol.value), {})
             everywhere = mapping.address == container.EVERYWHERE
             alike = (mapping.address, container.EVERYWHERE, *(itertools.islice(others, 1) if everywhere else ()))
@@ -183,7 +196,7 @@ def _subnets(by_key: Manifests) -> Iterator[problem.Problem]:
         if not isinstance(manifest.object, network.Network):
             continue
         for number, entry in enumerate(manifest.object.spec.subnets):
-            subnet = ipaddress.IPv4Network(lower.subnet(entry).subnet)
+            subnet = ipaddress.IPv4Network(networks.subnet(entry).subnet)
             ranges = [subnet.supernet(new_prefix=length) for length in range(subnet.prefixlen + 1)]
             other = subnet_within.get(subnet) or next((range_ for range_ in ranges if range_ in owners), None)
             if other is not None:
@@ -219,10 +232,10 @@ def _address_problem(attachment: container.NetworkRef, by_key: Manifests) -> tup
     key, address = ObjectKey(Kind.NETWORK, attachment.name), ipaddress.IPv4Address(attachment.ipv4 or "")
     manifest = by_key.get(key)
     if manifest is None or not isinstance(manifest.object, network.Network):
-        if key == lower.DEFAULT_NETWORK:
+        if key == networks.DEFAULT:
             return f"needs a network with subnets, and {key} is not declared", "declare one, and name it here"
         return "", ""
-    subnets = [lower.subnet(entry) for entry in manifest.object.spec.subnets]
+    subnets = [networks.subnet(entry) for entry in manifest.object.spec.subnets]
     if not subnets:
         return f"needs a network with subnets, and {key} has none", f"give {key} subnets"
     inside = [subnet for subnet in subnets if address in ipaddress.IPv4Network(subnet.subnet)]

@@ -58,6 +58,15 @@ class Gadget(Model):
     metadata: base.Metadata = Field(description="Name, labels, annotations.")
     spec: GadgetSpec = Field(default_factory=GadgetSpec, description="The gadget's configuration.")
 '''
+LOWERING = """
+from agent.model import gadget
+from agent.model.key import pairs
+
+
+def lower(_, declared, sketch) -> None:
+    labels = pairs(declared.metadata.labels)
+    sketch.others.append(gadget.GadgetConfig(declared.metadata.name, labels, declared.spec.size))
+"""
 PLANNER = """
 from agent.model import gadget
 from agent.model.key import Kind, ObjectKey
@@ -133,20 +142,8 @@ KIND: tuple[Edit, ...] = (  # add-a-kind.md, step by step
     ("manifests/registry.py", "import container, image", "import container, gadget, image"),
     ("manifests/registry.py", "Object = container.Container", "Object = gadget.Gadget | container.Container"),
     ("manifests/registry.py", '    "Image": image.Image,', '    "Gadget": gadget.Gadget,\n    "Image": image.Image,'),
-    ("manifests/lower.py", "from agent.manifests.v1 import forms\n", "from agent.manifests.v1 import forms, gadget\n"),
-    ("manifests/lower.py", "from agent.model import container", "from agent.model import gadget as gadgets, container"),
-    ("manifests/lower.py", "    logins: list[secret.Login] = []", "    more = []\n    logins: list[secret.Login] = []"),
-    (
-        "manifests/lower.py",
-        "            case v1_volume.Volume():",
-        (
-            "            case gadget.Gadget():\n"
-            "                labels = pairs(manifest.object.metadata.labels)\n"
-            "                more.append(gadgets.GadgetConfig(manifest.key.name, labels, manifest.object.spec.size))\n"
-            "            case v1_volume.Volume():"
-        ),
-    ),
-    ("manifests/lower.py", "(*containers, ", "(*more, *containers, "),
+    ("manifests/lower.py", "import containers, draft, images", "import containers, draft, gadgets, images"),
+    ("manifests/lower.py", "    Kind.IMAGE:", "    Kind.GADGET: gadgets.lower,\n    Kind.IMAGE:"),
     ("model/kinds.py", "import container, image", "import container, gadget, image"),
     ("model/kinds.py", "Config = container", "Config = gadget.GadgetConfig | container"),
     ("model/kinds.py", "Observed = container", "Observed = gadget.ObservedGadget | container"),
@@ -212,7 +209,11 @@ FIELD: tuple[Edit, ...] = (  # add-a-field.md, for a runtime whose containers ar
         "    hostname: texts.HostName =",
         '    note: str = Field(default="", description="A note.")\n    hostname: texts.HostName =',
     ),
-    ("manifests/lower.py", "        hostname=spec.hostname", "        note=spec.note,\n        hostname=spec.hostname"),
+    (
+        "manifests/lowering/containers.py",
+        "        hostname=spec.hostname",
+        "        note=spec.note,\n        hostname=spec.hostname",
+    ),
     (
         "plan/diff.py",
         '    "depends_on": Change.RECORD,',
@@ -299,7 +300,12 @@ def _walked(folder: pathlib.Path, manifests: str) -> str:
 
 @pytest.mark.timeout(60)
 def test_kind_and_actions__by_their_checklists__are_planned_made_described_and_removed(tmp_path: pathlib.Path) -> None:
-    files = {"model/gadget.py": MODEL, "manifests/v1/gadget.py": MANIFEST, "plan/gadgets.py": PLANNER}
+    files = {
+        "model/gadget.py": MODEL,
+        "manifests/v1/gadget.py": MANIFEST,
+        "manifests/lowering/gadgets.py": LOWERING,
+        "plan/gadgets.py": PLANNER,
+    }
     folder = _copy(tmp_path, (*KIND, *ACTION), files)
     gadget = HEAD.format(kind="Gadget")
     printed = _walked(folder, f"{gadget}spec: {{size: 3}}\n=====\n{HEAD.format(kind='Network')}=====\n")

@@ -394,12 +394,13 @@ async def test_wake__asked_again_and_again_while_the_source_is_slow__the_look_en
     async with running(stage, script) as going:
         await until(lambda: len(stage.of(signals.RevisionApplied)) == 1)
         script.takes = 1.0
-        before = script.reads
+        before, began = script.reads, asyncio.get_running_loop().time()
         for _ in range(35):
             going.wake()
             await asyncio.sleep(0.1)
-        assert script.reads - before in {3, 4}
-        assert script.ended - before in {3, 4}
+        seconds = int(asyncio.get_running_loop().time() - began)  # 3, or more where the machine itself took some
+        assert script.reads - before in {seconds, seconds + 1}
+        assert script.ended - before in {seconds, seconds + 1}
 
 
 async def test_preview__the_source_has_changed__says_what_would_be_done_and_does_nothing(

@@ -8,7 +8,7 @@ import pytest
 from agent.converge import acceptance, perform, restarts, signals
 from agent.drivers.memory import driver, world
 from agent.kit import clock
-from agent.manifests import lower
+from agent.manifests.lowering import networks
 from agent.model import container, image, secret, volume
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, plan
@@ -95,14 +95,14 @@ async def test_perform__an_image_that_is_pinned__is_fetched_as_that(around: worl
 def test_names__of_what_would_be_missed__are_all_but_what_only_others_name() -> None:
     own = image.ImageConfig("app", "localhost/app:latest", image.ArchiveSource("/a.tar", "1"))
     desired = builders.desired(
-        WEB, own, builders.image_config(), SHOP, builders.network_config(lower.DEFAULT_NETWORK.name), DATA
+        WEB, own, builders.image_config(), SHOP, builders.network_config(networks.DEFAULT.name), DATA
     )
     login = secret.Login("registry.example", "mine")
     desired = dataclasses.replace(desired, logins=(login,))
     names = acceptance.names_of(desired)
     assert {"Image/app", "Network/shop", "Volume/data", "Container/web"} <= names
     assert "the login of mine at registry.example" in names
-    assert not any(builders.IMAGE in name or lower.DEFAULT_NETWORK.name in name for name in names)
+    assert not any(builders.IMAGE in name or networks.DEFAULT.name in name for name in names)
     assert acceptance.data_of(desired) == {"Volume/data"}
 
 

@@ -5,8 +5,9 @@ import json
 import pytest
 import yaml
 
-from agent.manifests import explain, pipeline, schema
+from agent.manifests import explain, lower, pipeline, registry, schema
 from agent.model import container, external_input, health, image, network, state, volume
+from agent.model.key import Kind
 
 HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
 
@@ -21,6 +22,11 @@ def lowered(*documents: str, states: external_input.Inputs | None = None) -> sta
 def lowered_container(spec: str, *others: str) -> container.ContainerConfig:
     """Lower one container."""
     return lowered(HEAD.format(kind="Container", name="web", spec=spec), *others).containers[0]
+
+
+@pytest.mark.parametrize("kind", registry.MODELS)
+def test_kind__with_a_model__is_lowered_by_a_row(kind: str) -> None:
+    assert Kind(kind) in lower.LOWERINGS
 
 
 def test_container__nothing_said__has_the_defaults() -> None:
