@@ -90,7 +90,8 @@ async def test_instances__the_declaration_changes__each_is_replaced_and_nothing_
 
 
 async def test_dns__of_the_objects_name__gives_every_instance(harness: Harness, tmp_path: pathlib.Path) -> None:
-    lookup = "nslookup -type=a web $(sed -n 's/^nameserver //p' /etc/resolv.conf) | sed -n 's/^Address: //p'"
+    server = "$(sed -n '/^nameserver /{s///p;q}' /etc/resolv.conf)"
+    lookup = f"nslookup -type=a web {server} | sed -n 's/^Address: //p'"
     config = harness.config(networks=(container.NetworkAttachment("shop"),))
     with parts_of(harness, tmp_path) as parts:
         await once.converge_once(parts, goals.Goal.everything(declared(harness, 2, config)), _PATIENCE)
