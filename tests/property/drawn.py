@@ -69,12 +69,15 @@ def admitted(
 
 
 @st.composite
-def desired_states(draw: Any) -> state.DesiredState:
-    """Return some desired state without a dangling reference: every other one is of containers that all depend."""
+def desired_states(draw: Any, most: int = 2) -> state.DesiredState:
+    """Return some desired state without a dangling reference: every other one is of containers that all depend.
+
+    ``most``: so many instances has a container at most.
+    """
     least = draw(st.sampled_from([0, 1]))
     names = list(NAMES) if least else sorted(draw(st.sets(st.sampled_from(NAMES))))
     drawn = {name: draw(configs(name, least)) for name in names}
-    counts = {name: draw(st.sampled_from([1, 1, 1, 2])) for name in names}
+    counts = {name: draw(st.sampled_from([1, 1, 1, most])) for name in names}
     containers = instances.expand((admitted(config, drawn) for config in drawn.values()), counts)
     references = {container.image for container in containers}
     networks = {network.network for config in containers for network in config.networks} | draw(
