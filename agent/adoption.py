@@ -51,7 +51,7 @@ async def adopt(
         texts = files(survey, declared)
         manifest_paths = paths(directory, texts) if dry_run else store(directory, texts)
         if not dry_run:
-            taker.adopt(survey)
+            await taker.adopt(survey)
     return Adopted(
         manifest_paths, tuple(sorted(container.config.name for container in survey.containers)), survey.skipped
     )

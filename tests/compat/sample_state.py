@@ -3,6 +3,7 @@
 ``write`` is called by the release as it is, ``check`` by one whose models have another field. Both declare the same.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import enum
@@ -130,7 +131,9 @@ def write(folder: pathlib.Path, answers: dict[str, Any]) -> None:
         for volume_config in declared.volumes:
             volumes.Volumes(where, database).create(volume_config.name, _volume_labels(volume_config), NOW)
     (folder / "images.json").write_text(json.dumps({pulled.reference: labels(pulled) for pulled in declared.images}))
-    _note(sidecar.StateFile(folder / "docker.json"), declared)
+    notes = sidecar.StateFile(folder / "docker.json")
+    _note(notes, declared)
+    asyncio.run(notes.kept())
     with journal.Journal(folder / "agent.sqlite", _failed) as book:
         book.remember(_entry(config) for config in declared)
         book.save_statuses([_status(config) for config in declared], [])

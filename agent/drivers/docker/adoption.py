@@ -94,7 +94,7 @@ class Adoption:
             tuple(containers), self._networks(configs, stores), self._volumes(configs, stores), tuple(skipped)
         )
 
-    def adopt(self, survey: Survey) -> None:
+    async def adopt(self, survey: Survey) -> None:
         """Note that everything in the survey is ours from now on."""
         state_file = self._names.state_file
         for noted_by, network_config in survey.networks:
@@ -117,6 +117,7 @@ class Adoption:
             )
             state_file.note_container(candidate.id, note)
             self._runtime.containers.inspections.invalidate(candidate.id)
+        await state_file.kept()
 
     def _labels(self, config: kinds.Config) -> Pairs:
         return ownership_labels(Ownership(self._owner, state.key_of(config), canonical.digest(config)))

@@ -106,6 +106,7 @@ class Containers:
             return
         identity, what = str(inspected["Id"]), f"container {ref}"
         self.state_file.note_stop(identity, timestamps.seconds(str(inspected["State"].get("StartedAt"))) or 0.0)
+        await self.state_file.kept()  # before it ends: after a crash in between it would be started again
         signal = stop.signal or await self._image_signal(inspected)
         with self._invalidating(identity):
             if not await self._send_signal(identity, what, signal):
@@ -137,6 +138,7 @@ class Containers:
             await self._delete(identity, what, volumes=ours)
         self.state_file.forget(Kind.CONTAINER, identity)
         self.state_file.forget(Kind.CONTAINER, str(inspected["Name"]).removeprefix("/"))
+        await self.state_file.kept()
         await images.remove_superseded(self.engine, self.state_file)
 
     async def rename(self, ref: str, name: str) -> None:
@@ -162,6 +164,7 @@ class Containers:
             if change.supervision is not None:
                 note = dataclasses.replace(self.state_file.container(identity), supervision=change.supervision)
                 self.state_file.note_container(identity, note)
+        await self.state_file.kept()
 
     def _with_defaults(self, host: connection.Json) -> connection.Json:
         """Return ``HostConfig`` with what containers get unasked: a limit of processes, and Docker's sysctls."""
@@ -187,6 +190,7 @@ class Containers:
                 await self._disconnect(identity, what, _NONE)
             await self._connect(identity, what, attachment)
         self._note_attachment(identity, attachment)
+        await self.state_file.kept()
 
     async def disconnect(self, ref: str, network_name: str) -> None:
         """Detach a container from a network; nothing happens if it is not attached."""

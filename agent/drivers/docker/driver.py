@@ -107,6 +107,7 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
         )
         async with tasks.Crew() as crew:
             crew.start(register.run(), name="what is not cleaned up yet")
+            crew.start(state_file.run(register), name="notes beside the engine")
             yield runtime
 
 

@@ -70,9 +70,11 @@ class Images:
                 await admitted.check_archive(self.access, config.source.path)
                 await self._load(pathlib.Path(config.source.path), config.reference, progress)
         self.names.state_file.note_image(config.reference, labels)
+        await self.names.state_file.kept()
         inspected = await self._inspected(config.reference)
         if before and before != inspected["Id"]:
             self.names.state_file.note_superseded(before)
+            await self.names.state_file.kept()
             await remove_superseded(self.engine, self.names.state_file)
         size, digests = int(inspected.get("Size") or 0), references.digests(inspected, config.reference)
         return image.ObservedImage(str(inspected["Id"]), config.reference, labels, size, digests)
@@ -116,6 +118,7 @@ class Images:
             raise errors.InvalidArgument(f"{new} has a digest, which no name can give to an image")
         await self._tag(name, target)
         self.names.state_file.forget(Kind.IMAGE, new)
+        await self.names.state_file.kept()
 
     async def push(self, name: str, target: str, progress: api.ProgressSink) -> str:
         """Push an image and return its digest. Engines push by name, so it is tagged with the target meanwhile."""
@@ -198,6 +201,7 @@ class Images:
             loaded = await self._load_converted(pathlib.Path(path), "", convert, progress)
         for loaded_name in loaded:
             self.names.state_file.forget(Kind.IMAGE, loaded_name)
+        await self.names.state_file.kept()
         return loaded
 
     async def import_root(self, path: str, name: str, root: archives.RootImage, progress: api.ProgressSink) -> None:
@@ -209,6 +213,7 @@ class Images:
 
         await self._load_converted(pathlib.Path(path), name, convert, progress)
         self.names.state_file.forget(Kind.IMAGE, name)
+        await self.names.state_file.kept()
 
     async def _inspected(self, name: str) -> connection.Json:
         inspected: connection.Json = await self.engine.ask(f"images/{name}/json", f"image {name}")
@@ -270,7 +275,7 @@ class Images:
 
 
 async def remove_superseded(engine: connection.Connection, state_file: sidecar.StateFile) -> tuple[str, ...]:
-    """Remove images that were ours and have lost their names, unless a container still uses them.
+    """Remove images that were ours and have lost their names, unless a container still uses them; keep all notes.
 
     Returns the ids of the images that were removed.
     """
@@ -298,4 +303,5 @@ async def remove_superseded(engine: connection.Connection, state_file: sidecar.S
         except (errors.Conflict, errors.InUse, errors.Unavailable):
             continue
         state_file.forget_superseded(image_id)
+    await state_file.kept()
     return tuple(sorted(removed))

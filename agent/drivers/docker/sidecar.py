@@ -2,21 +2,30 @@
 
 Losing it is safe: an image without a note is foreign and never removed; a volume without one has the deletion policy
 Retain; a container that was adopted without labels is foreign again, and is left as it is.
+
+A note counts at once, and is on disk once ``kept`` returns: whoever does something that rests on it waits for that.
+What others do to containers is noted without waiting, and ``run`` writes it a moment later.
 """
 
+import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 import time
 from collections.abc import Mapping
 
 from agent import errors
-from agent.kit import atomicfile, canonical, damage, reserve, state_format
+from agent.kit import atomicfile, canonical, damage, notices, reserve, state_format, tasks
 from agent.model import container
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs
 from agent.oci import reference
 from agent.reasons import Reason
+
+_GATHERING = 0.1
+"""Seconds in which notes that nobody waits for are gathered: a thousand stops of others are some writes only. An agent
+that is killed within them has not noticed the stop, as if it had been killed before it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +68,7 @@ class Notes:
 
 
 class StateFile:
-    """The notes in RAM, written through to their file. Changes raise ``errors.Unavailable`` if writing fails."""
+    """The notes in RAM, and their file, which is written in a thread: the disk never holds up the event loop."""
 
     def __init__(self, path: pathlib.Path, *, read_only: bool = False) -> None:
         """Read the file; if it is damaged, the copy from before the last change counts.
@@ -78,6 +87,40 @@ class StateFile:
         self._networks = dict(notes.networks)
         self._superseded = dict.fromkeys(notes.superseded)
         self._names = {(kind, declared): engine for kind, declared, engine in notes.names}
+        self._changes = self._changes_kept = 0
+        self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
+
+    async def kept(self) -> None:
+        """Return once everything noted so far is on disk. Raises ``errors.Unavailable`` if writing fails.
+
+        All who wait while a write is under way share the next one.
+        """
+        changes = self._changes
+        while self._changes_kept < changes and not self._read_only:
+            async with self._writing:
+                if self._changes_kept < changes:
+                    included = self._changes
+                    await tasks.in_thread(functools.partial(self._write, self._notes()))
+                    self._changes_kept = included
+
+    async def run(self, register: notices.Register) -> None:
+        """Write what nobody waits for, until cancelled and once more then; a failure is a notice until it is over."""
+        subject = f"notes in {self._path.name}"
+        try:
+            while True:
+                await self._changed.wait()
+                await asyncio.sleep(_GATHERING)
+                self._changed.clear()
+                try:
+                    await self.kept()
+                except errors.Unavailable as error:
+                    register.failed(subject, error, self.kept)
+                else:
+                    register.settled(subject)
+        finally:
+            with contextlib.suppress(errors.Unavailable):
+                await self.kept()
 
     def container(self, container_id: str) -> ContainerNote:
         """Return a container's note."""
@@ -87,7 +130,7 @@ class StateFile:
         """Replace a container's note."""
         if self.container(container_id) != note:
             self._containers[container_id] = note
-            self._write()
+            self._note()
 
     def note_stop(self, container_id: str, time: float) -> None:
         """Note the time of a stop request."""
@@ -101,7 +144,7 @@ class StateFile:
         """Note an image's labels, its owner among them."""
         if self._images.get(reference) != labels:
             self._images[reference] = labels
-            self._write()
+            self._note()
 
     def superseded(self) -> tuple[str, ...]:
         """Return the ids of images whose name another image has taken."""
@@ -111,13 +154,13 @@ class StateFile:
         """Note that another image has taken the name of this one, which is ours."""
         if image_id not in self._superseded:
             self._superseded[image_id] = None
-            self._write()
+            self._note()
 
     def forget_superseded(self, image_id: str) -> None:
         """Drop a superseded image: it was removed, or has a name again."""
         if image_id in self._superseded:
             del self._superseded[image_id]
-            self._write()
+            self._note()
 
     def volume(self, name: str) -> Pairs | None:
         """Return the labels of a volume; ``None`` without a note."""
@@ -127,7 +170,7 @@ class StateFile:
         """Note a volume's labels."""
         if self._volumes.get(name) != labels:
             self._volumes[name] = labels
-            self._write()
+            self._note()
 
     def network(self, noted_by: str) -> Pairs:
         """Return the labels of a network; empty without a note."""
@@ -137,7 +180,7 @@ class StateFile:
         """Note a network's labels."""
         if self._networks.get(noted_by) != labels:
             self._networks[noted_by] = labels
-            self._write()
+            self._note()
 
     def engine_name(self, kind: Kind, declared: str) -> str:
         """Return the engine's name of an object."""
@@ -157,7 +200,7 @@ class StateFile:
         """Note that an object has another name in the engine than in its manifest."""
         if self._names.get((kind, declared)) != engine:
             self._names[kind, declared] = engine
-            self._write()
+            self._note()
 
     def is_noted_name(self, kind: Kind, engine: str) -> bool:
         """Return whether a declared name is noted for an engine's name, even the same one."""
@@ -180,7 +223,7 @@ class StateFile:
         for key in named:
             del self._names[key]
         if removed or named:
-            self._write()
+            self._note()
 
     def _read(self) -> Notes:
         copies = (
@@ -213,11 +256,13 @@ class StateFile:
             copy.hardlink_to(self._path)
             copy.rename(self._before)
 
-    def _write(self) -> None:
-        if self._read_only:
-            return
-        self._keep_before()
-        notes = Notes(
+    def _note(self) -> None:
+        """Let what has changed be written."""
+        self._changes += 1
+        self._changed.set()
+
+    def _notes(self) -> Notes:
+        return Notes(
             containers=tuple(sorted(self._containers.items(), key=lambda item: item[0])),
             images=tuple(sorted(self._images.items())),
             volumes=tuple(sorted(self._volumes.items())),
@@ -225,6 +270,10 @@ class StateFile:
             superseded=tuple(self._superseded),
             names=tuple(sorted((kind, declared, engine) for (kind, declared), engine in self._names.items())),
         )
+
+    def _write(self, notes: Notes) -> None:
+        """Write the file. Blocks: for threads. Raises ``errors.Unavailable``."""
+        self._keep_before()
         data, reserved = canonical.dumps(notes), reserve.Reserve(self._path.with_name("reserve"))
         try:
             try:

@@ -41,6 +41,7 @@ class Networks:
         present = next((raw for raw in existing if raw["Name"] == self.names.network(config.name)), None)
         if present is not None:
             self.names.state_file.note_network(self.names.noted_by(present), pairs((*config.labels, *labels)))
+            await self.names.state_file.kept()
             return
         self._check_free(config, existing)
         body = translate.network_body(config, labels, self.names)
@@ -51,7 +52,7 @@ class Networks:
         what, engine_name = f"network {name}", self.names.network(name)
         inspected = await self.engine.ask(f"networks/{engine_name}", what)
         if engine_name in names.BUILT_IN:  # adopted, and the engine's own all the same: it is let go of
-            self._forget(self.names.noted_by(inspected), engine_name)
+            await self._forget(self.names.noted_by(inspected), engine_name)
             return
         for identity, running in await self._attached(engine_name):
             if running:
@@ -62,11 +63,12 @@ class Networks:
             await self.engine.ask(f"networks/{engine_name}", what, method="DELETE")
         except errors.InUse as error:
             raise errors.InUse(error.message, hint=_MISCOUNTED) from error
-        self._forget(self.names.noted_by(inspected), engine_name)
+        await self._forget(self.names.noted_by(inspected), engine_name)
 
-    def _forget(self, identity: str, engine_name: str) -> None:
+    async def _forget(self, identity: str, engine_name: str) -> None:
         self.names.state_file.forget(Kind.NETWORK, identity)
         self.names.state_file.forget(Kind.NETWORK, engine_name)
+        await self.names.state_file.kept()
 
     async def _all(self) -> Sequence[dict[str, Any]]:
         answer: Sequence[dict[str, Any]] = await self.engine.ask("networks", "networks")
@@ -115,6 +117,7 @@ class Volumes:
         await self.engine.ask("volumes/create", f"volume {config.name}", method="POST", body=body)
         policy = (DELETION_POLICY_LABEL, config.deletion_policy.value)
         self.names.state_file.note_volume(self.names.volume(config.name), pairs((*config.labels, *labels, policy)))
+        await self.names.state_file.kept()
 
     async def remove(self, name: str) -> None:
         """Remove a volume and its data."""
@@ -125,3 +128,4 @@ class Volumes:
         except errors.Conflict as error:
             raise errors.InUse(error.message, hint="remove the container first") from error
         self.names.state_file.forget(Kind.VOLUME, engine_name)
+        await self.names.state_file.kept()

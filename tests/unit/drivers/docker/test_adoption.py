@@ -164,7 +164,7 @@ async def test_adopt__what_was_found__is_ours_from_then_on_and_by_no_value_of_it
     async with engine(tmp_path, containers, volumes=volumes, image=pinned) as (served, taker):
         survey = await taker.survey()
         before = served.calls()
-        taker.adopt(survey)
+        await taker.adopt(survey)
         assert served.calls() == before, "nothing of it is touched"
         assert await taker.survey() == adoption.Survey((), (), (), ())
         state_file = driver.sidecar.StateFile(tmp_path / "docker.json")

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from agent import errors
 from agent.drivers.docker import driver
+from agent.kit import timestamps
 from agent.model import container
 from agent.runtime import api
 from tests import builders
@@ -122,6 +123,25 @@ async def test_remove__one_that_runs__has_ended_before_it_is_deleted(tmp_path) -
     async with opened(tmp_path, **answers) as (served, runtime):
         await runtime.containers.remove("web")
     assert served.calls()[:5] == ["GET containers/web/json", kill, wait, INSPECT, DELETE]
+
+
+async def test_stop__is_noted_on_disk_before_the_container_ends(tmp_path) -> None:
+    began = "2026-11-25T03:38:30Z"
+    inspected = {"Id": twin.ID, "Name": "/web", "State": {"Running": True, "StartedAt": began}, "Config": {}}
+    noted: list[float] = []
+
+    async def killed(_: web.Request) -> web.StreamResponse:
+        noted.append(driver.sidecar.StateFile(tmp_path / "docker.json").container(twin.ID).stop_requested_at)
+        return web.Response(status=204)
+
+    answers = {
+        "GET containers/web/json": inspected,
+        f"POST containers/{twin.ID}/kill": killed,
+        f"POST containers/{twin.ID}/wait": {"StatusCode": 0},
+    }
+    async with opened(tmp_path, **answers) as (_, runtime):
+        await runtime.containers.stop("web", container.StopConfig("", 1.0))
+    assert noted == [timestamps.seconds(began)]
 
 
 async def test_create__from_a_volume_or_directory_that_is_not_there__makes_neither(tmp_path) -> None:

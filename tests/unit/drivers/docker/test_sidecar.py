@@ -1,18 +1,23 @@
-"""The notes: written through, there again after a restart, and safe to lose."""
+"""The notes: on disk where something rests on them, there again after a restart, and safe to lose."""
 
+import asyncio
 import json
 import pathlib
+import subprocess
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from agent import errors
-from agent.drivers.docker import sidecar, translate
-from agent.kit import canonical, state_format
+from agent.drivers.docker import driver, sidecar, translate
+from agent.kit import atomicfile, canonical, clock, notices, reserve, state_format, tasks
 from agent.model import container, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind
-from tests import builders, damages
-from tests.unit.drivers.docker import twin
+from tests import builders, damages, full_disks
+from tests.unit.drivers.docker import http_engine, twin
 
 LABELS = (("trimtab.dev/owner", "test1"),)
 ADOPTED = sidecar.ContainerNote(
@@ -34,9 +39,16 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def test_images__noted_in_another_spelling__are_the_same_images(path: pathlib.Path) -> None:
     old = "registry-1.docker.io/library/nginx:1"
-    sidecar.StateFile(path).note_image(old, (("trimtab.dev/name", old), *LABELS))
+    state_file = sidecar.StateFile(path)
+    state_file.note_image(old, (("trimtab.dev/name", old), *LABELS))
+    keep(state_file)
     spelt = "docker.io/library/nginx:1"
     assert sidecar.StateFile(path).images() == {spelt: (("trimtab.dev/name", spelt), *LABELS)}
+
+
+def keep(state_file: sidecar.StateFile) -> None:
+    """Wait until the notes are on disk."""
+    asyncio.run(state_file.kept())
 
 
 def filled(path: pathlib.Path) -> sidecar.StateFile:
@@ -48,7 +60,14 @@ def filled(path: pathlib.Path) -> sidecar.StateFile:
     state_file.note_network("n1", LABELS)
     state_file.note_name(Kind.CONTAINER, "shop-web-1", "shop_web_1")
     state_file.note_name(Kind.NETWORK, "bridge", "bridge")
+    keep(state_file)
     return state_file
+
+
+def keep_volume(state_file: sidecar.StateFile) -> None:
+    """Note another volume."""
+    state_file.note_volume("last", LABELS)
+    keep(state_file)
 
 
 def contents(state_file: sidecar.StateFile) -> tuple[Any, ...]:
@@ -73,7 +92,7 @@ def test_notes__after_a_restart__are_what_they_were(path: pathlib.Path) -> None:
 
 
 def test_notes__on_disk__are_closed_to_everybody_else(path: pathlib.Path) -> None:
-    filled(path)
+    keep_volume(filled(path))
     assert path.stat().st_mode & 0o777 == 0o600
     assert sorted(file.name for file in path.parent.iterdir()) == ["notes.json", "notes.json.before"]
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
@@ -88,8 +107,10 @@ def test_notes__nothing_new__is_not_written(path: pathlib.Path) -> None:
     state_file.note_network("n1", LABELS)
     state_file.note_name(Kind.CONTAINER, "shop-web-1", "shop_web_1")
     state_file.forget(Kind.CONTAINER, "nobody")
+    keep(state_file)
     assert path.stat().st_ino == before
     state_file.note_stop("c1", 6.0)
+    keep(state_file)
     assert path.stat().st_ino != before
 
 
@@ -114,6 +135,7 @@ def test_notes__damaged__are_put_aside_and_written_anew(path: pathlib.Path, dama
     assert "it was damaged" in state_file.mended
     assert next(path.parent.glob("notes.json.damaged-*")).read_bytes() == damage
     state_file.note_volume("data", LABELS)
+    keep(state_file)
     reopened = sidecar.StateFile(path)
     assert reopened.volume("data") == LABELS
     assert not reopened.mended
@@ -122,7 +144,7 @@ def test_notes__damaged__are_put_aside_and_written_anew(path: pathlib.Path, dama
 @pytest.mark.parametrize("kind", damages.KINDS)
 def test_notes__damaged_anywhere__all_but_the_last_note_is_known(path: pathlib.Path, kind: str) -> None:
     for seed in range(25):
-        filled(path).note_volume("last", LABELS)
+        keep_volume(filled(path))
         damages.damage(path, kind, seed)
         state_file = sidecar.StateFile(path)
         if state_file.mended:
@@ -139,7 +161,7 @@ def test_notes__damaged_and_only_looked_at__are_left_as_they_are(path: pathlib.P
 
 
 def test_notes__their_file_is_removed__the_copy_counts(path: pathlib.Path) -> None:
-    filled(path).note_volume("last", LABELS)
+    keep_volume(filled(path))
     path.unlink()
     assert contents(sidecar.StateFile(path)) == FILLED
 
@@ -170,14 +192,18 @@ def test_notes__of_a_newer_release__are_refused_and_left_as_they_are(
 def test_notes__only_read__are_kept_in_mind_and_not_written(path: pathlib.Path) -> None:
     state_file = sidecar.StateFile(path, read_only=True)
     state_file.note_volume("data", LABELS)
+    keep(state_file)
     assert (state_file.volume("data"), path.exists()) == (LABELS, False)
 
 
 def test_notes__that_cannot_be_written__are_a_failure_of_the_runtime(tmp_path: pathlib.Path) -> None:
     state_file = sidecar.StateFile(tmp_path / "missing" / "notes.json")
     with pytest.raises(errors.Unavailable, match=r"notes\.json cannot be written: No such file") as caught:
-        state_file.note_volume("data", LABELS)
+        keep_volume(state_file)
     assert caught.value.reason == "HostFailure"
+    (tmp_path / "missing").mkdir()
+    keep(state_file)
+    assert sidecar.StateFile(tmp_path / "missing" / "notes.json").volume("last") == LABELS, "it is not forgotten"
 
 
 @pytest.mark.parametrize(
@@ -193,14 +219,18 @@ def test_notes__that_cannot_be_written__are_a_failure_of_the_runtime(tmp_path: p
 def test_forget__an_object_that_is_gone__drops_what_is_noted_of_it_and_nothing_else(
     path: pathlib.Path, kind: Kind, identity: str, field: int
 ) -> None:
-    filled(path).forget(kind, identity)
+    state_file = filled(path)
+    state_file.forget(kind, identity)
+    keep(state_file)
     expected = [*FILLED]
     expected[field] = EMPTY[field]
     assert contents(sidecar.StateFile(path)) == tuple(expected)
 
 
 def test_forget__by_the_engines_name__drops_the_name(path: pathlib.Path) -> None:
-    filled(path).forget(Kind.CONTAINER, "shop_web_1")
+    state_file = filled(path)
+    state_file.forget(Kind.CONTAINER, "shop_web_1")
+    keep(state_file)
     state_file = sidecar.StateFile(path)
     assert state_file.engine_name(Kind.CONTAINER, "shop-web-1") == "shop-web-1"
     assert state_file.container("c1") == ADOPTED
@@ -209,6 +239,7 @@ def test_forget__by_the_engines_name__drops_the_name(path: pathlib.Path) -> None
 def test_notes__lost__leave_a_volume_retained_and_others_things_alone(path: pathlib.Path) -> None:
     state_file = filled(path)
     state_file.note_volume("data", (*LABELS, (DELETION_POLICY_LABEL, "Delete")))
+    keep(state_file)
     answer = {"Name": "data", "Labels": dict(LABELS)}
     table = twin.table(path.parent)
     assert (
@@ -229,3 +260,128 @@ def test_note__of_whatever_container__comes_back(path: pathlib.Path) -> None:
     filled(path)
     content = json.loads(path.read_bytes())
     assert canonical.restore(sidecar.Notes, content).containers == (("c1", ADOPTED),)
+
+
+class Disk:
+    """A disk that counts what is written, and holds it up until it is let go."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.writes = 0
+        self.threads: set[int] = set()
+        self.goes_on = threading.Event()
+        self._write = atomicfile.write
+        patch.setattr(sidecar.atomicfile, "write", self.write)
+
+    def write(self, path: pathlib.Path, data: bytes) -> None:
+        """Write a file."""
+        self.writes += 1
+        self.threads.add(threading.get_ident())
+        self.goes_on.wait(15)
+        self._write(path, data)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    disk = Disk(monkeypatch)
+    yield disk
+    disk.goes_on.set()
+
+
+async def test_stops__a_thousand_of_ours_in_a_burst__are_two_writes_that_hold_nobody_up(path, disk: Disk) -> None:
+    state_file = sidecar.StateFile(path)
+
+    async def stop(number: int) -> None:
+        state_file.note_stop(f"c{number}", 5.0)
+        await state_file.kept()
+        assert disk.goes_on.is_set(), "a stop begins once it is noted on disk"
+
+    stopping = asyncio.gather(*(stop(number) for number in range(1000)))
+    while not disk.writes:  # noqa: ASYNC110 - the loop goes on while the disk hangs
+        await asyncio.sleep(0.001)
+    assert not stopping.done()
+    disk.goes_on.set()
+    await stopping
+    assert disk.writes <= 2
+    assert threading.get_ident() not in disk.threads
+    assert sidecar.StateFile(path).container("c999").stop_requested_at == 5.0
+
+
+async def test_stops__a_thousand_of_others_in_a_burst__are_written_at_once_and_nobody_waits(path, disk: Disk) -> None:
+    disk.goes_on.set()
+    state_file, register = sidecar.StateFile(path), notices.Register(clock.SystemClock(), lambda _: None)
+    async with tasks.Crew() as crew:
+        crew.start(state_file.run(register), name="notes")
+        for number in range(1000):
+            state_file.note_stop(f"c{number}", 5.0)
+            await asyncio.sleep(0)
+        async with asyncio.timeout(15):
+            while not disk.writes:  # noqa: ASYNC110 - seen from outside on purpose
+                await asyncio.sleep(0.01)
+            await state_file.kept()
+        state_file.note_stop("last", 5.0)
+    assert disk.writes <= 10
+    assert sidecar.StateFile(path).container("c999").stop_requested_at == 5.0
+    assert sidecar.StateFile(path).container("last").stop_requested_at == 5.0, "also what is noted last"
+
+
+async def test_notes__nobody_waits_and_the_disk_fails__are_a_notice_until_they_are_written(tmp_path) -> None:
+    changes: list[notices.NoticeChange] = []
+    register = notices.Register(clock.SystemClock(), changes.append)
+    state_file = sidecar.StateFile(tmp_path / "missing" / "notes.json")
+    async with tasks.Crew() as crew, asyncio.timeout(15):
+        crew.start(state_file.run(register), name="notes")
+        crew.start(register.run(), name="retries")
+        state_file.note_stop("c1", 5.0)
+        await until(lambda: len(register.all()) == 1)
+        assert "cannot be written: No such file" in register.all()[0].message
+        (tmp_path / "missing").mkdir()
+        await until(lambda: not register.all())
+    assert sidecar.StateFile(tmp_path / "missing" / "notes.json").container("c1").stop_requested_at == 5.0
+    assert (changes[0].notice.subject, changes[-1].is_over) == ("notes in notes.json", True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Mount a file system of the test's own, which is soon full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "trimtab-test", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.root
+def test_notes__not_a_byte_is_free__are_written_from_the_reserve(small_disk: pathlib.Path) -> None:
+    path = small_disk / "notes.json"
+    reserve.Reserve(small_disk / "reserve").restore()
+    state_file = filled(path)
+    pieces = len(list((small_disk / "reserve").iterdir()))
+    full_disks.fill(small_disk)
+    state_file.note_volume("big", tuple((f"label-{number}", "x" * 100) for number in range(300)))
+    keep(state_file)
+    assert len(sidecar.StateFile(path).volume("big") or ()) == 300
+    assert len(list((small_disk / "reserve").iterdir())) == pieces - 1
+
+
+@pytest.mark.root
+async def test_remove__not_a_byte_is_free__removes_and_forgets(small_disk: pathlib.Path, tmp_path) -> None:
+    path = small_disk / "notes.json"
+    reserve.Reserve(small_disk / "reserve").restore()
+    deleted = {f"DELETE containers/{twin.ID}": web.Response(status=204)}
+    inspected = {"GET containers/web/json": {"Id": twin.ID, "Name": "/web", "State": {"Running": False}}}
+    async with (
+        http_engine.serving(tmp_path / "engine.sock", **deleted, **inspected) as served,
+        driver.open_runtime(served.where, driver.Instance("test1", path)) as runtime,
+    ):
+        runtime.containers.state_file.note_container(twin.ID, ADOPTED)
+        await runtime.containers.state_file.kept()
+        full_disks.fill(small_disk)
+        await runtime.containers.remove("web")
+        assert runtime.notices() == ()
+    assert sidecar.StateFile(path).container(twin.ID) == sidecar.ContainerNote()
+    assert f"DELETE containers/{twin.ID}" in served.calls()
+
+
+async def until(condition) -> None:
+    while not condition():  # noqa: ASYNC110 - observed from outside on purpose
+        await asyncio.sleep(0.01)
