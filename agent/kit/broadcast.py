@@ -1,8 +1,12 @@
 """One stream of events for any number of subscribers, each of which gets all from then on."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import contextlib
+import dataclasses
+from collections.abc import AsyncGenerator
 from typing import Generic, TypeVar
+
+from agent.kit import tasks
 
 T = TypeVar("T")
 _BACKLOG = 1000
@@ -20,7 +24,7 @@ class Broadcast(Generic[T]):
         """Send an event to every subscriber."""
         self._put(event)
 
-    def subscribe(self) -> AsyncIterator[T]:
+    def subscribe(self) -> AsyncGenerator[T, None]:
         """Return the events from now on, until ``close``."""
         queue: asyncio.Queue[T | None] = asyncio.Queue(_BACKLOG)
         self._queues.add(queue)
@@ -42,3 +46,36 @@ class Broadcast(Generic[T]):
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(event)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _End:
+    """The end of a stream, and what has ended it."""
+
+    failure: Exception | None
+
+
+async def merged(main: AsyncGenerator[T, None], beside: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Yield the events of both streams as they come, until the first one ends; what it raises is raised."""
+    queue: asyncio.Queue[T | _End] = asyncio.Queue(1)
+
+    async def pass_on(stream: AsyncGenerator[T, None]) -> None:
+        async with contextlib.aclosing(stream):
+            async for event in stream:
+                await queue.put(event)
+
+    async def follow() -> None:
+        failure: Exception | None = None
+        try:
+            await pass_on(main)
+        except Exception as error:  # noqa: BLE001 - whatever it is: it is raised below
+            failure = error
+        await queue.put(_End(failure))
+
+    async with tasks.Crew() as crew:
+        crew.start(follow(), name="stream of events")
+        crew.start(pass_on(beside), name="events beside it")
+        while not isinstance(item := await queue.get(), _End):
+            yield item
+    if item.failure is not None:
+        raise item.failure

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from agent.kit import notices
 from agent.model.key import Kind
 
 
@@ -33,3 +34,9 @@ class RuntimeEvent:
     action: EventAction
     time: float
     exit_code: int | None = None
+
+
+def of_notice(change: notices.NoticeChange) -> RuntimeEvent:
+    """Return the event of a notice that begins, stands after another attempt, or is over; its name is the subject."""
+    action = EventAction.CLEANED_UP if change.is_over else EventAction.CLEAN_UP_FAILED
+    return RuntimeEvent(Kind.CONTAINER, "", change.notice.subject, action, change.time)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
@@ -22,7 +23,7 @@ from agent.drivers.docker import (
     translate,
     usage,
 )
-from agent.kit import canonical, tasks, timestamps
+from agent.kit import canonical, notices, tasks, timestamps
 from agent.model import container, hostaccess, policy, secret
 from agent.model.key import Kind, Pairs, pairs
 from agent.oci import sysctls
@@ -35,6 +36,8 @@ _KILL_TIMEOUT_FACTOR = 0.5
 _START_TIMEOUT_FACTOR = 2.0
 """Limit for a start, in multiples of the usual call limit: an engine may start many at once."""
 _NONE = "none"
+_NEVER_STARTED = frozenset({"created", "configured", "initialized"})
+"""States of containers of Docker and Podman whose program has never run."""
 _PODMAN_STATS = "v4.0.0/libpod/containers/stats"
 
 
@@ -46,6 +49,8 @@ class Containers:
     inspections: inspections.Inspections
     names: names.Names
     current_features: features.EngineFeatures
+    register: notices.Register
+    """What could not be cleaned up yet."""
     access: hostaccess.HostAccess = hostaccess.UNLIMITED
     pids: int | None = None
     """Processes of a container that asks for no limit."""
@@ -85,10 +90,25 @@ class Containers:
             for attachment in config.networks[1:]:  # one place at creation is all that the API takes before 1.44
                 await self._connect(created["Id"], what, attachment)
         except BaseException:
-            with contextlib.suppress(errors.Failure):
-                await self._delete(created["Id"], what, volumes=True)
+            await self._undo(str(created["Id"]), what)
             raise
         return str(created["Id"])
+
+    async def _undo(self, identity: str, what: str) -> None:
+        """Remove a container that could not be completed; a failure is a notice, and is tried again until it is."""
+        try:
+            await self._delete(identity, what, volumes=True)
+        except errors.NotFound:
+            return
+        except errors.Failure as error:
+            self.register.failed(f"container {identity}", error, functools.partial(self._undo_later, identity, what))
+
+    async def _undo_later(self, identity: str, what: str) -> None:
+        """Remove a container that could not be completed, unless somebody has by now: what was started is in use."""
+        with contextlib.suppress(errors.NotFound):
+            status = str(((await self.inspections.inspect(identity)).get("State") or {}).get("Status"))
+            if status in _NEVER_STARTED:
+                await self._delete(identity, what, volumes=True, force=False)
 
     async def start(self, ref: str) -> None:
         """Start a container; one that runs already is left as it is."""
@@ -348,8 +368,8 @@ class Containers:
             return not ((await self.inspections.inspect(identity)).get("State") or {}).get("Running")
         return True
 
-    async def _delete(self, identity: str, what: str, *, volumes: bool) -> None:
-        params = {"force": "true", "v": "true" if volumes else "false"}
+    async def _delete(self, identity: str, what: str, *, volumes: bool, force: bool = True) -> None:
+        params = {"force": "true" if force else "false", "v": "true" if volumes else "false"}
         await self.engine.ask(f"containers/{identity}", what, method="DELETE", params=params)
 
     async def _connect(self, identity: str, what: str, attachment: container.NetworkAttachment) -> None:

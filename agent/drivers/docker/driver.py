@@ -20,9 +20,10 @@ from agent.drivers.docker import (
     sidecar,
     stores,
 )
-from agent.kit import clock, notices, tasks, trees
+from agent.kit import broadcast, clock, notices, tasks, trees
 from agent.model import hostaccess
 from agent.runtime import api
+from agent.runtime import events as runtime_events
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,7 +74,10 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
         current_features = features.EngineFeatures(engine)
         await current_features.ask()
         scratch = instance.state_path.with_name("archives")
-        register = notices.Register(clock.SystemClock(), lambda _: None)
+        own_events = broadcast.Broadcast[runtime_events.RuntimeEvent]()
+        register = notices.Register(
+            clock.SystemClock(), lambda change: own_events.send(runtime_events.of_notice(change))
+        )
         if not instance.read_only:
             await register.attempt(f"directory {scratch.name}", functools.partial(_remove, scratch))
         state_file = sidecar.StateFile(instance.state_path, read_only=instance.read_only)
@@ -91,6 +95,7 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
                 current_features=current_features,
                 access=instance.access,
                 pids=instance.pids,
+                register=register,
             ),
             networks=stores.Networks(engine, table),
             volumes=stores.Volumes(engine, table),
@@ -101,6 +106,7 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
                 names=table,
                 current_features=current_features,
                 clock=clock.SystemClock(),
+                own=own_events,
             ),
             engine=engine,
             register=register,

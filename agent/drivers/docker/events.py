@@ -11,7 +11,7 @@ import aiohttp
 
 from agent import errors
 from agent.drivers.docker import connection, failures, features, inspections, names, stop_requests
-from agent.kit import clock
+from agent.kit import broadcast, clock
 from agent.model.key import Kind
 from agent.reasons import Reason
 from agent.runtime import events
@@ -51,10 +51,12 @@ class Events:
     names: names.Names
     current_features: features.EngineFeatures
     clock: clock.Clock
+    own: broadcast.Broadcast[events.RuntimeEvent]
+    """What happens on our side: clean-up that fails, and that it is done at last."""
 
     def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
-        """Yield events from now on. Raises ``errors.Unavailable`` when the stream is lost."""
-        return self._stream(self.clock.now())
+        """Yield events from now on, the engine's and ours. Raises ``errors.Unavailable`` when the stream is lost."""
+        return broadcast.merged(self._stream(self.clock.now()), self.own.subscribe())
 
     async def _stream(self, since: float) -> AsyncGenerator[events.RuntimeEvent, None]:
         self.inspections.invalidate_all()  # whatever happened while nobody listened

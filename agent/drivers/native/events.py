@@ -24,8 +24,7 @@ class Broadcast:
                 self._events.send(events.RuntimeEvent(Kind.IMAGE, name, name, events.EventAction.COLLECTED, event.time))
             return
         if isinstance(event, notices.NoticeChange):
-            action = events.EventAction.CLEANED_UP if event.is_over else events.EventAction.CLEAN_UP_FAILED
-            self._events.send(events.RuntimeEvent(Kind.CONTAINER, "", event.notice.subject, action, event.time))
+            self._events.send(events.of_notice(event))
             return
         if isinstance(event, networks.Broken):
             for name in event.problems:

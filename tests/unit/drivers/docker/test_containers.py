@@ -11,10 +11,12 @@ import pytest
 from aiohttp import web
 
 from agent import errors
+from agent.converge import signals
 from agent.drivers.docker import driver
-from agent.kit import timestamps
+from agent.kit import tasks, timestamps
 from agent.model import container
 from agent.runtime import api
+from agent.telemetry import metrics_sink
 from tests import builders
 from tests.unit.drivers.docker import http_engine, twin
 
@@ -82,6 +84,73 @@ async def test_create__that_cannot_be_undone__tells_the_first_failure(tmp_path) 
     async with opened(tmp_path, **answers) as (_, runtime):
         with pytest.raises(errors.Unavailable, match="it does not want to"):
             await runtime.containers.create(TWO, "web", ())
+
+
+class Undoing:
+    """An engine that neither completes a container nor removes it, until it does; and what is heard of that."""
+
+    def __init__(self, status: str = "created") -> None:
+        self.removes = False
+        self.answers: dict[str, Any] = {
+            "POST networks/shop/connect": failing("it does not want to"),
+            DELETE: self.delete,
+            INSPECT: {"Id": twin.ID, "Name": "/web", "State": {"Status": status}},
+            "GET events": self.events,
+        }
+        self.heard: list[tuple[str, str]] = []
+        self.metrics = metrics_sink.MetricsSink()
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """Answer a removal."""
+        return web.Response(status=204) if self.removes else await failing("nor that")(request)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Tell of nothing for ever."""
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await asyncio.Event().wait()
+        return answer
+
+    async def listen(self, runtime: driver.DockerRuntime) -> None:
+        """Listen to the runtime as the loop does."""
+        async for event in runtime.events.subscribe():
+            self.heard.append((event.action.value, event.name))
+            self.metrics.take(signals.RuntimeEvent(event))
+
+    async def until_heard(self, action: str) -> None:
+        """Wait until something is told of the container."""
+        async with asyncio.timeout(15):
+            while (action, f"container {twin.ID}") not in self.heard:  # noqa: ASYNC110 - from outside on purpose
+                await asyncio.sleep(0.01)
+
+
+async def test_create__that_cannot_be_undone__is_a_notice_an_event_and_counted_until_it_is(tmp_path) -> None:
+    undoing = Undoing()
+    async with opened(tmp_path, **undoing.answers) as (served, runtime), tasks.Crew() as crew:
+        crew.start(undoing.listen(runtime), name="listener")
+        with pytest.raises(errors.Unavailable, match="it does not want to"):
+            await runtime.containers.create(TWO, "web", ())
+        (notice,) = runtime.notices()
+        assert (notice.reason.value, notice.subject) == ("CleanUpFailed", f"container {twin.ID}")
+        assert "nor that" in notice.message
+        await undoing.until_heard("clean_up_failed")
+        assert undoing.metrics.counts["trimtab_clean_up_failures_total"][()] >= 1
+        undoing.removes = True
+        await undoing.until_heard("cleaned_up")
+        assert runtime.notices() == ()
+        forced = [query for called, query in served.asked if called == DELETE]
+        assert (forced[0], forced[-1]) == ("force=true&v=true", "force=false&v=true")
+
+
+async def test_create__could_not_be_undone_and_was_completed_by_now__is_left_alone(tmp_path) -> None:
+    undoing = Undoing("running")
+    async with opened(tmp_path, **undoing.answers) as (served, runtime), tasks.Crew() as crew:
+        crew.start(undoing.listen(runtime), name="listener")
+        with pytest.raises(errors.Unavailable, match="it does not want to"):
+            await runtime.containers.create(TWO, "web", ())
+        undoing.removes = True
+        await undoing.until_heard("cleaned_up")
+        assert served.calls().count(DELETE) == 1
 
 
 async def test_create__with_no_arguments_at_all__keeps_the_images_entrypoint_and_drops_its_cmd(tmp_path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent import errors
 from agent.drivers.docker import endpoint, events, features, inspections, names
-from agent.kit import clock
+from agent.kit import broadcast, clock
 from agent.model.key import Kind
 from agent.runtime import events as told_events
 from tests.unit.drivers.docker import fakes, twin
@@ -106,6 +106,7 @@ def heard(tmp_path: pathlib.Path) -> Heard:
             names=table,
             current_features=current_features,
             clock=Before(),
+            own=broadcast.Broadcast(),
         ),
     )
 
