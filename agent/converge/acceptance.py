@@ -2,12 +2,12 @@
 
 A source that declares an object no longer, and is no commit but a directory in which somebody may be in the middle of
 something (a file is replaced, moved, written step by step), is believed once it has said the same for a while and at
-least twice. What only adds and changes is believed at once. Where a file holds only the beginning of what it held, a
-program may be writing it anew that closes it between its steps: that has to rest for longer.
+least twice. What only adds and changes is believed at once. Where the file that declared something was changed in
+place, and not replaced, a program may be writing it anew that closes it between its steps: that has to rest for longer.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from agent.manifests.lowering import networks
 from agent.model import state as states
@@ -17,7 +17,7 @@ CERTAIN_AFTER = 1.0
 """Seconds for which a source has to say the same, if by that something would be removed: longer than any program takes
 from removing a file to writing it anew, and short enough that what is really gone is gone within two seconds."""
 SHORTENED_AFTER = 10.0
-"""Seconds without a change after which a shortened file is believed: longer than scripts take between two steps."""
+"""Seconds after which a file that was changed in place is believed: longer than scripts take between two steps."""
 DATA_AFTER = 60.0
 """The same where data would be removed with its volume, which nothing brings back."""
 NOT_RESTING_AFTER = 75.0
@@ -39,7 +39,7 @@ class Proposal:
     atomic: bool
     """All of it was made at once: a commit."""
     shortened: float | None = None
-    """Seconds since a file that may be the beginning of another was last changed; ``None``: none may be."""
+    """Seconds since a file that may lack what is missing only for now was last changed; ``None``: none may."""
     data: frozenset[str] = frozenset()
     """Those of what stands whose removal removes data."""
 
@@ -103,6 +103,21 @@ class Standing:
     """All that is declared so far, by ``names_of``."""
     data: frozenset[str]
     """Those of them whose removal removes data."""
+
+
+def shortened(
+    missing: frozenset[str], declared_in: Mapping[str, str], changed_in_place: Mapping[str, float]
+) -> float | None:
+    """Return the seconds since a file that declared something of ``missing`` was last changed in place.
+
+    ``declared_in``: the file of each object, by ``names_of``. What is in none (a login, a value) may be in any.
+    """
+    if not missing or not changed_in_place:
+        return None
+    if not declared_in.keys() >= missing:
+        return min(changed_in_place.values())
+    paths = {declared_in[name] for name in missing}
+    return min((changed_in_place[path] for path in paths & changed_in_place.keys()), default=None)
 
 
 def standing_of(desired: states.DesiredState, *, is_forgotten: bool) -> Standing:

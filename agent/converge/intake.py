@@ -316,12 +316,13 @@ class Intake:
         """Judge what would be removed; what is not believed yet is read again."""
         now = self._around.time.monotonic()
         standing = acceptance.standing_of(self.standing, is_forgotten=self._is_forgotten)
-        proposal = dataclasses.replace(
-            readings.proposal(snapshot, desired),
-            # what files held before an earlier agent ended is not known: any young one may have been cut
-            shortened=snapshot.age if self._accepted is None else snapshot.shortened,
-            data=standing.data,
-        )
+        proposal = readings.proposal(snapshot, desired)
+        if self._accepted is None:  # what files held before an earlier agent ended is not known: any may have been cut
+            shortened = snapshot.age
+        else:
+            missing = standing.names - proposal.names
+            shortened = acceptance.shortened(missing, self._accepted.declared_in, snapshot.changed_in_place)
+        proposal = dataclasses.replace(proposal, shortened=shortened, data=standing.data)
         decision = self._acceptance.judge(standing.names, proposal, now)
         if decision.next_look_at is None:
             self._doubted_since = None

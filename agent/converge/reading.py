@@ -67,6 +67,11 @@ class Reading:
         return self.desired
 
     @property
+    def declared_in(self) -> Mapping[str, str]:
+        """Give the path of the file that declares each object, by the object's key as text."""
+        return {str(manifest.key): manifest.document.path for manifest in self.parsed.manifests}
+
+    @property
     def contents(self) -> Mapping[str, bytes]:
         """Give each file's bytes by its path, for excerpts."""
         return {file.path: file.data for file in self.snapshot.files}

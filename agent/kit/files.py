@@ -1,12 +1,19 @@
 """Opening files that others may have exchanged for something else; reading and writing open ones."""
 
 import errno
+import fcntl
 import os
 import stat
+import struct
 
 PIECE = 64 * 1024
 """Bytes written at a time. For larger writes ext4 (Linux 6.16 and newer) looks for large pages, which takes up to ten
 times as long as the writing itself."""
+
+
+_LONG = struct.Struct("l")
+_GET_VERSION = 2 << 30 | _LONG.size << 16 | ord("v") << 8 | 1
+"""``FS_IOC_GETVERSION`` of all architectures but mips, ppc and sparc."""
 
 
 class NoRegularFileError(OSError):
@@ -30,6 +37,18 @@ def open_regular(path: str | os.PathLike[str], folder: int | None = None) -> int
             raise OSError(errno.EIO, "cannot be opened by /proc/self/fd", os.fspath(path)) from error
     finally:
         os.close(handle)
+
+
+def generation(descriptor: int) -> int:
+    """Return what tells an open file from those that had its inode number before; 0 where the file system does not say.
+
+    ext4 and XFS give a removed file's number to the next one that is created.
+    """
+    try:
+        number: int = _LONG.unpack(fcntl.ioctl(descriptor, _GET_VERSION, bytes(_LONG.size)))[0]
+    except OSError:
+        return 0
+    return number
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:

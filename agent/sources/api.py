@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -47,9 +47,9 @@ class SourceSnapshot:
     """Paths of files that are being written: they stand for what they were before, or are left out."""
     layout: str = ""
     """A fingerprint of the directories: changes when a file is created, renamed or removed, even if undone."""
-    shortened: float | None = dataclasses.field(default=None, compare=False)
-    """Seconds since a file that holds only the beginning of what it held was last seen to change; ``None``: none does.
-    Somebody may be writing it anew, and close it between two steps."""
+    changed_in_place: Mapping[str, float] = dataclasses.field(default_factory=dict, compare=False)
+    """Seconds since each file that was written anew, and not replaced by another one, was last seen to change, by path.
+    Somebody may be doing it step by step, and close it in between."""
     age: float | None = dataclasses.field(default=None, compare=False)
     """Seconds since any of the files was last changed; ``None`` where that is not known."""
     atomic: bool = False

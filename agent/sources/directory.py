@@ -145,7 +145,7 @@ class DirectorySource:
             settled.files,
             unsettled=settled.unsettled,
             layout=layout,
-            shortened=settled.shortened,
+            changed_in_place=settled.changed_in_place,
             age=min((reading.age for reading in readings if reading.signature is not None), default=None),
             folder=external_input.SourceFolder(str(self._top if self._top.is_dir() else self._top.parent)),
         )

@@ -55,6 +55,8 @@ class FileContent:
     """Who had it open for writing after it was read; not asked where it holds what was accepted."""
     age: float = 0.0
     """Seconds since it was last changed."""
+    generation: int = 0
+    """Tells it from files that had the same inode before; 0 where the file system does not say."""
 
 
 def read(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
@@ -107,7 +109,9 @@ def _read_once(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> 
         writer = Writer.NONE if data == accepted else writers.of(descriptor)
         signature = _signature(os.fstat(descriptor))
         torn = signature != _signature(before) or len(data) != before.st_size or _signature(path.stat()) != signature
-    return FileContent(data, "", signature, torn, writer, max(0.0, time.time() - signature[-1] / 1e9))
+        generation = files.generation(descriptor)
+    age = max(0.0, time.time() - signature[-1] / 1e9)
+    return FileContent(data, "", signature, torn, writer, age, generation)
 
 
 def _signature(status: os.stat_result) -> tuple[int, int, int, int, int]:

@@ -7,7 +7,7 @@ previous content. Absence is accepted at once: what follows from it is decided w
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agent.kit.writers import Writer
 from agent.sources.api import SourceFile
@@ -29,6 +29,8 @@ class FileReading:
     """Who had it open for writing after it was read."""
     age: float = 0.0
     """Seconds since it was last changed, as the host's clock and the file system's have it."""
+    generation: int = 0
+    """Tells the file from others that had its inode before, where the file system says so."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ class Settled:
     """Paths of files that are answered for by what they were before, or not at all; sorted."""
     next_reading_at: float | None
     """The earliest moment, on ``take``'s clock, at which one of these may have settled; ``None`` without any."""
-    shortened: float | None = None
-    """Seconds since a file that holds only the beginning of what it held was last seen to change; the fewest."""
+    changed_in_place: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Seconds since each file that was written anew, and not replaced by another one, was last seen to change, by path.
+    Somebody may be doing it step by step, and close it in between."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -71,24 +74,16 @@ class _Candidate:
     """When the file was first read as changing."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Shortening:
-    """A file was cut in place, and may be written anew, step by step, by somebody who closes it in between."""
-
-    whole: bytes
-    """What it held before."""
-    at: float
-    """When it was cut, or went on to grow from there."""
-
-
 @dataclasses.dataclass(slots=True)
 class _AcceptedFile:
     file: SourceFile
     last_present_at: float
     """When the file last existed."""
     signature: Signature | None = None
-    """The file's identity when it was last read; ``None`` where it could not be read."""
-    shortening: _Shortening | None = None
+    """The file's identity when it was last read; ``None`` where it never could be."""
+    generation: int = 0
+    changed_in_place_at: float | None = None
+    """When this very file was last seen to hold something else; ``None``: it never was."""
 
 
 class FileStability:
@@ -121,9 +116,12 @@ class FileStability:
                 files.append(accepted.file)
         self._forget(paths, now)
         files.sort(key=lambda file: file.path)
-        cuts = (accepted.shortening for path, accepted in self._accepted.items() if path in paths)
-        shortened = min((now - cut.at for cut in cuts if cut is not None), default=None)
-        return Settled(tuple(files), tuple(sorted(waits)), min(waits.values(), default=None), shortened)
+        changed = {
+            path: now - at
+            for path in paths & self._accepted.keys()
+            if (at := self._accepted[path].changed_in_place_at) is not None
+        }
+        return Settled(tuple(files), tuple(sorted(waits)), min(waits.values(), default=None), changed)
 
     def _consider(self, reading: FileReading, now: float) -> float | None:
         """Accept a reading if it may be; otherwise return the earliest moment at which it may."""
@@ -161,8 +159,12 @@ class FileStability:
 
     def _settle(self, reading: FileReading, now: float) -> None:
         self._candidates.pop(reading.file.path, None)
-        shortening = _shortening(self._accepted.get(reading.file.path), reading, now)
-        self._accepted[reading.file.path] = _AcceptedFile(reading.file, now, reading.signature, shortening)
+        before = self._accepted.get(reading.file.path)
+        changed_at = _changed_in_place_at(before, reading, now)
+        identity = reading.signature, reading.generation
+        if reading.signature is None and before is not None:  # an obstacle: it may be the same file afterwards
+            identity = before.signature, before.generation
+        self._accepted[reading.file.path] = _AcceptedFile(reading.file, now, *identity, changed_at)
 
     def _forget(self, paths: set[str], now: float) -> None:
         """Drop files that have been absent for a while; a file that is only being replaced returns before."""
@@ -173,20 +175,24 @@ class FileStability:
                 del self._accepted[path]
 
 
-def _shortening(before: _AcceptedFile | None, reading: FileReading, now: float) -> _Shortening | None:
-    """Return the shortening that an accepted reading begins or continues. A file that replaces another one is whole."""
-    if before is None or before.signature is None or reading.signature is None:
+def _changed_in_place_at(before: _AcceptedFile | None, reading: FileReading, now: float) -> float | None:
+    """Return when the file that an accepted reading is of was changed in place. One that replaces another is whole.
+
+    What it holds does not tell: the first step of whoever writes it anew need not be the beginning of the old one.
+    """
+    if before is None or before.signature is None:
         return None
-    data, cut = reading.file.data, before.shortening
-    if before.signature == reading.signature:
-        return cut
-    if before.signature[:2] != reading.signature[:2] or (cut is not None and data == cut.whole):
+    if reading.signature in {None, before.signature}:
+        return before.changed_in_place_at
+    if _inode(before.signature, before.generation) != _inode(reading.signature, reading.generation):
         return None
-    if cut is not None and data.startswith(before.file.data):
-        return _Shortening(cut.whole, now)
-    if _is_beginning(data, before.file.data):
-        return _Shortening(before.file.data if cut is None else cut.whole, now)
-    return None
+    if before.changed_in_place_at is None and _same(before.file, reading.file):  # chmod, touch
+        return None
+    return now
+
+
+def _inode(signature: Signature | None, generation: int) -> tuple[int, ...]:
+    return (*(signature or ())[:2], generation)
 
 
 def _is_beginning(data: bytes, whole: bytes) -> bool:

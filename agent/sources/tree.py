@@ -94,7 +94,9 @@ class Reader:
         except OSError:  # removed since it was listed: as if it had never been there
             return None
         file = api.SourceFile(path, directory, reading.data, reading.problem)
-        return stability.FileReading(file, reading.signature, reading.torn, reading.writer, reading.age)
+        return stability.FileReading(
+            file, reading.signature, reading.torn, reading.writer, reading.age, reading.generation
+        )
 
 
 def find(top: pathlib.Path, shown: str, depth: int) -> Iterator[Entry]:

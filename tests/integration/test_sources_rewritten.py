@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -93,7 +94,38 @@ TOOLS = {
     "mv": 'cp "$1/new/web.yaml" "$1/m/.web.tmp"; mv "$1/m/.web.tmp" "$1/m/web.yaml"',
     "rename of the directory": 'mv "$1/m/sub" "$1/m/sub2"; mv "$1/m/sub2" "$1/m/sub"',
     "git": 'git -C "$1/m" checkout -q other; git -C "$1/m" checkout -q main',
+    "cp of another text": 'sed "s/# f/# $$/" "$1/new/web.yaml" > "$1/new/other"; cp "$1/new/other" "$1/m/web.yaml"',
+    "sed of another text": 'sed -i "s/^# .*/# $$/" "$1/m/web.yaml"',
+    "tar of another text": 'tar --transform "s/other/web.yaml/" -cf "$1/new.tar" -C "$1/new" other; '
+    'tar -C "$1/m" -xf "$1/new.tar"',
+    "chmod": 'chmod 600 "$1/m/web.yaml"; cp "$1/new/web.yaml" "$1/m/web.yaml"; chmod 644 "$1/m/web.yaml"',
+    "python": "python3 -c 'import sys\nfor line in open(sys.argv[1]): open(sys.argv[2], \"a\").write(line)'"
+    ' "$1/new/few" "$1/m/sub/few.yaml"; rm "$1/m/sub/few.yaml"',
 }
+if shutil.which("rsync"):
+    TOOLS["rsync"] = 'rsync --checksum "$1/new/other" "$1/m/web.yaml"'
+    TOOLS["rsync in place"] = 'rsync --checksum --inplace "$1/new/web.yaml" "$1/m/web.yaml"'
+
+STEPS = {
+    "the same": 'cat "$1/new/db" > "$2"; sleep 2; cat "$1/new/web" >> "$2"',
+    "another text": 'sed "s/# filler/# $$/" "$1/new/db" > "$2"; sleep 2; cat "$1/new/web" >> "$2"',
+    "the other order": 'cat "$1/new/web" > "$2"; sleep 2; cat "$1/new/db" >> "$2"',
+    "a comment first": 'echo "# $$" > "$2"; sleep 2; cat "$1/new/db" >> "$2"; sleep 2; cat "$1/new/web" >> "$2"',
+    "tee": 'sed "s/# filler/# $$/" "$1/new/web" | tee "$2"; sleep 2; tee -a "$2" < "$1/new/db"',
+    "dd": 'sed "s/# f/# $$/" "$1/new/web" | dd of="$2"; sleep 2; dd oflag=append conv=notrunc if="$1/new/db" of="$2"',
+    "truncate": 'cp "$1/new/web" "$2"; sleep 2; truncate -s 0 "$2"; sleep 2; cat "$1/new/db" "$1/new/web" > "$2"',
+    "chmod": 'cp "$1/new/web" "$2"; sleep 1; chmod 600 "$2"; sleep 1; chmod 644 "$2"; cat "$1/new/db" >> "$2"',
+    "python": """python3 -c '
+import pathlib, sys, time
+new, target = pathlib.Path(sys.argv[1], "new"), pathlib.Path(sys.argv[2])
+target.write_text((new / "web").read_text().replace("filler", "python"))
+time.sleep(2)
+with target.open("a") as file:
+    for line in (new / "db").read_text().splitlines(keepends=True):
+        file.write(line)
+' "$1" "$2" """,
+}
+"""Programs that close the file in the middle of writing it anew."""
 
 
 class Running:
@@ -206,6 +238,7 @@ def _repository(tmp_path: pathlib.Path, top: pathlib.Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "web.yaml").write_bytes((top / "web.yaml").read_bytes())
     subprocess.run(["tar", "-C", tmp_path / "new", "-cf", tmp_path / "new.tar", "web.yaml"], check=True)
+    (tmp_path / "new" / "few").write_text("# nothing\n" * 20)
 
 
 async def test_rewritten__by_the_tools_that_people_use__no_container_is_touched(
@@ -220,6 +253,26 @@ async def test_rewritten__by_the_tools_that_people_use__no_container_is_touched(
                 rewrite = ["sh", "-c", command, "sh", str(tmp_path)]
                 finished = await asyncio.to_thread(subprocess.run, rewrite, capture_output=True, check=False)
                 assert finished.returncode == 0, (name, finished.stderr)
+            assert (name, running.actions()) == (name, done)
+        await _settle(running)
+        assert running.actions() == done
+        assert running.running() == before
+
+
+async def test_rewritten__by_programs_that_close_it_between_their_steps__no_container_is_touched(
+    tmp_path: pathlib.Path, top: pathlib.Path
+) -> None:
+    db, web = (top / "web.yaml").read_text().split("---\n")
+    (tmp_path / "new").mkdir()
+    for name, text in (("db", db), ("web", web)):
+        (tmp_path / "new" / name).write_text(f"---\n{text}")
+    async with agent(tmp_path, top) as running:
+        await running.until_running({"api", "db", "web"})
+        before, done = running.running(), running.actions()
+        for name, command in STEPS.items():
+            rewrite = ["sh", "-ec", command, "sh", str(tmp_path), str(top / "web.yaml")]
+            finished = await asyncio.to_thread(subprocess.run, rewrite, capture_output=True, check=False)
+            assert finished.returncode == 0, (name, finished.stderr)
             assert (name, running.actions()) == (name, done)
         await _settle(running)
         assert running.actions() == done
@@ -292,6 +345,14 @@ def _replace(path: pathlib.Path, text: str) -> None:
 
 def _remove(path: pathlib.Path, how: str) -> None:
     match how:
+        case "made anew":  # its inode number may be the old one's
+            text = path.read_text().partition("---")[0]
+            path.unlink()
+            path.write_text(text)
+        case "beside an edited one":
+            api = path.parent / "sub" / "api.yaml"
+            api.write_text(f"# edited in place\n{api.read_text()}")
+            path.unlink()
         case "removed":
             path.unlink()
         case "emptied":
@@ -302,13 +363,13 @@ def _remove(path: pathlib.Path, how: str) -> None:
             path.rename(path.parent.with_name("web.yaml"))
 
 
-@pytest.mark.parametrize("how", ["removed", "emptied", "shortened", "moved out"])
+@pytest.mark.parametrize("how", ["removed", "emptied", "shortened", "moved out", "made anew", "beside an edited one"])
 async def test_removed__what_is_really_gone__is_gone_within_two_seconds(
     tmp_path: pathlib.Path, top: pathlib.Path, how: str
 ) -> None:
     path = top / "web.yaml"
     text = path.read_text()
-    remaining = {"api", "db"} if how == "shortened" else {"api"}
+    remaining = {"api", "db"} if how in {"shortened", "made anew"} else {"api"}
     took = []
     async with agent(tmp_path, top) as running:
         for _ in range(3):  # a machine that is busy with other things may take longer now and then

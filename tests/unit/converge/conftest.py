@@ -116,6 +116,7 @@ class Script:
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     unavailable: str = ""
     shortened: float | None = None
+    """Seconds since all files were changed in place."""
     age: float | None = None
     takes: float = 0.0
     """Seconds that reading takes."""
@@ -138,7 +139,8 @@ class Script:
         if self.unavailable:
             raise api.SourceUnavailable(self.unavailable, hint="mend it")
         files = tuple(api.SourceFile(name, "/", text.encode()) for name, text in sorted(self.files.items()))
-        return api.SourceSnapshot(f"script:{hash(files)}", files, shortened=self.shortened, age=self.age)
+        changed = {} if self.shortened is None else dict.fromkeys(self.files, self.shortened)
+        return api.SourceSnapshot(f"script:{hash(files)}", files, changed_in_place=changed, age=self.age)
 
     async def forget(self) -> None:
         """Keep nothing."""

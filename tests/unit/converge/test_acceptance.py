@@ -87,6 +87,21 @@ def test_judge__a_file_was_cut__waits_until_it_has_rested_and_longer_for_data(
     assert judge.judge(STANDING, cut(wait), 100.0 + wait) == ACCEPTED
 
 
+def test_shortened__files_were_changed_in_place__counts_for_what_they_declared_only() -> None:
+    declared_in = {"Container/web": "a.yaml", "Container/db": "b.yaml", "Container/api": "b.yaml"}
+    changed = {"a.yaml": 3.0, "b.yaml": 9.0, "c.yaml": 1.0}
+
+    def shortened(*missing: str, **files: float) -> float | None:
+        return acceptance.shortened(frozenset(missing), declared_in, files or changed)
+
+    assert shortened() is None
+    assert shortened("Container/web") == shortened("Container/web", "Container/db") == 3.0
+    assert shortened("Container/db") == 9.0
+    assert shortened("Container/db", a=1.0) is None
+    assert shortened("the login of pull at registry.example") == 1.0
+    assert acceptance.shortened(frozenset({"the login of pull"}), {}, {}) is None
+
+
 def test_data_of__volumes__are_those_whose_data_is_removed_with_them() -> None:
     volumes = tuple(
         volume.VolumeConfig(policy.value, volume.VolumeDriver.LOCAL, (), policy) for policy in volume.DeletionPolicy

@@ -1,5 +1,7 @@
 """When what was read of a file counts."""
 
+import dataclasses
+
 from agent.kit.writers import Writer
 from agent.sources import api, stability
 
@@ -91,23 +93,45 @@ def test_take__an_obstacle__is_told_at_once() -> None:
     assert files.take([stability.FileReading(obstacle)], 1.0).files == (obstacle,)
 
 
-def test_take__cut_in_place_and_closed__is_told_until_it_is_whole_again() -> None:
+def changed(data: bytes, inode: int = 1, generation: int = 0) -> dict[str, float]:
+    """A file that held one thing is read as another; says whether it was changed in place."""
+    reading = dataclasses.replace(look(data, 1, age=0.3, inode=inode), generation=generation)
+    settled = stable_file(b"one two").take([reading], 1.0)
+    assert contents(settled) == [data]
+    return dict(settled.changed_in_place)
+
+
+def test_take__changed_in_place_and_closed__is_told_with_its_rest_until_it_is_replaced() -> None:
     files = stable_file(b"one two three")
-    assert files.take([look(b"one", 1, age=0.3)], 1.0).shortened == 0.0
-    assert files.take([look(b"one", 1, age=5.0)], 5.0).shortened == 4.0
-    assert files.take([look(b"one 2", 2, age=0.3)], 6.0).shortened == 0.0
-    assert files.take([look(b"one 2", 2, age=0.3)], 8.0).shortened == 2.0
-    assert files.take([look(b"one 2", 3, age=0.3)], 8.5).shortened == 0.0  # written anew, and cut at the same place
-    assert files.take([look(b"one two three", 4, age=0.3)], 9.0).shortened is None
+    assert files.take([look(b"one", 1, age=0.3)], 1.0).changed_in_place == {"a.yaml": 0.0}
+    assert files.take([look(b"one", 1, age=5.0)], 5.0).changed_in_place == {"a.yaml": 4.0}
+    assert files.take([look(b"one 2", 2, age=0.3)], 6.0).changed_in_place == {"a.yaml": 0.0}
+    assert files.take([look(b"one 2", 2, age=0.3)], 8.0).changed_in_place == {"a.yaml": 2.0}
+    assert files.take([look(b"one 2", 3, age=0.3)], 8.5).changed_in_place == {"a.yaml": 0.0}  # written once more
+    assert files.take([look(b"one two three", 4, age=0.3)], 9.0).changed_in_place == {"a.yaml": 0.0}
+    assert files.take([look(b"one", 5, age=0.3, inode=2)], 9.5).changed_in_place == {}
 
 
-def test_take__emptied_in_place_and_closed__is_told() -> None:
-    assert stable_file(b"one two").take([look(b"", 1, age=0.3)], 1.0).shortened == 0.0
+def test_take__whatever_it_holds__is_changed_in_place() -> None:
+    assert changed(b"") == changed(b"one") == changed(b"two") == changed(b"ONE two and more") == {"a.yaml": 0.0}
 
 
-def test_take__something_else_or_another_file_or_none_in_its_place__is_not_told_as_cut() -> None:
-    assert stable_file(b"one two").take([look(b"two", 1, age=0.3)], 1.0).shortened is None
-    assert stable_file(b"one two").take([look(b"one", 1, age=0.3, inode=2)], 1.0).shortened is None
+def test_take__another_file_or_none_in_its_place__is_not_changed_in_place() -> None:
+    assert changed(b"one", inode=2) == changed(b"two", inode=2) == {}
+    assert changed(b"one", generation=7) == {}, "the inode number of a removed file"
     files = stable_file(b"one two")
     files.take([look(b"one", 1, age=0.3)], 1.0)
-    assert files.take([], 1.1).shortened is None
+    assert files.take([], 1.1).changed_in_place == {}
+
+
+def test_take__only_its_permissions_or_stamps_change__is_not_changed_in_place() -> None:
+    files = stable_file(b"one two")
+    assert files.take([look(b"one two", 1)], 1.0).changed_in_place == {}
+    assert files.take([look(b"one", 2, age=0.3, inode=2)], 2.0).changed_in_place == {}
+    assert files.take([look(b"one", 3, age=0.3, inode=2)], 3.0).changed_in_place == {}
+
+
+def test_take__cut_while_it_could_not_be_read__is_changed_in_place() -> None:
+    files = stable_file(b"one two")
+    files.take([stability.FileReading(api.SourceFile("a.yaml", "/", b"", "cannot be read"))], 1.0)
+    assert files.take([look(b"one", 1, age=0.3)], 2.0).changed_in_place == {"a.yaml": 0.0}
