@@ -8,7 +8,6 @@ never taken for the whole.
 import asyncio
 import contextlib
 import dataclasses
-import errno
 import logging
 import pathlib
 import time
@@ -16,15 +15,12 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-from agent.kit import tasks
+from agent.kit import tasks, watch_limits
 from agent.model import external_input
 from agent.sources import api, change_hints, stability, tree, watch
 from agent.sources import limits as source_limits
 
 _log = logging.getLogger(__name__)
-
-_SYSCTLS = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
-"""The setting that is too low, by inotify's error (inotify_init1(2), inotify_add_watch(2))."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class DirectorySource:
         self._reader = tree.Reader(self._top, path, self._stability.accepted, limits)
         self._reading = asyncio.Lock()
         self._hints: change_hints.ChangeHints | None = None
-        self._is_blind = False
+        self._watch_report = watch_limits.Report(_log)
         self._watch: watch.PathWatch | None = None
 
     @property
@@ -118,21 +114,9 @@ class DirectorySource:
         try:
             await tasks.in_thread(how)  # whoever is cancelled can stop it then: it is not half begun
         except OSError as error:
-            if not self._is_blind:
-                _log.warning(
-                    "%s is not watched (%s): changes are found every %g s until it is; raise %s",
-                    *(
-                        self._shown,
-                        error,
-                        self._intervals.rescan,
-                        _SYSCTLS.get(error.errno or 0, "fs.inotify's limits"),
-                    ),
-                )
-            self._is_blind = True
+            self._watch_report.failed(self._shown, error, f"changes are found every {self._intervals.rescan:g} s")
         else:
-            if self._is_blind:
-                _log.info("%s is watched again", self._shown)
-            self._is_blind = False
+            self._watch_report.succeeded()
 
     def _read(self) -> tuple[api.SourceSnapshot, float | None]:
         """Return a snapshot, and the moment at which an unsettled file may have settled."""

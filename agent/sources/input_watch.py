@@ -4,13 +4,15 @@ A file is watched through the directory that it lies in, which tells of a file t
 well; where that is missing, through its nearest ancestor. What cannot be watched is looked at now and then.
 """
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from watchdog import events, observers
 from watchdog.observers import api as observer_api
 
+from agent.kit import watch_limits
 from agent.sources import watch
 
 MOST_DIRECTORIES = 16
@@ -36,7 +38,7 @@ class InputWatch(events.FileSystemEventHandler):
         self._watches: dict[str, tuple[tuple[int, int], observer_api.ObservedWatch]] = {}
         """The directory's identity and its watch, by the directory's path."""
         self._relevant: frozenset[str] = frozenset()
-        self._is_blind = False
+        self._report = watch_limits.Report(_log)
 
     def follow(self, paths: Iterable[str]) -> None:
         """Watch these paths (absolute, need not exist), and no others any more. It blocks."""
@@ -51,9 +53,14 @@ class InputWatch(events.FileSystemEventHandler):
         for directory, (identity, observed) in list(self._watches.items()):
             if kept.get(directory) != identity:
                 self._unwatch(directory, observed)
+        refused: dict[str, OSError] = {}
         for directory, identity in kept.items():
             if directory not in self._watches:
-                self._watch(directory, identity)
+                try:
+                    self._watch(directory, identity)
+                except OSError as error:
+                    refused[directory] = error
+        self._tell(refused)
 
     def stop(self) -> None:
         """Stop watching; ``on_hint`` is not called any more."""
@@ -71,20 +78,22 @@ class InputWatch(events.FileSystemEventHandler):
                 return
 
     def _watch(self, directory: str, identity: tuple[int, int]) -> None:
-        try:
-            if self._observer is None:
-                watch.without_chatter()
-                observer = observers.Observer()
-                observer.start()
-                self._observer = observer
+        """Watch a directory. Raises ``OSError`` where the kernel allows no more; one that was removed is none."""
+        if self._observer is None:
+            watch.without_chatter()
+            observer = observers.Observer()
+            observer.start()
+            self._observer = observer
+        with contextlib.suppress(FileNotFoundError):
             observed = self._observer.schedule(self, directory, recursive=False, event_filter=_EVENTS)
-        except OSError as error:
-            if not self._is_blind:
-                _log.warning("%s is not watched (%s): its files are looked at now and then", directory, error)
-            self._is_blind = True
-            return
-        self._is_blind = False
-        self._watches[directory] = identity, observed
+            self._watches[directory] = identity, observed
+
+    def _tell(self, refused: Mapping[str, OSError]) -> None:
+        """Say what could not be watched; it is tried once more at the next look."""
+        for directory, error in refused.items():
+            self._report.failed(directory, error, "its files are looked at now and then")
+        if not refused:
+            self._report.succeeded()
 
     def _unwatch(self, directory: str, observed: observer_api.ObservedWatch) -> None:
         del self._watches[directory]

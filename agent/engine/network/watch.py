@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import pathlib
 import socket
@@ -10,6 +11,9 @@ from typing import Self
 
 from agent.engine.kernel import inotify
 from agent.engine.network import aardvark, hostlinks, netfilter
+from agent.kit import watch_limits
+
+_log = logging.getLogger(__name__)
 
 SETTLE = 0.1
 """Seconds in which events are gathered before a check: our own changes come in bursts."""
@@ -33,6 +37,7 @@ class NetworkWatch:
         self._stack = contextlib.ExitStack()
         self._woken = asyncio.Event()
         self._files: inotify.Inotify | None = None
+        self._report = watch_limits.Report(_log)
         self._processes: dict[aardvark.Server, tuple[int, int]] = {}
         self._resolvers = resolvers()
         self._not_before = 0.0
@@ -43,10 +48,6 @@ class NetworkWatch:
         self._read(self._host.descriptor, self._host.drain)
         rules = self._stack.enter_context(_rules())
         self._read(rules.fileno(), lambda: _drain(rules))
-        with contextlib.suppress(OSError):  # no instance left: changes are seen at the relist
-            self._files = inotify.Inotify()
-            self._stack.callback(self._files.close)
-            self._read(self._files.descriptor, self._files.drain)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -76,9 +77,7 @@ class NetworkWatch:
 
     def _follow(self) -> None:
         """Watch the files and processes that there are now."""
-        if self._files is not None:
-            folders = (*(server.folder for server in self._servers), _RESOLVERS.parent, _RESOLVERS.resolve().parent)
-            self._files.watch(folders)
+        self._follow_files()
         for server in self._servers:
             pid = server.pid()
             if pid != self._processes.get(server, (None, 0))[0]:
@@ -86,6 +85,26 @@ class NetworkWatch:
                 with contextlib.suppress(OSError):
                     if pid is not None:
                         self._hold(server, pid)
+
+    def _follow_files(self) -> None:
+        """Watch the files' folders. What the kernel's limits leave out is told, and tried once more the next time."""
+        folders = (_RESOLVERS.parent, _RESOLVERS.resolve().parent, *(server.folder for server in self._servers))
+        try:
+            refused = self._watched_files().watch(folders)
+        except OSError as error:
+            refused = {folders[0]: error}
+        for folder, refusal in refused.items():
+            self._report.failed(str(folder), refusal, "changes of resolv.conf and of DNS servers' files are found late")
+        if not refused:
+            self._report.succeeded()
+
+    def _watched_files(self) -> inotify.Inotify:
+        if self._files is None:
+            files = inotify.Inotify()
+            self._stack.callback(files.close)
+            self._read(files.descriptor, files.drain)
+            self._files = files
+        return self._files
 
     def _hold(self, server: aardvark.Server, pid: int) -> None:
         descriptor = os.pidfd_open(pid)

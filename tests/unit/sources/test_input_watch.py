@@ -1,5 +1,7 @@
 """What is noticed of external inputs, wherever they lie."""
 
+import errno
+import logging
 import os
 import pathlib
 import threading
@@ -139,17 +141,30 @@ def test_watch__more_directories_than_may_be__are_bounded(
     assert len(watch._watches) == 2
 
 
-def test_watch__kernel_allows_no_watch__says_so_once_and_goes_on(
+@pytest.mark.parametrize(
+    ("number", "sysctl"),
+    [(errno.EMFILE, "fs.inotify.max_user_instances"), (errno.ENOSPC, "fs.inotify.max_user_watches")],
+)
+def test_watch__kernel_allows_no_watch__says_which_limit_once_and_watches_later(
     watch: input_watch.InputWatch,
+    hints: Hints,
     tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    number: int,
+    sysctl: str,
 ) -> None:
     def refused(*_: object, **__: object) -> None:
-        raise OSError(28, os.strerror(28))
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(input_watch.observers.Observer, "schedule", refused)
-    for _ in range(2):
-        watch.follow([str(tmp_path / "web.env")])
-    assert len(caplog.records) == 1
-    assert "its files are looked at now and then" in caplog.text
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "web.env"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(input_watch.observers.Observer, "schedule", refused)
+        for _ in range(3):
+            watch.follow([str(path), "/etc/other"])
+    (blind,) = [record.getMessage() for record in caplog.records]
+    assert blind.endswith(f"its files are looked at now and then until it is; raise {sysctl}")
+    watch.follow([str(path)])
+    assert caplog.records[-1].getMessage().endswith("is watched again")
+    path.write_text("A=1\n")
+    assert hints.has_come()
