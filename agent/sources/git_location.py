@@ -90,6 +90,7 @@ def _url(text: str) -> tuple[str, str]:
         )
     if any(ord(letter) <= ord(" ") for letter in text) or not (parts.netloc or parts.scheme == "file"):
         raise api.BadSource("the URL of the git repository names no host", hint=_FORM)
+    _check_control_characters(f"{parts.hostname}{parts.path}", "the URL of the git repository holds")
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     if host.startswith("-") or parts.path.startswith("/-"):
         raise api.BadSource("a host or path that starts with '-' is refused", hint=_FORM)
@@ -103,9 +104,14 @@ def _url(text: str) -> tuple[str, str]:
 
 def _credentials(user: str, password: str) -> str:
     credentials = f"{user}:{password}" if password else user
-    if any(ord(letter) < ord(" ") for letter in urllib.parse.unquote(credentials)):
-        raise api.BadSource("user and password in the URL hold control characters", hint=_FORM)
+    _check_control_characters(credentials, "user and password in the URL hold")
     return credentials
+
+
+def _check_control_characters(text: str, subject: str) -> None:
+    """Refuse what would be a further line in git's protocol of credentials. Raises ``BadSource``."""
+    if any(ord(letter) < ord(" ") for letter in urllib.parse.unquote(text)):
+        raise api.BadSource(f"{subject} control characters", hint=_FORM)
 
 
 def _subpath(text: str) -> str:

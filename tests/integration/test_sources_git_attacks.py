@@ -87,6 +87,20 @@ async def test_links_among_the_objects__bring_no_file_of_the_host(repository, tm
     assert not [path for path in kept if b"secret of the host" in path.read_bytes()]
 
 
+async def test_link_in_place_of_the_objects__brings_no_file_of_the_host(repository, tmp_path) -> None:
+    """CVE-2023-22490: the folder of the objects itself was the link, and all that it leads to was in the copy."""
+    host = tmp_path / "host"
+    (repository / ".git/objects").rename(host)
+    (host / "secret").write_text("secret of the host")
+    (host / "pack" / "secret.pack").write_text("secret of the host")
+    (repository / ".git/objects").symlink_to(host)
+    with contextlib.suppress(api.SourceUnavailable):
+        await _source(repository, tmp_path).snapshot()
+    kept = [path for path in (tmp_path / "sources").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if b"secret of the host" in path.read_bytes()]
+
+
 async def test_submodule__whose_path_leads_into_the_repositorys_own_folder__runs_no_hook(repository, tmp_path) -> None:
     """CVE-2024-32002, CVE-2025-48384: a link to ``.git`` beside a submodule, its path ending by a carriage return."""
     proof, module = tmp_path / "proof", tmp_path / "module"

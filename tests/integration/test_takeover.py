@@ -302,6 +302,22 @@ async def test_mount__below_a_link_in_a_shared_volume__makes_nothing_on_the_host
         assert list(victim.iterdir()) == [], output
 
 
+async def test_working_directory__below_a_link_that_leads_out__is_made_inside(either, tmp_path) -> None:
+    """GHSA-q6r4-3wmg-fwcq: the engine made it on the host, by a link that the image or another container has left."""
+    shared, victim = tmp_path / "shared", tmp_path / "victim"
+    shared.mkdir()
+    victim.mkdir(mode=0o700)
+    (shared / "absolute").symlink_to(victim)
+    (shared / "relative").symlink_to(f"../../../../../../../../..{victim}")
+    bind = container.BindMount(str(shared), "/data", read_only=False)
+    before = victim.stat()
+    for name in ("absolute", "relative"):
+        folder = f"/data/{name}/new"
+        output = await _refused_or_output(either, "touch file; pwd", mounts=(bind,), working_dir=folder)
+        assert list(victim.iterdir()) == [], output
+    assert (victim.stat().st_uid, victim.stat().st_mode) == (before.st_uid, before.st_mode)
+
+
 @pytest.mark.parametrize("path", ["/proc", "/proc/self", "/proc/sys/kernel", "/dev", "/dev/null", "/dev/pts", "/link"])
 async def test_mount__on_what_confines__is_refused(host, tmp_path, path: str) -> None:
     """CVE-2019-16884, CVE-2025-31133, CVE-2025-52881: a /proc or /dev of the container's own making."""

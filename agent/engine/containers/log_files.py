@@ -31,7 +31,8 @@ def rotate(log: pathlib.Path, control: pathlib.Path, limit: int, files: int) -> 
     """Begin a new log file where the present one is over ``limit`` bytes, keeping ``files`` in all; True where done.
 
     A crash in between loses nothing: conmon goes on writing to the renamed file until it is told, and it is told again
-    as long as there is no new one. Raises ``OSError`` where nobody listens at ``control``.
+    as long as there is no new one; so is it where somebody has removed the file, to which it would write on unseen.
+    Raises ``OSError`` where nobody listens at ``control``.
     """
     if log.exists():
         if log.stat().st_size < limit:
@@ -42,7 +43,7 @@ def rotate(log: pathlib.Path, control: pathlib.Path, limit: int, files: int) -> 
                 older.rename(_numbered(log, number + 1))
         log.rename(_numbered(log, 1))
         _numbered(log, files).unlink(missing_ok=True)
-    elif not _numbered(log, 1).exists():
+    elif not log.parent.is_dir():  # conmon ends where it cannot make the new file
         return False
     descriptor = os.open(control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -238,6 +238,14 @@ def record(**fields: Any) -> table.ContainerRecord:
     return dataclasses.replace(base, **fields)
 
 
+def test_labels_of_an_image__are_none_of_its_containers() -> None:
+    """CVE-2026-53488: what an image says of itself decides nothing about a container of it."""
+    image = dataclasses.replace(record().image_config, labels=(*OWNED, ("logger", "binary:///bin/sh")))
+    spec = translate.container_spec(builders.config(), ())
+    observed = translate.observed_container(record(image_config=image, spec=spec))
+    assert observed.labels == ()
+
+
 def test_stats__every_figure_in_its_place() -> None:
     interface = usage.Interface("eth0", 1, 2, 3, 4, 5, 6, 7, 8)
     stats = translate.stats(usage.Usage(1.5, 20, 10, None, 3, 4, (interface,)))

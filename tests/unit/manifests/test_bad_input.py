@@ -173,6 +173,25 @@ def test_kinds_field_that_is_not_built__is_refused_and_says_so(kind: str, spec: 
     assert any(expected in line for line in printed_problems(HEAD.format(kind=kind, name="x") + f"spec: {spec}"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "expected"),
+    [
+        ("Network", "{driver: ../../usr/sbin/reboot}", "spec.driver must be"),
+        ("Volume", "{driver: /usr/sbin/reboot}", "spec.driver must be"),
+        (
+            "Container",
+            "{image: x, sysctls: {kernel.shm_rmid_forced: 1+kernel.core_pattern=x}}",
+            "unknown field spec.sysctls",
+        ),
+        ("Container", "{image: x, security: {sysctls: {a: b}}}", "unknown field spec.security.sysctls"),
+        ("Container", "{image: x, runtime: /usr/sbin/reboot}", "unknown field spec.runtime"),
+    ],
+)
+def test_what_would_reach_the_host__can_be_named_by_no_manifest(kind: str, spec: str, expected: str) -> None:
+    lines = printed_problems(HEAD.format(kind=kind, name="x") + f"spec: {spec}")
+    assert any(expected in line for line in lines), lines
+
+
 def test_annotation_of_ours__is_refused() -> None:
     text = CONTAINER.replace("{name: web}", "{name: web, annotations: {trimtab.dev/hosts: x, trimtab.dev/y: x}}")
     lines = printed_problems(text + "spec: {image: x}")

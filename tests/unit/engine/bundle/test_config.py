@@ -280,6 +280,15 @@ def test_environment__manifest_over_image_over_defaults() -> None:
     ]
 
 
+def test_environment__name_without_a_value_in_the_image__is_empty_and_not_the_hosts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CVE-2026-57231: the image names what it wants to know, or everything by an asterisk."""
+    monkeypatch.setenv("TRIMTAB_PASSWORD", "s3cret of the host")
+    built = config.build(bundle(image=image(env=("TRIMTAB_PASSWORD", "*", "TRIMTAB_*"))))
+    assert built["process"]["env"][3:] == ["TRIMTAB_PASSWORD=", "*=", "TRIMTAB_*="]
+
+
 @pytest.mark.parametrize(
     ("manifest", "images", "cwd"), [("/m", "/i", "/m"), ("", "/i", "/i"), ("", "", "/"), ("/m", "", "/m")]
 )

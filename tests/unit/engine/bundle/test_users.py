@@ -98,6 +98,14 @@ def test_passwd__id_out_of_range__is_refused(rootfs: pathlib.Path, number: str) 
         resolve(rootfs, "web")
 
 
+@pytest.mark.parametrize("number", ["2147483648", "4294967296", "99999999999999999999"])
+def test_user__digits_out_of_range__are_no_name(rootfs: pathlib.Path, number: str) -> None:
+    """CVE-2026-46680: they were looked up in the image's table, which says that this is root."""
+    (rootfs / "etc/passwd").write_text(f"{number}:x:0:0::/:\n")
+    with pytest.raises(errors.InvalidArgument, match=f"'{number}' is no user or group id"):
+        resolve(rootfs, number)
+
+
 @pytest.mark.parametrize("number", ["0x10", "", "٣", " 5", "1e3"])
 def test_passwd__no_number_for_an_id__is_no_line(rootfs: pathlib.Path, number: str) -> None:
     (rootfs / "etc/passwd").write_text(f"web:x:{number}:0::/:\n")

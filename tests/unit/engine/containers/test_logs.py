@@ -239,8 +239,13 @@ def test_rotate__cut_short_before_conmon_was_told__tells_it_the_next_time(log, c
     assert log.with_name("container.log.1").exists()
 
 
-def test_rotate__no_log_at_all__does_nothing(log, control) -> None:
-    assert not log_files.rotate(log, control[0], limit=0, files=3)
+def test_rotate__the_file_was_removed__conmon_begins_another(log, control) -> None:
+    assert log_files.rotate(log, control[0], limit=10, files=3)
+    assert control_messages(control[1]) == b"2 0 0\n"
+
+
+def test_rotate__its_folder_was_removed__conmon_which_would_end_is_not_told(control, tmp_path) -> None:
+    assert not log_files.rotate(tmp_path / "gone" / "container.log", control[0], limit=0, files=3)
     assert control_messages(control[1]) == b""
 
 
