@@ -1,6 +1,8 @@
 """Watching an event loop for callbacks that hold it up.
 
 What counts is the CPU time of the loop's thread: on a shared machine a callback may last long for no fault of its own.
+So what waits instead of computing (a disk, a file system that hangs, a child that does not end) is not seen by it: that
+nothing of the kind is done in the loop has to be shown where it would be done.
 """
 
 import asyncio

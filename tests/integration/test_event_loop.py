@@ -1,4 +1,7 @@
-"""A thousand containers, over the memory runtime in real time: nothing that the agent does holds its event loop up."""
+"""A thousand containers, over the memory runtime in real time: nothing that the agent computes holds its event loop up.
+
+Waiting is not seen (``loop_watch``): calls that may block are tested where they are made.
+"""
 
 import asyncio
 import contextlib
