@@ -162,6 +162,8 @@ class Reason(enum.StrEnum):
     RUNS_AS_ROOT = "RunsAsRoot"
     START_FAILED = "StartFailed"
     STOP_FAILED = "StopFailed"
+    UNSUPPORTED = "Unsupported"
+    """The runtime cannot do it at all."""
     UPDATE_FAILED = "UpdateFailed"
     VOLUME_NOT_FOUND = "VolumeNotFound"
 

@@ -1,4 +1,7 @@
-"""Features of manifests that not every runtime supports: refused at validation, with the runtime's reason."""
+"""Features that not every runtime supports, each with the runtime's reason: the one table of what a driver cannot do.
+
+What a manifest asks for is refused at validation; what a call asks for, by the call (``refusal``).
+"""
 
 import enum
 
@@ -18,6 +21,8 @@ class Feature(enum.StrEnum):
     """A reservation of less memory than the least limit, 6 MiB."""
     IMAGE_CONTENT = "ImageContent"
     """Images that have bytes, which can be pushed, saved, loaded and imported by hand."""
+    PROCESSES = "Processes"
+    """Listing of the processes in a container."""
 
 
 Unsupported = tuple[tuple[Feature, str], ...]

@@ -15,11 +15,13 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
+from agent import errors
 from agent.kit import notices
 from agent.model import container, features, image, network, policy, secret, volume
 from agent.model.key import Pairs
 from agent.oci import archives
-from agent.runtime import disk, events, streams
+from agent.reasons import Reason
+from agent.runtime import disk, events, processes, streams
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,11 +33,18 @@ class Features:
     in_place: frozenset[policy.InPlace]
     """What ``update``, ``connect`` and ``disconnect`` can change on an existing container; plans replace the rest."""
     unsupported: features.Unsupported = features.NOTHING_UNSUPPORTED
-    """What manifests may ask for and it cannot do: refused at validation."""
+    """What it cannot do: refused at validation where a manifest asks for it, and by the call that would do it."""
     secrets_at_start: bool = False
     """Values of Secrets are needed at each start, and not only where a container is made: nothing keeps them."""
     is_simulated: bool = False
     """Its containers are on no network: at their addresses somebody else may be."""
+
+    def require(self, feature: features.Feature) -> None:
+        """Raise ``errors.InvalidArgument`` (``Unsupported``) where it does not support a feature that a call needs."""
+        reason = dict(self.unsupported).get(feature)
+        if reason is not None:
+            message = f"not over {self.name}: {reason}"
+            raise errors.InvalidArgument(message, hint="choose another --runtime", reason=Reason.UNSUPPORTED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,7 +173,7 @@ class Images(Protocol):
         """
 
 
-class Containers(streams.Streams, Protocol):
+class Containers(streams.Streams, processes.Processes, processes.Inspection, Protocol):
     """The containers."""
 
     async def list(self) -> tuple[container.ObservedContainer, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from agent import errors
 from agent.drivers.docker import (
     connection,
+    documents,
     execs,
     failures,
     features,
@@ -19,16 +20,19 @@ from agent.drivers.docker import (
     limits,
     logs,
     names,
+    processes,
     sidecar,
     translate,
     usage,
 )
 from agent.kit import canonical, notices, tasks, timestamps
 from agent.model import container, hostaccess, policy, secret
+from agent.model.features import Feature
 from agent.model.key import Kind, Pairs, pairs
 from agent.oci import sysctls
 from agent.reasons import Reason
 from agent.runtime import admitted, api, streams
+from agent.runtime import processes as process_roles
 from agent.runtime import secrets as secret_store
 
 _KILL_TIMEOUT_FACTOR = 0.5
@@ -234,6 +238,19 @@ class Containers:
         identity = await self._id(ref)
         async for line in logs.read(self.engine, identity, request):
             yield line
+
+    async def top(self, ref: str) -> tuple[process_roles.ContainerProcess, ...]:
+        """Return what runs in a container now."""
+        self.features.require(Feature.PROCESSES)
+        return await processes.top(self.engine, await self.inspections.inspect(ref), ref)
+
+    async def wait(self, ref: str) -> int | None:
+        """Wait for the end of a container's present run."""
+        return await processes.wait(self.engine, self.inspections, ref)
+
+    async def inspect(self, ref: str) -> Mapping[str, object]:
+        """Return the engine's inspection of a container."""
+        return documents.without_secrets(await self.inspections.inspect(ref))
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return the resource usage of every running container, by id."""

@@ -65,8 +65,8 @@ class Events:
             await self.current_features.ask()  # it may be another one by now
             requested_stops.counted_from = self.clock.now()  # before it answers, it ends what its predecessor has left
             async with self._open(since) as answer:
-                async for line in _lines(answer):
-                    event = self._process(_parsed(line), requested_stops)
+                async for line in lines(answer):
+                    event = self._process(parsed(line), requested_stops)
                     if event is not None:
                         yield event
         except ValueError as error:
@@ -107,14 +107,13 @@ class Events:
         built_in = kind is Kind.NETWORK and attributes.get("name") in names.BUILT_IN
         if kind is None or action not in _ACTIONS or built_in:
             return None
-        code = str(attributes.get("exitCode", attributes.get("containerExitCode", "")))
         return events.RuntimeEvent(
             kind=kind,
             id=identity,
             name=self._name(kind, str(attributes.get("name", identity))),
             action=_ACTIONS[action],
             time=time,
-            exit_code=int(code) if code.isdecimal() else None,
+            exit_code=exit_code(message),
         )
 
     def _record_stop_request(
@@ -147,7 +146,7 @@ class Events:
         return tables[kind](engine) if kind in tables else engine
 
 
-async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """Yield whole lines. Raises ``ValueError`` for one that is too long."""
     partial = b""
     async for chunk in answer.content.iter_any():
@@ -158,7 +157,7 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             yield line
 
 
-def _parsed(line: bytes) -> Mapping[str, Any]:
+def parsed(line: bytes) -> Mapping[str, Any]:
     """Return an event's JSON. Raises ``ValueError`` for what is not an event."""
     message: object = json.loads(line)
     actor = (message.get("Actor") or {}) if isinstance(message, dict) else None
@@ -169,6 +168,13 @@ def _parsed(line: bytes) -> Mapping[str, Any]:
     ):
         raise ValueError("no event")  # noqa: TRY004 - of text that is not one
     return message
+
+
+def exit_code(message: Mapping[str, Any]) -> int | None:
+    """Return the exit code in an event; ``None`` where it has none."""
+    attributes = (message.get("Actor") or {}).get("Attributes") or {}
+    code = str(attributes.get("exitCode", attributes.get("containerExitCode", "")))
+    return int(code) if code.isdecimal() else None
 
 
 def _is_stop_request(action: str, attributes: Mapping[str, Any]) -> bool:

@@ -163,7 +163,7 @@ def observed_container(
 ) -> container.ObservedContainer:
     """Return the observed state of an inspected container; ``config`` is the remembered one."""
     state = inspected.get("State") or {}
-    observed_state = _STATES.get(str(state.get("Status")), container.ContainerState.EXITED)
+    observed_state = state_of(inspected)
     running = observed_state is container.ContainerState.RUNNING
     ended = observed_state is container.ContainerState.EXITED
     labels = dict((inspected.get("Config") or {}).get("Labels") or {})
@@ -195,6 +195,11 @@ def observed_container(
             if running and endpoint.get("IPAddress")
         ),
     )
+
+
+def state_of(inspected: Mapping[str, Any]) -> container.ContainerState:
+    """Return where an inspected container is in its life; one that is paused runs."""
+    return _STATES.get(str((inspected.get("State") or {}).get("Status")), container.ContainerState.EXITED)
 
 
 def _is_oom_end(state: Json) -> bool:

@@ -16,4 +16,6 @@ def of(flavour: str, *, local: bool) -> Unsupported:
     if not local:
         reason = "the engine is on another host, and its containers' addresses are out of reach"
         unsupported.append((Feature.NETWORK_PROBES, reason))
+        if flavour == "podman":
+            unsupported.append((Feature.PROCESSES, "the engine is on another host, and tells no pids of that"))
     return tuple(unsupported)

@@ -8,14 +8,19 @@ from collections.abc import AsyncIterator, Mapping
 
 from agent import errors
 from agent.drivers.memory import world
+from agent.kit import canonical
 from agent.model import container, secret
 from agent.model.key import PREFIX, Kind, Pairs, pairs
 from agent.reasons import Reason
-from agent.runtime import api, events, streams
+from agent.runtime import api, events, processes, streams
 
 _FOLLOW = 0.05
 """Seconds between two readings of a log that is followed."""
 _PID = 1000
+_MEMORY = 1024 * 1024
+"""Bytes that each running container uses."""
+_KILLED = 137
+_ENDS = frozenset({events.EventAction.EXITED, events.EventAction.OOM_KILLED})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -171,13 +176,48 @@ class Containers:
                 return
             await asyncio.sleep(_FOLLOW)
 
+    async def top(self, ref: str) -> tuple[processes.ContainerProcess, ...]:
+        """Return the one process that each running container has."""
+        current = self._running(ref)
+        config = current.config
+        return (
+            processes.ContainerProcess(
+                pid=current.pid or 0,
+                parent=0,
+                uid=0,
+                cpu_seconds=self.world.clock.now() - (current.started_at or 0.0),
+                rss=_MEMORY,
+                command=" ".join((*(config.command or ()), *(config.args or ()))) or f"[{current.name}]",
+            ),
+        )
+
+    async def wait(self, ref: str) -> int | None:
+        """Wait for the end of its present run."""
+        current = self.world.find(ref)
+        if current.state is container.ContainerState.CREATED:
+            raise errors.Conflict(f"container {current.name} has never run", reason=Reason.NOT_RUNNING)
+        if current.state is container.ContainerState.EXITED:
+            return current.exit_code
+        async with contextlib.aclosing(self.world.subscribe()) as changes:
+            async for event in changes:
+                if event.id == current.id and event.action in _ENDS:
+                    return event.exit_code
+                if event.id == current.id and event.action is events.EventAction.REMOVED:
+                    return _KILLED
+        raise errors.Unavailable("the simulated world has ended", reason=Reason.ENGINE_DOWN)
+
+    async def inspect(self, ref: str) -> Mapping[str, object]:
+        """Return the observed container: there is nothing else to tell."""
+        document: dict[str, object] = canonical.plain(self.world.find(ref))
+        return document
+
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return a small fixed usage for each running container."""
         return {
             observed.id: api.ContainerStats(
                 cpu_seconds=self.world.clock.now() - (observed.started_at or 0.0),
-                memory_usage=1024 * 1024,
-                memory_working_set=1024 * 1024,
+                memory_usage=_MEMORY,
+                memory_working_set=_MEMORY,
                 memory_limit=observed.config.resources.memory,
                 pids=1,
                 oom_kills=0,

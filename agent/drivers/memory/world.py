@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from agent import errors
 from agent.drivers.memory import table
@@ -159,7 +159,7 @@ class World:
         event = events.RuntimeEvent(kind, identity, name, action, self.clock.now(), exit_code)
         self._events.send(event)
 
-    def subscribe(self) -> AsyncIterator[events.RuntimeEvent]:
+    def subscribe(self) -> AsyncGenerator[events.RuntimeEvent, None]:
         """Return the events from now on."""
         return self._events.subscribe()
 

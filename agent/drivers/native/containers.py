@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Mapping
 
-from agent.drivers.native import failures, logs, programs, records_view, translate
+from agent.drivers.native import failures, inspection, logs, processes, programs, records_view, translate
 from agent.engine import engine as engines
 from agent.engine.cgroups import hierarchy, limits, usage
 from agent.engine.containers import table
@@ -12,6 +12,7 @@ from agent.kit import tasks
 from agent.model import container, hostaccess, secret
 from agent.model.key import Pairs, pairs
 from agent.runtime import admitted, api, streams
+from agent.runtime import processes as process_roles
 from agent.runtime import secrets as secret_store
 
 
@@ -141,6 +142,22 @@ class Containers:
 
         async for line in logs.lines(self.engine.where.log(container_id), request, running):
             yield line
+
+    async def top(self, ref: str) -> tuple[process_roles.ContainerProcess, ...]:
+        """Return what runs in it now."""
+        return await processes.top(self._view, ref)
+
+    async def wait(self, ref: str) -> int | None:
+        """Wait for the end of its present run."""
+        if not self.engine.exclusive:
+            with records_view.opened(self.engine.where.root, self.engine.where.run) as view:
+                return await processes.wait(view, ref)
+        with failures.translated():
+            return await self.engine.containers.wait(ref)
+
+    async def inspect(self, ref: str) -> Mapping[str, object]:
+        """Return its record and its OCI configuration."""
+        return inspection.inspect(self._view, ref)
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return the usage of every running container, by id."""

@@ -14,7 +14,7 @@ from agent.reasons import Reason
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHM = 64 * 1024 * 1024
-_FILE = "config.json"
+FILE = "config.json"
 _NAMESPACES = ("pid", "ipc", "uts", "mount")
 
 Variables = tuple[tuple[str, str], ...]
@@ -86,7 +86,7 @@ def write(folder: pathlib.Path, bundle: Bundle) -> None:
 
     Raises ``OSError``, and as ``build``.
     """
-    atomicfile.write(folder / _FILE, json.dumps(build(bundle)).encode(), mode=0o600, durable=False)
+    atomicfile.write(folder / FILE, json.dumps(build(bundle)).encode(), mode=0o600, durable=False)
 
 
 def env_of(folder: pathlib.Path, names: tuple[str, ...]) -> Variables:
@@ -94,7 +94,7 @@ def env_of(folder: pathlib.Path, names: tuple[str, ...]) -> Variables:
     if not names:
         return ()
     try:
-        entries = json.loads((folder / _FILE).read_bytes())["process"]["env"]
+        entries = json.loads((folder / FILE).read_bytes())["process"]["env"]
         values = dict(entry.partition("=")[::2] for entry in entries)
         return tuple((name, values[name]) for name in names)
     except (OSError, ValueError, KeyError, TypeError) as error:

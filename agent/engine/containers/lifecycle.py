@@ -114,6 +114,18 @@ class Containers:
         """Send a signal to a container's first process. Raises ``errors.Conflict`` where it does not run."""
         self._supervisor.send(self._running(ref), signal)
 
+    async def wait(self, ref: str) -> int | None:
+        """Wait until a container's present run has ended, and return its exit code; ``None``: nobody saw the end.
+
+        Raises ``errors.NotFound``, and ``errors.Conflict`` where it has never run.
+        """
+        record = self._table.get(ref)
+        if record.phase is table.Phase.RUNNING:
+            return await self._supervisor.exit_code(record)
+        if record.started_at is None:
+            raise errors.Conflict(f"container {record.name} has never run", reason=Reason.NOT_RUNNING)
+        return record.exit_code
+
     async def remove(self, ref: str) -> None:
         """Remove a container with its writable layer and log, killing it where it runs. Raises ``errors.NotFound``."""
         async with self._exclusively(ref) as record:

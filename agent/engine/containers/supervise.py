@@ -66,6 +66,8 @@ class Supervisor:
         self._deps = deps
         self._watch = watch.MonitorWatch(self._monitor_ended)
         self._ends: dict[str, asyncio.Future[None]] = {}
+        self._codes: dict[str, asyncio.Future[int | None]] = {}
+        """Of each container that runs: done as soon as its end is known, before anything is taken away."""
         self._hurried: set[str] = set()
         self._crew = tasks.Crew(self._failed)
 
@@ -76,10 +78,13 @@ class Supervisor:
     async def __aexit__(self, *error: object) -> None:
         self._watch.close()
         await self._crew.__aexit__(*error)
+        for code in self._codes.values():
+            code.cancel()
 
     def follow(self, record: table.ContainerRecord, run: table.Run) -> None:
         """Watch a container that runs; one that has ended meanwhile is noticed in the loop's next round."""
         self._ends[record.id] = asyncio.get_running_loop().create_future()
+        self._codes[record.id] = asyncio.get_running_loop().create_future()
         self._watch.add(record.id, run.monitor, run.monitor_started)
 
     def send(self, record: table.ContainerRecord, signal: str) -> None:
@@ -102,6 +107,11 @@ class Supervisor:
     def hurry(self, container_id: str) -> None:
         """Let a container's end be cleaned up behind although it cannot be written down, on a full disk."""
         self._hurried.add(container_id)
+
+    async def exit_code(self, record: table.ContainerRecord) -> int | None:
+        """Wait for the end of a container that runs, and return its exit code as soon as that is known."""
+        code = self._codes.get(record.id)
+        return record.exit_code if code is None else await asyncio.shield(code)
 
     async def ended_within(self, container_id: str, seconds: float) -> bool:
         """Wait until a container has ended and is cleaned up; False where it still runs after so many seconds."""
@@ -204,6 +214,9 @@ class Supervisor:
         now = self._deps.clock.now()
         action = "oom_killed" if oom_killed else "exited"
         self._deps.notify(Event(record.id, record.name, action, now, ended.code))
+        code = self._codes.pop(record.id, None)
+        if code is not None:
+            code.set_result(ended.code)
         return dataclasses.replace(
             record,
             phase=table.Phase.EXITED,
