@@ -21,6 +21,8 @@ class Feature(enum.StrEnum):
     """A reservation of less memory than the least limit, 6 MiB."""
     IMAGE_CONTENT = "ImageContent"
     """Images that have bytes, which can be pushed, saved, loaded and imported by hand."""
+    CONTAINER_FILES = "ContainerFiles"
+    """Containers that have files, which can be copied out and in."""
     PROCESSES = "Processes"
     """Listing of the processes in a container."""
 

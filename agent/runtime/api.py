@@ -21,7 +21,7 @@ from agent.model import container, features, image, network, policy, secret, vol
 from agent.model.key import Pairs
 from agent.oci import archives
 from agent.reasons import Reason
-from agent.runtime import disk, events, processes, streams
+from agent.runtime import disk, events, files, processes, streams
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Images(Protocol):
         """
 
 
-class Containers(streams.Streams, processes.Processes, processes.Inspection, Protocol):
+class Containers(streams.Streams, files.Files, processes.Processes, processes.Inspection, Protocol):
     """The containers."""
 
     async def list(self) -> tuple[container.ObservedContainer, ...]:

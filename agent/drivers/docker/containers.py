@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from agent import errors
@@ -15,6 +15,7 @@ from agent.drivers.docker import (
     execs,
     failures,
     features,
+    files,
     images,
     inspections,
     limits,
@@ -251,6 +252,16 @@ class Containers:
     async def inspect(self, ref: str) -> Mapping[str, object]:
         """Return the engine's inspection of a container."""
         return documents.without_secrets(await self.inspections.inspect(ref))
+
+    @contextlib.asynccontextmanager
+    async def copy_out(self, ref: str, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open an archive of what is at a path."""
+        async with files.copy_out(self.engine, await self._id(ref), ref, path) as pieces:
+            yield pieces
+
+    async def copy_in(self, ref: str, path: str, archive: AsyncIterable[bytes]) -> None:
+        """Unpack an archive at a path."""
+        await files.copy_in(self.engine, await self._id(ref), ref, path, archive)
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return the resource usage of every running container, by id."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import ipaddress
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 from agent import errors
 from agent.drivers.memory import world
@@ -16,6 +16,8 @@ from agent.runtime import api, events, processes, streams
 
 _FOLLOW = 0.05
 """Seconds between two readings of a log that is followed."""
+WITHOUT_FILES = "simulates: its containers have no files"
+"""Why nothing can be copied out or in."""
 _PID = 1000
 _MEMORY = 1024 * 1024
 """Bytes that each running container uses."""
@@ -211,6 +213,15 @@ class Containers:
         document: dict[str, object] = canonical.plain(self.world.find(ref))
         return document
 
+    def copy_out(self, ref: str, path: str) -> contextlib.AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Raise: containers here have no files."""
+        raise _no_files(self.world.find(ref), path)
+
+    async def copy_in(self, ref: str, path: str, archive: AsyncIterable[bytes]) -> None:
+        """Raise: containers here have no files."""
+        del archive
+        raise _no_files(self.world.find(ref), path)
+
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return a small fixed usage for each running container."""
         return {
@@ -276,6 +287,14 @@ class Containers:
 
     def _emit(self, observed: container.ObservedContainer, action: events.EventAction) -> None:
         self.world.emit(Kind.CONTAINER, observed.id, observed.name, action)
+
+
+def _no_files(current: container.ObservedContainer, path: str) -> errors.InvalidArgument:
+    return errors.InvalidArgument(
+        f"{path} in container {current.name}: the memory runtime {WITHOUT_FILES}",
+        hint="choose another --runtime",
+        reason=Reason.UNSUPPORTED,
+    )
 
 
 class ExecSession:

@@ -9,7 +9,10 @@ from agent.kit import clock, notices
 from agent.model import features, policy
 from agent.runtime import api
 
-_UNSUPPORTED: features.Unsupported = ((features.Feature.IMAGE_CONTENT, stores.WITHOUT_CONTENT),)
+_UNSUPPORTED: features.Unsupported = (
+    (features.Feature.IMAGE_CONTENT, stores.WITHOUT_CONTENT),
+    (features.Feature.CONTAINER_FILES, containers.WITHOUT_FILES),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

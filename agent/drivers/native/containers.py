@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
-from agent.drivers.native import failures, inspection, logs, processes, programs, records_view, translate
+from agent.drivers.native import failures, files, inspection, logs, processes, programs, records_view, translate
 from agent.engine import engine as engines
 from agent.engine.cgroups import hierarchy, limits, usage
 from agent.engine.containers import table
@@ -158,6 +158,14 @@ class Containers:
     async def inspect(self, ref: str) -> Mapping[str, object]:
         """Return its record and its OCI configuration."""
         return inspection.inspect(self._view, ref)
+
+    def copy_out(self, ref: str, path: str) -> contextlib.AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open an archive of what is at a path."""
+        return files.copy_out(self.engine, self._view, ref, path)
+
+    async def copy_in(self, ref: str, path: str, archive: AsyncIterable[bytes]) -> None:
+        """Unpack an archive at a path."""
+        await files.copy_in(self.engine, self._view, ref, path, archive)
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return the usage of every running container, by id."""

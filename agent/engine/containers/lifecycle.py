@@ -8,12 +8,12 @@ import contextlib
 import dataclasses
 import functools
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
 from agent import errors
 from agent.engine.bundle import config
 from agent.engine.cgroups import hierarchy, limits, tree
-from agent.engine.containers import binds, files, halted, launch, supervise, table
+from agent.engine.containers import binds, copying, files, halted, launch, supervise, table
 from agent.engine.spec import container as container_spec
 from agent.kit import failpoint, locks, reserve, tasks, trees
 from agent.oci import image_config
@@ -39,6 +39,8 @@ class Containers:
         self._deps = deps
         self._table = deps.table
         self._locks = locks.KeyedLocks()
+        self.copying = copying.Deps(where=deps.where, volume=lambda name: launcher.deps.volumes.get(name).path)
+        """How trees of containers are got at, by anybody who only looks too."""
 
     def list(self) -> tuple[table.ContainerRecord, ...]:
         """Return all containers, sorted by name."""
@@ -125,6 +127,16 @@ class Containers:
         if record.started_at is None:
             raise errors.Conflict(f"container {record.name} has never run", reason=Reason.NOT_RUNNING)
         return record.exit_code
+
+    async def copy_in(self, ref: str, path: str, archive: AsyncIterable[bytes]) -> None:
+        """Unpack an archive in a container; one that does not run cannot start meanwhile."""
+        record = self._table.get(ref)
+        if record.phase is table.Phase.RUNNING:
+            await copying.into(self.copying, record, path, archive)
+            return
+        async with self._exclusively(ref) as record:
+            await self._supervisor.settled(record.id)
+            await copying.into(self.copying, record, path, archive)
 
     async def remove(self, ref: str) -> None:
         """Remove a container with its writable layer and log, killing it where it runs. Raises ``errors.NotFound``."""

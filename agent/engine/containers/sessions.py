@@ -54,7 +54,7 @@ class Session:
             try:
                 view = view[os.write(descriptor, view) :]
             except BlockingIOError:
-                await _writable(descriptor)
+                await processes.writable(descriptor)
             except OSError:
                 return
 
@@ -179,13 +179,3 @@ def _terminal_of(pid: int) -> Iterator[int]:
         yield terminal
     finally:
         os.close(terminal)
-
-
-async def _writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(descriptor)

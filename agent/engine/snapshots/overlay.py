@@ -37,8 +37,28 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
         _take_after(upper, lower)
     for folder in (own / "work", target):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    try:
+    with _refusals():
         _mount(kernel, lower, own, target)
+
+
+def mount_to_read(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
+    """Mount the same to be read only, which a mount of it to be written to does not keep from coming. Raises as that.
+
+    A container that has never run has nothing above its layers.
+    """
+    layers = [*([own / "upper"] if (own / "upper").exists() else []), *lower]
+    with _refusals():
+        if len(layers) == 1:  # overlayfs wants two
+            kernel.mount(str(layers[0]), str(target), "", api.MS_BIND, "")
+            kernel.mount("none", str(target), "", api.MS_BIND | api.MS_REMOUNT | api.MS_RDONLY | api.MS_NODEV, "")
+        else:
+            _mount(kernel, layers, None, target)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise errors.Unavailable(
             f"the root file system cannot be mounted: {error.strerror}",
@@ -47,27 +67,30 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
         ) from error
 
 
-def _mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
-    """Mount, with paths as short as it takes: the kernel reads one page of options."""
+def _mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path | None, target: pathlib.Path) -> None:
+    """Mount, with paths as short as it takes: the kernel reads one page of options. Without ``own``, read-only."""
+    flags = api.MS_NODEV | (api.MS_RDONLY if own is None else 0)
     options = _options(lower, own)
     if options is not None:
-        kernel.mount("overlay", str(target), "overlay", api.MS_NODEV, options)
+        kernel.mount("overlay", str(target), "overlay", flags, options)
         return
     folder = os.path.realpath(os.path.commonpath([path.parent for path in lower]))
-    options = _options([_relative(path, folder) for path in lower], _relative(own, folder))
+    own = None if own is None else _relative(own, folder)
+    options = _options([_relative(path, folder) for path in lower], own)
     if options is None:
         raise errors.InvalidArgument(
             f"an image of {len(lower)} layers does not fit into one overlay mount",
             hint="flatten the image, or use a shorter --root",
             reason=Reason.TOO_MANY_LAYERS,
         )
-    kernel.mount_from(folder, "overlay", str(target), api.MS_NODEV, options)
+    kernel.mount_from(folder, "overlay", str(target), flags, options)
 
 
-def _options(lower: Sequence[pathlib.Path], own: pathlib.Path) -> str | None:
+def _options(lower: Sequence[pathlib.Path], own: pathlib.Path | None) -> str | None:
     """Return the mount's options; ``None`` where the kernel would not read them all."""
     layers = ":".join(_escaped(path) for path in lower)
-    options = f"lowerdir={layers},upperdir={_escaped(own / 'upper')},workdir={_escaped(own / 'work')}"
+    above = "" if own is None else f",upperdir={_escaped(own / 'upper')},workdir={_escaped(own / 'work')}"
+    options = f"lowerdir={layers}{above}"
     return options if len(options.encode()) < mmap.PAGESIZE else None
 
 

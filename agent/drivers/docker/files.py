@@ -1,0 +1,92 @@
+"""Files of an engine's containers, by its archive endpoints."""
+
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from typing import Any
+
+from agent import errors
+from agent.drivers.docker import connection, failures
+from agent.runtime import files
+
+_STATUS = "X-Docker-Container-Path-Stat"
+_GO_DIRECTORY = 1 << 31
+"""``os.ModeDir`` of Go, in whose terms engines tell modes."""
+_REFUSALS = (
+    *("read-only", "read only", "cannot overwrite", "existing path is a directory", "busy", "not permitted"),
+    *("not a directory", "is a directory", "file exists", "directory not empty"),
+)
+_NO_ARCHIVES = ("unexpected EOF", "invalid tar header", "archive/tar")
+_CHUNK = 64 * 1024
+_MOST_LINKS = 40
+"""Links in a row; an engine follows all of them at once."""
+
+
+@contextlib.asynccontextmanager
+async def copy_out(
+    engine: connection.Connection, identity: str, ref: str, path: str
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Open an archive of what is at a path, whose links are followed. Raises as ``Files``."""
+    for _ in range(_MOST_LINKS):
+        status = await _status(engine, identity, ref, path)
+        if not status.get("linkTarget") or status["linkTarget"] == path:
+            break
+        path = str(status["linkTarget"])
+    call = engine.stream_response(_path(identity), f"{path} in container {ref}", params={"path": path})
+    async with call as answer:
+        yield _pieces(answer.content.iter_chunked(_CHUNK), ref)
+
+
+async def copy_in(
+    engine: connection.Connection, identity: str, ref: str, path: str, archive: AsyncIterable[bytes]
+) -> None:
+    """Unpack an archive at a path. Raises as ``Files``."""
+    status = await _status(engine, identity, ref, path)
+    if status.get("linkTarget"):
+        path = str(status["linkTarget"])
+        status = await _status(engine, identity, ref, path)
+    if not int(status.get("mode") or 0) & _GO_DIRECTORY:
+        raise errors.InvalidArgument(f"{path} in container {ref} is no directory")
+    params = {"path": path, "noOverwriteDirNonDir": "true"}
+    with _refusals():
+        call = engine.stream_response(
+            _path(identity), f"{path} in container {ref}", method="PUT", params=params, data=archive
+        )
+        async with call as answer:
+            await answer.read()
+
+
+async def _status(engine: connection.Connection, identity: str, ref: str, path: str) -> dict[str, Any]:
+    """Return what an engine says of a path. Raises ``errors.NotFound``."""
+    files.check_path(path)
+    try:
+        call = engine.stream_response(_path(identity), f"container {ref}", method="HEAD", params={"path": path})
+        async with call as answer:
+            status: dict[str, Any] = json.loads(base64.b64decode(answer.headers.get(_STATUS, "e30=")))
+    except errors.NotFound as error:
+        raise files.absent(path, ref) from error
+    return status
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise ``errors.Conflict`` for what the tree does not allow: engines have no status for it."""
+    try:
+        yield
+    except errors.Failure as error:
+        if any(phrase in error.message for phrase in _REFUSALS):
+            raise errors.Conflict(error.message) from error
+        if any(phrase in error.message for phrase in _NO_ARCHIVES):
+            raise errors.InvalidArgument(error.message) from error
+        raise
+
+
+async def _pieces(chunks: AsyncIterator[bytes], ref: str) -> AsyncIterator[bytes]:
+    with failures.translated(f"container {ref}"):
+        async for chunk in chunks:
+            yield chunk
+
+
+def _path(identity: str) -> str:
+    return f"containers/{identity}/archive"

@@ -1,0 +1,199 @@
+"""A container's tree, resolved from its root and never out of it, and read into a tar archive.
+
+Whatever runs in there may change the tree meanwhile: every step is taken from an open directory, no link is followed
+but those of the path itself, and nothing is opened before it is known to be a file.
+"""
+
+import dataclasses
+import errno
+import io
+import os
+import posixpath
+import stat
+import tarfile
+from collections.abc import Iterator
+from typing import IO
+
+from agent import errors
+from agent.engine.kernel import api
+from agent.reasons import Reason
+
+_MOST_LINKS = 40
+"""Links in a row, as many as the kernel follows."""
+_DEEPEST = 1000
+"""Directories in each other, one open descriptor each."""
+_BUFFER = 64 * 1024
+_TYPES = {
+    stat.S_IFREG: tarfile.REGTYPE,
+    stat.S_IFDIR: tarfile.DIRTYPE,
+    stat.S_IFLNK: tarfile.SYMTYPE,
+    stat.S_IFIFO: tarfile.FIFOTYPE,
+    stat.S_IFCHR: tarfile.CHRTYPE,
+    stat.S_IFBLK: tarfile.BLKTYPE,
+}
+"""What an archive can hold: no sockets."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tree:
+    """A container's tree."""
+
+    kernel: api.Kernel
+    root: int
+    """Its open root."""
+    name: str
+    """The container's, for messages."""
+    made_up: frozenset[int]
+    """Device numbers of file systems that are no part of it: what they hold is not read, nor written."""
+
+    def open(self, path: str, flags: int) -> int:
+        """Open what is at a path. Raises ``errors.NotFound`` and ``errors.InvalidArgument``."""
+        try:
+            descriptor = self.kernel.open_in_root(self.root, path, flags | os.O_PATH)
+        except OSError as error:
+            raise self.failure(error, path) from error
+        if os.fstat(descriptor).st_dev in self.made_up:
+            os.close(descriptor)
+            raise self.absent(path)
+        return descriptor
+
+    def absent(self, path: str) -> errors.NotFound:
+        """Return the error for a path that is not there."""
+        return errors.NotFound(f"there is no {path} in container {self.name}", reason=Reason.PATH_NOT_FOUND)
+
+    def failure(self, error: OSError, path: str) -> Exception:
+        """Return what it means that a path cannot be opened."""
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            return self.absent(path)
+        if error.errno in {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}:
+            return errors.InvalidArgument(f"{path} in container {self.name}: {error.strerror}")
+        return error
+
+
+def write_archive(tree: Tree, path: str, out: IO[bytes]) -> None:
+    """Write an archive of what is at a path. Raises ``errors.NotFound``, ``errors.InvalidArgument``, ``OSError``."""
+    path = _followed(tree, path)
+    handle = tree.open(path, 0)
+    status = os.fstat(handle)
+    name = posixpath.basename(posixpath.normpath(path)) or "."
+    if stat.S_IFMT(status.st_mode) not in _TYPES:
+        raise errors.InvalidArgument(f"{path} in container {tree.name} is a socket")
+    with tarfile.open(
+        fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape", bufsize=_BUFFER
+    ) as archive:
+        writer = _Writer(tree, archive)
+        if stat.S_ISDIR(status.st_mode):
+            writer.add_directory(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle), name)
+        else:
+            writer.add_opened(handle, name)
+    out.flush()
+
+
+def _followed(tree: Tree, path: str) -> str:
+    """Return a path whose last part is no link, unless it is exchanged meanwhile."""
+    for _ in range(_MOST_LINKS):
+        descriptor = tree.open(path.rstrip("/") or "/", os.O_NOFOLLOW)
+        try:
+            if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                return path
+            path = posixpath.join(posixpath.dirname(path.rstrip("/")), os.readlink("", dir_fd=descriptor))
+        finally:
+            os.close(descriptor)
+    raise errors.InvalidArgument(f"{path} in container {tree.name}: too many links")
+
+
+class _Writer:
+    """Writes entries into an archive."""
+
+    def __init__(self, tree: Tree, archive: tarfile.TarFile) -> None:
+        self._tree = tree
+        self._archive = archive
+        self._links: dict[tuple[int, int], str] = {}
+        """Names in the archive of files that have more than one, by device and inode."""
+
+    def add_directory(self, top: int, name: str) -> None:
+        """Add an open directory with all that is below it."""
+        self._archive.addfile(_entry(name, os.fstat(top)))
+        stack = [(top, name, _names(top))]
+        while stack:
+            folder, prefix, names = stack[-1]
+            child = next(names, None)
+            if child is None:
+                os.close(folder)
+                stack.pop()
+                continue
+            opened = self._add(folder, child, f"{prefix}/{child}")
+            if opened is None:
+                continue
+            if len(stack) == _DEEPEST:
+                message = f"container {self._tree.name} has more than {_DEEPEST} directories in each other"
+                raise errors.InvalidArgument(message)
+            stack.append((opened, f"{prefix}/{child}", _names(opened)))
+
+    def _add(self, folder: int, child: str, name: str) -> int | None:
+        """Add an entry of an open directory, as ``add_opened``; one that has just been removed is none."""
+        try:
+            handle = os.open(child, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        except FileNotFoundError:
+            return None
+        try:
+            return self.add_opened(handle, name)
+        finally:
+            os.close(handle)
+
+    def add_opened(self, handle: int, name: str) -> int | None:
+        """Add what is open by its path; return it opened to be read where it is a directory that has to be."""
+        status = os.fstat(handle)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind not in _TYPES:
+            return None
+        entry = _entry(name, status)
+        if kind == stat.S_IFLNK:
+            entry.linkname = os.readlink("", dir_fd=handle)
+        if kind == stat.S_IFDIR:
+            self._archive.addfile(entry)
+            is_read = status.st_dev not in self._tree.made_up
+            return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle) if is_read else None
+        if status.st_nlink > 1:
+            first = self._links.setdefault((status.st_dev, status.st_ino), name)
+            if first != name:
+                entry.type, entry.linkname = tarfile.LNKTYPE, first
+        if entry.isreg() and status.st_dev not in self._tree.made_up:
+            self._add_file(entry, handle, status.st_size)
+        else:
+            self._archive.addfile(entry)
+        return None
+
+    def _add_file(self, entry: tarfile.TarInfo, handle: int, size: int) -> None:
+        entry.size = size
+        descriptor = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as content:
+            self._archive.addfile(entry, _Padded(content))
+
+
+class _Padded(io.RawIOBase):
+    """A file with as many zeros behind it as it has shrunk by since it was looked at."""
+
+    def __init__(self, content: io.FileIO) -> None:
+        self._content = content
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._content.read(size) or b""
+        while len(data) < size:
+            more = self._content.read(size - len(data))
+            data += more or bytes(size - len(data))
+        return data
+
+
+def _names(folder: int) -> Iterator[str]:
+    return iter(sorted(os.listdir(folder)))
+
+
+def _entry(name: str, status: os.stat_result) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type = _TYPES[stat.S_IFMT(status.st_mode)]
+    entry.mode = stat.S_IMODE(status.st_mode)
+    entry.uid, entry.gid = status.st_uid, status.st_gid
+    entry.mtime = int(status.st_mtime)
+    entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
+    return entry

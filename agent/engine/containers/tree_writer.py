@@ -1,0 +1,159 @@
+"""A tar archive unpacked into a container's tree.
+
+Whatever runs in there may change the tree meanwhile: the directory of each entry is resolved from the container's root,
+files are made anew and never opened, and owner and mode are set on what was made, by its descriptor.
+"""
+
+import contextlib
+import errno
+import os
+import posixpath
+import stat
+import tarfile
+from collections.abc import Iterator
+from typing import IO
+
+from agent import errors
+from agent.engine.containers import tree_reader
+
+_BUFFER = 64 * 1024
+_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""What is the host's trouble, and no refusal of the tree."""
+_FOLDER_MODE = 0o755
+
+
+def read_archive(tree: tree_reader.Tree, path: str, source: IO[bytes]) -> None:
+    """Unpack an archive in the directory at a path.
+
+    Raises ``errors.NotFound``, ``errors.InvalidArgument``, ``errors.Conflict``, ``OSError`` and ``tarfile.TarError``.
+    """
+    if not stat.S_ISDIR(os.fstat(tree.open(path, 0)).st_mode):
+        raise errors.InvalidArgument(f"{path} in container {tree.name} is no directory")
+    placing = _Placing(tree, path)
+    with tarfile.open(
+        fileobj=source, mode="r|", encoding="utf-8", errors="surrogateescape", bufsize=_BUFFER
+    ) as archive:
+        while (entry := archive.next()) is not None:
+            placing.place(archive, entry)
+            archive.members = []  # type: ignore[attr-defined]  # it would remember each
+    while source.read(_BUFFER):
+        pass  # whoever writes it may not have ended yet
+
+
+class _Placing:
+    """Puts entries where they belong."""
+
+    def __init__(self, tree: tree_reader.Tree, top: str) -> None:
+        self._tree = tree
+        self._top = top
+
+    def place(self, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
+        """Put an entry in place of what has its name."""
+        name = _inside(entry.name)
+        if not name:
+            return  # the directory itself, which stays as it is
+        above, last = posixpath.split(name)
+        with _refusals(self._tree, posixpath.join(self._top, name)), self._folder(above) as folder:
+            self._clear(folder, last, entry)
+            self._make(archive, entry, folder, last)
+
+    @contextlib.contextmanager
+    def _folder(self, inside: str) -> Iterator[int]:
+        """Open a directory below the top, making those on the way that are not there."""
+        folder = self._open_or_make(inside)
+        try:
+            if os.fstat(folder).st_dev in self._tree.made_up:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _open_or_make(self, inside: str) -> int:
+        flags = os.O_PATH | os.O_DIRECTORY
+        try:
+            return self._tree.kernel.open_in_root(self._tree.root, posixpath.join(self._top, inside), flags)
+        except FileNotFoundError:
+            if not inside:
+                raise
+        above, last = posixpath.split(inside)
+        with self._folder(above) as folder:
+            os.mkdir(last, _FOLDER_MODE, dir_fd=folder)
+            return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+
+    def _clear(self, folder: int, last: str, entry: tarfile.TarInfo) -> None:
+        """Remove what has an entry's name, unless it is the same directory."""
+        try:
+            status = os.lstat(last, dir_fd=folder)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(status.st_mode) != entry.isdir():
+            raise OSError(
+                errno.EEXIST, "a directory is there" if stat.S_ISDIR(status.st_mode) else "no directory is there"
+            )
+        if not entry.isdir():
+            os.unlink(last, dir_fd=folder)
+
+    def _make(self, archive: tarfile.TarFile, entry: tarfile.TarInfo, folder: int, last: str) -> None:
+        if entry.isdir():
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(last, _FOLDER_MODE, dir_fd=folder)
+            _set_attributes(entry, os.open(last, _DIRECTORY, dir_fd=folder))
+        elif entry.isreg():
+            descriptor = os.open(last, os.O_WRONLY | _NEW, 0o600, dir_fd=folder)
+            with os.fdopen(descriptor, "wb", buffering=0, closefd=False) as file:
+                _write(archive, entry, file)
+            _set_attributes(entry, descriptor)
+        elif entry.issym():
+            os.symlink(entry.linkname, last, dir_fd=folder)
+            os.chown(last, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+        elif entry.islnk():
+            self._link(entry, folder, last)
+        elif entry.isfifo():
+            os.mkfifo(last, 0o600, dir_fd=folder)
+            os.chown(last, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+        else:
+            message = f"{entry.name!r} in the archive is neither a file, a directory, a link nor a pipe"
+            raise errors.InvalidArgument(message)
+
+    def _link(self, entry: tarfile.TarInfo, folder: int, last: str) -> None:
+        above, source = posixpath.split(_inside(entry.linkname))
+        with self._folder(above) as source_folder:
+            os.link(source, last, src_dir_fd=source_folder, dst_dir_fd=folder, follow_symlinks=False)
+
+
+def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, file: IO[bytes]) -> None:
+    content = archive.extractfile(entry)
+    assert content is not None  # noqa: S101 - it is a regular file
+    while chunk := content.read(_BUFFER):
+        view = memoryview(chunk)
+        while view:
+            view = view[file.write(view) :]
+
+
+def _set_attributes(entry: tarfile.TarInfo, descriptor: int) -> None:
+    """Set owner, mode and time, in this order: a new owner takes set-uid away. Closes the descriptor."""
+    try:
+        os.fchown(descriptor, entry.uid, entry.gid)
+        os.fchmod(descriptor, stat.S_IMODE(entry.mode))
+        os.utime(descriptor, (entry.mtime, entry.mtime))
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _refusals(tree: tree_reader.Tree, path: str) -> Iterator[None]:
+    """Raise ``errors.Conflict`` for what the tree does not allow."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK:
+            raise
+        message = f"{path} in container {tree.name} cannot be written: {error.strerror}"
+        raise errors.Conflict(message) from error
+
+
+def _inside(name: str) -> str:
+    """Return a name relative to the top: what stands before ``..`` at the top is dropped, as a chroot does."""
+    return posixpath.normpath(f"/{name}").lstrip("/")
