@@ -159,6 +159,7 @@ class Reason(enum.StrEnum):
     MOUNT_SOURCE_MISSING = "MountSourceMissing"
     NAME_TAKEN = "NameTaken"
     NO_STDIN = "NoStdin"
+    NOT_A_DIRECTORY = "NotADirectory"
     PATH_NOT_FOUND = "PathNotFound"
     RUNS_AS_ROOT = "RunsAsRoot"
     START_FAILED = "StartFailed"

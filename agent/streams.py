@@ -1,4 +1,4 @@
-"""Logs of containers and programs in them, for a command: beside a running agent, or without one.
+"""Logs, programs, processes and ends of containers, for a command: beside a running agent, or without one.
 
 Of the native runtime nothing else is opened: opening all of it takes several times as long as the answer.
 """
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from agent import settings
 from agent.kit import permissions
-from agent.runtime import streams
+from agent.runtime import processes, streams
 
 
 async def logs(chosen: settings.Settings, name: str, request: streams.LogRequest) -> AsyncIterator[streams.LogLine]:
@@ -42,6 +42,34 @@ async def program(
 
         runtime = await stack.enter_async_context(app.open_runtime(chosen, exclusive=False))
         yield await stack.enter_async_context(runtime.containers.exec(name, request))
+
+
+async def top(chosen: settings.Settings, name: str) -> tuple[processes.ContainerProcess, ...]:
+    """Return what runs in a container. Raises as ``app.open_runtime``, and as ``processes.Processes``."""
+    if _has_records(chosen):
+        from agent.drivers.native import processes as native
+        from agent.drivers.native import records_view
+
+        with records_view.opened(chosen.root, chosen.run) as view:
+            return await native.top(view, name)
+    from agent import app
+
+    async with app.open_runtime(chosen, exclusive=False) as runtime:
+        return await runtime.containers.top(name)
+
+
+async def exit_code(chosen: settings.Settings, name: str) -> int | None:
+    """Wait for a container's end. Raises as ``app.open_runtime``, and as ``processes.Processes``."""
+    if _has_records(chosen):
+        from agent.drivers.native import processes as native
+        from agent.drivers.native import records_view
+
+        with records_view.opened(chosen.root, chosen.run) as view:
+            return await native.wait(view, name)
+    from agent import app
+
+    async with app.open_runtime(chosen, exclusive=False) as runtime:
+        return await runtime.containers.wait(name)
 
 
 def _has_records(chosen: settings.Settings) -> bool:

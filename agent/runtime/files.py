@@ -33,10 +33,10 @@ class Files(Protocol):
         Owners (by number), modes and times are the archive's. Of one that fails or is cancelled half way, what was
         unpacked by then stays.
 
-        Raises ``InvalidArgument`` for a path that is no directory, for what is no archive, and for entries that are
-        neither files, directories, links nor pipes, where the runtime makes none; ``Conflict`` where the tree is
-        read-only, a directory would replace something else or something else a directory, and where a container that
-        does not run can only be written to by the process that keeps it.
+        Raises ``InvalidArgument`` for a path that is no directory (``NotADirectory``), for what is no archive, and for
+        entries that are neither files, directories, links nor pipes, where the runtime makes none; ``Conflict`` where
+        the tree is read-only, a directory would replace something else or something else a directory, and where a
+        container that does not run can only be written to by the process that keeps it (``NotRunning``).
         """
 
 

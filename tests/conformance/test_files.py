@@ -121,8 +121,8 @@ async def test_bind__is_part_of_the_tree_of_what_runs(harness, tmp_path: pathlib
 
 
 async def test_link_as_the_path__is_followed_in_the_container(harness) -> None:
-    script = "mkdir -p /releases/5; echo five > /releases/5/x; ln -s /releases/5 /current; ln -s current /latest; exec sleep 1000"
-    identity = await harness.running(harness.config(command=("/bin/sh", "-c", script)))
+    made = "mkdir -p /releases/5; echo five > /releases/5/x; ln -s /releases/5 /current; ln -s current /latest"
+    identity = await harness.running(harness.config(command=("/bin/sh", "-c", f"{made}; exec sleep 1000")))
     await _until(harness, identity, "/latest")
     for path in ("/current", "/latest"):
         assert await copied(harness, identity, path) == {"5": None, "5/x": b"five\n"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent import errors
 from agent.drivers.docker import connection, failures
+from agent.reasons import Reason
 from agent.runtime import files
 
 _STATUS = "X-Docker-Container-Path-Stat"
@@ -47,7 +48,8 @@ async def copy_in(
         path = str(status["linkTarget"])
         status = await _status(engine, identity, ref, path)
     if not int(status.get("mode") or 0) & _GO_DIRECTORY:
-        raise errors.InvalidArgument(f"{path} in container {ref} is no directory")
+        message = f"{path} in container {ref} is no directory"
+        raise errors.InvalidArgument(message, reason=Reason.NOT_A_DIRECTORY)
     params = {"path": path, "noOverwriteDirNonDir": "true"}
     with _refusals():
         call = engine.stream_response(

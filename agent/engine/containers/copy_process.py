@@ -41,7 +41,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    os.umask(0)
+    os.umask(0o022)
     try:
         _copy(json.loads(sys.argv[1]))
     except BrokenPipeError:
@@ -66,7 +66,7 @@ def _copy(request: dict[str, Any]) -> None:
     kernel = linux.LinuxKernel()
     mount = request["mount"]
     root = request["root"] if mount is None else _mounted(kernel, mount)
-    tree = tree_reader.Tree(kernel, root, request["name"], _made_up(request["pid"]))
+    tree = tree_reader.Tree(kernel, root, request["what"], _made_up(request["pid"]))
     if request["action"] == "out":
         tree_reader.write_archive(tree, request["path"], sys.stdout.buffer)
     else:

@@ -112,7 +112,7 @@ async def _copying(deps: Deps, record: table.ContainerRecord, action: str, path:
         _tree(deps, record, writable=action == "in") as (tree, descriptors),
         processes.memory_file("copying") as complaints,
     ):
-        request = {"action": action, "path": path, "name": record.name, **tree}
+        request = {"action": action, "path": path, "what": f"container {record.name}", **tree}
         command = isolation.python(copy_process.__name__, json.dumps(request))
         stdin, stdout = (processes.PIPE, processes.DISCARD) if action == "in" else (processes.DISCARD, processes.PIPE)
         process = processes.spawn(

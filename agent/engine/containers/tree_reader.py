@@ -36,14 +36,14 @@ _TYPES = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tree:
-    """A container's tree."""
+    """A container's tree, or another one that nobody is to be led out of."""
 
     kernel: api.Kernel
     root: int
     """Its open root."""
-    name: str
-    """The container's, for messages."""
-    made_up: frozenset[int]
+    what: str
+    """Whose it is, for messages: ``container web``."""
+    made_up: frozenset[int] = frozenset()
     """Device numbers of file systems that are no part of it: what they hold is not read, nor written."""
 
     def open(self, path: str, flags: int) -> int:
@@ -59,14 +59,14 @@ class Tree:
 
     def absent(self, path: str) -> errors.NotFound:
         """Return the error for a path that is not there."""
-        return errors.NotFound(f"there is no {path} in container {self.name}", reason=Reason.PATH_NOT_FOUND)
+        return errors.NotFound(f"there is no {path} in {self.what}", reason=Reason.PATH_NOT_FOUND)
 
     def failure(self, error: OSError, path: str) -> Exception:
         """Return what it means that a path cannot be opened."""
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             return self.absent(path)
         if error.errno in {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}:
-            return errors.InvalidArgument(f"{path} in container {self.name}: {error.strerror}")
+            return errors.InvalidArgument(f"{path} in {self.what}: {error.strerror}")
         return error
 
 
@@ -77,7 +77,7 @@ def write_archive(tree: Tree, path: str, out: IO[bytes]) -> None:
     status = os.fstat(handle)
     name = posixpath.basename(posixpath.normpath(path)) or "."
     if stat.S_IFMT(status.st_mode) not in _TYPES:
-        raise errors.InvalidArgument(f"{path} in container {tree.name} is a socket")
+        raise errors.InvalidArgument(f"{path} in {tree.what} is a socket")
     with tarfile.open(
         fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape", bufsize=_BUFFER
     ) as archive:
@@ -99,7 +99,7 @@ def _followed(tree: Tree, path: str) -> str:
             path = posixpath.join(posixpath.dirname(path.rstrip("/")), os.readlink("", dir_fd=descriptor))
         finally:
             os.close(descriptor)
-    raise errors.InvalidArgument(f"{path} in container {tree.name}: too many links")
+    raise errors.InvalidArgument(f"{path} in {tree.what}: too many links")
 
 
 class _Writer:
@@ -126,7 +126,7 @@ class _Writer:
             if opened is None:
                 continue
             if len(stack) == _DEEPEST:
-                message = f"container {self._tree.name} has more than {_DEEPEST} directories in each other"
+                message = f"{self._tree.what} has more than {_DEEPEST} directories in each other"
                 raise errors.InvalidArgument(message)
             stack.append((opened, f"{prefix}/{child}", _names(opened)))
 

@@ -7,15 +7,18 @@ files are made anew and never opened, and owner and mode are set on what was mad
 import contextlib
 import errno
 import os
+import pathlib
 import posixpath
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 from agent import errors
 from agent.engine.containers import tree_reader
+from agent.reasons import Reason
 
+Adaptation = Callable[[tarfile.TarInfo], None]
 _BUFFER = 64 * 1024
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,18 +27,19 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EM
 _FOLDER_MODE = 0o755
 
 
-def read_archive(tree: tree_reader.Tree, path: str, source: IO[bytes]) -> None:
-    """Unpack an archive in the directory at a path.
+def read_archive(tree: tree_reader.Tree, path: str, source: IO[bytes], adapt: Adaptation = lambda _: None) -> None:
+    """Unpack an archive in the directory at a path; ``adapt`` may change each entry before.
 
     Raises ``errors.NotFound``, ``errors.InvalidArgument``, ``errors.Conflict``, ``OSError`` and ``tarfile.TarError``.
     """
     if not stat.S_ISDIR(os.fstat(tree.open(path, 0)).st_mode):
-        raise errors.InvalidArgument(f"{path} in container {tree.name} is no directory")
+        raise errors.InvalidArgument(f"{path} in {tree.what} is no directory", reason=Reason.NOT_A_DIRECTORY)
     placing = _Placing(tree, path)
     with tarfile.open(
         fileobj=source, mode="r|", encoding="utf-8", errors="surrogateescape", bufsize=_BUFFER
     ) as archive:
         while (entry := archive.next()) is not None:
+            adapt(entry)
             placing.place(archive, entry)
             archive.members = []  # type: ignore[attr-defined]  # it would remember each
     while source.read(_BUFFER):
@@ -112,7 +116,7 @@ class _Placing:
             self._link(entry, folder, last)
         elif entry.isfifo():
             os.mkfifo(last, 0o600, dir_fd=folder)
-            os.chown(last, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+            _set_attributes_of_pipe(entry, os.open(last, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder))
         else:
             message = f"{entry.name!r} in the archive is neither a file, a directory, a link nor a pipe"
             raise errors.InvalidArgument(message)
@@ -142,6 +146,17 @@ def _set_attributes(entry: tarfile.TarInfo, descriptor: int) -> None:
         os.close(descriptor)
 
 
+def _set_attributes_of_pipe(entry: tarfile.TarInfo, handle: int) -> None:
+    """Set the same of a pipe, which is not opened for that. Closes the handle."""
+    try:
+        if stat.S_ISFIFO(os.fstat(handle).st_mode):
+            os.chown(f"/proc/self/fd/{handle}", entry.uid, entry.gid)
+            pathlib.Path(f"/proc/self/fd/{handle}").chmod(stat.S_IMODE(entry.mode))
+            os.utime(f"/proc/self/fd/{handle}", (entry.mtime, entry.mtime))
+    finally:
+        os.close(handle)
+
+
 @contextlib.contextmanager
 def _refusals(tree: tree_reader.Tree, path: str) -> Iterator[None]:
     """Raise ``errors.Conflict`` for what the tree does not allow."""
@@ -150,7 +165,7 @@ def _refusals(tree: tree_reader.Tree, path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _DISK:
             raise
-        message = f"{path} in container {tree.name} cannot be written: {error.strerror}"
+        message = f"{path} in {tree.what} cannot be written: {error.strerror}"
         raise errors.Conflict(message) from error
 
 

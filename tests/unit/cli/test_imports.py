@@ -127,6 +127,12 @@ def test_imports__of_exec__are_those_of_one_record_and_the_oci_runtime(instance:
     assert len(modules) < _MODULES_OF_STREAMS
 
 
+def test_imports__of_top__are_those_of_one_record_and_proc(instance: list[str]) -> None:
+    modules = loaded(*instance, "top", "web")
+    assert not modules & set(_HEAVY)
+    assert len(modules) < _MODULES_OF_STREAMS
+
+
 def test_imports__of_the_version_flag__are_hardly_any() -> None:
     assert not {"typer", "agent.cli"} & loaded("--version")
 

@@ -23,7 +23,7 @@ class World:
         self.outside.mkdir()
         self.root.mkdir()
         (self.outside / "secret").write_text("the host's")
-        self.tree = tree_reader.Tree(linux.LinuxKernel(), os.open(self.root, os.O_PATH), "web", made_up)
+        self.tree = tree_reader.Tree(linux.LinuxKernel(), os.open(self.root, os.O_PATH), "container web", made_up)
 
     def read(self, path: str) -> dict[str, tarfile.TarInfo]:
         """Return the archive's entries by name."""
@@ -182,7 +182,7 @@ def test_read__deeper_than_anything_is__is_refused(world: World) -> None:
 
 def test_read__what_the_kernel_makes_up__is_left_out(tmp_path: pathlib.Path) -> None:
     device = pathlib.Path("/proc").stat().st_dev
-    tree = tree_reader.Tree(linux.LinuxKernel(), os.open("/", os.O_PATH), "web", frozenset({device}))
+    tree = tree_reader.Tree(linux.LinuxKernel(), os.open("/", os.O_PATH), "container web", frozenset({device}))
     for path in ("/proc", "/proc/version", "/proc/sys"):
         with pytest.raises(errors.NotFound):
             tree_reader.write_archive(tree, path, io.BytesIO())
@@ -198,7 +198,7 @@ def test_write__a_tree__with_owners_modes_times_and_links(world: World) -> None:
         entry("sub/file", mode=0o4755, uid=1234, gid=4321, mtime=3_000_000),
         entry("sub/hard", tarfile.LNKTYPE, "sub/file"),
         entry("soft", tarfile.SYMTYPE, "/outside/secret"),
-        entry("pipe", tarfile.FIFOTYPE),
+        entry("pipe", tarfile.FIFOTYPE, mode=0o622, uid=1234),
         entry("new/parents/file"),
     )
     top = world.root / "data"
@@ -208,7 +208,8 @@ def test_write__a_tree__with_owners_modes_times_and_links(world: World) -> None:
     assert stat.S_IMODE((top / "sub").stat().st_mode) == 0o2750
     assert stat.S_IMODE(top.stat().st_mode) != 0o700
     assert str((top / "soft").readlink()) == "/outside/secret"
-    assert stat.S_ISFIFO((top / "pipe").lstat().st_mode)
+    pipe = (top / "pipe").lstat()
+    assert (stat.S_ISFIFO(pipe.st_mode), stat.S_IMODE(pipe.st_mode), pipe.st_uid) == (True, 0o622, 1234)
     assert (top / "new" / "parents" / "file").read_bytes() == b"new"
 
 

@@ -83,3 +83,26 @@ def test_visible__layer_that_hides_all_below__is_the_last_one(tmp_path: pathlib.
 
 def test_visible__layer_that_is_gone__is_left_for_the_mount_to_tell(tmp_path: pathlib.Path) -> None:
     assert list(overlay.visible([tmp_path / "gone"])) == [tmp_path / "gone"]
+
+
+def test_mount_to_read__what_a_container_has_written_is_a_layer_above_the_others(tmp_path: pathlib.Path) -> None:
+    kernel, own, target = recording.RecordingKernel(), tmp_path / "own", tmp_path / "rootfs"
+    (own / "upper").mkdir(parents=True)
+    overlay.mount_to_read(kernel, [pathlib.Path("/s/top"), pathlib.Path("/s/base")], own, target)
+    options = f"lowerdir={own}/upper:/s/top:/s/base"
+    assert kernel.calls == [("mount", "overlay", str(target), "overlay", api.MS_NODEV | api.MS_RDONLY, options)]
+    assert [path.name for path in own.iterdir()] == ["upper"]
+
+
+def test_mount_to_read__one_layer_alone__is_bound_read_only(tmp_path: pathlib.Path) -> None:
+    kernel, target = recording.RecordingKernel(), str(tmp_path / "rootfs")
+    overlay.mount_to_read(kernel, [pathlib.Path("/s/base")], tmp_path / "own", tmp_path / "rootfs")
+    bind, remount = kernel.calls
+    assert bind == ("mount", "/s/base", target, "", api.MS_BIND, "")
+    assert remount == ("mount", "none", target, "", api.MS_BIND | api.MS_REMOUNT | api.MS_RDONLY | api.MS_NODEV, "")
+    assert not (tmp_path / "own").exists()
+
+
+def test_mount_to_read__kernel_refuses__is_unavailable(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.Unavailable, match="No such device"):
+        overlay.mount_to_read(BrokenKernel(), [pathlib.Path("/s")], tmp_path / "own", tmp_path / "rootfs")
