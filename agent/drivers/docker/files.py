@@ -29,11 +29,7 @@ async def copy_out(
     engine: connection.Connection, identity: str, ref: str, path: str
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """Open an archive of what is at a path, whose links are followed. Raises as ``Files``."""
-    for _ in range(_MOST_LINKS):
-        status = await _status(engine, identity, ref, path)
-        if not status.get("linkTarget") or status["linkTarget"] == path:
-            break
-        path = str(status["linkTarget"])
+    path, _ = await _followed(engine, identity, ref, path)
     call = engine.stream_response(_path(identity), f"{path} in container {ref}", params={"path": path})
     async with call as answer:
         yield _pieces(answer.content.iter_chunked(_CHUNK), ref)
@@ -43,10 +39,7 @@ async def copy_in(
     engine: connection.Connection, identity: str, ref: str, path: str, archive: AsyncIterable[bytes]
 ) -> None:
     """Unpack an archive at a path. Raises as ``Files``."""
-    status = await _status(engine, identity, ref, path)
-    if status.get("linkTarget"):
-        path = str(status["linkTarget"])
-        status = await _status(engine, identity, ref, path)
+    path, status = await _followed(engine, identity, ref, path)
     if not int(status.get("mode") or 0) & _GO_DIRECTORY:
         message = f"{path} in container {ref} is no directory"
         raise errors.InvalidArgument(message, reason=Reason.NOT_A_DIRECTORY)
@@ -57,6 +50,17 @@ async def copy_in(
         )
         async with call as answer:
             await answer.read()
+
+
+async def _followed(engine: connection.Connection, identity: str, ref: str, path: str) -> tuple[str, dict[str, Any]]:
+    """Return where a path leads, and what an engine says of that. Raises ``errors.NotFound``."""
+    for _ in range(_MOST_LINKS):
+        status = await _status(engine, identity, ref, path)
+        target = str(status.get("linkTarget") or path)
+        if target == path:
+            return path, status
+        path = target
+    raise errors.InvalidArgument(f"{path} in container {ref}: too many links")
 
 
 async def _status(engine: connection.Connection, identity: str, ref: str, path: str) -> dict[str, Any]:

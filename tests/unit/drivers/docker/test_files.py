@@ -1,0 +1,99 @@
+"""Files of an engine's containers, by made-up answers."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from agent import errors
+from tests.unit.drivers.docker import twin
+from tests.unit.drivers.docker.test_containers import opened
+
+INSPECTED = {"Id": twin.ID, "Name": "/web", "State": {"Status": "running", "Running": True}}
+ARCHIVE = f"containers/{twin.ID}/archive"
+DIRECTORY = 1 << 31 | 0o755
+
+
+def status(**fields: object) -> web.Response:
+    """Return what an engine says of a path."""
+    encoded = base64.b64encode(json.dumps({"name": "x", "mode": 0o644, "linkTarget": "", **fields}).encode())
+    return web.Response(headers={"X-Docker-Container-Path-Stat": encoded.decode()})
+
+
+async def linked(request: web.Request) -> web.Response:
+    """Answer for a link to a link to a directory."""
+    targets = {"/latest": "/current", "/current": "/releases/5"}
+    path = request.query["path"]
+    if path not in {*targets, "/releases/5"}:
+        return web.Response(status=404)
+    return status(mode=DIRECTORY, linkTarget=targets.get(path, ""))
+
+
+async def archived(request: web.Request) -> web.Response:
+    """Answer with the path that was asked for."""
+    return web.Response(body=request.query["path"].encode())
+
+
+def answers(**others: Any) -> dict[str, Any]:
+    """Return the answers of an engine with these links."""
+    usual = {f"HEAD {ARCHIVE}": linked, f"GET {ARCHIVE}": archived, f"PUT {ARCHIVE}": web.Response()}
+    return {"GET containers/web/json": INSPECTED, **usual, **others}
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """Return an archive."""
+    yield b"archive"
+
+
+@pytest.mark.parametrize("path", ["/latest", "/current", "/releases/5"])
+async def test_copy_out__links_of_the_path__are_followed_as_the_engine_resolves_them(tmp_path, path: str) -> None:
+    async with opened(tmp_path, **answers()) as (_, runtime), runtime.containers.copy_out("web", path) as pieces:
+        assert b"".join([piece async for piece in pieces]) == b"/releases/5"
+
+
+@pytest.mark.parametrize("path", ["/latest", "/releases/5"])
+async def test_copy_in__goes_where_links_lead__and_replaces_no_directory(tmp_path, path: str) -> None:
+    async with opened(tmp_path, **answers()) as (served, runtime):
+        await runtime.containers.copy_in("web", path, nothing())
+    query = dict(served.asked)[f"PUT {ARCHIVE}"]
+    assert "path=/releases/5&noOverwriteDirNonDir=true" in query
+    assert served.bodies[f"PUT {ARCHIVE}"] == "archive"
+
+
+async def test_missing__path_not_found(tmp_path) -> None:
+    async with opened(tmp_path, **answers()) as (_, runtime):
+        with pytest.raises(errors.NotFound) as caught:
+            await runtime.containers.copy_in("web", "/missing", nothing())
+        assert (caught.value.reason, caught.value.message) == ("PathNotFound", "there is no /missing in container web")
+
+
+async def test_copy_in__no_directory__is_said_before_anything_is_sent(tmp_path) -> None:
+    async with opened(tmp_path, **answers(**{f"HEAD {ARCHIVE}": status()})) as (served, runtime):
+        with pytest.raises(errors.InvalidArgument) as caught:
+            await runtime.containers.copy_in("web", "/file", nothing())
+        assert caught.value.reason == "NotADirectory"
+    assert f"PUT {ARCHIVE}" not in served.calls()
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        (403, "container rootfs is marked read-only", errors.Conflict),
+        (500, "open /x: read-only file system", errors.Conflict),
+        (500, 'cannot overwrite directory "/x" with non-directory "/"', errors.Conflict),
+        (500, "mkdir /file/x: not a directory", errors.Conflict),
+        (500, "unlinkat /etc/hosts: device or resource busy", errors.Conflict),
+        (500, "Error processing tar file(exit status 1): unexpected EOF", errors.InvalidArgument),
+        (500, "archive/tar: invalid tar header", errors.InvalidArgument),
+        (500, "write /x: no space left on device", errors.Unavailable),
+        (500, "something else", errors.Unavailable),
+    ],
+)
+async def test_copy_in__refused__by_what_the_engine_says(tmp_path, code: int, message: str, expected: Any) -> None:
+    refused = web.json_response({"message": message}, status=code)
+    async with opened(tmp_path, **answers(**{f"PUT {ARCHIVE}": refused})) as (_, runtime):
+        with pytest.raises(expected, match=message[:10].replace("(", "\\(")):
+            await runtime.containers.copy_in("web", "/releases/5", nothing())
