@@ -42,6 +42,7 @@ def read_archive(tree: tree_reader.Tree, path: str, source: IO[bytes], adapt: Ad
             adapt(entry)
             placing.place(archive, entry)
             archive.members = []  # type: ignore[attr-defined]  # it would remember each
+    placing.finish()
     while source.read(_BUFFER):
         pass  # whoever writes it may not have ended yet
 
@@ -52,6 +53,8 @@ class _Placing:
     def __init__(self, tree: tree_reader.Tree, top: str) -> None:
         self._tree = tree
         self._top = top
+        self._times: list[tuple[str, float]] = []
+        """Of directories, set last: what comes into one changes its own."""
 
     def place(self, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
         """Put an entry in place of what has its name."""
@@ -62,6 +65,19 @@ class _Placing:
         with _refusals(self._tree, posixpath.join(self._top, name)), self._folder(above) as folder:
             self._clear(folder, last, entry)
             self._make(archive, entry, folder, last)
+        if entry.isdir():
+            self._times.append((posixpath.join(self._top, name), entry.mtime))
+
+    def finish(self) -> None:
+        """Set the times of directories, as far as they are still there."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        for path, time in reversed(self._times):
+            with contextlib.suppress(OSError):
+                descriptor = self._tree.kernel.open_in_root(self._tree.root, path, flags)
+                try:
+                    os.utime(descriptor, (time, time))
+                finally:
+                    os.close(descriptor)
 
     @contextlib.contextmanager
     def _folder(self, inside: str) -> Iterator[int]:
@@ -112,6 +128,7 @@ class _Placing:
         elif entry.issym():
             os.symlink(entry.linkname, last, dir_fd=folder)
             os.chown(last, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+            os.utime(last, (entry.mtime, entry.mtime), dir_fd=folder, follow_symlinks=False)
         elif entry.islnk():
             self._link(entry, folder, last)
         elif entry.isfifo():
