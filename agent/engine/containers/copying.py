@@ -93,17 +93,21 @@ class _Copying:
         """Wait for its end. Raises what it has failed with."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        if self._process.poll() is None:
-            await processes.wait(self._process.pid)
-        code = self._process.wait()
+        code = await processes.reaped(self._process)
         if code:
             raise _failure(code, os.pread(self._complaints, _COMPLAINT, 0))
 
-    def end(self) -> None:
-        """Kill it where it still runs, and let go of everything."""
-        self._process.kill()
-        self._process.wait()
-        self._pipe.close()
+    async def end(self) -> None:
+        """Kill it where it still runs, and let go of everything.
+
+        Raises ``errors.Unavailable`` where it hangs and may still write.
+        """
+        try:
+            hanging = await processes.end(self._process)
+        finally:
+            self._pipe.close()
+        if hanging is not None and self._process.stdin is not None:
+            raise errors.Unavailable(hanging.message, hint=hanging.hint, reason=Reason.HOST_FAILURE)
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +126,7 @@ async def _copying(deps: Deps, record: table.ContainerRecord, action: str, path:
         try:
             yield copying
         finally:
-            copying.end()
+            await copying.end()
 
 
 @contextlib.contextmanager
