@@ -30,7 +30,7 @@ async def test_never_run__conflict(harness, call: str) -> None:
 
 
 async def test_top__ended__conflict(harness) -> None:
-    identity = await harness.running(harness.config(command=("/bin/true",)))
+    identity = await harness.running(harness.config(command=("/bin/sh", "-c", "exit 0")))
     await harness.ended(identity, 0)
     with pytest.raises(errors.Conflict) as caught:
         await harness.runtime.containers.top(identity)
