@@ -261,7 +261,7 @@ class Containers:
 
     async def copy_in(self, ref: str, path: str, archive: AsyncIterable[bytes]) -> None:
         """Unpack an archive at a path."""
-        await files.copy_in(self.engine, await self._id(ref), ref, path, archive)
+        await files.copy_in(self.engine, await self.inspections.inspect(ref), ref, path, archive)
 
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return the resource usage of every running container, by id."""

@@ -3,7 +3,8 @@
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+import pathlib
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from agent import errors
@@ -36,13 +37,16 @@ async def copy_out(
 
 
 async def copy_in(
-    engine: connection.Connection, identity: str, ref: str, path: str, archive: AsyncIterable[bytes]
+    engine: connection.Connection, inspected: Mapping[str, Any], ref: str, path: str, archive: AsyncIterable[bytes]
 ) -> None:
-    """Unpack an archive at a path. Raises as ``Files``."""
+    """Unpack an archive at a path of an inspected container. Raises as ``Files``."""
+    identity = str(inspected["Id"])
     path, status = await _followed(engine, identity, ref, path)
     if not int(status.get("mode") or 0) & _GO_DIRECTORY:
         message = f"{path} in container {ref} is no directory"
         raise errors.InvalidArgument(message, reason=Reason.NOT_A_DIRECTORY)
+    if is_read_only(inspected, path):
+        raise errors.Conflict(f"{path} in container {ref} cannot be written: read-only file system")
     params = {"path": path, "noOverwriteDirNonDir": "true"}
     with _refusals():
         call = engine.stream_response(
@@ -50,6 +54,15 @@ async def copy_in(
         )
         async with call as answer:
             await answer.read()
+
+
+def is_read_only(inspected: Mapping[str, Any], path: str) -> bool:
+    """Return whether a container may not write at a path, which keeps Podman from nothing: it writes from outside."""
+    host = inspected.get("HostConfig") or {}
+    writable = {"/": not host.get("ReadonlyRootfs"), **dict.fromkeys(host.get("Tmpfs") or (), True)}
+    writable |= {str(mount["Destination"]): bool(mount.get("RW")) for mount in inspected.get("Mounts") or ()}
+    normal = pathlib.PurePosixPath(path)
+    return not next(writable[str(above)] for above in (normal, *normal.parents) if str(above) in writable)
 
 
 async def _followed(engine: connection.Connection, identity: str, ref: str, path: str) -> tuple[str, dict[str, Any]]:

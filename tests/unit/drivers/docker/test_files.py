@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from agent import errors
+from agent.drivers.docker import files
 from tests.unit.drivers.docker import twin
 from tests.unit.drivers.docker.test_containers import opened
 
@@ -97,3 +98,22 @@ async def test_copy_in__refused__by_what_the_engine_says(tmp_path, code: int, me
     async with opened(tmp_path, **answers(**{f"PUT {ARCHIVE}": refused})) as (_, runtime):
         with pytest.raises(expected, match=message[:10].replace("(", "\\(")):
             await runtime.containers.copy_in("web", "/releases/5", nothing())
+
+
+@pytest.mark.parametrize(
+    ("path", "read_only"),
+    [("/", True), ("/etc/x", True), ("/data", False), ("/data/x/", False), ("/data/ro/x", True), ("/tmp/x", False)],
+)
+def test_is_read_only__the_innermost_mount_counts(path: str, read_only: bool) -> None:
+    mounts = [{"Destination": "/data", "RW": True}, {"Destination": "/data/ro", "RW": False}]
+    inspected = {"HostConfig": {"ReadonlyRootfs": True, "Tmpfs": {"/tmp": "rw"}}, "Mounts": mounts}
+    assert files.is_read_only(inspected, path) is read_only
+    assert not files.is_read_only({}, path)
+
+
+async def test_copy_in__read_only__is_a_conflict_whatever_the_engine_would_do(tmp_path) -> None:
+    inspected = {**INSPECTED, "HostConfig": {"ReadonlyRootfs": True}}
+    async with opened(tmp_path, **answers(**{"GET containers/web/json": inspected})) as (served, runtime):
+        with pytest.raises(errors.Conflict, match="read-only"):
+            await runtime.containers.copy_in("web", "/releases/5", nothing())
+    assert f"PUT {ARCHIVE}" not in served.calls()
