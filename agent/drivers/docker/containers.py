@@ -5,35 +5,27 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent import errors
 from agent.drivers.docker import (
     connection,
-    documents,
-    execs,
     failures,
-    features,
-    files,
     images,
-    inspections,
+    inside,
     limits,
-    logs,
     names,
-    processes,
     sidecar,
     translate,
     usage,
 )
 from agent.kit import canonical, notices, tasks, timestamps
 from agent.model import container, hostaccess, policy, secret
-from agent.model.features import Feature
 from agent.model.key import Kind, Pairs, pairs
 from agent.oci import sysctls
 from agent.reasons import Reason
-from agent.runtime import admitted, api, streams
-from agent.runtime import processes as process_roles
+from agent.runtime import admitted, api
 from agent.runtime import secrets as secret_store
 
 _KILL_TIMEOUT_FACTOR = 0.5
@@ -47,13 +39,10 @@ _PODMAN_STATS = "v4.0.0/libpod/containers/stats"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Containers:
+class Containers(inside.Inside):
     """``runtime.api.Containers`` over the Engine API."""
 
-    engine: connection.Connection
-    inspections: inspections.Inspections
     names: names.Names
-    current_features: features.EngineFeatures
     register: notices.Register
     """What could not be cleaned up yet."""
     access: hostaccess.HostAccess = hostaccess.UNLIMITED
@@ -61,11 +50,6 @@ class Containers:
     """Processes of a container that asks for no limit."""
     secrets: secret_store.SecretStore = dataclasses.field(default_factory=secret_store.SecretStore)
     """The values that references to Secrets stand for; the engine keeps those of a container that was made."""
-
-    @property
-    def features(self) -> api.Features:
-        """The features of the engine."""
-        return self.current_features.features
 
     @property
     def state_file(self) -> sidecar.StateFile:
@@ -225,44 +209,6 @@ class Containers:
             with self._invalidating(str(inspected["Id"])):
                 await self._disconnect(str(inspected["Id"]), f"container {ref}", engine_name)
 
-    @contextlib.asynccontextmanager
-    async def exec(self, ref: str, request: streams.ExecRequest) -> AsyncIterator[streams.ExecSession]:
-        """Run a command in a container."""
-        inspected = await self.inspections.inspect(ref)
-        if not (inspected.get("State") or {}).get("Running"):
-            raise errors.Conflict(f"container {ref} does not run", reason=Reason.NOT_RUNNING)
-        async with execs.session(self.engine, str(inspected["Id"]), request) as session:
-            yield session
-
-    async def logs(self, ref: str, request: streams.LogRequest) -> AsyncIterator[streams.LogLine]:
-        """Yield the lines of a container's log."""
-        identity = await self._id(ref)
-        async for line in logs.read(self.engine, identity, request):
-            yield line
-
-    async def top(self, ref: str) -> tuple[process_roles.ContainerProcess, ...]:
-        """Return what runs in a container now."""
-        self.features.require(Feature.PROCESSES)
-        return await processes.top(self.engine, await self.inspections.inspect(ref), ref)
-
-    async def wait(self, ref: str) -> int | None:
-        """Wait for the end of a container's present run."""
-        return await processes.wait(self.engine, self.inspections, ref)
-
-    async def inspect(self, ref: str) -> Mapping[str, object]:
-        """Return the engine's inspection of a container."""
-        return documents.without_secrets(await self.inspections.inspect(ref))
-
-    @contextlib.asynccontextmanager
-    async def copy_out(self, ref: str, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open an archive of what is at a path."""
-        async with files.copy_out(self.engine, await self._id(ref), ref, path) as pieces:
-            yield pieces
-
-    async def copy_in(self, ref: str, path: str, archive: AsyncIterable[bytes]) -> None:
-        """Unpack an archive at a path."""
-        await files.copy_in(self.engine, await self.inspections.inspect(ref), ref, path, archive)
-
     async def stats(self) -> Mapping[str, api.ContainerStats]:
         """Return the resource usage of every running container, by id."""
         running = [observed for observed in await self.list() if observed.state is container.ContainerState.RUNNING]
@@ -351,9 +297,6 @@ class Containers:
                 )
                 config = image.get("Config") or {}
         return str(config.get("StopSignal") or "SIGTERM")
-
-    async def _id(self, ref: str) -> str:
-        return str((await self.inspections.inspect(ref))["Id"])
 
     @contextlib.contextmanager
     def _invalidating(self, identity: str) -> Iterator[None]:
