@@ -20,7 +20,7 @@ from agent.drivers.docker import (
     translate,
     usage,
 )
-from agent.kit import canonical, notices, tasks, timestamps
+from agent.kit import canonical, lookups, notices, tasks, timestamps
 from agent.model import container, hostaccess, policy, secret
 from agent.model.key import Kind, Pairs, pairs
 from agent.oci import sysctls
@@ -48,6 +48,7 @@ class Containers(inside.Inside):
     access: hostaccess.HostAccess = hostaccess.UNLIMITED
     pids: int | None = None
     """Processes of a container that asks for no limit."""
+    bind_lookups: lookups.Lookups = dataclasses.field(default_factory=lookups.Lookups)
     secrets: secret_store.SecretStore = dataclasses.field(default_factory=secret_store.SecretStore)
     """The values that references to Secrets stand for; the engine keeps those of a container that was made."""
 
@@ -282,7 +283,16 @@ class Containers(inside.Inside):
 
     async def _exists(self, source: str) -> bool:
         """Return whether a path exists on the host; true for another host, where only the engine can find out."""
-        return not self.engine.where.is_local or await asyncio.to_thread(pathlib.Path(source).exists)
+        if not self.engine.where.is_local:
+            return True
+        try:
+            return await self.bind_lookups.look(source, pathlib.Path(source).exists)
+        except TimeoutError as error:
+            raise errors.Unavailable(
+                f"the file system of bind source {source} does not answer",
+                hint=f"see whether its server is there: stat {source}",
+                reason=Reason.MOUNT_SOURCE_MISSING,
+            ) from error
 
     async def _image_signal(self, inspected: Mapping[str, Any]) -> str:
         """Return the stop signal of a container's image: a declared one hides it in what engines tell of itself."""

@@ -69,7 +69,7 @@ class Containers:
                 image_user = self.engine.images.runnable(config.image).config.user
                 admitted.check_user(self.access, config.security.user, image_user)
             await admitted.check_binds(self.access, config.mounts)
-            return self.engine.containers.create(name, translate.container_spec(config, labels)).id
+            return (await self.engine.containers.create(name, translate.container_spec(config, labels))).id
 
     async def start(self, ref: str) -> None:
         """Start it."""

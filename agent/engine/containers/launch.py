@@ -18,7 +18,7 @@ from agent.engine.snapshots import overlay
 from agent.engine.spec import container as container_spec
 from agent.engine.spec import network as network_spec
 from agent.engine.volumes import seed, volumes
-from agent.kit import failpoint, tasks
+from agent.kit import failpoint, lookups, tasks
 from agent.reasons import Reason
 
 _NETWORK = failpoint.register("containers.launch.network")
@@ -49,11 +49,22 @@ class Deps:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Source:
+    """What is mounted."""
+
+    path: str
+    """On the host; empty for memory."""
+    is_folder: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Launcher:
     """Starts containers."""
 
     deps: Deps
     cleaner: ending.Cleaner
+    bind_lookups: lookups.Lookups = dataclasses.field(default_factory=lookups.Lookups)
+    """Looks at bind sources, which may be on a network file system that does not answer."""
 
     async def launch(
         self, record: table.ContainerRecord, sources: binds.Sources | None = None, env: config.Variables = ()
@@ -73,7 +84,7 @@ class Launcher:
             launched = await self._create(record, bundle, announced=sandbox is not None)
             _CONMON.hit()
             if sources is not None:
-                binds.check(self.deps.kernel, launched.pid, record.spec.mounts, sources)
+                await self._check_binds(record, launched.pid, sources)
             beginning, handing = self._begin(record, bundle, launched), self._hand_over(record, bundle, launched)
             await tasks.together("start", beginning, handing)
             _START.hit()
@@ -117,14 +128,14 @@ class Launcher:
         launched: conmon.Launched = done[0]
         return launched
 
-    def check(self, requested: container_spec.ContainerSpec) -> None:
+    async def check(self, requested: container_spec.ContainerSpec) -> None:
         """Find out early what would keep a container from starting.
 
         Raises ``errors.NotFound`` (volume), ``errors.Unavailable`` (bind source), ``errors.InvalidArgument``
         (capability).
         """
         for mount in requested.mounts:
-            self._source(mount)
+            await self._source(mount)
         confinement.capabilities(requested.confinement)
 
     async def _attach(self, record: table.ContainerRecord) -> network_spec.Sandbox | None:
@@ -146,14 +157,16 @@ class Launcher:
         _SNAPSHOT.hit()
         for mount in record.spec.mounts:
             if mount.type == "volume":
-                await seed.seed(self.deps.kernel, rootfs, mount.path, pathlib.Path(self._source(mount)))
+                await seed.seed(self.deps.kernel, rootfs, mount.path, pathlib.Path((await self._source(mount)).path))
         bundle_config = config.Bundle(
             spec=record.spec,
             image=record.image_config,
             rootfs=str(rootfs),
             namespace=str(sandbox.namespace) if sandbox else None,
             user=users.resolve(self.deps.kernel, rootfs, record.spec.process.user or record.image_config.user),
-            mounts=self._mounts(record, rootfs, files.write(where.identity(record.id), _identity(record, sandbox))),
+            mounts=await self._mounts(
+                record, rootfs, files.write(where.identity(record.id), _identity(record, sandbox))
+            ),
             cgroup=f"/{where.cgroup}/{record.id}",
             pids=self.deps.pids,
             own_cgroup=hierarchy.of_host().mode == "v2",
@@ -163,16 +176,18 @@ class Launcher:
         config.write(bundle, bundle_config)
         return bundle
 
-    def _mounts(
+    async def _mounts(
         self, record: table.ContainerRecord, rootfs: pathlib.Path, own: dict[str, str]
     ) -> tuple[config.BundleMount, ...]:
         """Return all mounts; a declared one wins over the files that tell a container who it is."""
-        declared = {
-            mount.path: config.BundleMount(self._source(mount), mount.path, mount.read_only, mount.size)
-            for mount in record.spec.mounts
-        }
+        declared: dict[str, config.BundleMount] = {}
+        for mount in record.spec.mounts:
+            source = await self._source(mount)
+            declared[mount.path] = config.BundleMount(
+                source.path, mount.path, mount.read_only, mount.size, is_folder=source.is_folder
+            )
         read_only = record.spec.confinement.read_only_rootfs
-        identity = {path: config.BundleMount(source, path, read_only) for path, source in own.items()}
+        identity = {path: config.BundleMount(file, path, read_only) for path, file in own.items()}
         mounts = {**identity, **declared}.values()
         return tuple(self._resolved(mount, rootfs) for mount in mounts)
 
@@ -180,20 +195,34 @@ class Launcher:
         """Look where a mount leads on both sides. Raises ``errors.InvalidArgument`` where nothing may be mounted."""
         resolved = destinations.resolve(self.deps.kernel, rootfs, mount.path)
         destinations.check(resolved)
-        is_folder = bool(mount.source) and pathlib.Path(mount.source).is_dir()
-        return dataclasses.replace(mount, is_folder=is_folder, resolved=resolved)
+        return dataclasses.replace(mount, resolved=resolved)
 
-    def _source(self, mount: container_spec.Mount) -> str:
-        """Return the host's path of a mount; empty for memory."""
+    async def _source(self, mount: container_spec.Mount) -> _Source:
+        """Return what is mounted. Raises ``errors.Unavailable`` for a bind source that is missing, or silent."""
         if mount.type == "volume":
-            return str(self.deps.volumes.get(mount.source).path)
-        if mount.type == "bind" and not pathlib.Path(mount.source).exists():
+            path = self.deps.volumes.get(mount.source).path
+            return _Source(str(path), is_folder=path.is_dir())
+        if mount.type != "bind":
+            return _Source(mount.source, is_folder=False)
+        try:
+            is_folder = await self.bind_lookups.look(mount.source, functools.partial(_is_folder, mount.source))
+        except TimeoutError as error:
+            raise _unanswered(mount.source) from error
+        if is_folder is None:
             raise errors.Unavailable(
                 f"bind source {mount.source} does not exist on this host",
                 hint="make it, or use a volume",
                 reason=Reason.MOUNT_SOURCE_MISSING,
             )
-        return mount.source
+        return _Source(mount.source, is_folder=is_folder)
+
+    async def _check_binds(self, record: table.ContainerRecord, pid: int, sources: binds.Sources) -> None:
+        """Compare what was mounted with what was to be. Raises what ``binds.check`` does."""
+        check = functools.partial(binds.check, self.deps.kernel, pid, record.spec.mounts, sources)
+        try:
+            await self.bind_lookups.look(f"/proc/{pid}/root", check)
+        except TimeoutError as error:
+            raise _unanswered(", ".join(sorted(sources))) from error
 
     def _monitor(self, record: table.ContainerRecord, bundle: pathlib.Path) -> conmon.Launch:
         return conmon.Launch(
@@ -205,6 +234,20 @@ class Launcher:
             log=self.deps.where.log(record.id),
             log_limit=_UNTENDED * self.deps.log_size,
         )
+
+
+def _is_folder(source: str) -> bool | None:
+    """Return whether a bind source is a folder; ``None`` where there is none. It may hang: for ``kit.lookups``."""
+    path = pathlib.Path(source)
+    return path.is_dir() if path.exists() else None
+
+
+def _unanswered(source: str) -> errors.Unavailable:
+    return errors.Unavailable(
+        f"the file system of bind source {source} does not answer",
+        hint=f"see whether its server is there: stat {source}",
+        reason=Reason.MOUNT_SOURCE_MISSING,
+    )
 
 
 def _identity(record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> files.Identity:

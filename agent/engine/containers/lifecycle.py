@@ -50,14 +50,15 @@ class Containers:
         """Return one container by id or name. Raises ``errors.NotFound``."""
         return self._table.get(ref)
 
-    def create(self, name: str, requested: container_spec.ContainerSpec) -> table.ContainerRecord:
+    async def create(self, name: str, requested: container_spec.ContainerSpec) -> table.ContainerRecord:
         """Make a container: a record, checked against image, volumes and bind sources; nothing on the host yet.
 
         Raises ``errors.AlreadyExists``, ``errors.NotFound`` (image, volume), ``errors.InvalidArgument`` (an image that
         is not verified) and ``errors.Unavailable`` (bind source).
         """
-        image = self._launch.images.runnable(requested.image)
-        self._launcher.check(requested)
+        self._launch.images.runnable(requested.image)
+        await self._launcher.check(requested)
+        image = self._launch.images.runnable(requested.image)  # which may have changed meanwhile
         record = table.ContainerRecord(
             id=secrets.token_hex(16),
             name=name,

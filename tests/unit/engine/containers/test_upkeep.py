@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pathlib
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -40,33 +41,46 @@ def tending(tmp_path: pathlib.Path, heard: list[notices.NoticeChange]) -> Iterat
         yield upkeep.Upkeep(where=where, containers=containers, log_size=LIMIT, log_files=3, register=register)
 
 
-def test_rotate__nobody_takes_it__is_said_until_it_is_done(
+async def test_rotate__nobody_takes_it__is_said_until_it_is_done(
     tending: upkeep.Upkeep, heard: list[notices.NoticeChange]
 ) -> None:
-    tending.rotate()
-    tending.rotate()
+    await tending.rotate()
+    await tending.rotate()
     (notice,) = tending.register.all()
     assert (notice.reason, notice.subject, notice.attempts) == ("CleanUpFailed", "log of container 1", 2)
     listening = os.open(tending.where.bundles / "1" / "ctl", os.O_RDONLY | os.O_NONBLOCK)
-    tending.rotate()
+    await tending.rotate()
     assert os.read(listening, 100) == b"2 0 0\n"
     os.close(listening)
     assert (tending.register.all(), heard[-1].is_over) == ((), True)
 
 
 async def test_rotate__the_container_ends_meanwhile__is_said_no_more(tending: upkeep.Upkeep) -> None:
-    tending.rotate()
+    await tending.rotate()
     tending.containers.drop("1")
     tending.register._clock.at += 5.0  # type: ignore[attr-defined]
     runner = asyncio.get_running_loop().create_task(tending.register.run())
-    await asyncio.sleep(0)
+    async with asyncio.timeout(15):
+        while tending.register.all():  # noqa: ASYNC110 - observed from outside on purpose
+            await asyncio.sleep(0.01)
     assert tending.register.all() == ()
     runner.cancel()
 
 
-def test_rotate__its_monitor_has_just_ended__is_no_failure(tending: upkeep.Upkeep) -> None:
+async def test_rotate__its_monitor_has_just_ended__is_no_failure(tending: upkeep.Upkeep) -> None:
     record = tending.containers.get("1")
     run = table.Run("epoch", 1, None, os.getpid(), 1, ())
     tending.containers.put(test_native_translate.record(phase=record.phase, run=run))
-    tending.rotate()
+    await tending.rotate()
+    assert tending.register.all() == ()
+
+
+async def test_rotate__the_disk_hangs__holds_nobody_up(tending: upkeep.Upkeep, monkeypatch) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(upkeep.log_files, "rotate", lambda *_: goes_on.wait(15))
+    rotating = asyncio.get_running_loop().create_task(tending.rotate())
+    await asyncio.sleep(0.05)
+    assert not rotating.done()
+    goes_on.set()
+    await rotating
     assert tending.register.all() == ()
