@@ -2,6 +2,7 @@
 
 import dataclasses
 import ipaddress
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from agent.model import network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.reasons import Reason
 
+_ATTEMPTS = 8
+"""Subnets that are offered to an engine, before it may choose one itself."""
 _DRIVER = "bridge"
 _MISCOUNTED = "no container is in it: Docker has lost count of what was, and counts again when it is restarted"
 """Docker 20.10 does so when many containers are killed and removed at once."""
@@ -45,7 +48,28 @@ class Networks:
             return
         self._check_free(config, existing)
         body = translate.network_body(config, labels, self.names)
-        await self.engine.ask("networks/create", f"network {config.name}", method="POST", body=body)
+        if self.engine.where.flavour == "podman" and not config.subnets and await self._create_wide(body, existing):
+            return
+        await self._post(body)
+
+    async def _create_wide(self, body: dict[str, Any], existing: Iterable[dict[str, Any]]) -> bool:
+        """Create a network with a larger subnet than the /24 that Podman chooses; False where it accepts none.
+
+        Podman refuses what an interface of its host or another network has, as it passes over that where it chooses.
+        """
+        for subnet in itertools.islice(subnets.free(existing, body["Name"]), _ATTEMPTS):
+            try:
+                await self._post({**body, "IPAM": {**body["IPAM"], "Config": [{"Subnet": str(subnet)}]}})
+            except errors.Conflict as error:
+                if error.reason is not Reason.SUBNET_IN_USE:
+                    raise
+            else:
+                return True
+        return False
+
+    async def _post(self, body: dict[str, Any]) -> None:
+        what = f"network {self.names.declared_network(body['Name'])}"
+        await self.engine.ask("networks/create", what, method="POST", body=body)
 
     async def remove(self, name: str) -> None:
         """Remove a network. Raises ``errors.InUse`` while a running container is attached."""

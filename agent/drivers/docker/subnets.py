@@ -2,10 +2,16 @@
 
 import dataclasses
 import ipaddress
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agent.model import network
+
+_PREFIX = 20
+"""Prefix length of chosen subnets, as natively: 4,093 containers."""
+_FIRST, _COUNT = int(ipaddress.IPv4Address("10.89.0.0")), (256 - 89) << 4
+"""Where they are chosen from: 10.89 to 10.255, from which Podman itself takes its /24."""
 
 
 def observed(inspected: Mapping[str, Any], declared: network.NetworkConfig | None) -> tuple[network.Subnet, ...]:
@@ -30,3 +36,16 @@ def _usual_gateway(entry: Mapping[str, Any]) -> str | None:
     """Return a subnet's first address: Docker does not return a gateway that it has chosen itself."""
     subnet = ipaddress.IPv4Network(str(entry["Subnet"]), strict=False)
     return str(subnet[1]) if not entry.get("IPRange") and subnet.num_addresses > 1 else None
+
+
+def free(inspected: Iterable[Mapping[str, Any]], name: str) -> Iterator[ipaddress.IPv4Network]:
+    """Yield subnets that none of an engine's networks has.
+
+    Networks of different names begin elsewhere: two that are made at once do not choose the same.
+    """
+    taken = [ipaddress.IPv4Network(subnet.subnet, strict=False) for other in inspected for subnet in of(other)]
+    begin = zlib.crc32(name.encode())
+    for number in range(_COUNT):
+        candidate = ipaddress.IPv4Network((_FIRST + (begin + number) % _COUNT * (1 << 32 - _PREFIX), _PREFIX))
+        if not any(candidate.overlaps(other) for other in taken):
+            yield candidate

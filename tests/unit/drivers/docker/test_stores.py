@@ -1,6 +1,8 @@
 """Networks and volumes over an engine: what is refused, what is let go of, and what is noted."""
 
 import contextlib
+import ipaddress
+import itertools
 import json
 import pathlib
 from collections.abc import AsyncIterator
@@ -10,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from agent import errors
-from agent.drivers.docker import driver
+from agent.drivers.docker import driver, endpoint, subnets
 from agent.model import network, volume
 from agent.model.key import Kind
 from tests import builders
@@ -46,6 +48,57 @@ async def test_network__whose_range_is_taken__is_refused_in_our_words(tmp_path) 
         ) as caught:
             await runtime.networks.create(config, ())
     assert (caught.value.reason, served.calls()) == ("SubnetInUse", ["GET networks"])
+
+
+@contextlib.asynccontextmanager
+async def podman(folder: pathlib.Path, refusals: int) -> AsyncIterator[tuple[list[Any], driver.DockerRuntime]]:
+    """Open a runtime over a Podman that refuses some subnets; with the ranges that it is asked for."""
+    ranges: list[Any] = []
+
+    async def create(request: web.Request) -> web.StreamResponse:
+        ranges.append((await request.json())["IPAM"]["Config"])
+        if len(ranges) > refusals:
+            return web.json_response({"Id": "n1"})
+        message = "subnet 10.89.0.0/20 is already used on the host or by another config"
+        return web.json_response({"message": message}, status=500)
+
+    version = {**http_engine.VERSION, "Components": [{"Name": "Podman Engine"}], "Version": "4.3.1"}
+    answers = {"GET version": version, "GET networks": [SHOP], "POST networks/create": create}
+    async with http_engine.serving(folder / "engine.sock", **answers) as served:
+        where = endpoint.Endpoint("podman", served.where.url)
+        async with driver.open_runtime(where, driver.Instance("test1", folder / "podman.json")) as runtime:
+            yield ranges, runtime
+
+
+@pytest.mark.parametrize("refusals", [0, 2])
+async def test_network__without_a_range_over_podman__gets_one_for_four_thousand(tmp_path, refusals: int) -> None:
+    async with podman(tmp_path, refusals) as (ranges, runtime):
+        await runtime.networks.create(builders.network_config("lan"), OWNED)
+    chosen = [ipaddress.IPv4Network(subnet["Subnet"]) for [subnet] in ranges]
+    assert [subnet.prefixlen for subnet in chosen] == [20] * (refusals + 1)
+    assert len(set(chosen)) == len(chosen), "none is offered twice"
+    assert all(subnet.subnet_of(ipaddress.IPv4Network("10.0.0.0/8")) for subnet in chosen)
+
+
+async def test_network__podman_refuses_every_range__chooses_one_itself(tmp_path) -> None:
+    async with podman(tmp_path, 8) as (ranges, runtime):
+        await runtime.networks.create(builders.network_config("lan"), OWNED)
+    assert (len(ranges), ranges[-1]) == (9, [])
+
+
+async def test_network__with_a_range_over_podman__is_made_with_it(tmp_path) -> None:
+    config = builders.network_config("lan", subnets=(network.Subnet("10.9.0.0/24", None, None),))
+    async with podman(tmp_path, 0) as (ranges, runtime):
+        await runtime.networks.create(config, OWNED)
+    assert ranges == [[{"Subnet": "10.9.0.0/24"}]]
+
+
+def test_free__what_networks_have__is_passed_over() -> None:
+    first, second = itertools.islice(subnets.free([], "lan"), 2)
+    taken = {"IPAM": {"Config": [{"Subnet": str(first), "Gateway": str(first[1])}]}}
+    assert next(subnets.free([taken], "lan")) == second
+    everything = {"IPAM": {"Config": [{"Subnet": "10.0.0.0/8", "Gateway": "10.0.0.1"}]}}
+    assert list(subnets.free([everything], "lan")) == []
 
 
 async def test_network__that_is_there__is_not_made_again_and_its_new_labels_are_noted(tmp_path) -> None:
