@@ -31,7 +31,7 @@ def problems(manifest: registry.Manifest) -> Iterator[problem.Problem]:
         if is_too_long(text):
             yield manifest.document.problem(_too_long("a variable"), _HINT, "spec", "env", name)
     if total > MOST_BYTES:
-        message = f"command, args and env have {total // 1024} KiB together, the limit is {MOST_BYTES // 1024}"
+        message = f"command, args and env have more than {MOST_BYTES // 1024} KiB together"
         yield manifest.document.problem(message, _HINT, "spec")
 
 

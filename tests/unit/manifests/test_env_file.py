@@ -103,3 +103,22 @@ def test_spaces__all_that_python_calls_so_and_go_does_not__are_the_four_separato
     python = {number for number in range(0x11_0000) if chr(number).isspace()}
     assert python - GO_SPACES == set(range(0x1C, 0x20))
     assert python >= GO_SPACES
+
+
+def test_parse__a_line_that_is_not_utf_8__the_others_are_still_read() -> None:
+    parsed = env_file.parse(b"A=1\nB=\xff\nC=3\n=\n")
+    assert (dict(parsed.variables), [mistake.line for mistake in parsed.mistakes]) == ({"A": "1", "C": "3"}, [2, 4])
+
+
+def test_parse__the_longest_line_and_the_most_variables__are_sound() -> None:
+    longest = env_file.LONGEST - len("A=")
+    assert env_file.parse(b"A=" + b"x" * longest).mistakes == ()
+    assert env_file.parse(b"A=" + "\u00e4".encode() * (longest // 2)).mistakes == ()
+    assert len(env_file.parse(b"A=" + "\u00e4".encode() * (longest // 2 + 1)).mistakes) == 1
+    data = b"".join(b"V%d=\n" % number for number in range(env_file.MOST_VARIABLES))
+    assert env_file.parse(data).mistakes == ()
+
+
+def test_parse__more_variables_than_may_be__is_told_at_the_first_line_with_a_way_out() -> None:
+    (mistake,) = env_file.parse(b"".join(b"V%d=\n" % number for number in range(env_file.MOST_VARIABLES + 1))).mistakes
+    assert (mistake.line, mistake.hint) == (1, "give large data as a file, by a mount")

@@ -2,9 +2,10 @@
 
 import pytest
 
-from agent.manifests import inputs, pipeline
+from agent.manifests import inputs, pipeline, program_limits
 from agent.model import external_input
 from agent.model.external_input import ExternalInput, InputKind, InputState, SourceFolder
+from agent.model.image import ArchiveSource
 
 WEB = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: web}\nspec:\n  image: x\n  %s\n"
 FOLDER = SourceFolder("/srv/site")
@@ -85,6 +86,57 @@ def test_problems__more_variables_than_a_source_may_have__are_bounded(monkeypatc
     assert [problem.message for problem in problems] == [
         "env files make more than 0 MiB of variables, each use counted"
     ]
+
+
+def filled(*sizes: int) -> external_input.Inputs:
+    """Return states of env files a, b, c, ... of these sizes in bytes."""
+    return states(**{chr(ord("a") + number): "A=" + "x" * (size - 2) for number, size in enumerate(sizes)})
+
+
+def test_problems__files_of_one_container__are_bounded_together() -> None:
+    result = parsed("envFile: [a.env, b.env]")
+    half = program_limits.MOST_BYTES // 12
+    whole = parsed(f"envFile: [{', '.join(f'{chr(97 + number)}.env' for number in range(13))}]")
+    assert pipeline.input_problems(result, filled(half, half)) == ()
+    assert [str(problem) for problem in pipeline.input_problems(whole, filled(*[half] * 11, half - 2, 2))] == []
+    assert [str(problem) for problem in pipeline.input_problems(whole, filled(*[half] * 11, half - 2, 3))] == [
+        (
+            "site/apps/web.yaml:6:12: the env files of a container have more than 768 KiB"
+            " (give large data as a file, by a mount)"
+        )
+    ]
+
+
+def test_problems__exactly_as_many_variables_as_a_source_may_have__are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "LARGEST_USE", 8)
+    result = parsed("envFile: [a.env, b.env]")
+    assert pipeline.input_problems(result, states(a="A=1\n", b="B=1\n")) == ()
+    (problem,) = pipeline.input_problems(result, states(a="A=1\n", b="B=12\n"))
+    assert (problem.line, problem.column, problem.hint) == (6, 20, "let fewer containers use them")
+
+
+def test_problems__other_kinds__have_no_env_files() -> None:
+    archive = (
+        "---\napiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {archive: {path: ../app.tar}}\n"
+    )
+    result = parsed(f"envFile: [a.env]\n{archive}")
+    assert result.problems == ()
+    assert [(external.kind, external.path) for external in result.inputs] == [
+        (InputKind.ARCHIVE, "/srv/site/app.tar"),
+        (InputKind.ENV_FILE, "/srv/site/apps/a.env"),
+    ]
+    assert pipeline.input_problems(result, states(a="A=1\n")) == ()
+    (image,) = [config for config in pipeline.lower(result, "r1", states(a="A=1\n")).images if config.name == "app"]
+    assert image.source == ArchiveSource(
+        "/srv/site/app.tar", external_input.InputState(external_input.MISSING).fingerprint
+    )
+
+
+def test_is_below__a_folder_itself_and_no_sibling() -> None:
+    assert inputs.is_below("/srv/site", "/srv/site/")
+    assert inputs.is_below("/srv/site/a", "/srv/site")
+    assert not inputs.is_below("/srv/site-other", "/srv/site")
+    assert not inputs.is_below("/srv", "/srv/site")
 
 
 def test_states__print_no_content() -> None:

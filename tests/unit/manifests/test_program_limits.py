@@ -35,8 +35,21 @@ def test_texts__more_than_linux_takes_together__are_a_problem() -> None:
     word = "x" * (program_limits.MOST_BYTES // 8)
     assert messages(f"  args: [{', '.join([word] * 7)}]\n") == []
     assert messages(f"  args: [{', '.join([word] * 7)}]\n  env: {{A: {word}}}\n") == [
-        "5: command, args and env have 768 KiB together, the limit is 768"
+        "5: command, args and env have more than 768 KiB together"
     ]
+
+
+def test_texts__as_much_as_linux_takes_together__counts_names_and_ends_of_texts() -> None:
+    word = "x" * (program_limits.MOST_BYTES // 8 - 1)
+    rest = f"[{', '.join([word] * 7)}, {word[3:]}]"
+    assert messages(f"  args: {rest}\n  env: {{A: ''}}\n") == []
+    assert messages(f"  args: {rest}\n  env: {{AB: ''}}\n") != []
+    assert messages(f"  command: {rest}\n  env: {{A: x}}\n") != []
+
+
+def test_kinds_without_a_program__are_passed_over() -> None:
+    image = "---\napiVersion: trimtab.dev/v1\nkind: Volume\nmetadata: {name: data}\n"
+    assert messages(image) == []
 
 
 def test_value_of_a_secret__longer_than_linux_takes__is_a_problem() -> None:
