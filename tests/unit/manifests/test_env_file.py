@@ -1,5 +1,8 @@
 """Docker's env-file syntax, and what is refused of it without showing what stands there."""
 
+import os
+import pathlib
+
 import pytest
 
 from agent.manifests import env_file
@@ -122,3 +125,9 @@ def test_parse__the_longest_line_and_the_most_variables__are_sound() -> None:
 def test_parse__more_variables_than_may_be__is_told_at_the_first_line_with_a_way_out() -> None:
     (mistake,) = env_file.parse(b"".join(b"V%d=\n" % number for number in range(env_file.MOST_VARIABLES + 1))).mistakes
     assert (mistake.line, mistake.hint) == (1, "give large data as a file, by a mount")
+
+
+def test_limits__are_linux_and_the_pages() -> None:
+    assert os.sysconf("SC_PAGE_SIZE") * 32 - 1 == env_file.LONGEST
+    page = pathlib.Path(__file__).parents[3] / "ops/docs/environment.md"
+    assert f"{env_file.LARGEST / 1024:g} KiB a file" in page.read_text()

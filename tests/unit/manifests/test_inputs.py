@@ -132,6 +132,23 @@ def test_problems__other_kinds__have_no_env_files() -> None:
     )
 
 
+def test_problems__behind_an_image__are_still_found_and_each_limit_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = "apiVersion: trimtab.dev/v1\nkind: %s\nmetadata: {name: %s}\nspec: %s\n---\n"
+    pulled = head % ("Image", "app", "{pull: {reference: x}}")
+    web, two = (head % ("Container", name, "{image: x, envFile: [a.env, b.env, c.env]}") for name in ("web", "web-2"))
+    file = pipeline.ManifestFile("site/apps/web.yaml", "/srv/site/apps", (pulled + web + two).encode(), FOLDER)
+    result = pipeline.parse([file])
+    assert [external.kind for external in result.inputs] == [InputKind.ENV_FILE] * 3
+    contents = states(a="A=1\n", b="B=1\n", c="C=1\n")
+    monkeypatch.setattr(program_limits, "MOST_BYTES", 4)
+    assert [problem.line for problem in pipeline.input_problems(result, contents)] == [9, 14]
+    monkeypatch.setattr(program_limits, "MOST_BYTES", 40)
+    monkeypatch.setattr(inputs, "LARGEST_USE", 4)
+    assert [problem.line for problem in pipeline.input_problems(result, contents)] == [9]
+
+
 def test_is_below__a_folder_itself_and_no_sibling() -> None:
     assert inputs.is_below("/srv/site", "/srv/site/")
     assert inputs.is_below("/srv/site/a", "/srv/site")
