@@ -50,7 +50,7 @@ def test_version__both_spellings__print_it(trimtab: command.Trimtab) -> None:
     [
         (["plan", "--bogus", "m"], "No such option: --bogus"),
         (["plan"], "Missing argument 'SOURCE'"),
-        (["bogus"], "No such command 'bogus'"),
+        (["bogus"], "trimtab has no command 'bogus'"),
         (["plan", "m", "--output", "xml"], "'xml' is not one of"),
         (["logs", "web", "--since", "yesterday"], "'yesterday' is not a duration"),
         (["logs", "web", "--tail", "-1"], "Invalid value for '--tail'"),
