@@ -101,7 +101,7 @@ async def test_pull__again__fetches_no_blob_twice(address, store, busybox_archiv
     await store.pull(f"{address}/app:1")
     assert {stage.message for stage in store.stages} == {
         f"resolving {address}/app:1",
-        f"unpacking 1 layers of {address}/app:1",
+        f"unpacking 1 layer of {address}/app:1",
     }
     assert {(stage.done, stage.total) for stage in store.stages} == {(0, 0)}
 
