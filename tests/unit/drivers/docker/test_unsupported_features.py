@@ -11,8 +11,12 @@ from agent.model.features import Feature
     [
         ("podman", True, {Feature.NETWORK_WITHOUT_DNS}),
         ("podman", False, {Feature.NETWORK_WITHOUT_DNS, Feature.NETWORK_PROBES, Feature.PROCESSES}),
-        ("docker", False, set(Feature) - {Feature.IMAGE_CONTENT, Feature.PROCESSES}),
-        ("docker", True, set(Feature) - {Feature.NETWORK_PROBES, Feature.IMAGE_CONTENT, Feature.PROCESSES}),
+        ("docker", False, set(Feature) - {Feature.IMAGE_CONTENT, Feature.CONTAINER_FILES, Feature.PROCESSES}),
+        (
+            "docker",
+            True,
+            set(Feature) - {Feature.NETWORK_PROBES, Feature.IMAGE_CONTENT, Feature.CONTAINER_FILES, Feature.PROCESSES},
+        ),
     ],
 )
 def test_of__flavour_and_host__names_what_is_unsupported(flavour: str, local: bool, expected: set[Feature]) -> None:
