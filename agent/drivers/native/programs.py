@@ -53,7 +53,7 @@ class ExecSession:
 
     async def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's new size."""
-        self.session.resize(rows, columns)
+        await self.session.resize(rows, columns)
 
     async def wait(self) -> int:
         """Wait for the end and return the exit code."""

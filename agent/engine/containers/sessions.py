@@ -77,15 +77,18 @@ class Session:
             else:
                 self._complaint = (self._complaint + chunk)[-_COMPLAINT:]
 
-    def resize(self, rows: int, columns: int) -> None:
-        """Set a terminal's new size: of ours, at which runc is told to look, and to the program's own for crun."""
+    async def resize(self, rows: int, columns: int) -> None:
+        """Set a terminal's new size: of ours, at which runc is told to look, and to the program's own for crun.
+
+        Which program that is, is told a moment after it has begun: until then it is waited for.
+        """
         if self._streams.get("stdin") != self._streams.get("stdout"):
             return
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self._streams["stdout"], termios.TIOCSWINSZ, size)
         with contextlib.suppress(ProcessLookupError):  # not send_signal: it would reap what ``wait`` waits for
             os.kill(self._process.pid, signal.SIGWINCH)
-        with contextlib.suppress(OSError, ValueError), _terminal_of(int(self._pid_file.read_text())) as terminal:
+        with contextlib.suppress(OSError), _terminal_of(await self._program()) as terminal:
             fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
 
     async def wait(self) -> int:
@@ -136,8 +139,11 @@ class Session:
             return True
 
     async def _program(self) -> int:
-        """Return the program's pid, which is told only once it runs. Raises ``ProcessLookupError``."""
-        while self._process.poll() is None:
+        """Return the program's pid, which is told only once it runs. Raises ``ProcessLookupError``.
+
+        Nothing is reaped: ``wait`` may wait for the same end.
+        """
+        while not self._is_over:
             with contextlib.suppress(OSError, ValueError):
                 return int(self._pid_file.read_text())
             await asyncio.sleep(_LOOK)

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import pathlib
+import pty
+import termios
 
 from agent.engine.containers import sessions
-from agent.kit import processes
+from agent.kit import processes, tasks
 from tests import hanging
 
 
@@ -24,6 +26,26 @@ async def test_close__the_runtimes_process_hangs__is_over_and_lets_go(tmp_path: 
         with os.fdopen(theirs, "wb", buffering=0) as stream:
             assert is_broken(stream.fileno()), "its end of the pipe is closed"
         assert tracer.release() == [-9]
+
+
+async def test_resize__before_the_program_is_told__reaches_its_terminal_then(tmp_path: pathlib.Path) -> None:
+    ours, theirs = pty.openpty()  # the session's own, and beside it the program's, as crun makes one of its own
+    outer, inner = pty.openpty()
+    process = processes.spawn(["sleep", "60"])
+    program = processes.spawn(["sleep", "60"], processes.Streams(inner))
+    session = sessions.Session(process, tmp_path / "pid", {"stdin": ours, "stdout": ours})
+    async with asyncio.timeout(15), tasks.Crew() as crew:
+        crew.start(session.resize(40, 120), name="resize")
+        await asyncio.sleep(0.05)
+        assert ("resize" in crew, termios.tcgetwinsize(ours)) == (True, (40, 120))
+        (tmp_path / "pid").write_text(f"{program.pid}")
+        while "resize" in crew:  # noqa: ASYNC110 - a task's end
+            await asyncio.sleep(0.01)
+        assert termios.tcgetwinsize(inner) == (40, 120)
+        await session.close()
+        await processes.end(program)
+    for descriptor in (theirs, outer, inner):
+        os.close(descriptor)
 
 
 def is_broken(descriptor: int) -> bool:
