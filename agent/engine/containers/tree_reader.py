@@ -74,6 +74,13 @@ def write_archive(tree: Tree, path: str, out: IO[bytes]) -> None:
     """Write an archive of what is at a path. Raises ``errors.NotFound``, ``errors.InvalidArgument``, ``OSError``."""
     path = _followed(tree, path)
     handle = tree.open(path, 0)
+    try:
+        _write(tree, path, handle, out)
+    finally:
+        os.close(handle)
+
+
+def _write(tree: Tree, path: str, handle: int, out: IO[bytes]) -> None:
     status = os.fstat(handle)
     name = posixpath.basename(posixpath.normpath(path)) or "."
     if stat.S_IFMT(status.st_mode) not in _TYPES:
@@ -102,6 +109,10 @@ def _followed(tree: Tree, path: str) -> str:
     raise errors.InvalidArgument(f"{path} in {tree.what}: too many links")
 
 
+_Folder = tuple[int, str, Iterator[str]]
+"""An open directory, its name in the archive, and those of its entries that are still to be added."""
+
+
 class _Writer:
     """Writes entries into an archive."""
 
@@ -113,8 +124,16 @@ class _Writer:
 
     def add_directory(self, top: int, name: str) -> None:
         """Add an open directory with all that is below it."""
+        stack: list[_Folder] = []
+        try:
+            self._add_below(top, name, stack)
+        finally:
+            for folder, _, _ in stack:
+                os.close(folder)
+
+    def _add_below(self, top: int, name: str, stack: list[_Folder]) -> None:
+        stack.append((top, name, _names(top)))
         self._archive.addfile(_entry(name, os.fstat(top)))
-        stack = [(top, name, _names(top))]
         while stack:
             folder, prefix, names = stack[-1]
             child = next(names, None)
@@ -125,10 +144,10 @@ class _Writer:
             opened = self._add(folder, child, f"{prefix}/{child}")
             if opened is None:
                 continue
-            if len(stack) == _DEEPEST:
+            stack.append((opened, f"{prefix}/{child}", _names(opened)))
+            if len(stack) > _DEEPEST:
                 message = f"{self._tree.what} has more than {_DEEPEST} directories in each other"
                 raise errors.InvalidArgument(message)
-            stack.append((opened, f"{prefix}/{child}", _names(opened)))
 
     def _add(self, folder: int, child: str, name: str) -> int | None:
         """Add an entry of an open directory, as ``add_opened``; one that has just been removed is none."""

@@ -189,9 +189,11 @@ def test_read__deeper_than_anything_is__is_refused(world: World, more_descriptor
         os.close(descriptor)
         descriptor = below
     os.close(descriptor)
+    before = len(list(pathlib.Path("/proc/self/fd").iterdir()))
     try:
         with pytest.raises(errors.InvalidArgument, match="more than 1000 directories"):
             world.read("/d")
+        assert len(list(pathlib.Path("/proc/self/fd").iterdir())) == before
     finally:
         trees.remove(world.root)  # pytest's own way of removing it is no match for it
 
