@@ -180,7 +180,7 @@ async def test_links_exchanged_meanwhile__never_lead_out(harness, tmp_path: path
         with contextlib.suppress(errors.Failure, tarfile.TarError):
             assert b"the host's" not in (await copied(harness, identity, "/swap")).values()
         with contextlib.suppress(errors.Failure, tarfile.TarError):
-            assert (await copied(harness, identity, "/swap/secret"))["secret"] != b"the host's"
+            assert b"the host's" not in (await copied(harness, identity, "/swap/secret")).values()
         with contextlib.suppress(errors.Failure):
             await copy_in(harness, identity, "/swap", planted=b"x", secret=b"x")
         with contextlib.suppress(errors.Failure):

@@ -150,7 +150,7 @@ def test_run__every_copy_of_the_records_is_lost__is_said_and_data_stays_and_noth
     with native.running(folder) as agent:
         agent.assert_ready()
         agent.says("everything is as declared")
-        assert "engine.sqlite: the records and all their copies were lost: 3 containers" in native("status").stdout
+        assert "engine.sqlite: the records and all their copies were lost; 3 containers" in native("status").stdout
         assert former.isdisjoint(_places(native))
         assert (data / "kept").read_text() == "data"
     (records,) = (check for check in native.output("doctor") if check["name"] == "records")

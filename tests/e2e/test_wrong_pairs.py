@@ -68,7 +68,7 @@ def test_the_lock_file_is_removed__a_second_agent_does_not_get_in(
     with native.running(folder) as agent:
         agent.assert_ready()
         (native.home / "root" / "lock").unlink()
-        completed = native("delete", folder)  # which, unlike apply, no agent does for others
+        completed = native("run", folder)
         assert completed.returncode == 1
         assert f"process {agent.pid}" in completed.stderr
         command.assert_eventually((native.home / "root" / "lock").exists, "the lock is made again")

@@ -17,7 +17,7 @@ from agent.kit import state_format
 from tests import addressing
 from tests.conformance import choosing_driver
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("network_drivers")]  # one subnet of the host for all of them
 SHOP = network_spec.NetworkSpec("shop", driver=choosing_driver.NAME)
 LAN = network_spec.NetworkSpec("lan", (addressing.subnet("10.246.7.0/24"),))
 
