@@ -101,4 +101,4 @@ async def test_dns__of_the_objects_name__gives_every_instance(harness: Harness, 
         request = streams.ExecRequest(("/bin/sh", "-c", lookup))
         async with harness.runtime.containers.exec("web", request) as session:
             output = b"".join([chunk async for _, chunk in session.output()])
-        assert sorted(set(output.decode().split())) == expected  # some servers give one twice: by its name and its alias
+        assert sorted(set(output.decode().split())) == expected  # some servers give one twice
