@@ -89,6 +89,7 @@ async def life(host: Host, until: conftest.Until, kind: str, place: int) -> int:
         return len(book.notices())
 
 
+@pytest.mark.filterwarnings("ignore:The executor did not finish")  # whose patience is over at once in virtual time
 @pytest.mark.parametrize("kind", damages.KINDS)
 def test_start__journal_is_damaged_anywhere__converges_touches_nothing_and_restarts_what_crashes(
     until: conftest.Until, kind: str
