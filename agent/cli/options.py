@@ -46,19 +46,10 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
         own = [parameter for parameter in own if parameter.name not in invocations]
         sources = [parameter.name for parameter in own if parameter.annotation is SourceArgument]
         context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        settings_flags = [
-            inspect.Parameter(
-                parameter,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[str | None, flags.FLAGS[name]],
-            )
-            for parameter, name in names.items()
-        ]
         parameters = [
             context,
             *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
-            *settings_flags,
+            *(_flag(parameter, name) for parameter, name in names.items()),
         ]
 
         @functools.wraps(command)
@@ -83,6 +74,12 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
         return wrapper
 
     return decorate
+
+
+def _flag(parameter: str, name: str) -> inspect.Parameter:
+    """Return the parameter of a setting's flag."""
+    annotation = Annotated[str | None, flags.FLAGS[name]]
+    return inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _check_source(text: str) -> None:

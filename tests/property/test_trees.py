@@ -75,6 +75,7 @@ def test_written__no_archive_leads_out__over_links_of_another_one_neither(first,
             for single in drawn:  # one after the other: a refusal ends an archive
                 with contextlib.suppress(errors.Failure, tarfile.TarError):
                     tree_writer.read_archive(tree, where, archive([single], outside))
+        assert [path.name for path in outside.iterdir()] == ["secret"]  # and ``world`` asserts that it is as it was
 
 
 @settings(deadline=None)
