@@ -139,9 +139,7 @@ async def _joined(
         image_deps = join_images(where, options, registry, database, read_only=read_only, register=register)
         image_store = images.Images(image_deps)
         network_service = await stack.enter_async_context(networks.Networks(where, database, kernel))
-        program_in_use = oci_runtime.remembered(where.run) or oci_runtime.UNKNOWN
-        program = program_in_use if read_only else await probing.find(where.run, where.cgroup)
-        runtime = oci_runtime.OciRuntime(program, where.oci_runtime)
+        runtime = await _runtime(where, read_only=read_only)
         volume_service = volumes.Volumes(where, database)
         cleaner = ending.Cleaner(
             where=where, kernel=kernel, runtime=runtime, networks=network_service, register=register
@@ -179,6 +177,13 @@ async def _joined(
             registry=registry,
             notices=register,
         )
+
+
+async def _runtime(where: layout.Layout, *, read_only: bool) -> oci_runtime.OciRuntime:
+    """Return the OCI runtime: probed for, or, to look only, the one that is in use."""
+    program_in_use = oci_runtime.remembered(where.run) or oci_runtime.UNKNOWN
+    program = program_in_use if read_only else await probing.find(where.run, where.cgroup)
+    return oci_runtime.OciRuntime(program, where.oci_runtime)
 
 
 def _database(where: layout.Layout, register: notices.Register, *, read_only: bool) -> records.Database:
