@@ -58,4 +58,7 @@ async def test_check__a_source_that_is_missing_or_there__is_told_apart(tmp_path:
         await checks.check(binding(tmp_path / "missing"))
     (tmp_path / "missing").mkdir()
     await checks.check(binding(tmp_path / "missing"))
+    for thread in threading.enumerate():
+        if thread.name == f"look at {tmp_path / 'missing'}":  # it has answered and may be a step from its end
+            thread.join(30)
     assert looks(tmp_path / "missing") == 0
