@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import prometheus_client
@@ -12,10 +13,20 @@ from prometheus_client.openmetrics import exposition as client_open_metrics
 from agent import errors
 from agent.kit import clock, tasks
 from agent.runtime import api
-from agent.telemetry import exposition, metrics, metrics_sink, samples
+from agent.telemetry import compression, exposition, metrics, metrics_sink, samples
 
 TIMEOUT = 5.0
 """Seconds that a scrape waits for the runtime; Prometheus itself gives up after ten."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scrape:
+    """What is answered to a scraper."""
+
+    body: bytes
+    content_type: str
+    content_encoding: str
+    """``gzip``, or empty where the body is as it is."""
 
 
 class Exporter:
@@ -30,10 +41,11 @@ class Exporter:
         self._process = prometheus_client.CollectorRegistry(auto_describe=False)
         prometheus_client.ProcessCollector(registry=self._process)
 
-    async def render(self, accept: str) -> tuple[bytes, str]:
-        """Return a scrape and its content type, in the format that an ``Accept`` header asks for.
+    async def render(self, accept: str, accept_encoding: str) -> Scrape:
+        """Return a scrape in the format and the encoding that the headers of these names ask for.
 
-        It is rendered in a thread, from a copy of the sink: a thousand containers have forty thousand series.
+        It is rendered and compressed in a thread, from a copy of the sink: a thousand containers have sixty thousand
+        series.
         """
         usage = samples.RuntimeUsage({})  # where the runtime does not answer, the other metrics say why
         with contextlib.suppress(errors.Failure, TimeoutError):
@@ -43,8 +55,15 @@ class Exporter:
                 usage = samples.RuntimeUsage(await self._runtime.containers.stats(), space)
         sink, moments = self._sink.snapshot(), samples.Moments(self._began, self._clock.now())
         writer = exposition.Writer(exposition.is_open_metrics(accept))
-        body = await tasks.in_thread(lambda: self._rendered(writer, sink, usage, moments))
-        return body, exposition.OPEN_METRICS_TYPE if writer.open_metrics else exposition.TEXT_TYPE
+        content_type = exposition.OPEN_METRICS_TYPE if writer.open_metrics else exposition.TEXT_TYPE
+
+        def rendered() -> Scrape:
+            body = self._rendered(writer, sink, usage, moments)
+            if compression.is_gzip_accepted(accept_encoding):
+                return Scrape(compression.gzipped(body), content_type, compression.GZIP)
+            return Scrape(body, content_type, "")
+
+        return await tasks.in_thread(rendered)
 
     def _rendered(
         self,

@@ -13,6 +13,8 @@ from agent.telemetry import exporter
 CLOSING = 2.0
 """Seconds that requests under way may take at the end."""
 
+_NEGOTIATED = ("Accept", "Accept-Encoding")
+"""The headers by which an answer to ``/metrics`` is chosen."""
 _INDEX = "trimtab: /metrics /healthz /readyz\n"
 
 
@@ -62,8 +64,16 @@ class Server:
         if request.method not in {"GET", "HEAD"}:
             return web.Response(status=http.HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET,HEAD"})
         if request.path == "/metrics":
-            body, content_type = await self._scrapes.render(request.headers.get("Accept", ""))
-            return web.Response(body=body, headers={"Content-Type": content_type})
+            return await self._metrics(request)
         if request.path in self._troubles and (trouble := self._troubles[request.path]()):
             return web.Response(status=http.HTTPStatus.SERVICE_UNAVAILABLE, text=f"{trouble}\n")
         return web.Response(text=_INDEX if request.path == "/" else "ok\n")
+
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
+        """Answer with a scrape. A header that comes several times is one list (RFC 9110, 5.3)."""
+        accept, accept_encoding = (",".join(request.headers.getall(name, ())) for name in _NEGOTIATED)
+        scrape = await self._scrapes.render(accept, accept_encoding)
+        headers = {"Content-Type": scrape.content_type, "Vary": ", ".join(_NEGOTIATED)}
+        if scrape.content_encoding:
+            headers["Content-Encoding"] = scrape.content_encoding
+        return web.Response(body=scrape.body, headers=headers)

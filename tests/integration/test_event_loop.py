@@ -97,7 +97,7 @@ async def slow_callbacks(
             crew.start(loop.Loop(parts, source).run(), name="loop")
             await until(lambda: running() == CONTAINERS)
             for _ in range(3):
-                await scrapes.render("")
+                await scrapes.render("", "gzip")
                 await asyncio.sleep(1)
             for observed_container in list(around.containers.values())[:300]:
                 around.end(observed_container.id, 1)

@@ -129,7 +129,7 @@ async def slow_callbacks(
         async with tasks.Crew(lambda name, error: broken.append(f"{name}: {error!r}")) as crew:
             crew.start(loop.Loop(parts, source).run(), name="loop")
             await agent.run_with(range(CONTAINERS))
-            await scrapes.render("")
+            await scrapes.render("", "gzip")
             await agent.kill(CONTAINERS // 3)
             await agent.runs(CONTAINERS, 0)
             await agent.run_with(range(CONTAINERS), 1)

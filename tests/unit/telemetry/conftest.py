@@ -96,9 +96,9 @@ class Stage:
 
     async def scrape(self) -> dict[str, float]:
         """Return every sample: name and sorted labels to value."""
-        body, _ = await self.exporter.render("text/plain")
+        scrape = await self.exporter.render("text/plain", "")
         samples = {}
-        for line in body.decode().splitlines():
+        for line in scrape.body.decode().splitlines():
             match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
             if match and not line.startswith("#"):
                 samples[f"{match[1]}{{{match[2] or ''}}}"] = float(match[3])

@@ -334,9 +334,9 @@ async def test_scrape__things_went_wrong__are_counted(stage: conftest.Stage) -> 
 
 
 async def test_scrape__openmetrics_is_asked_for__is_given(stage: conftest.Stage) -> None:
-    body, content_type = await stage.exporter.render("application/openmetrics-text; version=1.0.0")
-    assert content_type.startswith("application/openmetrics-text")
-    assert body.endswith(b"# EOF\n")
+    scrape = await stage.exporter.render("application/openmetrics-text; version=1.0.0", "")
+    assert scrape.content_type.startswith("application/openmetrics-text")
+    assert scrape.body.endswith(b"# EOF\n")
 
 
 async def test_scrape__everything_was_told__needs_no_name_that_is_not_in_the_table(stage: conftest.Stage) -> None:
@@ -353,8 +353,8 @@ async def test_scrape__everything_was_told__needs_no_name_that_is_not_in_the_tab
 @pytest.mark.engine
 async def test_scrape__everything_was_told__promtool_finds_nothing(stage: conftest.Stage) -> None:
     _tell_everything(stage)
-    body, _ = await stage.exporter.render("text/plain")
-    done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
+    scrape = await stage.exporter.render("text/plain", "")
+    done = subprocess.run(["promtool", "check", "metrics"], input=scrape.body, capture_output=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
