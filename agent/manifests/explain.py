@@ -1,7 +1,6 @@
 """What a field means, read from the models: the text behind ``trimtab explain container.spec.health``."""
 
 import dataclasses
-import enum
 import types
 import typing
 from collections.abc import Iterator
@@ -60,9 +59,8 @@ def look_up(path: str) -> Explanation:
         fields = {alias: field for inner in inside for alias, field in _fields(inner)}
         so_far = ".".join([kind.lower(), *names[:number]])
         if name not in fields:
-            raise UnknownField(
-                f"{so_far} has no field {name!r}", hint=wording.suggestion(name, fields, "its fields are")
-            )
+            hint = wording.suggestion(name, fields, "its fields are") if fields else f"see trimtab explain {so_far}"
+            raise UnknownField(f"{so_far} has no field {name!r}", hint=hint)
         field = fields[name]
         inside = list(dict.fromkeys(wording.models_in(field.annotation)))
         explanation = Explanation(
@@ -161,8 +159,6 @@ def _type(annotation: object) -> str:
         return f"list of {_type(inner[0])}"
     if origin is dict:
         return f"map of {_type(inner[1])}"
-    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return " | ".join(str(member.value) for member in annotation)
     return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)).removesuffix("Spec"))  # type: ignore[call-overload, no-any-return]
 
 

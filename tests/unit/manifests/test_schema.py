@@ -101,6 +101,10 @@ def examples() -> list[Json]:
     return [document for path in paths for document in yaml.safe_load_all(path.read_text()) if document]
 
 
+def test_files__of_the_repository__are_what_the_models_say() -> None:
+    assert {path.name: path.read_text() for path in (ROOT / "crds").iterdir()} == FILES
+
+
 @pytest.mark.parametrize("kind", registry.MODELS)
 def test_definition__is_structural(kind: str) -> None:
     assert list(faults(version_of(kind)["schema"]["openAPIV3Schema"])) == []

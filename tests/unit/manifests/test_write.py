@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import hypothesis
+import pytest
 import yaml
 from hypothesis import strategies as st
 
@@ -250,3 +251,124 @@ def test_container__without_a_network_of_its_own__says_which_kind() -> None:
 def test_text__several_documents__is_one_file_that_yaml_reads() -> None:
     documents = [write.volume_manifest(builders.volume_config()), write.container_manifest(bridged())]
     assert list(yaml.safe_load_all(write.text(documents))) == documents
+
+
+def test_text__is_written_as_people_write_it() -> None:
+    long = f"x {' '.join(f'w{number:02}' for number in range(40))}"
+    documents = [{"name": "\u00fc", "kind": "x", "list": ["1e3", "abc", "a\u2028b", "t\x85", "a\rb"]}, {"long": long}]
+    lines = [
+        *("name: \u00fc", "kind: x", "list:", "- '1e3'", "- abc", r'- "a\Lb"', r'- "t\N"', r'- "a\rb"', "---"),
+        "long: x " + " ".join(f"w{number:02}" for number in range(26)),
+        "  " + " ".join(f"w{number:02}" for number in range(26, 40)),
+    ]
+    assert write.text(documents).split("\n") == [*lines, ""]
+
+
+IMAGES = [
+    {"pull": {"reference": "docker.io/library/app:1"}},
+    {"pull": {"reference": "docker.io/library/app:1", "platform": "linux/arm64"}},
+    {"pull": {"reference": "docker.io/library/app:1", "policy": "Always"}},
+    {"pull": {"reference": "docker.io/library/app:1", "policy": "Never"}},
+    {"pull": {"reference": "docker.io/library/app:1", "update": {"interval": "90s"}}},
+    {
+        "pull": {
+            "reference": "docker.io/library/app:1",
+            "platform": "linux/arm/v7",
+            "policy": "Always",
+            "update": {"track": "^1.2", "interval": "1.5s"},
+        }
+    },
+    {"archive": {"path": "/srv/app.tar"}},
+]
+
+
+@pytest.mark.parametrize("spec", IMAGES, ids=str)
+def test_image__whatever_its_source__is_written_as_it_was_declared(spec: write.Json) -> None:
+    document = {"apiVersion": "trimtab.dev/v1", "kind": "Image", "metadata": {"name": "app"}, "spec": spec}
+    assert write.documents(read(document)) == [document]
+
+
+def test_documents__of_a_whole_state__come_in_the_order_of_reading() -> None:
+    used = builders.config("web", networks=(container.NetworkAttachment("shop"),))
+    image = {"archive": {"path": "/srv/app.tar"}}
+    declared = [
+        {"apiVersion": "trimtab.dev/v1", "kind": "Image", "metadata": {"name": "app"}, "spec": image},
+        write.network_manifest(builders.network_config()),
+        write.volume_manifest(builders.volume_config()),
+        write.container_manifest(used),
+    ]
+    assert [document["kind"] for document in declared] == ["Image", "Network", "Volume", "Container"]
+    assert write.documents(read(*reversed(declared))) == declared
+
+
+def test_network_and_volume__of_defaults__are_written_by_their_names_alone() -> None:
+    head = {"apiVersion": "trimtab.dev/v1"}
+    assert write.network_manifest(builders.network_config()) == {
+        **head,
+        "kind": "Network",
+        "metadata": {"name": "shop"},
+    }
+    assert write.volume_manifest(builders.volume_config()) == {**head, "kind": "Volume", "metadata": {"name": "data"}}
+    labelled = dataclasses.replace(builders.volume_config(policy=volume.DeletionPolicy.DELETE), labels=(("a", "b"),))
+    assert write.volume_manifest(labelled) == {
+        **head,
+        "kind": "Volume",
+        "metadata": {"name": "data", "labels": {"a": "b"}},
+        "spec": {"deletionPolicy": "Delete"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"mounts": (container.BindMount("/srv", "/a", False),)}, {"mounts": [{"bind": "/srv", "path": "/a"}]}),
+        (
+            {"mounts": (container.TmpfsMount("/a", 64 << 20, True),)},
+            {"mounts": [{"tmpfs": 64 << 20, "path": "/a", "readOnly": True}]},
+        ),
+        (
+            {"restart": dataclasses.replace(builders.config().restart, policy=container.RestartPolicy.NEVER)},
+            {"restart": {"policy": "Never"}},
+        ),
+        (
+            {
+                "restart": container.RestartConfig(
+                    container.RestartPolicy.ALWAYS, container.BackoffConfig(0.000001, 100.0, 1234.5)
+                )
+            },
+            {"restart": {"backoff": {"initial": "0.000001s", "max": "100s", "reset": "1234.5s"}}},
+        ),
+        ({"stop": container.StopConfig("SIGQUIT", 10.0)}, {"stop": {"signal": "SIGQUIT"}}),
+        ({"stop": container.StopConfig("", 30.0)}, {"stop": {"gracePeriod": "30s"}}),
+        (
+            {"resources": container.Resources(1500, 8 << 20, (7 << 20) + 1, 5)},
+            {"resources": {"cpus": "1500m", "memory": "8Mi", "memoryReservation": (7 << 20) + 1, "pids": 5}},
+        ),
+        (
+            {"security": dataclasses.replace(builders.config().security, cap_drop=("ALL",))},
+            {"security": {"capabilities": {"drop": ["ALL"]}}},
+        ),
+        (
+            {"security": dataclasses.replace(builders.config().security, cap_add=("CHOWN",), read_only_rootfs=True)},
+            {"security": {"capabilities": {"add": ["CHOWN"]}, "readOnlyRootfs": True}},
+        ),
+        (
+            {"health": health.HealthConfig(None, None, health.Probe(health.TcpProbe(80), 0.0, 10.0, 0.5, 1, 3))},
+            {
+                "health": {
+                    "liveness": {
+                        "tcp": {"port": 80},
+                        "initialDelay": "0s",
+                        "period": "10s",
+                        "timeout": "0.5s",
+                        "successThreshold": 1,
+                        "failureThreshold": 3,
+                    }
+                }
+            },
+        ),
+    ],
+)
+def test_container__what_is_no_default__is_all_that_is_written(fields: dict[str, Any], expected: write.Json) -> None:
+    spec = write.container_manifest(bridged(**fields))["spec"]
+    assert {name: value for name, value in spec.items() if name != "image"} == expected
