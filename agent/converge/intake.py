@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 
-from agent.converge import acceptance, history, journal, signals
+from agent.converge import acceptance, history, journal, listening, signals
 from agent.converge import goal as goals
 from agent.converge import reading as readings
 from agent.kit import clock, tasks
@@ -17,8 +17,6 @@ from agent.manifests import admission, pipeline, problem
 from agent.model import external_input, state
 from agent.sources import api, change_hints, external_inputs, input_watch
 
-RETRY = 5.0
-"""Seconds before a source whose watching broke is watched again."""
 INPUTS = 30.0
 """Seconds between two looks at external inputs of which no hint comes."""
 INPUT_QUIET_PERIOD = change_hints.QuietPeriod(quiet=0.03, maximum=0.25)
@@ -61,8 +59,7 @@ class Intake:
         """Why what stands may be out of date; empty while the source is good."""
         self.health = api.SourceHealth()
         """How the last look at the source went."""
-        self._waiting: asyncio.Timeout | None = None
-        """Ends the wait for the source's hints."""
+        self._listener = listening.Listener(around.source, self.read, self._fail)
         self._read_from: tuple[object, ...] | None = None
         self._reading: readings.Reading | None = None
         """The last snapshot's, of which ``_known`` says what it was made of."""
@@ -76,17 +73,10 @@ class Intake:
         self._inputs = external_inputs.InputTracker()
         self._input_hints = change_hints.ChangeHints(INPUT_QUIET_PERIOD, INPUTS)
         self._doubted_since: float | None = None
+        self._is_awaited = False
+        """Whether it was told of this doubt how long it lasts."""
         self._next_look_at: float | None = None
         self._is_doubted = asyncio.Event()
-        self._listening = 0
-        """How often the source was listened to anew: it looks at once each time."""
-        self._is_looking = False
-        """It was listened to anew, and that look has not ended."""
-        self._has_request = False
-        """Somebody asked during that look."""
-        self._looked = 0
-        """The last time of these whose look has ended."""
-        self._look_ended = asyncio.Condition()
         self._read_ended = asyncio.Event()
         """Set, and replaced by another one, whenever a reading has ended."""
         self._order = asyncio.Lock()  # what was read or stamped first must not come to stand last
@@ -94,53 +84,15 @@ class Intake:
     async def watch(self) -> None:
         """Read now and whenever the source hints, for ever."""
         await self.read()
-        while True:
-            hints = self._around.source.changes()
-            self._listening += 1
-            self._is_looking, self._has_request = True, False
-            self._waiting = asyncio.timeout(None)
-            try:
-                async with self._waiting:
-                    async for _ in hints:
-                        await self.read()
-                        await self._note_look()
-                        self._is_looking = False
-                        if self._has_request:
-                            self.wake()
-            except api.SourceUnavailable as error:
-                self._fail(error)
-                await self._note_look()
-            except TimeoutError:
-                if not self._waiting.expired():
-                    raise
-                continue  # somebody asks: a source looks at once when it is listened to anew
-            finally:
-                self._waiting = None
-                if isinstance(hints, AsyncGenerator):
-                    await hints.aclose()
-            await asyncio.sleep(RETRY)
+        await self._listener.listen()
 
     def wake(self) -> None:
-        """Let the source look now, whatever it hints; where it looks already, once more after that.
-
-        A look under way is never cut off: requests that come faster than a server answers would keep it from ending.
-        """
-        if self._is_looking:
-            self._has_request = True
-        elif self._waiting is not None and not self._waiting.expired():
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+        """Let the source look now, whatever it hints; where it looks already, once more after that."""
+        self._listener.wake()
 
     async def look_now(self) -> None:
         """Let the source look now, and wait until that look has ended, be it with success or not."""
-        number = self._listening + 1
-        self.wake()
-        async with self._look_ended:
-            await self._look_ended.wait_for(lambda: self._looked >= number)
-
-    async def _note_look(self) -> None:
-        async with self._look_ended:
-            self._looked = self._listening
-            self._look_ended.notify_all()
+        await self._listener.look_now()
 
     async def confirm(self) -> None:
         """Read once more whenever what was read is not believed yet, for ever."""
@@ -329,7 +281,11 @@ class Intake:
             return True
         self._request_look(decision.next_look_at)
         if self._doubted_since is None:
-            self._doubted_since = now
+            self._doubted_since, self._is_awaited = now, False
+        delay = decision.next_look_at - now
+        if delay > acceptance.CERTAIN_AFTER and not self._is_awaited:
+            self._is_awaited = True
+            self._around.sink(signals.SourceAwaited(self._around.source.name, min(decision.missing), delay))
         if now - self._doubted_since > DOUBTFUL and (snapshot.unsettled or proposal.shortened is None):
             writing = f"; {snapshot.unsettled[0]} is being written" if snapshot.unsettled else ""
             self.trouble = f"the source no longer declares {min(decision.missing)}, but does not rest{writing}"

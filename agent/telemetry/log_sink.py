@@ -48,7 +48,7 @@ class LogSink:
                 self._take_action(signal)
             case signals.PassFinished() | signals.PassFailed() | signals.RevisionApplied():
                 self._take_pass(signal)
-            case signals.SourceRead() | signals.SourceRejected() | signals.SourceFailed():
+            case signals.SourceRead() | signals.SourceAwaited() | signals.SourceRejected() | signals.SourceFailed():
                 self._take_source(signal)
             case signals.EventStream():
                 self._take_stream(signal)
@@ -60,7 +60,7 @@ class LogSink:
                 self._take_detail(signal)
             case signals.RuntimeEvent(events.RuntimeEvent(action=events.EventAction.COLLECTED) as event):
                 self._log.info(f"{event.name}: removed (the disk is filling, and nobody used it)")
-            case signals.SourceLooked() | signals.SourceAwaited() | signals.ActionProgress() | signals.RuntimeEvent():
+            case signals.SourceLooked() | signals.ActionProgress() | signals.RuntimeEvent():
                 pass  # shown elsewhere, or in what follows from it
 
     def _take_detail(self, signal: signals.ProbeFinished | signals.ActionStarted) -> None:
@@ -142,7 +142,9 @@ class LogSink:
                 self._log.warning(f"{status.key.name}: {message}", key=str(status.key), reason=ready.reason)
         self._warned = warned
 
-    def _take_source(self, signal: signals.SourceRead | signals.SourceRejected | signals.SourceFailed) -> None:
+    def _take_source(
+        self, signal: signals.SourceRead | signals.SourceAwaited | signals.SourceRejected | signals.SourceFailed
+    ) -> None:
         match signal:
             case signals.SourceRead():
                 if signal.empty and not self._empty:
@@ -154,6 +156,12 @@ class LogSink:
                 elif signal.changed:
                     self._log.info("new revision", revision=signal.revision, objects=signal.objects)
                 self._empty = signal.empty
+            case signals.SourceAwaited(source, missing, seconds):
+                self._log.info(
+                    f"{missing} is no longer declared: it is removed in {seconds:.0f} s, unless a file changes again",
+                    source=source,
+                    reason="a file was changed in place: it may be half written",
+                )
             case signals.SourceRejected() if not signal.repeated:
                 for problem in signal.problems:
                     self._log.error(str(problem))

@@ -158,6 +158,8 @@ async def test_loop__a_file_may_be_cut__nothing_is_removed_until_it_has_rested(
             assert going.ready() == ""
             script.shortened = 10.0
             await until(lambda: stage.states() == {"web": "running"})
+            (awaited,) = stage.of(signals.SourceAwaited)
+            assert awaited == signals.SourceAwaited("script", "Container/db", pytest.approx(10.0))
     if restarted:
         script.age = 3.0
         script.write("web.yaml", MANIFEST % "web")
@@ -201,6 +203,7 @@ async def test_loop__a_cut_file_is_whole_again__what_is_gone_afterwards_is_so_wi
         await asyncio.sleep(1)
         script.write("web.yaml", MANIFEST % "db")
         await until(lambda: stage.states() == {"db": "running"}, patience=2.0)
+    assert [signal.missing for signal in stage.of(signals.SourceAwaited)] == ["Container/db"]
     assert [call for call in stage.world.calls if call[0] == "containers.remove"] == [("containers.remove", "web")]
 
 

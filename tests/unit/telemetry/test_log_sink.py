@@ -203,6 +203,12 @@ def test_log_sink__source_is_read__is_told_where_it_changes_something() -> None:
     ]
 
 
+def test_log_sink__source_may_be_half_written__says_what_is_removed_and_when() -> None:
+    assert lines(signals.SourceAwaited("/srv", "Container/db", 9.97)) == [
+        "info: Container/db is no longer declared: it is removed in 10 s, unless a file changes again"
+    ]
+
+
 def test_log_sink__source_cannot_be_read__is_told_once() -> None:
     failed = signals.SourceFailed("/srv", "no such directory", "make it", repeated=False, at=1.0)
     assert lines(failed, dataclasses.replace(failed, repeated=True)) == [
