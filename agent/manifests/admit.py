@@ -266,13 +266,13 @@ def _secrets(by_key: Manifests) -> Iterator[problem.Problem]:
     for _, manifest in sorted(by_key.items()):
         if isinstance(manifest.object, container.Container):
             for name, source in manifest.object.spec.sources.items():
-                message, hint, field = _reference_problem(source, by_key)
+                message, hint, field = _reference_problem(name, source, by_key)
                 if message:
                     yield manifest.document.problem(message, hint, "spec", "env", name, field)
 
 
-def _reference_problem(source: container.EnvironmentSource, by_key: Manifests) -> tuple[str, str, str]:
-    """Return (message, hint, field) for a wrong reference to a Secret; three empty texts where it is right."""
+def _reference_problem(variable: str, source: container.EnvironmentSource, by_key: Manifests) -> tuple[str, str, str]:
+    """Return (message, hint, field) for a variable's wrong reference to a Secret; empty texts where it is right."""
     key = ObjectKey(Kind.SECRET, source.secret)
     declared = by_key.get(key)
     if declared is None or not isinstance(declared.object, secret.Secret):
@@ -289,7 +289,7 @@ def _reference_problem(source: container.EnvironmentSource, by_key: Manifests) -
         text = values[source.key].decode()
     except UnicodeDecodeError:
         text = "\0"
-    if program_limits.is_too_long(f"{source.key}{text}"):
+    if program_limits.is_too_long(f"{variable}={text}"):
         return f"{key} has a value of {source.key} that is too long for a variable", "make it shorter", "key"
     if "\0" in text:
         return f"{key} has a value of {source.key} that is no text: no variable can have it", "correct it", "key"

@@ -126,7 +126,7 @@ def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem
     except problem.Mistake as mistake:
         return [], [(syntax or mistake).at(path)]
     except yaml.MarkedYAMLError as error:
-        return [], [syntax.at(path) if syntax else _syntax(path, error)]
+        return [], [syntax.at(path) if syntax else _syntax(path, text, error)]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return [], [problem.Problem(path, 1, 1, f"this is not YAML: {str(error).splitlines()[0]}", "see yaml.org")]
     return sorted(documents, key=Document.position), []
@@ -151,13 +151,13 @@ def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
         return "", problem.Problem(path, 1, 1, f"the file is larger than {LARGEST >> 20} MiB", "split it")
     nul = data.find(b"\0")
     if nul >= 0:
-        line, column = _position_of(data, nul)
+        line, column = _position_behind(data[:nul])
         hint = "is it a binary file? only *.yaml, *.yml and *.json are read as manifests"
         return "", problem.Problem(path, line, column, "the file has a NUL byte", hint)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, column = _position_of(data, error.start)
+        line, column = _position_behind(error.object[: error.start])
         return "", problem.Problem(path, line, column, "the file is not UTF-8", "save it as UTF-8")
     return _MARKS.sub(r"\1", text), None
 
@@ -166,7 +166,7 @@ def _refuse_control_characters(text: str) -> None:
     """Refuse what YAML may not have anywhere, before its reader does in its own words."""
     match = _NOT_PRINTABLE.search(text)
     if match is not None:
-        position = _position_of(text.encode(), len(text[: match.start()].encode()))
+        position = _position_behind(text[: match.start()].encode())
         message = f"the file has the control character {match[0]!a}"
         raise problem.Mistake(position, message, "is it a binary file? remove it otherwise")
 
@@ -277,18 +277,21 @@ def _mark_position(mark: _Mark | None) -> Position:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _position_of(data: bytes, offset: int) -> Position:
-    before = data[:offset]
-    return before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
+def _position_behind(data: bytes) -> Position:
+    """Return where the character stands that comes next: columns count characters, as those of nodes do."""
+    *lines, line = data.decode("utf-8-sig", "replace").split("\n")
+    return len(lines) + 1, len(line) + 1
 
 
-def _syntax(path: str, error: yaml.MarkedYAMLError) -> problem.Problem:
+def _syntax(path: str, text: str, error: yaml.MarkedYAMLError) -> problem.Problem:
     mark = error.problem_mark or error.context_mark
     message = " ".join(filter(None, (error.context, error.problem)))
     if "undefined alias" in message:  # whose name may be half of a password
         hint = "what begins with * is an alias: quote it where it is meant as a text"
         return problem.Problem(path, *_mark_position(mark), "this is not YAML: found undefined alias", hint)
-    tab = "\\t" in message
-    hint = "indent with spaces, not tabs" if tab else "check indentation, colons and quotes here and in the line above"
     line, column = _mark_position(mark)
+    is_tab = mark is not None and text[mark.index : mark.index + 1] == "\t"
+    hint = (
+        "indent with spaces, not tabs" if is_tab else "check indentation, colons and quotes here and in the line above"
+    )
     return problem.Problem(path, line, column, f"this is not YAML: {message}", hint)
