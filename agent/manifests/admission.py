@@ -66,6 +66,10 @@ class Policy:
         """Return the paths that binds have to lie below; ``None``: anywhere."""
         return None if self.level is Level.PRIVILEGED else (*self.binds, *self.own)
 
+    def admits_path(self, path: str) -> bool:
+        """Return whether an absolute path of the host may be used, as far as its spelling tells."""
+        return self.roots is None or hostaccess.is_below(path, self.roots)
+
     @property
     def access(self) -> hostaccess.HostAccess:
         """Return the restrictions that the runtime enforces."""
@@ -109,11 +113,9 @@ def problems(
 
 def refusals(desired: state.DesiredState, policy: Policy) -> Iterator[Refusal]:
     """Return everything in a desired state that a policy does not admit."""
-    if policy.admits_everything:
-        return
-    images = {config.reference: config for config in desired.images}
+    declared = {config.reference for config in desired.images if config.name != config.reference}
     for config in desired.containers:
-        yield from _Container(policy, config).refusals(images.get(config.image))
+        yield from _Container(policy, config).refusals(image_is_declared=config.image in declared)
     for image_config in desired.images:
         yield from _image(policy, image_config)
 
@@ -125,10 +127,10 @@ class _Container:
     policy: Policy
     config: container.ContainerConfig
 
-    def refusals(self, image_config: image.ImageConfig | None) -> Iterator[Refusal]:
-        """Yield what is not admitted of the container."""
+    def refusals(self, *, image_is_declared: bool) -> Iterator[Refusal]:
+        """Yield what is not admitted of the container; an image with a manifest of its own is refused there."""
         yield from self._ports()
-        if image_config is None or image_config.name == image_config.reference:  # named by containers alone
+        if not image_is_declared:
             yield from self._registry()
         if self.policy.level is Level.PRIVILEGED:
             return
@@ -165,9 +167,8 @@ class _Container:
             yield self._refused(("networks",), "the host's network", "hostNetwork: true")
 
     def _binds(self) -> Iterator[Refusal]:
-        roots = self.policy.roots or ()
         for number, mount in enumerate(self.config.mounts):
-            if isinstance(mount, container.BindMount) and not hostaccess.is_below(mount.source, roots):
+            if isinstance(mount, container.BindMount) and not self.policy.admits_path(mount.source):
                 path = hostaccess.normal(mount.source)
                 yield self._refused(
                     ("mounts", number, "bind"), f"a bind of {path}", _list("binds", (*self.policy.binds, path))
@@ -208,8 +209,7 @@ class _Container:
 def _image(policy: Policy, config: image.ImageConfig) -> Iterator[Refusal]:
     key = ObjectKey(Kind.IMAGE, config.name)
     if isinstance(config.source, image.ArchiveSource):
-        roots = policy.roots
-        if roots is not None and not hostaccess.is_below(config.source.path, roots):
+        if not policy.admits_path(config.source.path):
             path = hostaccess.normal(config.source.path)
             message = f"an archive outside of the source, {path}, is not admitted at the level {policy.level}"
             setting = _hint(policy, _list("binds", (*policy.binds, path)))

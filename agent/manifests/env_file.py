@@ -77,7 +77,7 @@ def _mistake(number: int, name: str, equals: str, value: str) -> Mistake | None:
         return Mistake(number, "this line has white space in the name", "write NAME=VALUE, without spaces before =")
     if "\0" in name or "\0" in value:
         return Mistake(number, "this line has a NUL character", "take it out")
-    if len(name) + len(value) > LONGEST // 4 and len(f"{name}={value}".encode()) > LONGEST:
+    if len(f"{name}={value}".encode()) > LONGEST:
         message = f"this line is {(LONGEST + 1) // 1024} KiB or longer: no program can be started with it"
         return Mistake(number, message, "give large data as a file, by a mount")
     return None

@@ -7,7 +7,6 @@ problems are logged and stored: of these only the type is shown. Mappings and li
 import difflib
 import itertools
 import re
-import types
 import typing
 from collections.abc import Iterator
 
@@ -57,10 +56,10 @@ def _problem(document: decode.Document, model: Model, error: ErrorDetails) -> pr
     if error["type"] == "missing":
         return document.problem(f"{_dotted([*path, location[-1]])} is missing", _explain(model, path), *path)
     cause = error.get("ctx", {}).get("error")
-    entry = []
+    entry: tuple[str, ...] = ()
     if isinstance(cause, forms.InvalidField) and cause.at:
         path.append(cause.at)
-        entry = [cause.key] if cause.key else []
+        entry = cause.entry
     return document.problem(f"{_dotted(path)} {_words(error, path)}", _hint(model, path, error), *path, *entry)
 
 
@@ -69,8 +68,7 @@ def models_in(annotation: object) -> Iterator[Model]:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         yield annotation
     for inner in typing.get_args(annotation):
-        if not isinstance(annotation, types.GenericAlias) or typing.get_origin(annotation) is not type:
-            yield from models_in(inner)
+        yield from models_in(inner)
 
 
 def suggestion(word: str, choices: typing.Iterable[str], lead: str = "known are") -> str:
@@ -138,7 +136,7 @@ def _words(error: ErrorDetails, path: Path) -> str:
     shown = _shown_value(value, private=_is_private(path))
     if isinstance(cause, ValueError):
         return str(cause) + shown
-    if kind == "too_short":
+    if kind in {"too_short", "string_too_short"}:
         return "must not be empty"
     if kind == base.SHAPE:
         return error["msg"] + shown
@@ -156,11 +154,11 @@ _KINDS = {
     "list_type": "must be a list",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
-    "float_type": "must be a number",
     "literal_error": "must be {expected}",
     "greater_than_equal": "must be {ge} at least",
     "less_than_equal": "must be {le} at most",
     "string_too_long": "must have {max_length} characters at most",
+    "too_long": "must have {max_length} entries at most",
 }
 
 

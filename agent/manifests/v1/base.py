@@ -19,9 +19,7 @@ TEXT, LIST, MAPPING = pydantic.Tag("<text>"), pydantic.Tag("<list>"), pydantic.T
 class Model(pydantic.BaseModel):
     """A part of a manifest: unknown fields are refused, and no value is bent into another type."""
 
-    model_config = pydantic.ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_enum_values=False
-    )
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def decoded(key: str, value: str) -> bytes:
     text = "".join(value.split())
     if not _WHOLE.fullmatch(text):  # as Kubernetes is; Python's own reader takes some more
         message = f"has a value of {key[:50]} that is not base64: {_fault(text)}"
-        raise forms.InvalidField(message, hint=_HINT, at="data", key=key)
+        raise forms.InvalidField(message, hint=_HINT, at="data", entry=(key,))
     return base64.b64decode(text)
 
 

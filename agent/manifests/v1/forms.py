@@ -23,13 +23,14 @@ LABEL_NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 class InvalidField(ValueError):
     """A field's value that is refused; ``str()`` ends a sentence which begins with the field."""
 
-    def __init__(self, message: str, *, hint: str = "", at: str = "", key: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", at: str = "", entry: tuple[str, ...] = ()) -> None:
         """Keep the hint, and in ``at`` the name of the wrong key where a mapping is checked as a whole.
 
-        ``key``: of that, the entry whose place is told. Without a hint, the field's explanation is the way out.
+        ``entry``: the keys that lead on from there to the place that is told. Without a hint, the field's explanation
+        is the way out.
         """
         super().__init__(message)
-        self.hint, self.at, self.key = hint, at, key
+        self.hint, self.at, self.entry = hint, at, entry
 
 
 class TypeMismatch(InvalidField):

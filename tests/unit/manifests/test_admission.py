@@ -9,6 +9,7 @@ from agent.model import container, hostaccess, state
 from tests import builders
 
 PRIVILEGED, BASELINE, RESTRICTED = (admission.Policy(level) for level in admission.Level)
+BOTH = [BASELINE, RESTRICTED]
 SOUND = "  security: {user: '1000', capabilities: {drop: [ALL]}}\n"
 """What every container needs at the level restricted."""
 
@@ -52,26 +53,68 @@ def test_host__asked_for__is_refused_with_the_line_that_admits_it(
 
 
 @pytest.mark.parametrize(
-    ("security", "at_baseline", "at_restricted"),
+    ("security", "where", "what", "line", "levels"),
     [
-        ("capabilities: {add: [ALL], drop: [ALL]}", "the capability ALL", "the capability ALL"),
-        ("capabilities: {add: [SYS_ADMIN], drop: [ALL]}", "the capability SYS_ADMIN", "the capability SYS_ADMIN"),
-        ("capabilities: {add: [CAP_NET_RAW], drop: [ALL]}", "the capability NET_RAW", "the capability NET_RAW"),
-        ("capabilities: {add: [CHOWN], drop: [ALL]}", "", "the capability CHOWN"),
-        ("capabilities: {add: [NET_BIND_SERVICE], drop: [ALL]}", "", ""),
-        ("seccomp: Unconfined, capabilities: {drop: [ALL]}", "seccomp Unconfined", "seccomp Unconfined"),
-        ("noNewPrivileges: false, capabilities: {drop: [ALL]}", "", "noNewPrivileges: false"),
-        ("capabilities: {drop: [NET_RAW]}", "", "security.capabilities.drop must be [ALL]"),
-        ("readOnlyRootfs: true, capabilities: {drop: [ALL]}", "", ""),
+        ("capabilities: {add: [ALL], drop: [ALL]}", "[ALL]", "the capability ALL", "capabilities: [ALL]", BOTH),
+        (
+            *("capabilities: {add: [SYS_ADMIN], drop: [ALL]}", "[SYS_ADMIN]", "the capability SYS_ADMIN"),
+            *("capabilities: [SYS_ADMIN]", BOTH),
+        ),
+        (
+            *("capabilities: {add: [CAP_NET_RAW], drop: [ALL]}", "[CAP_NET_RAW]", "the capability NET_RAW"),
+            *("capabilities: [NET_RAW]", BOTH),
+        ),
+        (
+            *("capabilities: {add: [CHOWN], drop: [ALL]}", "[CHOWN]", "the capability CHOWN"),
+            *("capabilities: [CHOWN]", [RESTRICTED]),
+        ),
+        ("capabilities: {add: [NET_BIND_SERVICE], drop: [ALL]}", "", "", "", []),
+        (
+            *("seccomp: Unconfined, capabilities: {drop: [ALL]}", "Unconfined", "seccomp Unconfined"),
+            *("seccompUnconfined: true", BOTH),
+        ),
+        (
+            *("noNewPrivileges: false, capabilities: {drop: [ALL]}", "false", "noNewPrivileges: false"),
+            *("privilegeEscalation: true", [RESTRICTED]),
+        ),
+        ("readOnlyRootfs: true, capabilities: {drop: [ALL]}", "", "", "", []),
     ],
 )
-def test_security__by_level(security: str, at_baseline: str, at_restricted: str) -> None:
+def test_security__by_level(security: str, where: str, what: str, line: str, levels: list[admission.Policy]) -> None:
     spec = f"  security: {{user: '1000', {security}}}\n"
     assert problems(spec, PRIVILEGED) == []
-    for policy, message in ((BASELINE, at_baseline), (RESTRICTED, at_restricted)):
-        lines = problems(spec, policy)
-        assert len(lines) == bool(message)
-        assert all(message in line for line in lines)
+    for policy in BOTH:
+        expected = (
+            f"web.yaml:6:{spec.index(where) + 1}: {what} is not admitted at the level {policy.level} {hint(line)}"
+        )
+        assert problems(spec, policy) == ([expected] if policy in levels else [])
+
+
+def test_capabilities__not_all_dropped__are_refused_where_they_are_named_at_restricted_alone() -> None:
+    spec = "  security: {user: '1000', capabilities: {drop: [NET_RAW]}}\n"
+    assert problems(spec, BASELINE) == []
+    assert problems(spec, RESTRICTED) == [
+        "web.yaml:6:49: security.capabilities.drop must be [ALL] at the level restricted " + hint("capabilities: [ALL]")
+    ]
+    policy = dataclasses.replace(RESTRICTED, capabilities=("CHOWN",))
+    assert problems(spec, policy)[0].endswith(hint("capabilities: [CHOWN, ALL]"))
+
+
+def test_privileged__with_registries_alone__admits_everything_of_the_host() -> None:
+    policy = dataclasses.replace(PRIVILEGED, registries=("docker.io",))
+    image = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {archive: {path: /var/app.tar}}"
+    spec = "  networks: host\n  security: {seccomp: Unconfined, noNewPrivileges: false, user: root}\n"
+    assert problems(spec + BINDS, policy, image) == []
+
+
+def test_registry__of_an_image_with_a_manifest__is_refused_there_and_once() -> None:
+    policy = dataclasses.replace(BASELINE, registries=("docker.io",))
+    image = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {pull: {reference: evil.example/x}}"
+    container = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: two}\nspec: {image: {name: app}}"
+    assert problems("", policy, image, container) == [
+        "web.yaml:11:26: images of evil.example are not among those that may be used "
+        + hint("registries: [docker.io, evil.example]")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,10 @@ def test_field_that_is_not_built__is_refused_and_says_so(spec: str, position: st
         ("policy: Sometimes", "a.yaml:4:43: spec.pull.policy must be "),
         ("policy: Never, update: {}", "spec.pull.update must not be with policy Never"),
         ("update: {track: newest}", "spec.pull.update.track must be tag or a range of versions: 'newest' is no range"),
-        ("update: {track: ''}", "spec.pull.update.track is wrong"),
+        (
+            "update: {track: ''}",
+            "spec.pull.update.track must not be empty (see trimtab explain image.spec.pull.update.track",
+        ),
         ("update: {interval: 10ms}", "spec.pull.update.interval must be 1s at least"),
         ("update: {every: 1m}", "spec.pull.update"),
     ],

@@ -32,24 +32,34 @@ def test_parse__what_docker_takes__means_the_same(data: bytes, variables: dict[s
     assert (dict(parsed.variables), parsed.mistakes) == (variables, ())
 
 
+WRITE = "write NAME=VALUE, without spaces before ="
+
+
 @pytest.mark.parametrize(
-    ("data", "line", "message"),
+    ("data", "line", "message", "hint"),
     [
-        (b"A=1\nHOME\n", 2, "this line has no =: a variable of the agent's own environment is not passed on"),
-        (b"=1\n", 1, "this line has no name before ="),
-        (b"A B=1\n", 1, "this line has white space in the name"),
-        (b"export A=1\n", 1, "this line has white space in the name"),
-        (b"A =1\n", 1, "this line has white space in the name"),
-        (b"\n\nA=\xff\n", 3, "this line is not UTF-8"),
-        (b"A=\0\n", 1, "this line has a NUL character"),
-        (b"A\0=1\n", 1, "this line has a NUL character"),
-        (b"A=" + b"x" * env_file.LONGEST, 1, "this line is 128 KiB or longer: no program can be started with it"),
+        (
+            *(b"A=1\nHOME\n", 2, "this line has no =: a variable of the agent's own environment is not passed on"),
+            "write NAME=VALUE, or NAME= for an empty value",
+        ),
+        (b"=1\n", 1, "this line has no name before =", "write NAME=VALUE"),
+        (b"A B=1\n", 1, "this line has white space in the name", WRITE),
+        (b"A\tB=1\n", 1, "this line has white space in the name", WRITE),
+        (b"export A=1\n", 1, "this line has white space in the name", WRITE),
+        (b"A =1\n", 1, "this line has white space in the name", WRITE),
+        (b"\n\nA=\xff\n", 3, "this line is not UTF-8", "save the file as UTF-8"),
+        (b"A=\0\n", 1, "this line has a NUL character", "take it out"),
+        (b"A\0=1\n", 1, "this line has a NUL character", "take it out"),
+        (
+            *(b"A=" + b"x" * env_file.LONGEST, 1, "this line is 128 KiB or longer: no program can be started with it"),
+            "give large data as a file, by a mount",
+        ),
     ],
 )
-def test_parse__what_is_no_variable__is_a_mistake_with_its_line(data: bytes, line: int, message: str) -> None:
-    mistakes = env_file.parse(data).mistakes
-    assert [(mistake.line, mistake.message) for mistake in mistakes] == [(line, message)]
-    assert mistakes[0].hint
+def test_parse__what_is_no_variable__is_a_mistake_with_its_line_and_a_way_out(
+    data: bytes, line: int, message: str, hint: str
+) -> None:
+    assert env_file.parse(data).mistakes == (env_file.Mistake(line, message, hint),)
 
 
 def test_parse__mistakes__show_nothing_of_their_lines() -> None:

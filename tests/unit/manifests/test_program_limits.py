@@ -47,6 +47,27 @@ def test_texts__as_much_as_linux_takes_together__counts_names_and_ends_of_texts(
     assert messages(f"  command: {rest}\n  env: {{A: x}}\n") != []
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("  command: [LONG]\n", "6:13: an argument is"),
+        ("  args: [a, LONG]\n", "6:13: an argument is"),
+        ("  env: {A: b, B: LONG}\n", "6:18: a variable is"),
+    ],
+)
+def test_problem__is_told_at_the_text_itself_with_a_way_out(spec: str, expected: str) -> None:
+    data = (MANIFEST + spec).replace("LONG", "x" * (env_file.LONGEST + 1)).encode()
+    problems = pipeline.parse([pipeline.ManifestFile("web.yaml", "/srv", data)]).problems
+    ending = "128 KiB or longer: no program can be started with it (give large data as a file, by a mount)"
+    assert [str(item) for item in problems] == [f"web.yaml:{expected} {ending}"]
+
+
+def test_problem__of_all_texts_together__has_a_way_out_too() -> None:
+    data = (MANIFEST + f"  args: [{', '.join(['x' * 100_000] * 8)}]\n").encode()
+    (problem,) = pipeline.parse([pipeline.ManifestFile("web.yaml", "/srv", data)]).problems
+    assert problem.hint == "give large data as a file, by a mount"
+
+
 def test_kinds_without_a_program__are_passed_over() -> None:
     image = "---\napiVersion: trimtab.dev/v1\nkind: Volume\nmetadata: {name: data}\n"
     assert messages(image) == []

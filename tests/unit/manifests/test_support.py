@@ -60,6 +60,20 @@ def test_lacking__something_that_is_asked_for__is_told_with_place_reason_and_way
     assert printed_problems(CONTAINER, ALL) == ["a.yaml:7:16: spec.health.readiness: cannot NetworkProbes (use exec)"]
 
 
+def test_lacking__probes__are_told_one_by_one_and_commands_are_none() -> None:
+    probes = "startup: {http: {port: 80}}\n    readiness: {exec: [a]}\n    liveness: {tcp: {port: 80}}"
+    text = f"{CONTAINER.partition('  health')[0]}  health:\n    {probes}\n"
+    assert printed_problems(text, ALL) == [
+        "a.yaml:7:14: spec.health.startup: cannot NetworkProbes (use exec)",
+        "a.yaml:9:15: spec.health.liveness: cannot NetworkProbes (use exec)",
+    ]
+
+
+def test_lacking__one_subnet_and_a_short_name_of_a_network__are_no_problem() -> None:
+    text = NETWORK.replace("name: shop", "name: s").replace(", 10.91.0.0/24", "").replace("dns: false", "dns: true")
+    assert printed_problems(text, ALL) == []
+
+
 def test_lacking__nothing__is_no_problem() -> None:
     assert printed_problems(NETWORK, ()) == []
     assert printed_problems(CONTAINER, ((Feature.SEVERAL_SUBNETS, "no"),)) == []

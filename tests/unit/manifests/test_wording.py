@@ -1,9 +1,11 @@
 """Mistakes are told in the words of the one who writes the file: no pattern, no Python, and one problem a place."""
 
+import pydantic
 import pytest
 
 from agent import errors
-from agent.manifests import explain, pipeline
+from agent.manifests import decode, explain, pipeline, wording
+from agent.manifests.v1 import base, forms
 
 HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n"
 
@@ -152,3 +154,149 @@ def test_hint__below_a_mapping_of_names__explains_the_mapping() -> None:
     assert printed_problems("{image: x, env: {secret: [a]}}")[0].endswith("(see trimtab explain container.spec.env)")
     with pytest.raises(errors.TrimtabError):
         explain.explain("container.spec.env.PASSWORD")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "expected"),
+    [
+        (
+            "Container",
+            "{{image: x, envFile: [{}]}}".format(",".join(["a"] * 101)),
+            "envFile must have 100 entries at most, and is a list",
+        ),
+        (
+            "Container",
+            "{image: x, envFile: ['%s']}" % ("a" * 4096),
+            f"envFile[0] must have 4095 characters at most, and is '{'a' * 56}...",
+        ),
+        (
+            "Container",
+            "{image: x, hostname: '%s_'}" % ("a" * 57),
+            f"hostname must be a host name, like web.example.org, and is '{'a' * 57}_'",
+        ),
+        (
+            "Container",
+            "{image: x, hostname: '%s_'}" % ("a" * 58),
+            f"hostname must be a host name, like web.example.org, and is '{'a' * 56}...",
+        ),
+        ("Container", "{image: x, resources: {pids: true}}", "resources.pids must be a whole number, and is true"),
+        ("Container", "{image: x, resources: {pids: 1.50}}", "resources.pids must be a whole number, and is 1.50"),
+        ("Container", "{image: x, resources: {pids: '1'}}", "resources.pids must be a whole number, and is '1'"),
+        ("Container", "{image: x, resources: 5}", "resources must be a mapping, and is 5"),
+        ("Container", "{image: x, ports: {a: b}}", "ports must be a list, and is a mapping"),
+        ("Container", "{image: x, health: {liveness: [a]}}", "health.liveness must be a mapping, and is a list"),
+        (
+            "Container",
+            "{image: x, security: {noNewPrivileges: 1}}",
+            "security.noNewPrivileges must be true or false, and is 1",
+        ),
+        (
+            "Container",
+            "{image: x, restart: {policy: ~}}",
+            "restart.policy must be 'Always', 'OnFailure', 'UnlessStopped' or 'Never', and is null",
+        ),
+        (
+            "Container",
+            "{image: x, ports: [{host: 1, container: 2, protocol: icmp}]}",
+            "ports[0].protocol must have tcp or udp as protocol, and is 'icmp'",
+        ),
+        ("Network", "{mtu: 67}", "mtu must be 68 at least, and is 67"),
+        ("Network", "{mtu: 65536}", "mtu must be 65535 at most, and is 65536"),
+        ("Image", "{pull: {reference: 5}}", "pull.reference must be a text: quote it, and is 5"),
+        ("Image", "{pull: {reference: [a]}}", "pull.reference must be a text, and is a list"),
+    ],
+)
+def test_value__of_another_type_or_size__is_told_in_words(kind: str, spec: str, expected: str) -> None:
+    field = expected.partition(" ")[0].replace("[0]", "")
+    assert printed_problems(spec, kind) == [f"spec.{expected} (see trimtab explain {kind.lower()}.spec.{field})"]
+
+
+@pytest.mark.parametrize("type_", ["command: [5]", "args: [true]", "env: {A: [b]}", "env: {A: {secret: 5, key: k}}"])
+def test_value__that_may_be_secret__is_told_by_its_type_alone(type_: str) -> None:
+    (line,) = printed_problems(f"{{image: x, {type_}}}")
+    ending = "and is a list" if "[b]" in type_ else "quote it, and is a number, true or false"
+    assert f", {ending} (" in line or f": {ending} (" in line
+
+
+def test_field__that_is_unknown_within_a_variable__is_no_name_that_is_shown() -> None:
+    assert printed_problems("{image: x, env: {TOKEN: {secret: a, key: b, s3cr3t: c}}}") == [
+        "spec.env.TOKEN must be a text, number or true/false (quote it where it is meant as a text)"
+    ]
+    assert printed_problems("{image: x, env: {TOKEN: {secret: a, key: b, optional: true}}}") == [
+        "unknown field spec.env.TOKEN.optional (leave it out: a Secret and its key have to be declared)"
+    ]
+
+
+def test_field__that_is_unknown_and_long__is_told_in_short_with_what_there_is() -> None:
+    (line,) = printed_problems(f"{{image: x, networks: [{{name: a, {'k' * 61}: 1}}]}}")
+    assert line == f"unknown field spec.networks[0].{'k' * 60}... (fields here are name, aliases, ipv4)"
+
+
+@pytest.mark.parametrize(
+    ("word", "choices", "expected"),
+    [
+        ("imgae", ["image", "imagine"], "did you mean image?"),
+        ("zzz", ["image", "network"], "known are image, network"),
+        ("zzz", [f"n{number}" for number in range(20)], "known are " + ", ".join(f"n{number}" for number in range(20))),
+        (
+            "zzz",
+            [f"n{number}" for number in range(22)],
+            f"known are {', '.join(f'n{number}' for number in range(20))} and 2 more",
+        ),
+        ("environme", ["environments"], "did you mean environments?"),
+        ("environm", ["environments"], "known are environments"),
+        ("environments", ["environme"], "did you mean environme?"),
+        ("environments", ["environm"], "known are environm"),
+        ("k" * 60, ["k" * 61], f"did you mean {'k' * 61}?"),
+        ("k" * 61, ["k" * 60], f"known are {'k' * 60}"),
+        ("zzz", [], "known are "),
+    ],
+)
+def test_suggestion__is_the_nearest_or_a_list_of_some(word: str, choices: list[str], expected: str) -> None:
+    assert wording.suggestion(word, choices) == expected
+
+
+def test_suggestion__among_many__is_looked_for_in_the_first_of_a_like_length() -> None:
+    others = [f"{number:05}" for number in range(299)]
+    assert wording.suggestion("image", ["far too long to be it", *others, "imag"]) == "did you mean imag?"
+    assert wording.suggestion("image", [*others, "00299", "imag"]).startswith("known are 00000, ")
+    assert wording.suggestion("image", ["network"], "fields here are") == "fields here are network"
+
+
+class Sample(base.Model):
+    """A kind with mistakes that no kind has yet."""
+
+    count: int = pydantic.Field(default=2, multiple_of=2)
+    text: str = "a"
+
+    @pydantic.model_validator(mode="after")
+    def _is_sound(self) -> "Sample":
+        if self.text == "wrong":
+            raise forms.InvalidField("is wrong as a whole", hint="write another")
+        if self.text == "bad":
+            raise ValueError("is as bad as can be")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "count: 3",
+            "a.yaml:1:8: count is wrong: input should be a multiple of 2, and is 3 (see trimtab explain sample.count)",
+        ),
+        ("text: wrong", "a.yaml:1:1: the manifest is wrong as a whole (write another)"),
+        ("text: bad", "a.yaml:1:1: the manifest is as bad as can be, and is a mapping (see trimtab explain sample)"),
+    ],
+)
+def test_problems__of_a_kind_of_its_own__are_told_too(text: str, expected: str) -> None:
+    (document,), _ = decode.decode("a.yaml", text.encode())
+    with pytest.raises(pydantic.ValidationError) as raised:
+        Sample.model_validate(document.value)
+    assert [str(item) for item in wording.problems_of(document, Sample, raised.value.errors())] == [expected]
+
+
+def test_models__in_a_type__are_those_of_its_unions_and_containers() -> None:
+    inner = dict[str, list[Sample] | None] | int | base.Metadata
+    assert list(wording.models_in(inner)) == [Sample, base.Metadata]
+    assert list(wording.models_in(str)) == []
