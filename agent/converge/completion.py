@@ -62,8 +62,6 @@ class Session:
     """When each run began that was observed last. How old it is, is found out when it is seen first."""
     over: frozenset[Run]
     """Runs that had ended before."""
-    going: frozenset[Run]
-    """Runs that were going on before."""
     failed: Mapping[ObjectKey, str]
     """Containers that have failed since, with how they ended."""
 
@@ -77,9 +75,6 @@ class Session:
             started={},
             over=frozenset(
                 _run(observed) for observed in containers if observed.state is container.ContainerState.EXITED
-            ),
-            going=frozenset(
-                _run(observed) for observed in containers if observed.state is container.ContainerState.RUNNING
             ),
             failed={},
         ).after(result)
@@ -153,23 +148,27 @@ def next_look_at(result: reconcile.PassResult, session: Session) -> float | None
 
 
 def unfinished(result: reconcile.PassResult, session: Session) -> tuple[Unfinished, ...]:
-    """Give what is under way, failing, waiting or not up, sorted; not what people have stopped on purpose."""
+    """Give what is under way, failing, waiting or not up, in the statuses' order; not what people have stopped."""
     blocked = {wait.key for wait in result.plan.blocked}
     readiness = _readiness_by_object(result, session)
     remaining = []
     for status in result.statuses:
-        ready = report.condition(status, conditions.ConditionType.READY)
-        if _is_unfinished(result, blocked, status) or readiness.get(status.key, Readiness.UP) is not Readiness.UP:
-            if ready.status is conditions.ConditionStatus.TRUE and status.key in session.failed:
-                message = f"{session.failed[status.key]} meanwhile; it runs again"
-                remaining.append(Unfinished(status.key, Reason.RESTARTED, message))
-            elif ready.status is conditions.ConditionStatus.TRUE:
-                remaining.append(
-                    Unfinished(status.key, Reason.STARTING, f"has run for less than {verdicts.STEADY:g} s")
-                )
-            else:
-                remaining.append(Unfinished(status.key, ready.reason, ready.message))
-    return tuple(sorted(remaining, key=lambda item: item.key))
+        standing = readiness.get(status.key, Readiness.UP)
+        if standing is not Readiness.UP or _is_unfinished(result, blocked, status):
+            remaining.append(_explained(status, standing, session))
+    return tuple(remaining)
+
+
+def _explained(status: conditions.ObjectStatus, standing: Readiness, session: Session) -> Unfinished:
+    """Say why an object is not as declared, also where it looks well."""
+    ready = report.condition(status, conditions.ConditionType.READY)
+    is_ready = report.is_ready(status)
+    if is_ready and status.key in session.failed:
+        message = f"{session.failed[status.key]} meanwhile; it runs again"
+        return Unfinished(status.key, Reason.RESTARTED, message)
+    if is_ready and standing is Readiness.OPEN:
+        return Unfinished(status.key, Reason.STARTING, f"has run for less than {verdicts.STEADY:g} s")
+    return Unfinished(status.key, ready.reason, ready.message)
 
 
 def _is_unfinished(result: reconcile.PassResult, blocked: set[ObjectKey], status: conditions.ObjectStatus) -> bool:
@@ -194,18 +193,14 @@ def _readiness(
     observed: container.ObservedContainer,
     probed: health.ObservedHealth | None,
 ) -> Readiness:
-    if verdicts.is_vouched_for(config.health):
-        match probed.health if probed is not None else health.Health.STARTING:
-            case health.Health.HEALTHY:
-                return Readiness.UP
-            case health.Health.UNHEALTHY:
-                return Readiness.DOWN
-            case health.Health.UNREADY:
-                return Readiness.OPEN if session.now < _patience(config, observed, session) else Readiness.DOWN
-            case health.Health.STARTING:
-                return Readiness.OPEN
-    if probed is not None and not probed.alive:
+    answer = health.Health.STARTING if probed is None else probed.health
+    if answer is health.Health.UNHEALTHY:
         return Readiness.DOWN
+    if verdicts.is_vouched_for(config.health):
+        if answer is health.Health.HEALTHY:
+            return Readiness.UP
+        is_late = answer is health.Health.UNREADY and session.now >= _patience(config, observed, session)
+        return Readiness.DOWN if is_late else Readiness.OPEN
     if session.is_young(observed):
         return Readiness.OPEN
     return Readiness.DOWN if state.key_of(config) in session.failed else Readiness.UP
@@ -213,9 +208,7 @@ def _readiness(
 
 def _patience(config: container.ContainerConfig, observed: container.ObservedContainer, session: Session) -> float:
     """Give until when a container may become ready by its probes' own thresholds, counted from when they began."""
-    began = session.started[_run(observed)]
-    if _run(observed) in session.going:  # probed by us from then on only
-        began = max(began, session.began)
+    began = max(session.started[_run(observed)], session.began)  # before, we have not probed it
     probes = (probe for probe in (config.health.startup, config.health.readiness) if probe is not None)
     return began + sum(
         probe.initial_delay + probe.failure_threshold * max(probe.period, probe.timeout) for probe in probes

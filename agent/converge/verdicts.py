@@ -69,12 +69,10 @@ class Judge:
         self._streaks = {entry.key: entry.streak for entry in facts.observed.ledger}
         self._declared = {container.name: container for container in facts.goal.desired.containers}
         self._containers: dict[str, container.ObservedContainer] = {}
-        for observed in facts.observed.containers:
+        for observed in facts.observed.containers:  # sorted: the one with the name itself before any successor
             ownership = ownership_of(observed.labels)
-            if ownership is not None and (
-                observed.name == ownership.key.name or ownership.key.name not in self._containers
-            ):
-                self._containers[ownership.key.name] = observed
+            if ownership is not None:
+                self._containers.setdefault(ownership.key.name, observed)
 
     def verdict(self, key: ObjectKey, bucket: plan.Bucket) -> Verdict:
         """Say how an object is."""
@@ -97,7 +95,7 @@ class Judge:
     def _busy(self, key: ObjectKey, action: actions.Action) -> Verdict:
         word = action.TRAITS.doing
         observed = self._containers.get(key.name) if key.kind is Kind.CONTAINER else None
-        lasts = observed is not None and action.TRAITS.keeps_running
+        lasts = action.TRAITS.keeps_running
         ready = self._container(observed).ready if observed is not None and lasts else FALSE
         stalled = TRUE if self._facts.failing.get(key) else FALSE
         return Verdict(ready, TRUE, stalled, action.cause.reason, f"{word}: {action.cause.message}", word)
@@ -142,11 +140,12 @@ class Judge:
 
     def steady_at(self, observed: container.ObservedContainer) -> float | None:
         """Give when a run that follows a failure counts as up; ``None`` where it does, or where its probes decide."""
-        running = observed.state is container.ContainerState.RUNNING and observed.started_at is not None
-        probed = is_vouched_for(self._declared.get(observed.name, observed.config).health)
-        if not running or probed or not self._streak(observed) or not is_young(observed, self._now):
+        began = observed.started_at
+        if observed.state is not container.ContainerState.RUNNING or began is None:
             return None
-        return (observed.started_at or 0.0) + STEADY
+        is_young = abs(self._now - began) < STEADY  # one whose clock is far from ours cannot be judged, and is not
+        probed = is_vouched_for(self._declared.get(observed.name, observed.config).health)
+        return began + STEADY if is_young and not probed and self._streak(observed) else None
 
     def _streak(self, observed: container.ObservedContainer) -> int:
         return self._streaks.get(ObjectKey(Kind.CONTAINER, observed.name), 0)
@@ -178,11 +177,6 @@ def changes_at(facts: Facts) -> float | None:
     """Tell when what is said of an object changes by itself, with nothing having happened."""
     judge = Judge(facts)
     return min(judge.steady_moments(), default=None)
-
-
-def is_young(observed: container.ObservedContainer, now: float) -> bool:
-    """Tell whether a run began just now. One whose clock is far from ours cannot be judged, and is not."""
-    return observed.started_at is not None and abs(now - observed.started_at) < STEADY
 
 
 def is_vouched_for(config: health.HealthConfig) -> bool:

@@ -272,3 +272,81 @@ def test_settled__an_orphan_is_still_used_by_what_waits_in_vain__is_over() -> No
     now = reconcile.PassResult(goal, NOW, observed, computed, statuses, frozenset(), {}, None)
     assert {str(blocked.key): blocked.reason for blocked in computed.blocked}["Network/shop"] == "InUse"
     assert completion.settled(now, completion.Session.begin(now))
+
+
+@pytest.mark.parametrize(
+    ("config", "seen", "answer", "how"),
+    [
+        (WEB, builders.exited(WEB, 3, at=NOW + 0.1, started_at=NOW), (), "exited with 3"),
+        (WEB, builders.exited(WEB, 0, at=NOW + 0.1, started_at=NOW), (), "exited with 0"),
+        (WEB, builders.exited(WEB, None, at=NOW + 0.1, started_at=NOW), (), "exited with an unknown code"),
+        (WEB, builders.exited(WEB, 143, at=NOW + 0.1, started_at=NOW, stop_requested=True), (), ""),
+        (under("Never"), builders.exited(under("Never"), 0, at=NOW + 0.1, started_at=NOW), (), ""),
+        (under("OnFailure"), builders.exited(under("OnFailure"), 1, at=NOW + 0.1, started_at=NOW), (), "exited with 1"),
+        (
+            *(LIVENESS, running(LIVENESS, NOW), (probed(alive=False, message="liveness: no"),)),
+            "was unhealthy (liveness: no)",
+        ),
+        (LIVENESS, builders.exited(LIVENESS, 3, at=NOW, started_at=NOW), (probed(alive=False),), "exited with 3"),
+    ],
+)
+def test_settled__has_failed_meanwhile_and_runs_again__is_not_applied_and_says_how(
+    config: container.ContainerConfig,
+    seen: container.ObservedContainer,
+    answer: tuple[health.ObservedHealth, ...],
+    how: str,
+) -> None:
+    first, failed = container_pass(config, None), container_pass(config, seen, *answer, at=NOW + 0.1)
+    now = container_pass(config, running(config, NOW + 0.2), probed(), at=NOW + 2.0, streak=1)
+    expected = [f"Container/web: Restarted: {how} meanwhile; it runs again"] if how else []
+    assert outcome_of(first, failed, now) == (True, expected)
+
+
+def test_settled__had_ended_before_and_another_run_fails__is_not_applied() -> None:
+    before = builders.exited(WEB, 1, at=NOW - 60.0, started_at=NOW - 600.0)
+    passes = (
+        container_pass(WEB, before),
+        container_pass(WEB, builders.exited(WEB, 2, at=NOW + 0.2, started_at=NOW + 0.1), at=NOW + 0.2),
+        container_pass(WEB, running(WEB, NOW + 0.3), at=NOW + 2.0, streak=2),
+    )
+    assert outcome_of(*passes) == (True, ["Container/web: Restarted: exited with 2 meanwhile; it runs again"])
+
+
+def test_settled__somebody_elses_container_of_that_name_fails__is_nothing_of_ours() -> None:
+    def foreign(observed: container.ObservedContainer) -> container.ObservedContainer:
+        return dataclasses.replace(observed, labels=())
+
+    passes = (
+        container_pass(WEB, foreign(running(WEB, NOW - 60.0))),
+        container_pass(WEB, foreign(builders.exited(WEB, 1, started_at=NOW - 60.0)), at=NOW + 0.1),
+        container_pass(WEB, running(WEB, NOW + 0.2), at=NOW + 2.0),
+    )
+    assert outcome_of(*passes) == (True, [])
+
+
+def test_settled__runs_since_nobody_knows_when__is_up_or_has_its_probes_patience_from_now_on() -> None:
+    assert outcome_of(container_pass(WEB, builders.observed(WEB, started_at=None))) == (True, [])
+    first, unready = container_pass(READINESS, None), probed(ready=False, message="no")
+    for after, over in ((READY_WITHIN - 0.1, False), (READY_WITHIN, True)):
+        observed = builders.observed(READINESS, started_at=None)
+        assert outcome_of(first, container_pass(READINESS, observed, unready, at=NOW + after))[0] is over
+
+
+def test_settled__only_a_liveness_probe_that_has_not_answered__is_over_after_a_moment() -> None:
+    assert outcome_of(container_pass(LIVENESS, running(LIVENESS, NOW - 60.0))) == (True, [])
+
+
+def test_look_again__several_runs_are_undecided__is_at_the_first_moment_to_come() -> None:
+    db, late = builders.config("db"), builders.config("late", health=READINESS.health)
+    observed = builders.world(running(WEB, NOW - 0.4), running(db, NOW - 0.1), running(late, NOW - 60.0))
+    goal = goals.Goal.everything(builders.desired(WEB, db, late))
+    computed = planner.compute_plan(goal.desired, observed, builders.rules())
+    now = reconcile.PassResult(goal, NOW, observed, computed, (), frozenset(), {}, None)
+    session = dataclasses.replace(completion.Session.begin(now), began=NOW - 60.0)
+    assert completion.next_look_at(now, session) == pytest.approx(NOW + 0.6)
+
+
+@pytest.mark.parametrize("after", [READY_WITHIN, 500.0])
+def test_look_again__a_probe_has_not_answered_in_all_its_time__is_at_no_moment(after: float) -> None:
+    first, now = container_pass(READINESS, None), container_pass(READINESS, running(READINESS, NOW), at=NOW + after)
+    assert completion.next_look_at(now, completion.Session.begin(first).after(now)) is None

@@ -7,7 +7,7 @@ import pytest
 
 from agent.converge import goal as goals
 from agent.converge import verdicts
-from agent.model import conditions, container, health, policy, state, volume
+from agent.model import conditions, container, health, policy, state, suspension, volume
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, plan, planner
 from agent.reasons import Reason
@@ -182,6 +182,31 @@ def test_kept__nothing_is_declared__says_so_and_that_it_stays(kind: Kind) -> Non
     )
 
 
+def test_verdict__a_network_named_as_a_container__is_as_declared_whatever_that_does() -> None:
+    shop = builders.network_config("web")
+    observed = builders.world(builders.exited(WEB, 1), builders.observed_network(shop))
+    assert judged(builders.desired(WEB, shop), observed, ObjectKey(Kind.NETWORK, "web")) == verdicts.Verdict(
+        TRUE, FALSE, FALSE, Reason.AVAILABLE, "as declared", "available"
+    )
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        (builders.observed(WEB), (TRUE, FALSE, FALSE, Reason.RUNNING, "running, suspended")),
+        (builders.exited(WEB, 1), (FALSE, FALSE, FALSE, Reason.SUSPENDED, "exited (1), suspended")),
+        (None, (FALSE, FALSE, FALSE, Reason.SUSPENDED, "suspended")),
+    ],
+)
+def test_suspended__says_so_once_beside_how_it_looks(
+    observed: container.ObservedContainer | None, expected: tuple[object, ...]
+) -> None:
+    suspended = suspension.Suspensions(None, (suspension.Suspension(KEY, builders.NOW - 5),))
+    world = builders.world(*([] if observed is None else [observed]), suspensions=suspended)
+    verdict = judged(builders.desired(WEB), world)
+    assert (verdict.ready, verdict.reconciling, verdict.stalled, verdict.reason, verdict.detail) == expected
+
+
 def test_kept__a_volume_that_is_no_longer_declared__says_that_its_data_stays() -> None:
     observed = builders.world(builders.observed(WEB), builders.observed_volume(builders.volume_config()))
     message = "no longer declared; its data stays (deletionPolicy: Retain)"
@@ -216,6 +241,13 @@ def test_container__replaced_at_the_moment__is_spoken_of_by_the_one_with_the_nam
         assert verdicts.Judge(facts).verdict(KEY, plan.Bucket.MATCHING).detail == "running"
 
 
+def test_container__only_its_successor_is_there__is_spoken_of_by_that() -> None:
+    successor = builders.observed(WEB, container.ContainerState.CREATED, id="new", name="web-1-new")
+    goal = goals.Goal.everything(builders.desired(WEB))
+    facts = verdicts.Facts(goal, builders.world(successor), plan.Plan("r1", (), (), (), (), None), {}, {})
+    assert verdicts.Judge(facts).verdict(KEY, plan.Bucket.MATCHING).detail == "created"
+
+
 @pytest.mark.parametrize(
     ("state_of_it", "detail"),
     [(container.ContainerState.CREATED, "created"), (container.ContainerState.EXITED, "exited (3)")],
@@ -242,3 +274,23 @@ def test_changes_at__of_several_that_run_again__is_the_first() -> None:
     computed = planner.compute_plan(goal.desired, observed, builders.rules())
     facts = verdicts.Facts(goal, observed, computed, {}, {})
     assert verdicts.changes_at(facts) == pytest.approx(builders.NOW + 0.3)
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [
+        builders.observed(WEB, started_at=None),
+        builders.exited(WEB, 1, at=builders.NOW - 0.1, started_at=builders.NOW - 0.2),
+        builders.observed(WEB, started_at=builders.NOW - verdicts.STEADY),
+    ],
+)
+def test_changes_at__nothing_that_has_just_begun_to_run__is_at_no_time(observed: container.ObservedContainer) -> None:
+    world = builders.world(observed, ledger=(builders.remembered(WEB, streak=2),))
+    goal = goals.Goal.everything(builders.desired(WEB))
+    computed = planner.compute_plan(goal.desired, world, builders.rules())
+    assert verdicts.changes_at(verdicts.Facts(goal, world, computed, {}, {})) is None
+
+
+def test_container__runs_since_a_moment_without_a_failure__is_ready() -> None:
+    observed = builders.world(builders.observed(WEB, started_at=builders.NOW - 0.1))
+    assert judged(builders.desired(WEB), observed).reason is Reason.RUNNING
