@@ -61,14 +61,13 @@ _FORGOTTEN = frozenset({"what was declared before the journal was damaged"})
 class Acceptance:
     """The proposals of one source, one after another."""
 
-    def __init__(self, certain_after: float = CERTAIN_AFTER, longest_change: float = LONGEST_CHANGE) -> None:
-        """Begin with no proposal; both are in seconds."""
-        self._certain_after = certain_after
+    def __init__(self, longest_change: float = LONGEST_CHANGE) -> None:
+        """Begin with no proposal. ``longest_change`` in seconds."""
         self._longest_change = longest_change
         self._missing: dict[str, float] = {}
-        self._state = ""
-        self._looks = 0
-        self._same_since = 0.0
+        """Since when each is missing."""
+        self._resting: dict[str, float] = {}
+        """Since when the source is in the state that it was in at the last look; empty where that did not rest."""
 
     def judge(self, standing: frozenset[str], proposal: Proposal, now: float) -> Decision:
         """Say whether a proposal may take the place of what stands. ``now`` never goes back."""
@@ -77,22 +76,20 @@ class Acceptance:
             self.forget()
             return _ACCEPTED
         self._missing = {name: self._missing.get(name, now) for name in missing}
-        if not proposal.settled or proposal.state != self._state or not self._looks:
-            self._state, self._same_since, self._looks = proposal.state, now, 0
-        self._looks += proposal.settled
-        certain_at, longest = self._same_since + self._certain_after, self._longest_change
+        since = self._resting.get(proposal.state, now) if proposal.settled else now
+        self._resting = {proposal.state: since} if proposal.settled else {}
+        certain_at, longest = since + CERTAIN_AFTER, self._longest_change
         if proposal.shortened is not None:
             delay = DATA_AFTER if missing & proposal.data else SHORTENED_AFTER
             certain_at, longest = max(certain_at, now + delay - proposal.shortened), longest + delay
-        is_certain = self._looks > 1 and now >= certain_at
-        if is_certain or now - max(self._missing.values()) >= longest:
+        if now >= certain_at or now - max(self._missing.values()) >= longest:
             self.forget()
             return _ACCEPTED
-        return Decision(missing, max(certain_at, now))
+        return Decision(missing, certain_at)
 
     def forget(self) -> None:
         """Forget all proposals: the source could not be read, or says what stands."""
-        self._missing, self._looks = {}, 0
+        self._missing, self._resting = {}, {}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,10 +109,8 @@ def shortened(
 
     ``declared_in``: the file of each object, by ``names_of``. What is in none (a login, a value) may be in any.
     """
-    if not missing or not changed_in_place:
-        return None
     if not declared_in.keys() >= missing:
-        return min(changed_in_place.values())
+        return min(changed_in_place.values(), default=None)
     paths = {declared_in[name] for name in missing}
     return min((changed_in_place[path] for path in paths & changed_in_place.keys()), default=None)
 

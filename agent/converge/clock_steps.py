@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import operator
 from collections.abc import AsyncIterator
 
 from agent.converge import dispose
@@ -40,19 +41,11 @@ class Corrections:
         )
 
     def _until(self, hold: policy.Hold, until: float) -> float:
-        return self._moments.corrected((hold.key, "hold"), until, ahead=dispose.MAXIMUM)
+        return self._moments.corrected(hold.key, until, ahead=dispose.MAXIMUM)
 
     def _container(self, observed: container.ObservedContainer) -> container.ObservedContainer:
-        started = (
-            None
-            if observed.started_at is None
-            else self._moments.corrected((observed.id, "started"), observed.started_at)
-        )
-        ended = (
-            None
-            if observed.finished_at is None
-            else self._moments.corrected((observed.id, "ended"), observed.finished_at)
-        )
+        started = None if observed.started_at is None else self._moments.corrected(observed.id, observed.started_at)
+        ended = None if observed.finished_at is None else self._moments.corrected(observed.id, observed.finished_at)
         if (started, ended) == (observed.started_at, observed.finished_at):
             return observed
         return dataclasses.replace(observed, started_at=started, finished_at=ended)
@@ -60,7 +53,7 @@ class Corrections:
     def _health(self, probed: health.ObservedHealth) -> health.ObservedHealth:
         if probed.failed_at is None:
             return probed
-        failed = self._moments.corrected((probed.container_id, "failed"), probed.failed_at)
+        failed = self._moments.corrected(probed.container_id, probed.failed_at)
         return probed if failed == probed.failed_at else dataclasses.replace(probed, failed_at=failed)
 
 
@@ -76,6 +69,6 @@ async def steps(time: clock.Clock) -> AsyncIterator[None]:
     while True:
         await asyncio.sleep(INTERVAL)
         after = offsets()
-        if any(abs(earlier - other) > STEP for earlier, other in zip(before, after, strict=True)):
+        if any(abs(step) > STEP for step in map(operator.sub, after, before)):
             yield
         before = after

@@ -17,7 +17,7 @@ def _tasks() -> Iterator[str]:
     tasks = sorted(asyncio.all_tasks(), key=lambda task: task.get_name())
     yield f"{counts.counted(len(tasks), 'task')}:"
     for task in tasks:
-        stack = task.get_stack(limit=1)
+        stack = task.get_stack()
         position = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else "nowhere"
         yield f"  {task.get_name()} at {position}"
 

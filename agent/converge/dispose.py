@@ -19,13 +19,13 @@ MAXIMUM = 300.0
 """Seconds between retries at most; a stalled object is tried so seldom from the start."""
 
 
-class Verdict(enum.StrEnum):
+class Verdict(enum.Enum):
     """What a failed action means."""
 
-    DONE = "done"
+    DONE = enum.auto()
     """What it was to bring about is so already."""
-    RETRY = "retry"
-    STALL = "stall"
+    RETRY = enum.auto()
+    STALL = enum.auto()
     """It can never work as declared. It is still tried now and then: a missing file may appear."""
 
 

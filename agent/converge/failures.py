@@ -44,8 +44,9 @@ class Failures:
         """Take a failure in."""
         key = finished.action.key
         before = self._by_key.get(key)
-        same = before is not None and before.hold.config_hash == config_hash
-        attempts = 1 + (before.attempts if before is not None and same else 0)
+        attempts = 1
+        if before is not None and before.hold.config_hash == config_hash:
+            attempts += before.attempts
         circumstances = dispose.Circumstances(finished.action, attempts, config_hash, finished.at)
         disposition = dispose.dispose(error, circumstances)
         failure = Failure(disposition.hold, attempts, disposition.verdict is dispose.Verdict.STALL)

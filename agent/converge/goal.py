@@ -1,7 +1,7 @@
 """What a pass is to bring about: a desired state, how far it reaches, and what may be removed. Pure."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 from agent.kit import canonical
@@ -30,12 +30,13 @@ class Goal:
         ``before``: an earlier one, whose hashes are kept for what is declared as it was. Of a thousand objects mostly
         one has changed, and comparing costs a tenth of hashing.
         """
-        earlier = {} if before is None else {state.key_of(config): config for config in before.desired}
+        earlier: dict[ObjectKey, tuple[kinds.Config, str]] = {}
+        if before is not None:
+            earlier = {key: (config, before.hashes[key]) for key, config in _by_key(before.desired)}
         hashes: dict[ObjectKey, str] = {}
-        for config in desired:
-            key = state.key_of(config)
-            is_unchanged = before is not None and earlier.get(key) == config
-            hashes[key] = before.hashes[key] if before is not None and is_unchanged else canonical.digest(config)
+        for key, config in _by_key(desired):
+            old = earlier.get(key)
+            hashes[key] = old[1] if old is not None and old[0] == config else canonical.digest(config)
         return cls(desired, bool(hashes), None, hashes)
 
     @classmethod
@@ -59,8 +60,6 @@ class Goal:
         """Give the observation as a pass may see it: whatever is not the owner's or out of reach looks foreign."""
 
         def disguised(items: tuple[kinds.Observed, ...]) -> tuple[kinds.Observed, ...]:
-            if all(self._is_within(item.labels, owner) for item in items):
-                return items
             return tuple(
                 item if self._is_within(item.labels, owner) else dataclasses.replace(item, labels=()) for item in items
             )
@@ -100,3 +99,7 @@ def without(desired: state.DesiredState, keys: frozenset[ObjectKey]) -> state.De
 def _is_ours_among(observed: container.ObservedContainer, keys: set[ObjectKey], owner: str) -> bool:
     ownership = ownership_of(observed.labels)
     return ownership is not None and ownership.owner == owner and ownership.key in keys
+
+
+def _by_key(desired: state.DesiredState) -> Iterator[tuple[ObjectKey, kinds.Config]]:
+    return ((state.key_of(config), config) for config in desired)

@@ -67,21 +67,17 @@ class Request:
     def take(self, runs: dict[ObjectKey, _Run], busy: Collection[ObjectKey]) -> frozenset[ObjectKey]:
         """Take what is observed, and return the containers that are still to be restarted."""
         self.is_fresh = False
-        for key in self.keys - self._restarted:
+        for key in (self.keys - self._restarted).difference(busy):  # what is busy is observed half done
             run = runs.get(key, _ABSENT)
-            if key in busy:
-                continue  # it is observed half done
             if run != self._runs.setdefault(key, run) and run[1] is not None:
                 self._restarted.add(key)
         return self.keys - self._restarted
 
     def note(self, computed: plan.Plan, failing: Collection[ObjectKey]) -> None:
         """Note why containers are not restarted by a plan."""
-        self._failing = self.keys & frozenset(failing)
+        self._failing = frozenset(failing)
         self._blocked = {
-            blocked.key: blocked
-            for blocked in computed.blocked
-            if blocked.key in self.keys and blocked.reason is not Reason.IN_PROGRESS
+            blocked.key: blocked for blocked in computed.blocked if blocked.reason is not Reason.IN_PROGRESS
         }
         waiting = {Progress.UNDER_WAY, Progress.WAITING}
         if all(self.progress(key)[0] not in waiting for key in self.keys):

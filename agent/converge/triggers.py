@@ -1,11 +1,12 @@
 """Named reasons to look again, gathered until somebody looks: many of them make one pass."""
 
 import asyncio
+import contextlib
 import math
 
 from agent.converge import signals
 
-_EARLY = 0.001
+_EARLY = 2**-10
 """A timer may fire a little early; waiting again for that little would be a spin."""
 
 
@@ -20,9 +21,8 @@ class Triggers:
     def request(self, trigger: signals.Trigger, *, within: float = 0.0) -> None:
         """Ask for a pass in so many seconds at the latest: what can wait a little shares one pass with others."""
         due = asyncio.get_running_loop().time() + within
-        if due < self._due.get(trigger, math.inf):
-            self._due[trigger] = due
-            self._changed.set()
+        self._due[trigger] = min(due, self._due.get(trigger, due))
+        self._changed.set()
 
     async def wait(self, *, not_before: float) -> tuple[signals.Trigger, ...]:
         """Wait until a pass is due, but not before a moment of the event loop's time; gives the reasons, sorted.
@@ -31,11 +31,9 @@ class Triggers:
         """
         while (remaining := self._remaining(not_before)) > _EARLY:
             self._changed.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining if math.isfinite(remaining) else None):
                     await self._changed.wait()
-            except TimeoutError:
-                continue
         now = asyncio.get_running_loop().time() + _EARLY
         due = sorted(trigger for trigger, moment in self._due.items() if moment <= now)
         self._due = {}

@@ -6,8 +6,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 
-_BUFFER = 64 << 10
-
 
 @contextlib.asynccontextmanager
 async def opened(
@@ -18,12 +16,9 @@ async def opened(
     It ends in an orderly way for the other side and leaves nothing on ours (tcp(7), ``TCP_LINGER2``): a check a second
     would otherwise keep sixty ports a container in TIME_WAIT.
     """
-    reader, writer = await asyncio.open_connection(address, port, ssl=tls, limit=_BUFFER)
+    reader, writer = await asyncio.open_connection(address, port, ssl=tls)
     try:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
         yield reader, writer
     finally:
-        if tls is None:
-            writer.close()
-        else:  # a server that does not answer the end of TLS would keep it open
-            writer.transport.abort()
+        writer.transport.abort()  # closing waits for a server that reads nothing, or never answers the end of TLS

@@ -162,7 +162,7 @@ def _authority(target: _Target) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, EOFError):
         return "the connection ended before the response did"
-    return str(error) or type(error).__name__
+    return str(error)
 
 
 def _tls(target: _Target) -> ssl.SSLContext | None:

@@ -34,6 +34,7 @@ def test_judge__something_is_missing__stands_once_it_was_the_same_for_a_second()
     assert judge.judge(STANDING, proposal(), 10.0) == doubted
     assert judge.judge(STANDING, proposal(), 10.5) == doubted
     assert judge.judge(STANDING, proposal(), 11.0) == ACCEPTED
+    assert judge.judge(STANDING, proposal(), 11.5).next_look_at == 12.5, "what is missed next is doubted anew"
 
 
 def test_judge__seen_once__is_not_enough_however_late() -> None:
@@ -46,8 +47,8 @@ def test_judge__other_things_change_meanwhile__begins_anew() -> None:
     judge = acceptance.Acceptance()
     judge.judge(STANDING, proposal(content="1"), 10.0)
     assert judge.judge(STANDING, proposal(content="2"), 11.0).next_look_at == 12.0
-    assert judge.judge(STANDING, proposal(content="2", settled=False), 12.0).missing
-    assert judge.judge(STANDING, proposal(content="2"), 12.5).missing
+    assert judge.judge(STANDING, proposal(content="2", settled=False), 11.5).next_look_at == 12.5
+    assert judge.judge(STANDING, proposal(content="2"), 12.5).next_look_at == 13.5
     assert judge.judge(STANDING, proposal(content="2"), 13.5) == ACCEPTED
 
 
@@ -55,22 +56,50 @@ def test_judge__it_comes_back__is_forgotten() -> None:
     judge = acceptance.Acceptance()
     judge.judge(STANDING, proposal(), 10.0)
     judge.judge(STANDING, proposal(STANDING), 10.5)
-    assert judge.judge(STANDING, proposal(), 11.5).missing
+    assert judge.judge(STANDING, proposal(), 11.5).next_look_at == 12.5
 
 
-def test_judge__never_at_rest__is_believed_after_a_minute() -> None:
+@pytest.mark.parametrize(("age", "data", "longest"), [(None, "", 60), (0.0, "", 70), (0.0, "Container/db", 120)])
+def test_judge__never_at_rest__is_believed_after_a_minute_and_what_a_cut_file_waits(
+    age: float | None, data: str, longest: int
+) -> None:
     judge = acceptance.Acceptance()
-    for second in range(60):
-        assert judge.judge(STANDING, proposal(content=str(second)), float(second)).missing
-    assert judge.judge(STANDING, proposal(content="x"), 60.0) == ACCEPTED
+    names = frozenset({data})
+    for second in range(longest):
+        changing = dataclasses.replace(proposal(content=str(second)), shortened=age, data=names)
+        assert judge.judge(STANDING, changing, 1000.0 + second).missing
+    last = dataclasses.replace(proposal(content="x"), shortened=age, data=names)
+    assert judge.judge(STANDING, last, 1000.0 + longest) == ACCEPTED
+
+
+def test_judge__never_at_rest_and_more_is_missing_by_and_by__is_believed_a_minute_after_the_last() -> None:
+    judge = acceptance.Acceptance()
+    for second in range(90):
+        names = LESS if second < 30 else frozenset[str]()
+        assert judge.judge(STANDING, proposal(names, str(second)), 1000.0 + second).missing
+    assert judge.judge(STANDING, proposal(frozenset(), "x"), 1090.0) == ACCEPTED
 
 
 def test_names_of__a_state__has_what_would_be_missed_and_not_what_others_imply() -> None:
     login = secret.Login("registry.example", "pull")
+    value = secret.SecretValue("db", "password", "", b"s3cr3t")
     desired = state.DesiredState.of(
-        "r1", (builders.config("web"), builders.image_config(builders.IMAGE)), logins=(login,)
+        "r1", (builders.config("web"), builders.image_config(builders.IMAGE)), logins=(login,), secrets=(value,)
     )
-    assert acceptance.names_of(desired) == {"Container/web", "the login of pull at registry.example"}
+    names = {"Container/web", "the login of pull at registry.example", "password of Secret/db"}
+    assert acceptance.names_of(desired) == names
+    assert acceptance.standing_of(desired, is_forgotten=False) == acceptance.Standing(frozenset(names), frozenset())
+
+
+def test_standing_of__nobody_knows_what_was_declared__something_is_missed_whatever_is_declared() -> None:
+    standing = acceptance.standing_of(builders.desired(builders.config("web")), is_forgotten=True)
+    assert standing == acceptance.Standing(frozenset({"what was declared before the journal was damaged"}), frozenset())
+
+
+def test_standing_of__a_volume_that_takes_its_data_with_it__says_so() -> None:
+    doomed = builders.volume_config("data", volume.DeletionPolicy.DELETE)
+    standing = acceptance.standing_of(builders.desired(doomed), is_forgotten=False)
+    assert standing == acceptance.Standing(frozenset({"Volume/data"}), frozenset({"Volume/data"}))
 
 
 @pytest.mark.parametrize(("data", "wait"), [(frozenset[str](), 10.0), (frozenset({"Container/db"}), 60.0)])
@@ -97,6 +126,7 @@ def test_shortened__files_were_changed_in_place__counts_for_what_they_declared_o
     assert shortened() is None
     assert shortened("Container/web") == shortened("Container/web", "Container/db") == 3.0
     assert shortened("Container/db") == 9.0
+    assert shortened("Container/web", "Container/db", "Container/api") == 3.0
     assert shortened("Container/db", a=1.0) is None
     assert shortened("the login of pull at registry.example") == 1.0
     assert acceptance.shortened(frozenset({"the login of pull"}), {}, {}) is None

@@ -10,8 +10,9 @@ from agent import errors
 from agent.converge import clock_steps, history, journal, reconcile, signals
 from agent.drivers.memory import driver, world
 from agent.kit import clock
-from agent.model import ledger
+from agent.model import health, ledger, policy
 from agent.model.key import Kind, ObjectKey
+from agent.reasons import Reason
 from tests import builders
 from tests.unit.converge import conftest
 
@@ -181,3 +182,72 @@ async def test_moments__agree__are_given_back_as_they_are() -> None:
     await asyncio.sleep(1)
     moments.look(time.now())
     assert moments.corrected("a", moment) == moved, "it is moved once"
+
+
+@pytest.mark.parametrize(("step", "count"), [(1.0, 0), (1.5, 1), (-1.5, 1)])
+async def test_steps__the_clock_is_set_by_more_than_a_second__hint_within_five(step: float, count: int) -> None:
+    time = SetClock()
+    hints = 0
+
+    async def count_hints() -> None:
+        nonlocal hints
+        async for _ in clock_steps.steps(time):
+            hints += 1
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(count_hints())
+        await asyncio.sleep(1)
+        time.set_by += step
+        await asyncio.sleep(4.5)
+        assert hints == count
+        await asyncio.sleep(60)
+        assert hints == count
+        task.cancel()
+
+
+async def test_corrections__the_clock_was_set__all_times_of_runs_and_probes_are_moved_and_what_agrees_stays() -> None:
+    time = SetClock()
+    corrections = clock_steps.Corrections(time)
+    begun = time.now()
+    old = builders.observed(builders.config("old"), started_at=begun - 100)
+    ended = dataclasses.replace(old, id="id-ended", name="ended", started_at=begun - 60, finished_at=begun - 50)
+    created = dataclasses.replace(old, id="id-created", name="created", started_at=None, finished_at=None)
+    dead = health.ObservedHealth("id-old", True, False, False, "liveness: no", begun - 20)
+    alive = health.ObservedHealth("id-z", True, True, True, "", None)
+    first = builders.world(old, ended, created, health=(dead, alive), now=begun)
+    assert corrections.observed(first) is first
+    time.set_by += DAY
+    late = health.ObservedHealth("id-late", True, False, False, "liveness: no", time.now() - 1)
+    second = builders.world(old, ended, created, health=(late, dead, alive), now=time.now())
+    moved = corrections.observed(second)
+    assert {item.name: (item.started_at, item.finished_at) for item in moved.containers} == {
+        "created": (None, None),
+        "ended": (begun + DAY - 60, begun + DAY - 50),
+        "old": (begun + DAY - 100, None),
+    }
+    assert [item.failed_at for item in moved.health] == [late.failed_at, begun + DAY - 20, None]
+    assert moved.health[0] is late
+    assert next(item for item in moved.containers if item.name == "created") is created
+    only_dead = builders.world(health=(dead,), now=time.now())
+    assert corrections.observed(only_dead).health == (dataclasses.replace(dead, failed_at=begun + DAY - 20),)
+
+
+async def test_corrections__a_run_alone_or_a_probe_alone_is_moved__is_moved() -> None:
+    time = SetClock()
+    corrections = clock_steps.Corrections(time)
+    begun = time.now()
+    old = builders.observed(builders.config("old"), started_at=begun - 100)
+    corrections.observed(builders.world(old, now=begun))
+    time.set_by -= DAY
+    (moved,) = corrections.observed(builders.world(old, now=time.now())).containers
+    assert moved.started_at == begun - DAY - 100
+
+
+async def test_corrections__holds__end_as_late_as_a_retry_at_most_and_some_by_no_time() -> None:
+    time = SetClock()
+    corrections = clock_steps.Corrections(time)
+    corrections.observed(builders.world(now=time.now()))
+    endless = policy.Hold(WEB, Reason.UNAVAILABLE, "no")
+    until = (None, time.now() + 8, time.now() + 300, time.now() + DAY)
+    holds = tuple(dataclasses.replace(endless, until=moment) for moment in until)
+    assert [hold.until for hold in corrections.holds(holds)] == [*until[:3], time.now() + 300]

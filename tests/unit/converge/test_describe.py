@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Coroutine, Generator
 
 from agent import errors
 from agent.converge import describe, failures, reconcile, signals
@@ -71,3 +72,29 @@ async def test_describe__all_is_as_declared__says_so() -> None:
         "0 blocked",
         "0 failing",
     ]
+
+
+class Opaque(Coroutine[None, None, None]):
+    """What runs as a task and has no frames, as a compiled coroutine has none."""
+
+    def send(self, _: None) -> None:
+        """End at once."""
+        raise StopIteration
+
+    def throw(self, *error: BaseException) -> None:
+        """End as told."""
+        raise error[0]
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        """Wait for nothing."""
+        yield from ()
+
+
+async def test_describe__a_task_without_frames__is_nowhere() -> None:
+    task = asyncio.get_running_loop().create_task(Opaque(), name="an opaque one")
+    lines = describe.describe(None).splitlines()
+    await task
+    assert "  an opaque one at nowhere" in lines

@@ -48,6 +48,8 @@ class Bench:
     took: dict[str, float] = dataclasses.field(default_factory=dict)
     failing: dict[str, Exception] = dataclasses.field(default_factory=dict)
     log: list[str] = dataclasses.field(default_factory=list)
+    started: list[str] = dataclasses.field(default_factory=list)
+    ended: list[signals.ActionFinished] = dataclasses.field(default_factory=list)
     released: list[set[str]] = dataclasses.field(default_factory=list)
     at_work: int = 0
     most: int = 0
@@ -55,8 +57,12 @@ class Bench:
 
     def __post_init__(self) -> None:
         """Build it."""
-        hooks = execute.Hooks(self.perform, lambda _: None, self.finished, self.release)
+        hooks = execute.Hooks(self.perform, self.begin, self.finished, self.release)
         self.executor = execute.Executor(hooks, self.crew, conftest.LoopClock(), 2)
+
+    def begin(self, action: actions.Action) -> None:
+        """Write it down."""
+        self.started.append(action.key.name)
 
     async def perform(self, action: actions.Action) -> None:
         """Work for a while."""
@@ -71,6 +77,7 @@ class Bench:
 
     def finished(self, number: int, finished: signals.ActionFinished) -> None:
         """Write it down."""
+        self.ended.append(finished)
         self.log.append(f"{number} {finished.action.key.name} {finished.result.value} {finished.duration:g}")
 
     def release(self, keys: frozenset[ObjectKey]) -> None:
@@ -201,3 +208,46 @@ async def test_withhold__is_over__actions_are_performed_again(bench: Bench, unti
     bench.executor.dispatch(1, planned((start("a"), ())))
     await until(lambda: not bench.executor.busy)
     assert bench.log == ["1 a succeeded 1"]
+
+
+async def test_finished__of_each__tells_when_and_why(bench: Bench, until: conftest.Until) -> None:
+    error = OSError("oh")
+    bench.failing["a"] = error
+    bench.executor.dispatch(1, planned((start("a"), ()), (start("b"), (0,)), (start("c"), ())))
+    await asyncio.sleep(0)
+    begun = conftest.LoopClock().now()
+    await until(lambda: not bench.executor.busy)
+    assert bench.started == ["a", "c"]
+    told = {ended.action: (ended.error, round(ended.at - begun, 3)) for ended in bench.ended}
+    assert told == {start("a"): (error, 1.0), start("b"): (None, 1.0), start("c"): (None, 1.0)}
+
+
+async def test_executor__a_plan_has_ended__is_not_kept(bench: Bench, until: conftest.Until) -> None:
+    bench.executor.dispatch(1, planned((start("a"), ()), (start("b"), (0,))))
+    await asyncio.sleep(0.5)
+    assert len(bench.executor._executions) == 1
+    await until(lambda: not bench.executor.busy)
+    assert bench.executor._executions == []
+
+
+async def test_supersede__some_that_wait_for_each_other__are_given_up_once_each(
+    bench: Bench, until: conftest.Until
+) -> None:
+    bench.executor.dispatch(1, planned((start("a"), ()), (start("b"), (0,)), (start("c"), (1,))))
+    await asyncio.sleep(0.5)
+    bench.executor.supersede(frozenset({key("b"), key("c")}))
+    await until(lambda: not bench.executor.busy)
+    assert sorted(bench.log) == ["1 a succeeded 1", "1 b superseded 0", "1 c superseded 0"]
+
+
+@pytest.mark.parametrize("is_cut_short", [True, False])
+async def test_executor__the_agent_ends__nothing_is_said_of_what_it_breaks_off(is_cut_short: bool) -> None:
+    async with tasks.Crew() as crew:
+        bench = Bench(crew, took={"b": 0.25})
+        bench.executor.dispatch(1, planned((fetch("b"), ())))
+        await asyncio.sleep(0.125 if is_cut_short else 0.5)
+        bench.executor.supersede(frozenset({key("b")}))
+        await asyncio.sleep(0.125)
+        bench.executor.dispatch(2, planned((fetch("b"), ())))
+        await asyncio.sleep(0.125)
+    assert bench.log == ["1 b superseded 0.125" if is_cut_short else "1 b succeeded 0.25"]

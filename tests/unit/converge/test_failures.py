@@ -8,6 +8,7 @@ from agent import errors
 from agent.converge import failures, signals
 from agent.converge import goal as goals
 from agent.model import state
+from agent.model.key import Kind, ObjectKey
 from agent.plan import actions
 from agent.reasons import Reason
 from tests import builders
@@ -72,3 +73,12 @@ def test_settle__declared_otherwise_or_no_more__is_forgotten_though_it_waits() -
         failed(known, errors.Unavailable("no"))
         known.settle(goal, frozenset(), frozenset({KEY}))
         assert known.by_key == {}
+
+
+def test_forget__some_objects__are_tried_as_if_they_had_never_failed() -> None:
+    known = failures.Failures()
+    failed(known, errors.Unavailable("no"))
+    known.forget(frozenset({ObjectKey(Kind.CONTAINER, "db")}))
+    assert known.by_key.keys() == {KEY}
+    known.forget(frozenset({KEY}))
+    assert (known.by_key, known.holds()) == ({}, ())

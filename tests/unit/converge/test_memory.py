@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import pytest
+
 from agent.converge import goal as goals
 from agent.converge import memory
 from agent.kit import canonical
-from agent.model import ledger, state
-from agent.plan import actions, planner
+from agent.model import ledger, state, suspension
+from agent.model.key import Kind, ObjectKey
+from agent.plan import actions, plan, planner
 from agent.reasons import Reason
 from tests import builders
 
@@ -95,3 +98,44 @@ def test_gone__neither_declared_nor_there__is_forgotten_unless_out_of_reach() ->
     assert list(memory.forgettable((old, builders.remembered(WEB)), goal, computed)) == [old.key]
     narrow = goals.Goal.removal(frozenset({KEY}))
     assert list(memory.forgettable((old,), narrow, computed)) == []
+
+
+NOTHING = plan.Plan("r1", (), (), (), (), None)
+
+
+@pytest.mark.parametrize(("is_running", "restarting"), [(True, False), (False, True)])
+def test_applied__what_was_to_be_started_again__is_restarting_until_it_runs_and_nothing_else_is_forgotten(
+    is_running: bool, restarting: bool
+) -> None:
+    count = ledger.RestartCount(ledger.RestartReason.EXIT, 2)
+    before = ledger.LedgerEntry(KEY, "earlier", streak=2, restarts=(count,), restarting=True)
+    observed = builders.world(builders.observed(WEB) if is_running else builders.exited(WEB, 1, at=1.0))
+    goal = goals.Goal.everything(builders.desired(WEB))
+    after = {entry.key: entry for entry in memory.applied((before,), goal, observed, NOTHING)}
+    assert after[KEY] == dataclasses.replace(before, applied_hash=goal.hashes[KEY], restarting=restarting)
+
+
+def test_applied__an_image__is_remembered_by_what_its_registry_calls_it() -> None:
+    key = ObjectKey(Kind.IMAGE, builders.IMAGE)
+    there = dataclasses.replace(builders.observed_image(), digests=("sha256:1", "sha256:2"))
+    goal = goals.Goal.everything(builders.desired(WEB))
+
+    def after(entries: tuple[ledger.LedgerEntry, ...], observed: state.ObservedState) -> list[ledger.LedgerEntry]:
+        return [entry for entry in memory.applied(entries, goal, observed, NOTHING) if entry.key == key]
+
+    (first,) = after((), builders.world(builders.observed(WEB), there))
+    assert first == ledger.LedgerEntry(key, goal.hashes[key], digests=("sha256:1", "sha256:2"))
+    assert after((first,), builders.world(builders.observed(WEB), there)) == []
+    (second,) = after((first,), builders.world(builders.observed(WEB), dataclasses.replace(there, digests=())))
+    assert second == dataclasses.replace(first, digests=())
+
+
+def test_vanished__suspended_objects__are_forgotten_only_where_it_is_certain_that_nothing_is_left_of_them() -> None:
+    old, far = ObjectKey(Kind.CONTAINER, "old"), ObjectKey(Kind.CONTAINER, "far")
+    suspended = suspension.Suspensions(None, tuple(suspension.Suspension(key, 1.0) for key in (far, old, KEY)))
+    goal = goals.Goal.everything(builders.desired(WEB))
+    computed = planner.compute_plan(goal.desired, builders.world(), builders.rules())
+    assert list(memory.vanished(suspended, goal, computed)) == [far, old]
+    assert list(memory.vanished(suspended, dataclasses.replace(goal, reach=frozenset({old, KEY})), computed)) == [old]
+    unknown = dataclasses.replace(goal, desired=state.DesiredState(""))
+    assert list(memory.vanished(suspended, unknown, computed)) == []

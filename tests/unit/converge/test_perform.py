@@ -43,7 +43,8 @@ async def test_perform__every_action__does_to_the_runtime_what_it_says(around: w
     await do(actions.CreateNetwork(ObjectKey(Kind.NETWORK, "shop"), CAUSE, SHOP))
     await do(actions.CreateVolume(ObjectKey(Kind.VOLUME, "data"), CAUSE, DATA))
     assert [item.reference for item in await runtime.images.list()] == [builders.IMAGE]
-    assert {signal.action for signal in told if isinstance(signal, signals.ActionProgress)} <= {fetch}
+    progress = [signal for signal in told if isinstance(signal, signals.ActionProgress)]
+    assert {(signal.action, signal.progress.message) for signal in progress} == {(fetch, f"fetching {builders.IMAGE}")}
     for kind, config in (("images", builders.image_config()), ("networks", SHOP), ("volumes", DATA)):
         (item,) = await getattr(runtime, kind).list()
         assert set(builders.labels_for(config)) <= set(item.labels)

@@ -218,3 +218,45 @@ def test_report__runs_again_after_failures_and_is_probed__is_as_its_probes_say()
     memory = (builders.remembered(PROBED, streak=3),)
     observed = builders.world(restarted, ledger=memory, health=(probed(started=True, ready=True, alive=True),))
     assert printed(builders.desired(PROBED), observed)["Container/web"] == "True/False/False Healthy: running, healthy"
+
+
+def test_report__something_of_what_was_said_is_otherwise__is_said_anew() -> None:
+    goal = goals.Goal.everything(builders.desired(WEB))
+    observed = builders.world(builders.observed(WEB))
+    computed = planner.compute_plan(goal.desired, observed, builders.rules())
+    facts = verdicts.Facts(goal, observed, computed, {}, {})
+    fresh = next(status for status in report.report(facts, {}) if status.key == KEY)
+
+    def said(before: conditions.ObjectStatus) -> conditions.ObjectStatus:
+        return next(status for status in report.report(facts, {KEY: before}) if status.key == KEY)
+
+    first, *others = fresh.conditions
+    assert said(fresh) is fresh
+    for fields in (
+        {"config_hash": "another"},
+        {"detail": "another"},
+        {"until": 1.0},
+        {"conditions": (dataclasses.replace(first, reason="Another"), *others)},
+        {"conditions": (dataclasses.replace(first, message="another"), *others)},
+        {"conditions": (dataclasses.replace(first, status=conditions.ConditionStatus.UNKNOWN), *others)},
+        {"conditions": (first, *(dataclasses.replace(condition, reason="Another") for condition in others))},
+        {"conditions": tuple(others)},
+    ):
+        assert said(dataclasses.replace(fresh, **fields)) == fresh, fields
+
+
+def test_condition__of_a_type__is_that_one() -> None:
+    goal = goals.Goal.everything(builders.desired(WEB))
+    computed = planner.compute_plan(goal.desired, builders.world(), builders.rules())
+    status = report.report(verdicts.Facts(goal, builders.world(), computed, {}, {}), {})[0]
+    for type in conditions.ConditionType:
+        assert report.condition(status, type).type is type
+
+
+def test_report__focused_on_some__says_nothing_of_others_and_an_undeclared_one_has_no_hash() -> None:
+    data = builders.volume_config()
+    observed = builders.world(builders.observed(WEB), builders.observed_volume(data))
+    goal = goals.Goal.everything(builders.desired(WEB)).focused(frozenset({state.key_of(data)}))
+    computed = planner.compute_plan(goal.desired, observed, builders.rules())
+    (status,) = report.report(verdicts.Facts(goal, observed, computed, {}, {}), {})
+    assert (str(status.key), status.config_hash) == ("Volume/data", "")

@@ -34,3 +34,24 @@ async def test_request__passes_that_did_nothing__are_let_go_of_but_for_the_last(
         for number, ended in enumerate((idle, None, busy, idle, busy, idle, idle)):
             waiting.note(number, ended)
     assert request.passes == [busy, busy, idle]
+
+
+async def test_request__before_any_pass__waits_for_the_first_one() -> None:
+    waiting = requests.Requests()
+    with waiting.opened() as request:
+        async with asyncio.timeout(1), asyncio.TaskGroup() as group:
+            ended = group.create_task(request.ended_after(0))
+            await asyncio.sleep(0)
+            assert not ended.done()
+            waiting.note(1, None)
+
+
+async def test_watched__every_pass_that_ends_meanwhile__is_in_the_queue_with_its_number() -> None:
+    waiting = requests.Requests()
+    first = result(0)
+    waiting.note(1, None)
+    with waiting.watched() as passes:
+        waiting.note(2, first)
+        waiting.note(3, None)
+    waiting.note(4, None)
+    assert [passes.get_nowait() for _ in range(passes.qsize())] == [(2, first), (3, None)]

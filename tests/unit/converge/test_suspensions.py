@@ -111,3 +111,25 @@ async def test_suspend__its_object_is_gone_for_good__is_forgotten(
         stage.world.end("web", 0)
         await stage.parts.runtime.containers.remove("web")
         await until(lambda: stage.parts.book.suspensions.current == suspension.Suspensions())
+
+
+def test_journal__of_other_releases__its_rows_mean_the_same(tmp_path: pathlib.Path) -> None:
+    with opened(tmp_path / "j") as book:
+        book.suspend(None, 5.0)
+        book.suspend(ONLY_WEB, 6.0)
+    with contextlib.closing(sqlite3.connect(tmp_path / "j")) as connection, connection:
+        rows = sorted(connection.execute("SELECT kind, name, since FROM suspensions"))
+        assert rows == [("", "", 5.0), ("Container", "web", 6.0)]
+        connection.execute("INSERT INTO suspensions VALUES ('Unheard', 'of', 7.0)")
+    with journal.Journal(tmp_path / "j") as book:
+        assert book.suspensions.current == suspension.Suspensions(5.0, (suspension.Suspension(WEB, 6.0),))
+
+
+def test_suspend__nothing_is_to_be_changed__needs_no_journal_that_can_be_written(tmp_path: pathlib.Path) -> None:
+    with opened(tmp_path / "j") as book:
+        book.suspend(ONLY_WEB, 5.0)
+    with journal.Journal(tmp_path / "j") as book:  # which is only read
+        assert (book.suspend(ONLY_WEB, 6.0), book.resume(frozenset({DB}), 7.0)) == ((), ())
+        with pytest.raises(journal.JournalUnavailable):
+            book.resume(ONLY_WEB, 8.0)
+        assert book.suspensions.current == suspension.Suspensions(None, (suspension.Suspension(WEB, 5.0),))

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import resource
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -126,3 +127,12 @@ async def test_opened__by_an_answer_of_any_size__is_closed_on_our_side_at_once(s
             assert await reader.readexactly(size) == b"x" * size
             transport = writer.transport
         assert transport.is_closing()
+
+
+async def test_opened__the_other_side_reads_nothing__is_gone_at_once_with_what_was_not_sent() -> None:
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        async with connections.opened(LOOPBACK, listening.getsockname()[1]) as (_, writer):
+            writer.write(b"x" * (64 << 20))
+            ours = writer.get_extra_info("socket")
+        await asyncio.sleep(0)  # the event loop's next step closes it
+        assert ours.fileno() == -1

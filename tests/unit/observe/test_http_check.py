@@ -1,6 +1,7 @@
 """Probes by HTTP are asked and judged as kubelet does: ``pkg/probe/http`` over Go's ``net/http``."""
 
 import asyncio
+import contextlib
 import pathlib
 import re
 import socket
@@ -9,6 +10,7 @@ import threading
 
 import pytest
 
+from agent.model import health
 from agent.observe import connections, http_check, http_response
 from tests import certificates
 
@@ -155,6 +157,29 @@ async def test_body__that_never_ends__is_not_waited_for(serving) -> None:
             assert await http_check.check("127.0.0.1", server.probe()) == ""
 
 
+async def test_body__comes_a_little_later_than_its_head__is_taken_before_the_connection_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_check, "_BODY_TIMEOUT", 30.0)
+    go_on = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+            await go_on.wait()
+            writer.write(b"ok")
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.TaskGroup() as group:
+        probe = health.HttpProbe(server.sockets[0].getsockname()[1], "/", "http", ())
+        checked = group.create_task(http_check.check("127.0.0.1", probe))
+        for _ in range(100):  # what has come is read in a step or two
+            await asyncio.sleep(0)
+        assert not checked.done()
+        go_on.set()
+    assert checked.result() == ""
+
+
 async def test_connection__after_the_answer__ends_orderly_and_keeps_no_port(serving) -> None:
     async with serving(OK) as server:
         server.hold = 5
@@ -233,6 +258,7 @@ async def test_request__to_an_empty_path__asks_for_the_root(serving) -> None:
         (b"HTTP/1.1 200 OK\r\n\r\n", 10 << 10, 10 << 10),
         (b"HTTP/1.1 200 OK\r\n\r\n", 20 << 10, 10 << 10),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 9, 5),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", 9, 1),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 20480\r\n\r\n", 20 << 10, 10 << 10),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 5, 0),
     ],

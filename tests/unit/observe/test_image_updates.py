@@ -145,8 +145,10 @@ async def test_follow__a_range__is_answered_by_its_newest_version(stage) -> None
     stage.world.published |= {f"{repository}:{tag}": f"sha256:{tag}" for tag in ("1.2.0", "1.9.1", "2.0.0", "latest")}
     stage.track(builders.follow(track="1.x", interval=None))
     await asyncio.sleep(1)
-    assert [(newest.reference, newest.digest) for _, newest in stage.answers] == [
-        (f"{repository}:1.9.1", "sha256:1.9.1")
+    question = builders.follow(track="1.x").question
+    now = virtual.EPOCH + (stage.begun or 0.0)
+    assert [newest for _, newest in stage.answers] == [
+        ledger.LatestImage(question, now, f"{repository}:1.9.1", "sha256:1.9.1")
     ]
 
 
