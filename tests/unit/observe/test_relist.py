@@ -59,3 +59,22 @@ async def test_hints__looked_for_other_reasons__wait_from_then_on() -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(look())
         assert await hints(net, 25, looks=True) == [16.0]
+
+
+async def test_hints__the_last_look_is_too_long_ago_already__come_at_once() -> None:
+    net = opened()
+    net.done()
+    await asyncio.sleep(15)
+    assert (await hints(net, 15, looks=True))[0] == 0.0
+
+
+async def test_hints__a_look_takes_its_time__come_in_the_interval_from_its_beginning() -> None:
+    net = opened()
+    begun, moments = asyncio.get_running_loop().time(), []
+    async for _ in net.hints():
+        moments.append(asyncio.get_running_loop().time() - begun)
+        net.done()
+        await asyncio.sleep(4)
+        if len(moments) == 3:
+            break
+    assert moments == pytest.approx([10.0, 20.0, 30.0], abs=0.1)
