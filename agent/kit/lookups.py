@@ -10,10 +10,22 @@ from collections.abc import Callable
 from concurrent import futures
 from typing import TypeVar
 
+from agent import errors
+from agent.reasons import Reason
+
 T = TypeVar("T")
 
 _PATIENCE = 10.0
 """Seconds that a look may take: a busy disk takes one or two, a network file system that tries again some more."""
+
+
+def unanswered(what: str, path: str, reason: Reason = Reason.MOUNT_SOURCE_MISSING) -> errors.Unavailable:
+    """Return the failure of an operation for a look that had no answer; ``what`` is for people: "bind source"."""
+    return errors.Unavailable(
+        f"the file system of {what} {path} does not answer",
+        hint=f"see whether its server is there: stat {path}",
+        reason=reason,
+    )
 
 
 class Lookups:

@@ -2,25 +2,33 @@
 
 import asyncio
 import contextlib
+import functools
 import os
+import pathlib
 import stat
 from collections.abc import AsyncIterator, Iterable
 
 from agent import errors
-from agent.kit import tasks
+from agent.kit import lookups, tasks
 from agent.model import container, hostaccess
 from agent.oci import accounts
 from agent.reasons import Reason
 
 _HINT = "see ops/docs/admission.md"
+_LOOKUPS = lookups.Lookups()
+"""Of this process: what does not answer one runtime does not answer another."""
 
 
 async def check_binds(access: hostaccess.HostAccess, mounts: Iterable[container.Mount]) -> None:
     """Raise ``errors.InvalidArgument`` (``BindNotAdmitted``) for a bind that leads out of what may be bound.
 
-    Symlinks are followed on both sides, as the mount will follow them.
+    Symlinks are followed on both sides, as the mount will follow them. Raises ``errors.Unavailable`` where a file
+    system does not answer.
     """
-    await asyncio.to_thread(_check_sources, access, _bind_sources(mounts))
+    sources = _bind_sources(mounts)
+    if access.roots is not None and sources:
+        await _await_answers("bind source", (*sources, *access.roots), Reason.MOUNT_SOURCE_MISSING)
+        await asyncio.to_thread(_check_sources, access.roots, sources)
 
 
 @contextlib.asynccontextmanager
@@ -36,23 +44,37 @@ async def held_binds(
     if roots is None:
         yield None
         return
+    if sources:
+        await _await_answers("bind source", (*sources, *roots), Reason.MOUNT_SOURCE_MISSING)
     with contextlib.ExitStack() as held:
 
         def identities() -> dict[str, tuple[int, int] | None]:
-            _check_sources(access, sources)
+            _check_sources(roots, sources)
             return {source: _identity(source, roots, held) for source in sources}
 
         yield await tasks.in_thread(identities)
+
+
+async def _await_answers(what: str, paths: Iterable[str], reason: Reason) -> None:
+    """Look at each path where a look that hangs holds up nothing else. Raises ``errors.Unavailable`` for that."""
+    for path in paths:
+        try:
+            await _LOOKUPS.look(path, functools.partial(_look_at, path))
+        except TimeoutError as error:
+            raise lookups.unanswered(what, path, reason) from error
+
+
+def _look_at(path: str) -> None:
+    with contextlib.suppress(OSError):  # what is missing or may not be read has answered
+        pathlib.Path(path).stat()
 
 
 def _bind_sources(mounts: Iterable[container.Mount]) -> list[str]:
     return [mount.source for mount in mounts if isinstance(mount, container.BindMount)]
 
 
-def _check_sources(access: hostaccess.HostAccess, sources: list[str]) -> None:
-    if access.roots is None:
-        return
-    real_roots = [os.path.realpath(root) for root in access.roots]
+def _check_sources(roots: tuple[str, ...], sources: list[str]) -> None:
+    real_roots = [os.path.realpath(root) for root in roots]
     for source in sources:
         target = os.path.realpath(source)
         if not hostaccess.is_below(target, real_roots):
@@ -94,11 +116,13 @@ def _refused_bind(source: str, target: str) -> errors.InvalidArgument:
 async def check_archive(access: hostaccess.HostAccess, path: str) -> None:
     """Raise ``errors.InvalidArgument`` (``ArchiveNotAdmitted``) for an image archive outside of what may be bound.
 
-    Symlinks are followed on both sides, as opening it will follow them.
+    Symlinks are followed on both sides, as opening it will follow them. Raises ``errors.Unavailable`` where a file
+    system does not answer.
     """
     roots = access.roots
     if roots is None:
         return
+    await _await_answers("image archive", (path, *roots), Reason.ARCHIVE_NOT_FOUND)
     target, *real_roots = await asyncio.to_thread(lambda: [os.path.realpath(candidate) for candidate in (path, *roots)])
     if not hostaccess.is_below(target, real_roots):
         leads = "" if path == target else f", which leads to {target}"

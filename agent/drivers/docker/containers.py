@@ -288,11 +288,7 @@ class Containers(inside.Inside):
         try:
             return await self.bind_lookups.look(source, pathlib.Path(source).exists)
         except TimeoutError as error:
-            raise errors.Unavailable(
-                f"the file system of bind source {source} does not answer",
-                hint=f"see whether its server is there: stat {source}",
-                reason=Reason.MOUNT_SOURCE_MISSING,
-            ) from error
+            raise lookups.unanswered("bind source", source) from error
 
     async def _image_signal(self, inspected: Mapping[str, Any]) -> str:
         """Return the stop signal of a container's image: a declared one hides it in what engines tell of itself."""

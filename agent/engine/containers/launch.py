@@ -207,7 +207,7 @@ class Launcher:
         try:
             is_folder = await self.bind_lookups.look(mount.source, functools.partial(_is_folder, mount.source))
         except TimeoutError as error:
-            raise _unanswered(mount.source) from error
+            raise lookups.unanswered("bind source", mount.source) from error
         if is_folder is None:
             raise errors.Unavailable(
                 f"bind source {mount.source} does not exist on this host",
@@ -222,7 +222,7 @@ class Launcher:
         try:
             await self.bind_lookups.look(f"/proc/{pid}/root", check)
         except TimeoutError as error:
-            raise _unanswered(", ".join(sorted(sources))) from error
+            raise lookups.unanswered("bind source", ", ".join(sorted(sources))) from error
 
     def _monitor(self, record: table.ContainerRecord, bundle: pathlib.Path) -> conmon.Launch:
         return conmon.Launch(
@@ -240,14 +240,6 @@ def _is_folder(source: str) -> bool | None:
     """Return whether a bind source is a folder; ``None`` where there is none. It may hang: for ``kit.lookups``."""
     path = pathlib.Path(source)
     return path.is_dir() if path.exists() else None
-
-
-def _unanswered(source: str) -> errors.Unavailable:
-    return errors.Unavailable(
-        f"the file system of bind source {source} does not answer",
-        hint=f"see whether its server is there: stat {source}",
-        reason=Reason.MOUNT_SOURCE_MISSING,
-    )
 
 
 def _identity(record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> files.Identity:
