@@ -14,12 +14,6 @@ from tests import engines
 _TOGETHER = {"docker_engine": "engines", "podman_engine": "engines", "harness": "conformance"}
 """Fixtures whose tests share names of the kernel, or an engine that takes a while to start: (fixture, group)."""
 
-_PATIENCE = {"property": 120, "e2e": 120, "conformance": 60, "integration": 60, "crash": 120, "compat": 120}
-"""Seconds after which a test counts as hanging, by its folder: hundreds of cases, or dozens of processes, on a machine
-that others use too. What must be soon is asserted, or measured in ``benchmarks``."""
-_PATIENCE_OF_CASES = 120
-"""The same for a test of hundreds of drawn cases, in whatever folder."""
-
 hypothesis.settings.load_profile("ci")  # here too: the same cases each time, and no clock decides
 
 
@@ -33,12 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group = "engines"
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
-        if item.get_closest_marker("timeout") is None:
-            limit = next((seconds for folder, seconds in _PATIENCE.items() if folder in item.path.parts), None)
-            if item.get_closest_marker("hypothesis") is not None:
-                limit = _PATIENCE_OF_CASES
-            if limit is not None:
-                item.add_marker(pytest.mark.timeout(limit))
 
 
 @pytest.fixture(scope="session", autouse=True)

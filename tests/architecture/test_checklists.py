@@ -9,8 +9,6 @@ import shutil
 import subprocess
 import sys
 
-import pytest
-
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = '''
 import dataclasses
@@ -298,7 +296,6 @@ def _walked(folder: pathlib.Path, manifests: str) -> str:
     return completed.stdout
 
 
-@pytest.mark.timeout(60)
 def test_kind_and_actions__by_their_checklists__are_planned_made_described_and_removed(tmp_path: pathlib.Path) -> None:
     files = {
         "model/gadget.py": MODEL,
@@ -314,7 +311,6 @@ def test_kind_and_actions__by_their_checklists__are_planned_made_described_and_r
     assert "- Gadget/one is removed" in printed
 
 
-@pytest.mark.timeout(60)
 def test_field__by_its_checklist__is_declared_compared_and_kept(tmp_path: pathlib.Path) -> None:
     folder = _copy(tmp_path, FIELD, {})
     container = f"{HEAD.format(kind='Container')}spec: {{image: app"

@@ -67,7 +67,6 @@ def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or 0) - node.lineno + 1
 
 
-@pytest.mark.timeout(120)
 def test_floors__imports_only_go_down() -> None:
     command = [str(pathlib.Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -27,14 +27,12 @@ def _rounds(folder: pathlib.Path, *words: str) -> dict[str, list[str]]:
     return problems
 
 
-@pytest.mark.timeout(240)
 def test_plan__each_model_in_turn_has_another_field__stays_empty(tmp_path: pathlib.Path) -> None:
     problems = _rounds(tmp_path, "declared")
     assert {model: lines for model, lines in problems.items() if lines} == {}
     assert len(problems) == len(sample_state.models()) + 1
 
 
-@pytest.mark.timeout(60)
 def test_plan__the_field_does_not_say_what_its_absence_means__all_is_replaced(tmp_path: pathlib.Path) -> None:
     """The other way round: the rounds do see what a field that is part of a hash brings about."""
     model = "agent.model.image:PullSource"

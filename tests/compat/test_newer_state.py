@@ -15,7 +15,6 @@ from tests.e2e import command
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.timeout(90),
     pytest.mark.xdist_group("compat"),
     pytest.mark.skipif(platform.machine() != "x86_64", reason="golden images are of that machine"),
 ]

@@ -13,7 +13,7 @@ from tests import hostports
 from tests.compat import golden
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 _STORES = """
 apiVersion: trimtab.dev/v1
 kind: Network

@@ -147,7 +147,7 @@ async def emptied(runtime: api.Runtime) -> None:
 
 
 _OPENED = {"memory": _memory, "native": _native, "docker": _engine, "podman": _engine}
-_ENGINE = (pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(60))
+_ENGINE = (pytest.mark.root, pytest.mark.engine)
 
 
 @pytest.fixture(

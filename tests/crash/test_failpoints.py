@@ -65,7 +65,6 @@ def stages(archive: pathlib.Path, port: int) -> list[tuple[str, str]]:
 
 
 @pytest.mark.root
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", failpoint.registered())
 def test_killed_at__converges_and_leaves_nothing(
     name: str, agent: warm.Warm, instance: instances.Instance, busybox_archive: pathlib.Path
@@ -90,7 +89,6 @@ def test_killed_at__converges_and_leaves_nothing(
 
 @pytest.mark.root
 @pytest.mark.engine
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "point", ["content.ingest", "content.commit", "layers.unpack", "snapshots.commit", "images.record"]
 )

@@ -14,7 +14,6 @@ PARTS = 4
 
 
 @pytest.mark.root
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_replacement__killed_at_any_hit_of_any_failpoint__the_next_run_ends_it_and_nothing_is_left(
     part: int, agent: warm.Warm, instance: instances.Instance, busybox_archive: pathlib.Path

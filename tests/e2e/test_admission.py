@@ -7,8 +7,6 @@ import pytest
 from agent.agent_api import client
 from tests.e2e import command
 
-pytestmark = pytest.mark.timeout(120)
-
 ADMITTED = """
 apiVersion: trimtab.dev/v1
 kind: Container

@@ -9,7 +9,7 @@ import yaml
 
 from tests.e2e import command, engine_host
 
-pytestmark = [pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 IMAGE = engine_host.IMAGE
 SLEEP = (IMAGE, "sleep", "600")

@@ -15,7 +15,7 @@ from tests.e2e import alert_recording, command, disks, test_status
 from tests.e2e import engine_host as engine_hosts
 from tests.e2e.alert_recording import Judged, assert_alerts
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.engine
 
 GOOD = 18
 """Minutes of a good day: more than the longest ``for`` of the rules."""

@@ -7,8 +7,6 @@ import pytest
 
 from tests.e2e import command
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def test_apply__the_agent_brings_about_the_same_source__is_done_by_it(
     trimtab: command.Trimtab, shop: pathlib.Path, tmp_path: pathlib.Path

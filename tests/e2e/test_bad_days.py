@@ -13,7 +13,7 @@ import pytest
 from tests import hostports, registry
 from tests.e2e import bad_day, command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 
 @pytest.mark.engine

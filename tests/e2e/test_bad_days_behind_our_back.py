@@ -15,7 +15,7 @@ from agent.engine.shim import oci_runtime
 from tests import hostports
 from tests.e2e import bad_day, command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 MEBIBYTE = 1024 * 1024
 

@@ -13,7 +13,7 @@ import pytest
 from ops import quickstart_image as images
 from tests.e2e import bad_day, command, disks
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 IMAGE = """apiVersion: trimtab.dev/v1
 kind: Image

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e import bad_day, command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.root
 
 GROWTH = 48 * 1024 * 1024
 """Bytes that reading a file may add to the agent: far less than what the bomb or the large file would be."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e import bad_day, command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 ALIVE = "touch /tmp/alive; exec sleep 600"
 LIVES = "exec: [sh, -c, 'test -e /tmp/alive'], period: 200ms"

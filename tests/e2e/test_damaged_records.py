@@ -12,7 +12,7 @@ import pytest
 from tests import damages
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.root
 _MANIFESTS = """
 apiVersion: trimtab.dev/v1
 kind: Image

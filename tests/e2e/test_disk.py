@@ -10,7 +10,7 @@ import pytest
 from tests import archives
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 ONE, TWO = "docker.io/library/one:1", "docker.io/library/two:2"
 DECLARED = """

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e import command, engine_host
 
-pytestmark = [pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 SLEEP = engine_host.SLEEP
 NETWORK = "apiVersion: trimtab.dev/v1\nkind: Network\nmetadata: {name: shop}\nspec: {subnets: [10.90.0.0/24]}\n"

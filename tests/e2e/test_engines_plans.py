@@ -16,8 +16,6 @@ RUNTIMES = [
     pytest.param("docker", marks=(pytest.mark.root, pytest.mark.engine)),
     pytest.param("podman", marks=(pytest.mark.root, pytest.mark.engine)),
 ]
-pytestmark = pytest.mark.timeout(60)
-
 NETWORK = "kind: Network\nmetadata: {{name: shop{labels}}}\nspec: {{subnets: [{subnet}]}}\n"
 SECOND = "kind: Network\nmetadata: {name: back}\nspec: {internal: true}\n"
 VOLUME = "kind: Volume\nmetadata: {{name: data}}\nspec: {{deletionPolicy: {policy}}}\n"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e import engine_host
 
-pytestmark = [pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.root, pytest.mark.engine]
 SLEEP = engine_host.SLEEP
 LABEL = "trimtab.dev/config"
 

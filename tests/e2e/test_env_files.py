@@ -27,7 +27,6 @@ def test_validate__missing_file_and_bad_line__say_where_why_and_the_way_out(trim
 
 @pytest.mark.root
 @pytest.mark.engine
-@pytest.mark.timeout(90)
 def test_run__env_file_changes__the_container_is_replaced(engine_host) -> None:
     folder = engine_host.folder
     (folder / "conf").mkdir(parents=True)
@@ -52,7 +51,6 @@ def test_run__env_file_changes__the_container_is_replaced(engine_host) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.timeout(60)
 def test_run__native__env_file_changes__the_container_is_replaced(native: command.Trimtab, quickstart_image) -> None:
     folder = native.home / "manifests"
     (folder / "conf").mkdir()

@@ -10,7 +10,7 @@ import pytest
 from tests import hostports, instances
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 EXAMPLES = instances.REPOSITORY / "manifests"
 PUBLISHED = {"quickstart": 8080, "web-server": 8081}
 """The ports of the host that examples publish; tests take others."""

@@ -11,7 +11,7 @@ from tests import instances
 from tests.e2e import command, test_status
 from tests.e2e import engine_host as engine_hosts
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 
 def without_variables(trimtab: command.Trimtab) -> command.Trimtab:

@@ -13,7 +13,7 @@ import pytest
 from tests import archives, registry, signing
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 ONE, TWO, ROOT = "docker.io/library/one:1", "docker.io/shop/two:2", "docker.io/library/root:latest"
 

@@ -11,7 +11,7 @@ import pytest
 from tests import archives
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 MODULES = (
     *("zstandard", "isal", "json", "ctypes", "resource", "signal", "dataclasses", "pathlib", "typing", "sitecustomize"),

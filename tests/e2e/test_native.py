@@ -20,7 +20,7 @@ import pytest
 from tests import hostports
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 
 def _write(native: command.Trimtab, image: pathlib.Path, **containers: str) -> pathlib.Path:

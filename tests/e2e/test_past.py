@@ -92,7 +92,6 @@ def test_describe__beside_an_agent__has_state_declaration_and_events(
 
 
 @pytest.mark.root
-@pytest.mark.timeout(120)
 def test_describe__containers_run_on_after_the_agent__says_the_same_without_it(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:

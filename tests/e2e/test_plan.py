@@ -3,11 +3,7 @@
 import pathlib
 import shutil
 
-import pytest
-
 from tests.e2e import command
-
-pytestmark = pytest.mark.timeout(60)
 
 
 def test_plan__an_agent_runs_and_none_does__is_the_same_text(trimtab: command.Trimtab, shop: pathlib.Path) -> None:

@@ -97,7 +97,6 @@ def test_plan__an_output_that_is_neither_a_form_nor_a_file__is_used_wrongly(
 
 
 @pytest.mark.root
-@pytest.mark.timeout(90)
 def test_apply__over_the_native_runtime__what_has_happened_since_counts(
     native: command.Trimtab, quickstart_image: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests import hostports
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 
 MANIFESTS = """
 apiVersion: trimtab.dev/v1

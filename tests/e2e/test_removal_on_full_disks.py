@@ -12,7 +12,7 @@ import pytest
 from tests import full_disks
 from tests.e2e import command, disks
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 
 def _sleeper(native: command.Trimtab, image: pathlib.Path) -> pathlib.Path:

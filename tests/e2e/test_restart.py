@@ -8,7 +8,6 @@ import pytest
 from tests.e2e import command
 from tests.e2e import engine_host as engine_hosts
 
-pytestmark = pytest.mark.timeout(90)
 SLEEPER = """apiVersion: trimtab.dev/v1
 kind: Image
 metadata: {{name: quickstart}}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e import command, engine_host
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.root
 
 FIRST, SECOND = "pl4nted-f1rst", "pl4nted-sec0nd"
 REFERENCE = "env: {PASSWORD: {secret: db, key: password}}, networks: none"

@@ -8,7 +8,7 @@ import pytest
 from tests import registry
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 LOGIN = f"--dest-creds={registry.USER}:{registry.PASSWORD}"
 DECLARED = """

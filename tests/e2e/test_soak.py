@@ -18,7 +18,7 @@ from ops import quickstart_image as images
 from tests import hostports, instances
 from tests.e2e import changing_world, command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.root
 
 CHANGES = 200
 LOOKS_EVERY = 20

@@ -55,7 +55,6 @@ def test_status__beside_an_agent__is_its_answer_and_exits_with_0(trimtab: comman
         assert (answer["lastLook"]["result"], answer["troubles"]) == ("good", [])
 
 
-@pytest.mark.timeout(60)
 def test_status__the_agent_hangs__says_so_first_and_exits_with_1(trimtab: command.Trimtab, shop: pathlib.Path) -> None:
     with trimtab.running(shop) as agent:
         agent.assert_ready()
@@ -75,7 +74,6 @@ def test_status__the_agent_hangs__says_so_first_and_exits_with_1(trimtab: comman
         command.assert_eventually(lambda: trimtab("status").returncode == 0, "it goes on")
 
 
-@pytest.mark.timeout(60)
 def test_status__the_source_is_unreachable__says_so_with_the_last_look(
     trimtab: command.Trimtab, shop: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -92,7 +90,6 @@ def test_status__the_source_is_unreachable__says_so_with_the_last_look(
         assert "no such file or directory" in answer["lastLook"]["message"]
 
 
-@pytest.mark.timeout(60)
 def test_status__a_git_source_was_never_read__says_so(trimtab: command.Trimtab, tmp_path: pathlib.Path) -> None:
     with trimtab.running(f"git+file://{tmp_path}/nowhere") as agent:
         agent.says('"port"')
@@ -116,7 +113,6 @@ def test_status__the_agent_was_killed_over_memory__nothing_is_there_any_more(
 
 
 @pytest.mark.root
-@pytest.mark.timeout(120)
 def test_status__agent_and_container_were_killed__says_what_is_there_now(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
@@ -153,7 +149,6 @@ UNKNOWN = "what the source declares is not known until an agent has read it; con
 
 
 @pytest.mark.root
-@pytest.mark.timeout(180)
 def test_status__the_journal_is_damaged_or_lost__says_so_and_that_nobody_knows_what_is_declared(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:
@@ -197,7 +192,6 @@ def assert_unknown(native: command.Trimtab) -> None:
     assert worker["Ready"]["reason"] == "DeclarationUnknown"
 
 
-@pytest.mark.timeout(120)
 def test_status__agent_killed_and_container_removed_over_an_engine__says_what_is_there_now(
     engine_host: engine_hosts.EngineHost, home: pathlib.Path, quickstart_image: pathlib.Path
 ) -> None:
@@ -217,7 +211,6 @@ def test_status__agent_killed_and_container_removed_over_an_engine__says_what_is
 
 
 @pytest.mark.root
-@pytest.mark.timeout(180)
 def test_status_and_all_that_only_look__the_disk_is_full__say_what_is_so(
     native: command.Trimtab, quickstart_image: pathlib.Path
 ) -> None:

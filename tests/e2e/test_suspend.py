@@ -2,11 +2,7 @@
 
 import pathlib
 
-import pytest
-
 from tests.e2e import command
-
-pytestmark = pytest.mark.timeout(60)  # a dozen commands each
 
 
 def assert_applied(trimtab: command.Trimtab, agent: command.Agent) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.root
 _MANIFESTS = """
 apiVersion: trimtab.dev/v1
 kind: Image

@@ -23,7 +23,6 @@ def test_corpus__has_cases_for_every_target_and_no_other() -> None:
 
 
 @pytest.mark.root
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("name", "runs"), [("reference", 20_000), ("manifest", 20_000), ("listing", 20_000), ("tar", 1_000)]
 )

@@ -9,7 +9,7 @@ import pytest
 from tests import engines
 from tests.benchmarks import docker_engine
 
-pytestmark = [pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.benchmarks import removal, trimtab_agent
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.root
 
 
 def test_removal__of_running_containers__ends_when_nothing_of_them_is_left(tmp_path: pathlib.Path) -> None:

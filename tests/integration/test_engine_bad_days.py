@@ -15,7 +15,7 @@ from agent.oci import digest, mediatypes
 from tests import builders, engines, faulty_proxy, faulty_registry
 from tests.integration import engine_day
 
-pytestmark = [pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 SLEEP = "command: [sleep, '600']"
 NETWORK = "kind: Network\nmetadata: {name: %s}\nspec: {}\n"

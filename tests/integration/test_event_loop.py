@@ -65,7 +65,6 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(180)
 async def test_event_loop__a_thousand_containers_come_change_die_and_go__is_never_held_up(tmp_path) -> None:
     slow: list[loop_watch.SlowCallback] = []
     for attempt in ("first", "second"):  # a neighbour that takes the caches makes CPU time longer too

@@ -22,7 +22,7 @@ from agent.telemetry import exporter, log_sink, logging, metrics_sink
 from tests import builders, loop_watch
 from tests.unit.converge import conftest as stages
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.root
 CONTAINERS = 60
 LIMIT = 0.05
 """Seconds of CPU time."""

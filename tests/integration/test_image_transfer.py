@@ -122,7 +122,6 @@ async def test_save__is_read_by_skopeo_by_name(
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(60)
 @FORMATS
 async def test_save__is_loaded_by_docker_and_what_it_saves_by_us(
     store, full, tmp_path, docker_engine, form: oci_archives.ArchiveFormat

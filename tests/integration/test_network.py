@@ -16,7 +16,7 @@ from agent.kit import processes, tasks
 from agent.model import container, network
 from tests import hostports, networking
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.root
 HTTPD = ("/bin/httpd", "-f", "-p", "80", "-h", "/www")
 STOP_NOW = container.StopConfig("SIGKILL", 5.0)
 

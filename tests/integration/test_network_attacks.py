@@ -16,7 +16,7 @@ from agent.model import container
 from tests import hostports, networking
 from tests.networking import HOST, TCP, UDP
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.root
 KINDS = pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 _SILENCE = 0.5
 _ADVERTISEMENT = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)

@@ -18,7 +18,7 @@ from agent.model.key import Kind
 from agent.runtime import events
 from tests import hostports, networking
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.root
 _SOON = 8.0
 """Seconds for what takes a fraction of one on a machine that is not busy."""
 _QUIET = 0.6

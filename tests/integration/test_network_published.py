@@ -9,7 +9,7 @@ from agent.model import container
 from tests import hostports, networking
 from tests.networking import HOST, TCP, UDP
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.root
 KINDS = pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 
 

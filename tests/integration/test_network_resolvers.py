@@ -13,7 +13,7 @@ import pytest
 from agent.engine.network import aardvark, watch
 from tests import networking
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.root
 _OLD, _NEW = "127.0.91.1", "127.0.91.2"
 """Addresses of the host itself, at which nobody else serves."""
 _SOON = 15.0

@@ -10,7 +10,6 @@ import pytest
 from agent import __version__
 from tests.integration import wheels
 
-pytestmark = pytest.mark.timeout(180)
 UNIT = wheels.REPOSITORY / "ops" / "systemd" / "trimtab.service"
 
 

@@ -12,8 +12,6 @@ import pytest
 from agent.model import external_input
 from agent.sources import api, directory, external_inputs, files, git, git_location, limits, locate
 
-pytestmark = pytest.mark.timeout(60)
-
 
 class Repository:
     """A repository that tests commit to."""

@@ -146,7 +146,6 @@ async def test_directories_turned_into_links__lead_no_file_out_of_the_tree(repos
     assert (tree / "d/e/new.yaml").read_text() == "2"
 
 
-@pytest.mark.timeout(60)
 async def test_directory_turned_into_a_link_at_every_moment__leads_no_file_out(repository, tmp_path) -> None:
     """The race: whatever is opened, written or renamed in the tree, the directory is a link just before."""
     (repository / "d").mkdir()

@@ -17,8 +17,6 @@ from agent.kit import clock, tasks
 from agent.sources import directory
 from tests import builders
 
-pytestmark = pytest.mark.timeout(90)
-
 CONTAINER = """apiVersion: trimtab.dev/v1
 kind: Container
 metadata: {{name: {name}}}

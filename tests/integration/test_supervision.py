@@ -133,7 +133,6 @@ async def test_start__fails_and_cannot_be_undone__says_why_it_failed_and_is_clea
     assert host.runtime.engine.recovery.cleaner.unfinished == set()
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_start__cancelled_anywhere_and_again_while_it_is_undone__the_next_one_works(host, times: int) -> None:
     identity = await created(host)

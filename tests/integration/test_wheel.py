@@ -12,7 +12,6 @@ import pytest
 from agent import __version__
 from tests.integration import wheels
 
-pytestmark = pytest.mark.timeout(180)
 PREFIX = f"trimtab-{__version__}"
 SHARE = f"{PREFIX}.data/data/share/trimtab"
 

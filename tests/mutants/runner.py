@@ -29,7 +29,7 @@ COLD = 10.0
 """Seconds for the tests of what is evaluated once, those files first that run most of its module."""
 COLD_KILL = "a test of another process"
 PATIENCE = 40.0
-"""Seconds until a mutant is said never to end: a test has 20."""
+"""Seconds until a mutant is said never to end: all of its tests together take some."""
 ERRORS = ROOT / "build/mutants/error.txt"
 """Where a fork says why it failed that was to end by itself."""
 MEMORY = 4 * 1024**3

@@ -4,13 +4,10 @@ import os
 import pathlib
 import tempfile
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.sources import git_tree, tree
-
-pytestmark = pytest.mark.timeout(120)
 
 NAMES = st.sampled_from(["a", "b.yaml", "c", "d.yaml", ".hidden", "e~"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)

@@ -8,15 +8,12 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.converge import acceptance
 from agent.kit.writers import Writer
 from agent.sources import api, stability
-
-pytestmark = pytest.mark.timeout(120)
 
 PERIODS = stability.RestPeriods()
 CONFIG = "image-" * 5 + ";"

@@ -17,7 +17,7 @@ from agent.engine.images import transfer
 from agent.oci import mediatypes
 from tests import archives, engines, registry
 
-pytestmark = [pytest.mark.root, pytest.mark.engine, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 LAYER = archives.tar(archives.folder("d"), archives.file("d/f", b"first"))
 SECOND = archives.tar(archives.file("g", b"second"))

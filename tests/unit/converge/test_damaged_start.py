@@ -20,7 +20,6 @@ from agent.kit import tasks
 from tests import builders, damages
 from tests.unit.converge import conftest
 
-pytestmark = pytest.mark.timeout(120)
 PLACES = 100
 CONTAINERS = 8
 MANIFEST = (

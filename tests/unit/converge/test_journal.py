@@ -92,7 +92,6 @@ def _fill(path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("kind", damages.KINDS)
-@pytest.mark.timeout(120)
 def test_open__damaged_anywhere__opens_keeps_what_it_can_and_goes_on(kind: str) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         path = pathlib.Path(folder) / "j"

@@ -124,7 +124,6 @@ def files(where: layout.Layout) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", damages.KINDS)
-@pytest.mark.timeout(120)
 def test_start__records_are_damaged_anywhere__is_as_before_and_the_next_change_is_kept(
     where: layout.Layout, kind: str
 ) -> None:

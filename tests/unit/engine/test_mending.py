@@ -68,11 +68,9 @@ def test_mend__sound__says_nothing_and_changes_nothing(path: pathlib.Path) -> No
 
 
 @pytest.mark.parametrize("kind", damages.KINDS)
-@pytest.mark.parametrize("half", [0, 1])
-@pytest.mark.timeout(120)
-def test_mend__damaged_anywhere__everything_is_there_again(path: pathlib.Path, kind: str, half: int) -> None:
+def test_mend__damaged_anywhere__everything_is_there_again(path: pathlib.Path, kind: str) -> None:
     before, sound = _rows(path), path.read_bytes()
-    for seed in range(half * 50, half * 50 + 50):
+    for seed in range(20):  # a hundred each, and as far as an engine's start, are in test_damaged_records
         damages.damage(path, kind, seed)
         changed = path.read_bytes() != sound
         message = _mended(path)

@@ -41,7 +41,6 @@ FLOODS = {
 }
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", FLOODS)
 def test_flood_of_problems__the_first_are_told_and_how_many_more_there_are(name: str) -> None:
     problems = parsed(FLOODS[name]).problems
@@ -73,7 +72,6 @@ SOUND = {
 }
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", SOUND)
 def test_many_sound_objects__are_read_in_linear_time(name: str) -> None:
     parts = []
@@ -109,7 +107,6 @@ BOMBS = {
 }
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", BOMBS)
 def test_bomb__is_refused_soon_and_in_short_words(name: str) -> None:
     assert parsed(BOMBS[name]).problems

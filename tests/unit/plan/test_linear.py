@@ -69,7 +69,6 @@ def replaced(configs: list[kinds.Config]) -> tuple[state.DesiredState, state.Obs
     return builders.desired(*new), world_of(configs)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("case", [nothing, everything, removed, removed_by_halves, removed_but_used, replaced])
 def test_planning__eight_times_as_much__takes_some_eight_times_as_long(case) -> None:
     def took(count: int) -> float:
