@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 from agent import errors
-from agent.kit import notices
+from agent.kit import machine, notices, resource_usage
 from agent.model import container, features, image, network, policy, secret, volume
 from agent.model.key import Pairs
 from agent.oci import archives
@@ -69,36 +69,6 @@ class ContainerChange:
     """The full new set of declared labels (ownership labels stay)."""
     supervision: container.Supervision | None = None
     """What is declared of it now; every runtime keeps it, and observes it."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NetworkStats:
-    """Counters of one of a container's interfaces, seen from inside."""
-
-    interface: str
-    receive_bytes: int
-    receive_packets: int
-    receive_errors: int
-    receive_dropped: int
-    transmit_bytes: int
-    transmit_packets: int
-    transmit_errors: int
-    transmit_dropped: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ContainerStats:
-    """What a running container uses; fields that the host cannot tell are ``None``."""
-
-    cpu_seconds: float
-    """User and system time so far."""
-    memory_usage: int
-    memory_working_set: int
-    """Usage less inactive file cache: what the OOM killer looks at."""
-    memory_limit: int | None
-    pids: int
-    oom_kills: int
-    networks: tuple[NetworkStats, ...]
 
 
 class Images(Protocol):
@@ -216,7 +186,7 @@ class Containers(streams.Streams, files.Files, processes.Processes, processes.In
     async def disconnect(self, ref: str, network_name: str) -> None:
         """Detach it from a network."""
 
-    async def stats(self) -> Mapping[str, ContainerStats]:
+    async def stats(self) -> Mapping[str, resource_usage.Usage]:
         """Return the usage of every running container, by id."""
 
 
@@ -286,6 +256,9 @@ class Runtime(Protocol):
     @property
     def events(self) -> Events:
         """What happens."""
+
+    async def machine(self) -> machine.Machine | None:
+        """Return the size of the machine that the containers run on; ``None`` where there is none."""
 
     def notices(self) -> tuple[notices.Notice, ...]:
         """Return what could not be cleaned up yet, and what had to be mended; sorted by subject."""

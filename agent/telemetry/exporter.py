@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import exposition as client_open_metrics
 from agent import errors
 from agent.kit import clock, tasks
 from agent.runtime import api
-from agent.telemetry import compression, exposition, metrics, metrics_sink, samples
+from agent.telemetry import compression, exposition, families, metrics, metrics_sink, samples
 
 TIMEOUT = 5.0
 """Seconds that a scrape waits for the runtime; Prometheus itself gives up after ten."""
@@ -50,11 +50,10 @@ class Exporter:
         usage = samples.RuntimeUsage({})  # where the runtime does not answer, the other metrics say why
         with contextlib.suppress(errors.Failure, TimeoutError):
             async with asyncio.timeout(TIMEOUT):
-                space = await self._runtime.disk.space()
-                usage = samples.RuntimeUsage({}, space)
-                usage = samples.RuntimeUsage(await self._runtime.containers.stats(), space)
+                usage = samples.RuntimeUsage({}, await self._runtime.disk.space(), await self._runtime.machine())
+                usage = dataclasses.replace(usage, usage=await self._runtime.containers.stats())
         sink, moments = self._sink.snapshot(), samples.Moments(self._began, self._clock.now())
-        writer = exposition.Writer(exposition.is_open_metrics(accept))
+        writer = exposition.Writer(open_metrics=exposition.is_open_metrics(accept))
         content_type = exposition.OPEN_METRICS_TYPE if writer.open_metrics else exposition.TEXT_TYPE
 
         def rendered() -> Scrape:
@@ -76,17 +75,17 @@ class Exporter:
         points: dict[str, list[exposition.Point]] = collections.defaultdict(list)
         for name, labels, value in samples.all_samples(sink, usage, self._runtime.features.name, moments):
             points[name].append((labels, value))
-        lines: list[str] = []
+        parts: list[str] = []
         for metric in metrics.TABLE:
-            if metric.type is metrics.Type.HISTOGRAM:
-                lines += writer.histogram(metric, _buckets(sink, metric))
+            if metric.type is families.Type.HISTOGRAM:
+                parts.append(writer.histogram(metric, _buckets(sink, metric)))
             elif metric.name in points:
-                lines += writer.family(metric, points[metric.name])
+                parts.append(writer.family(metric, points.pop(metric.name)))
         encoder = client_open_metrics if writer.open_metrics else client_exposition
         process: bytes = encoder.generate_latest(self._process)  # ends as the format ends
-        return "".join(lines).encode() + process
+        return "".join(parts).encode() + process
 
 
-def _buckets(sink: metrics_sink.MetricsSink, metric: metrics.Metric) -> Iterator[exposition.Buckets]:
+def _buckets(sink: metrics_sink.MetricsSink, metric: families.Metric) -> Iterator[exposition.Buckets]:
     for labels, histogram in sink.durations.get(metric.name, {}).items():
         yield labels, histogram.buckets(), histogram.total

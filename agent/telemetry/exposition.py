@@ -5,15 +5,16 @@ differ in how counters are headed and in their end. What a set of labels looks l
 the same in a dozen families. Pure.
 """
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
-from agent.telemetry import metrics
+from agent.telemetry import families
 
 OPEN_METRICS = "application/openmetrics-text"
 OPEN_METRICS_TYPE = f"{OPEN_METRICS}; version=1.0.0; charset=utf-8"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _TOTAL = "_total"
+_SPECIAL = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 
 Point = tuple[tuple[str, ...], float]
 """The values of a family's labels, and the number."""
@@ -21,45 +22,59 @@ Buckets = tuple[tuple[str, ...], Sequence[tuple[str, float]], float]
 """The values of a family's labels, (upper bound, how many were at most that) up to ``+Inf``, and the sum."""
 
 
-@dataclasses.dataclass(slots=True)
 class Writer:
     """Writes families in one of the two formats."""
 
-    open_metrics: bool
-    _labels: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = dataclasses.field(default_factory=dict)
+    def __init__(self, *, open_metrics: bool) -> None:
+        """Begin a page."""
+        self.open_metrics = open_metrics
+        self._by_names: dict[tuple[str, ...], _Braces] = {}
+        self._escaped = functools.cache(_escaped)
 
-    def family(self, metric: metrics.Metric, points: Iterable[Point]) -> Iterator[str]:
-        """Yield the lines of a counter or a gauge."""
-        yield self._head(metric)
-        for labels, value in points:
-            yield f"{metric.name}{self._braces(metric.labels, labels)} {_number(value)}\n"
+    def family(self, metric: families.Metric, points: Iterable[Point]) -> str:
+        """Return the lines of a counter or a gauge."""
+        braces = self._braces(metric.labels)
+        lines = [f"{metric.name}{braces[values]} {_number(value)}\n" for values, value in points]
+        return self._head(metric) + "".join(lines)
 
-    def histogram(self, metric: metrics.Metric, histograms: Iterable[Buckets]) -> Iterator[str]:
-        """Yield the lines of a histogram."""
-        yield self._head(metric)
+    def histogram(self, metric: families.Metric, histograms: Iterable[Buckets]) -> str:
+        """Return the lines of a histogram."""
+        lines = [self._head(metric)]
+        plain, with_bound = self._braces(metric.labels), self._braces((*metric.labels, "le"))
         for labels, buckets, total in histograms:
-            for bound, count in buckets:
-                braces = self._braces((*metric.labels, "le"), (*labels, bound))
-                yield f"{metric.name}_bucket{braces} {_number(count)}\n"
-            braces = self._braces(metric.labels, labels)
-            yield f"{metric.name}_count{braces} {_number(buckets[-1][1])}\n"
-            yield f"{metric.name}_sum{braces} {_number(total)}\n"
+            lines += (f"{metric.name}_bucket{with_bound[*labels, le]} {_number(count)}\n" for le, count in buckets)
+            lines.append(f"{metric.name}_count{plain[labels]} {_number(buckets[-1][1])}\n")
+            lines.append(f"{metric.name}_sum{plain[labels]} {_number(total)}\n")
+        return "".join(lines)
 
-    def _head(self, metric: metrics.Metric) -> str:
+    def _head(self, metric: families.Metric) -> str:
         name = metric.name.removesuffix(_TOTAL) if self.open_metrics else metric.name
         text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
         if self.open_metrics:
             text = text.replace('"', r"\"")
         return f"# HELP {name} {text}\n# TYPE {name} {metric.type.value}\n"
 
-    def _braces(self, names: tuple[str, ...], values: tuple[str, ...]) -> str:
-        key = (names, values)
-        braces = self._labels.get(key)
-        if braces is None:
-            pairs = sorted(zip(names, values, strict=True))  # by name, as the library has them
-            inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs)
-            braces = self._labels[key] = f"{{{inside}}}" if inside else ""
-        return braces
+    def _braces(self, names: tuple[str, ...]) -> "_Braces":
+        """Return what sets of these labels look like, the same for every family that has them."""
+        if names not in self._by_names:
+            self._by_names[names] = _Braces(names, self._escaped)
+        return self._by_names[names]
+
+
+class _Braces(dict[tuple[str, ...], str]):
+    """From the values of some labels to how they are written; each is written once."""
+
+    def __init__(self, names: tuple[str, ...], escape: Callable[[str], str]) -> None:
+        super().__init__()
+        self._escape = escape
+        self._order = sorted(range(len(names)), key=names.__getitem__)  # by name, as the library has them
+        inside = ",".join(f'{names[index]}="%s"' for index in self._order)
+        self._form = f"{{{inside}}}" if names else ""
+
+    def __missing__(self, values: tuple[str, ...]) -> str:
+        text = self._form % tuple([self._escape(values[index]) for index in self._order])
+        self[values] = text
+        return text
 
 
 def is_open_metrics(accept: str) -> bool:
@@ -74,4 +89,4 @@ def _escaped(value: str) -> str:
 def _number(value: float) -> str:
     """Return a number as Go parses it."""
     text = repr(float(value))
-    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)
+    return _SPECIAL.get(text, text)

@@ -1,41 +1,16 @@
 """Every metric that there is, in one table; ``ops/docs/metrics.md`` is this table in print.
 
-Names start with ``trimtab_``, but for those that follow cAdvisor's on purpose, so that dashboards made for it work.
+Names start with ``trimtab_``, but for those that follow cAdvisor's on purpose (``cadvisor``).
 Labels are bounded: kinds, states and reasons from closed sets, and names of objects, whose series vanish with them.
 A revision is only a label of an info metric, which has one series.
 """
 
-import dataclasses
-import enum
-
 from agent.converge import signals
-
-
-class Type(enum.StrEnum):
-    """Prometheus' metric types in use."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric family. A counter's name includes its ``_total``."""
-
-    name: str
-    type: Type
-    labels: tuple[str, ...]
-    help: str
-    source: str
-    """The origin of the numbers."""
-
+from agent.telemetry import cadvisor
+from agent.telemetry.families import Metric, Type
 
 _OBJECT = ("kind", "name")
-_CADVISOR = ("name", "image", "id")
-_INTERFACE = (*_CADVISOR, "interface")
 _WALK = "each pass of the loop"
-_STATS = "the runtime's cgroups, read at the scrape"
 
 TABLE: tuple[Metric, ...] = (
     Metric(
@@ -333,62 +308,7 @@ TABLE: tuple[Metric, ...] = (
         "Errors that nobody expected: each is worth a report.",
         "background tasks",
     ),
-    Metric(
-        "container_cpu_usage_seconds_total",
-        Type.COUNTER,
-        _CADVISOR,
-        "CPU time that the container has used, user and system.",
-        _STATS,
-    ),
-    Metric("container_memory_usage_bytes", Type.GAUGE, _CADVISOR, "Memory in use, file cache included.", _STATS),
-    Metric(
-        "container_memory_working_set_bytes",
-        Type.GAUGE,
-        _CADVISOR,
-        "Memory in use without inactive file cache: what the OOM killer looks at.",
-        _STATS,
-    ),
-    Metric(
-        "container_spec_memory_limit_bytes", Type.GAUGE, _CADVISOR, "The memory limit; 0 where there is none.", _STATS
-    ),
-    Metric("container_processes", Type.GAUGE, _CADVISOR, "Processes in the container.", _STATS),
-    Metric(
-        "container_oom_events_total",
-        Type.COUNTER,
-        _CADVISOR,
-        "Processes of the container's present run that were killed for want of memory.",
-        _STATS,
-    ),
-    Metric(
-        "container_start_time_seconds",
-        Type.GAUGE,
-        _CADVISOR,
-        "When the container was started, in seconds since the epoch.",
-        _STATS,
-    ),
-    Metric(
-        "container_last_seen",
-        Type.GAUGE,
-        _CADVISOR,
-        "When the container was last seen, in seconds since the epoch.",
-        _STATS,
-    ),
-    *(
-        Metric(
-            f"container_network_{direction}_{what}_total",
-            Type.COUNTER,
-            _INTERFACE,
-            f"{text} that the container {verb}.",
-            _STATS,
-        )
-        for direction, verb in (("receive", "received"), ("transmit", "sent"))
-        for what, text in (
-            ("bytes", "Bytes"),
-            ("packets", "Packets"),
-            ("packets_dropped", "Dropped ones of the packets"),
-            ("errors", "Errors in packets"),
-        )
-    ),
+    *cadvisor.TABLE,
 )
 """In the order in which they are exposed and documented. The client library's ``process_*`` come on top."""
 

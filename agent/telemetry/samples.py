@@ -6,15 +6,14 @@ import platform
 from collections.abc import Iterator, Mapping
 
 import agent
-from agent.kit import disk_space, notices
+from agent.kit import disk_space, machine, notices, resource_usage
 from agent.model import conditions, container, health, ledger, state
 from agent.model.key import OBJECTS, Kind
-from agent.runtime import api
-from agent.telemetry import metrics_sink
+from agent.telemetry import cadvisor, metrics_sink
 
-Sample = tuple[str, tuple[str, ...], float]
+Sample = cadvisor.Sample
 
-Usage = Mapping[str, api.ContainerStats]
+Usage = Mapping[str, resource_usage.Usage]
 """Resource usage of running containers, by id."""
 
 _STATES = ("missing", *(state.value for state in container.ContainerState))
@@ -35,6 +34,8 @@ class RuntimeUsage:
 
     usage: Usage
     space: disk_space.DiskSpace | None = None
+    size: machine.Machine | None = None
+    """The machine's."""
 
 
 def all_samples(
@@ -54,6 +55,7 @@ def all_samples(
         for labels, count in counter.items():
             yield name, labels, count
     yield from _usage(sink, usage.usage, moments.now)
+    yield from cadvisor.of_machine(usage.size)
     if usage.space is not None:
         yield "trimtab_disk_size_bytes", (), usage.space.size
         yield "trimtab_disk_available_bytes", (), usage.space.available
@@ -174,30 +176,7 @@ def _source(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
 
 
 def _usage(sink: metrics_sink.MetricsSink, usage: Usage, now: float) -> Iterator[Sample]:
-    containers = () if sink.latest is None else sink.latest.observed.containers
-    for observed in containers:
-        stats = usage.get(observed.id)
-        if stats is None:
-            continue
-        labels = (observed.name, observed.config.image, observed.id)
-        yield "container_cpu_usage_seconds_total", labels, stats.cpu_seconds
-        yield "container_memory_usage_bytes", labels, stats.memory_usage
-        yield "container_memory_working_set_bytes", labels, stats.memory_working_set
-        yield "container_spec_memory_limit_bytes", labels, stats.memory_limit or 0
-        yield "container_processes", labels, stats.pids
-        yield "container_oom_events_total", labels, stats.oom_kills
-        yield "container_start_time_seconds", labels, observed.started_at or observed.created_at
-        yield "container_last_seen", labels, now
-        for interface in stats.networks:
-            yield from _network((*labels, interface.interface), interface)
-
-
-def _network(labels: tuple[str, ...], stats: api.NetworkStats) -> Iterator[Sample]:
-    yield "container_network_receive_bytes_total", labels, stats.receive_bytes
-    yield "container_network_receive_packets_total", labels, stats.receive_packets
-    yield "container_network_receive_packets_dropped_total", labels, stats.receive_dropped
-    yield "container_network_receive_errors_total", labels, stats.receive_errors
-    yield "container_network_transmit_bytes_total", labels, stats.transmit_bytes
-    yield "container_network_transmit_packets_total", labels, stats.transmit_packets
-    yield "container_network_transmit_packets_dropped_total", labels, stats.transmit_dropped
-    yield "container_network_transmit_errors_total", labels, stats.transmit_errors
+    for observed in () if sink.latest is None else sink.latest.observed.containers:
+        used = usage.get(observed.id)
+        if used is not None:
+            yield from cadvisor.samples(observed, used, now)

@@ -250,7 +250,9 @@ async def test_update__running__changes_without_a_restart(harness) -> None:
     observed = await harness.observe(identity)
     assert observed.config == dataclasses.replace(before.config, resources=limits)
     assert (observed.pid, observed.started_at) == (before.pid, before.started_at)
-    assert (await harness.runtime.containers.stats())[identity].memory_limit == 32 << 20
+    memory = (await harness.runtime.containers.stats())[identity].memory
+    assert memory is not None
+    assert memory.limit == 32 << 20
 
 
 async def test_update__labels__are_changed_and_ownership_stays(harness) -> None:
@@ -344,7 +346,7 @@ async def test_exec__left_early__ends_all_that_it_has_started(harness) -> None:
     async with harness.runtime.containers.exec(identity, request) as session:
         assert await anext(session.output()) == ("stdout", b"ready\n")
     async with asyncio.timeout(10):
-        while (await harness.runtime.containers.stats())[identity].pids > 2:  # noqa: ASYNC110 - the kernel's own count
+        while await _threads(harness, identity) > 2:  # noqa: ASYNC110 - the kernel's own count
             await asyncio.sleep(0.05)
 
 
@@ -410,8 +412,17 @@ async def test_stats__of_what_runs(harness) -> None:
     idle = await harness.create(harness.config("idle"))
     stats = await harness.runtime.containers.stats()
     assert idle not in stats
-    assert stats[identity].memory_working_set > 0
-    assert stats[identity].pids >= 1
+    memory, threads = stats[identity].memory, stats[identity].threads
+    assert memory is not None
+    assert memory.working_set > 0
+    assert threads is not None
+    assert threads >= 1
+
+
+async def test_machine__is_large_enough_for_what_runs__where_there_is_one(harness) -> None:
+    size = await harness.runtime.machine()
+    assert (size is None) == harness.runtime.features.is_simulated
+    assert size is None or (size.cores >= 1 and size.memory > 1 << 20)
 
 
 async def test_events__tell_what_happens(harness) -> None:
@@ -488,3 +499,8 @@ async def test_user__root_not_admitted__the_images_own_counts_too(harness) -> No
         assert raised.value.reason == "RunsAsRoot"
     identity = await containers.create(harness.config(security=dataclasses.replace(usual, user="1000")), "web", ())
     await containers.start(identity)
+
+
+async def _threads(harness, identity: str) -> int:
+    """Return the number of threads of a container; 0 where it is not known."""
+    return (await harness.runtime.containers.stats())[identity].threads or 0

@@ -42,7 +42,7 @@ def test_run__manifests_are_dropped_and_taken_away__are_followed(engine_host) ->
         fetched = engine_host.trimtab("exec", "client", "wget", "-q", "-O", "-", "http://www/")
         assert "html" in fetched.stdout, fetched.stderr
         assert engine_host.trimtab("plan", folder).stdout == "Nothing to change.\n"
-        assert_measured(agent, engine_host.runs()["web"][0])
+        assert_measured(agent, engine_host.runs()["web"][0], engine_host.engine.flavour)
         for name in ("client", "web", "network", "volume"):
             (folder / f"{name}.yaml").unlink()
         command.assert_eventually(lambda: engine_host.names() == set(), "the containers are gone")
@@ -51,12 +51,18 @@ def test_run__manifests_are_dropped_and_taken_away__are_followed(engine_host) ->
         assert agent.metric("trimtab_internal_errors_total") == 0
 
 
-def assert_measured(agent: command.Agent, identity: str) -> None:
-    """Assert that what a container uses is told; its limit is 32 MiB."""
+def assert_measured(agent: command.Agent, identity: str, flavour: str) -> None:
+    """Assert that what a container uses is told, as far as its engine does; its limit is 32 MiB."""
     lines = [line for line in agent.get("/metrics")[1].splitlines() if f'id="{identity}"' in line]
     sample_values = {line.partition("{")[0]: line.rpartition(" ")[2] for line in lines}
     assert {"container_memory_working_set_bytes", "container_cpu_usage_seconds_total"} <= set(sample_values)
-    assert {"container_network_receive_bytes_total", "container_processes"} <= set(sample_values)
+    assert {"container_network_receive_bytes_total", "container_threads"} <= set(sample_values)
+    assert float(sample_values["container_spec_cpu_period"]) == 100_000
+    in_detail = {"container_memory_rss", "container_cpu_user_seconds_total", "container_network_receive_packets_total"}
+    assert in_detail & set(sample_values) == (in_detail if flavour == "docker" else set())
+    assert not {"container_processes", "container_oom_events_total", "container_fs_reads_total"} & set(sample_values)
+    assert agent.metric("machine_cpu_cores") == os.cpu_count()
+    assert agent.metric("machine_memory_bytes") == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert float(sample_values["container_spec_memory_limit_bytes"]) == 32 * 1024 * 1024
 
 

@@ -20,7 +20,7 @@ from agent.drivers.docker import (
     translate,
     usage,
 )
-from agent.kit import canonical, lookups, notices, tasks, timestamps
+from agent.kit import canonical, lookups, notices, resource_usage, tasks, timestamps
 from agent.model import container, hostaccess, policy, secret
 from agent.model.key import Kind, Pairs, pairs
 from agent.oci import sysctls
@@ -210,18 +210,18 @@ class Containers(inside.Inside):
             with self._invalidating(str(inspected["Id"])):
                 await self._disconnect(str(inspected["Id"]), f"container {ref}", engine_name)
 
-    async def stats(self) -> Mapping[str, api.ContainerStats]:
+    async def stats(self) -> Mapping[str, resource_usage.Usage]:
         """Return the resource usage of every running container, by id."""
         running = [observed for observed in await self.list() if observed.state is container.ContainerState.RUNNING]
         if self.features.name == "podman":
-            limits = {observed.id: observed.config.resources.memory for observed in running}
+            limits = {observed.id: observed.config.resources for observed in running}
             answer = await self.engine.ask(_PODMAN_STATS, "usage", params={"stream": "false"})
             entries = {entry["ContainerID"]: entry for entry in answer.get("Stats") or ()}
             return {id: usage.stats_of_podman(entries[id], limits[id]) for id in entries.keys() & limits.keys()}
         usages = await tasks.together("stats", *(self._usage(observed) for observed in running))
         return {observed.id: stats for observed, stats in zip(running, usages, strict=True) if stats is not None}
 
-    async def _usage(self, observed: container.ObservedContainer) -> api.ContainerStats | None:
+    async def _usage(self, observed: container.ObservedContainer) -> resource_usage.Usage | None:
         path, params = f"containers/{observed.id}/stats", {"stream": "false", "one-shot": "true"}
         try:
             with failures.translated("usage"):
@@ -229,7 +229,7 @@ class Containers(inside.Inside):
                     answer = await self.engine.ask(path, "usage", params=params, call_timeout=connection.NO_TIMEOUT)
         except (errors.NotFound, errors.Conflict):
             return None  # it has just ended
-        return usage.stats(answer, observed.config.resources.memory)
+        return usage.stats(answer, observed.config.resources)
 
     async def _check_mount_sources(self, config: container.ContainerConfig) -> None:
         """Raise an error for a mount source that does not exist: engines would create it."""

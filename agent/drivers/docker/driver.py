@@ -20,7 +20,7 @@ from agent.drivers.docker import (
     sidecar,
     stores,
 )
-from agent.kit import broadcast, clock, notices, tasks, trees
+from agent.kit import broadcast, clock, machine, notices, tasks, trees
 from agent.model import hostaccess
 from agent.runtime import api
 from agent.runtime import events as runtime_events
@@ -45,6 +45,10 @@ class DockerRuntime:
     def features(self) -> api.Features:
         """The engine's features, as of the last connection."""
         return self.current_features.features
+
+    async def machine(self) -> machine.Machine | None:
+        """Return the size of the engine's machine, as of the last connection."""
+        return await self.current_features.machine()
 
     def notices(self) -> tuple[notices.Notice, ...]:
         """Return notices about our own clean-up and mended state; engines report none."""

@@ -1,6 +1,7 @@
-"""An engine's features, by its version: asked again whenever it may have been replaced by another."""
+"""An engine's features and its machine: asked again whenever it may have been replaced by another."""
 
 from agent.drivers.docker import connection, unsupported_features
+from agent.kit import machine
 from agent.model import policy
 from agent.runtime import api
 
@@ -12,6 +13,7 @@ class EngineFeatures:
         """Hold the connection; the engine is not asked yet."""
         self._engine = engine
         self._features: api.Features | None = None
+        self._machine: machine.Machine | None = None
 
     @property
     def features(self) -> api.Features:
@@ -23,6 +25,16 @@ class EngineFeatures:
     async def ask(self) -> None:
         """Ask the engine for its version. Raises ``errors.Unavailable``."""
         self._features = of(await self._engine.version(), local=self._engine.where.is_local)
+        self._machine = None
+
+    async def machine(self) -> machine.Machine | None:
+        """Return the size of the engine's machine, asking for it once; ``None`` where the engine does not tell.
+
+        Raises the runtime's errors.
+        """
+        if self._machine is None:
+            self._machine = machine_of(await self._engine.ask("info", "engine"))
+        return self._machine
 
 
 def of(version: connection.Json, *, local: bool) -> api.Features:
@@ -33,3 +45,13 @@ def of(version: connection.Json, *, local: bool) -> api.Features:
     if not podman:
         in_place |= {policy.InPlace.FIRST_NETWORK, policy.InPlace.RESOURCES}
     return api.Features(name, frozenset(in_place), unsupported_features.of(name, local=local))
+
+
+def machine_of(answer: object) -> machine.Machine | None:
+    """Return the size of an engine's machine, by the answer of ``/info``; ``None`` where that does not tell it."""
+    if not isinstance(answer, dict):
+        return None
+    cores, memory = answer.get("NCPU"), answer.get("MemTotal")
+    if isinstance(cores, int) and isinstance(memory, int) and min(cores, memory) > 0:
+        return machine.Machine(cores, memory)
+    return None

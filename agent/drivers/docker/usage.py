@@ -1,55 +1,88 @@
-"""Translation of an engine's ``stats``. Pure; cgroup v1 and v2 have different names for inactive cache."""
+"""Translation of an engine's ``stats``. Pure; figures of cgroup v1 and v2 have different names."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from agent.runtime import api
+from agent.kit import resource_usage
+from agent.model import container
 
 _NANOSECONDS = 1e9
 
 
-def stats(answer: Mapping[str, Any], limit: int | None) -> api.ContainerStats:
-    """Return a container's usage; ``limit`` is its own in bytes: engines return the host's memory if there is none."""
+def stats(answer: Mapping[str, Any], resources: container.Resources) -> resource_usage.Usage:
+    """Return a container's usage.
+
+    The limit is the container's own, of ``resources``: engines return the host's memory if there is none.
+    """
+    processor = answer.get("cpu_stats") or {}
     memory = answer.get("memory_stats") or {}
-    detail = memory.get("stats") or {}
-    usage = int(memory.get("usage") or 0)
-    inactive = int(detail.get("total_inactive_file") or detail.get("inactive_file") or 0)
-    return api.ContainerStats(
-        cpu_seconds=int(((answer.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage") or 0)
-        / _NANOSECONDS,
-        memory_usage=usage,
-        memory_working_set=max(usage - inactive, 0),
-        memory_limit=limit,
-        pids=int((answer.get("pids_stats") or {}).get("current") or 0),
-        oom_kills=0,
-        networks=tuple(_network(name, counters) for name, counters in sorted((answer.get("networks") or {}).items())),
+    return resource_usage.Usage(
+        cpu=_cpu(processor.get("cpu_usage") or {}),
+        throttling=_throttling(processor.get("throttling_data") or {}) if resources.cpu_millis is not None else None,
+        memory=None if memory.get("usage") is None else _memory(memory, resources.memory),
+        threads=_count((answer.get("pids_stats") or {}).get("current")),
+        interfaces=tuple(_interface(*network) for network in sorted((answer.get("networks") or {}).items())),
     )
 
 
-def stats_of_podman(answer: Mapping[str, Any], limit: int | None) -> api.ContainerStats:
+def stats_of_podman(answer: Mapping[str, Any], resources: container.Resources) -> resource_usage.Usage:
     """Return a container's usage from Podman's own API: its Docker API is empty on hosts with cgroup v1.
 
-    It has neither inactive cache nor single interfaces.
+    It has neither inactive cache nor the packets of interfaces.
     """
-    usage = int(answer.get("MemUsage") or 0)
-    total = {"rx_bytes": answer.get("NetInput"), "tx_bytes": answer.get("NetOutput")}
-    return api.ContainerStats(
-        cpu_seconds=int(answer.get("CPUNano") or 0) / _NANOSECONDS,
-        memory_usage=usage,
-        memory_working_set=usage,
-        memory_limit=limit,
-        pids=int(answer.get("PIDs") or 0),
-        oom_kills=0,
-        networks=(_network("total", total),),
+    memory, seconds = _count(answer.get("MemUsage")), _seconds(answer.get("CPUNano"))
+    received, sent = _count(answer.get("NetInput")), _count(answer.get("NetOutput"))
+    total = resource_usage.Interface("total", receive_bytes=received, transmit_bytes=sent)
+    return resource_usage.Usage(
+        cpu=None if seconds is None else resource_usage.Cpu(seconds),
+        memory=None if memory is None else resource_usage.Memory(memory, memory, resources.memory),
+        threads=_count(answer.get("PIDs")),
+        interfaces=() if received is None and sent is None else (total,),
     )
 
 
-def _network(name: str, counters: Mapping[str, Any]) -> api.NetworkStats:
-    def count(key: str) -> int:
-        return int(counters.get(key) or 0)
+def _cpu(used: Mapping[str, Any]) -> resource_usage.Cpu | None:
+    seconds = _seconds(used.get("total_usage"))
+    if not seconds:
+        return None  # it has just ended
+    user, system = (_seconds(used.get(f"usage_in_{mode}mode")) for mode in ("user", "kernel"))
+    return resource_usage.Cpu(seconds, user, system)
 
-    return api.NetworkStats(
-        name,
-        *(count(f"rx_{what}") for what in ("bytes", "packets", "errors", "dropped")),
-        *(count(f"tx_{what}") for what in ("bytes", "packets", "errors", "dropped")),
+
+def _throttling(data: Mapping[str, Any]) -> resource_usage.Throttling | None:
+    """Return what a quota has done."""
+    periods, throttled, seconds = (data.get(name) for name in ("periods", "throttled_periods", "throttled_time"))
+    if periods is None or throttled is None or seconds is None:
+        return None
+    return resource_usage.Throttling(int(periods), int(throttled), int(seconds) / _NANOSECONDS)
+
+
+def _memory(memory: Mapping[str, Any], limit: int | None) -> resource_usage.Memory:
+    detail = memory.get("stats") or {}
+    usage, inactive = int(memory["usage"]), int(detail.get("total_inactive_file") or detail.get("inactive_file") or 0)
+
+    def figure(*names: str) -> int | None:
+        return next((int(detail[name]) for name in names if detail.get(name) is not None), None)
+
+    return resource_usage.Memory(
+        usage=usage,
+        working_set=max(usage - inactive, 0),
+        limit=limit,
+        rss=figure("total_rss", "anon"),
+        cache=figure("total_cache", "file"),
+        swap=figure("total_swap"),
+        mapped_file=figure("total_mapped_file", "file_mapped"),
     )
+
+
+def _interface(name: str, counters: Mapping[str, Any]) -> resource_usage.Interface:
+    keys = (f"{direction}_{what}" for direction in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped"))
+    return resource_usage.Interface(name, *(_count(counters.get(key)) for key in keys))
+
+
+def _count(number: object) -> int | None:
+    return None if number is None else int(str(number))
+
+
+def _seconds(nanoseconds: object) -> float | None:
+    return None if nanoseconds is None else int(str(nanoseconds)) / _NANOSECONDS

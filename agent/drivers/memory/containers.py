@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 from agent import errors
 from agent.drivers.memory import world
-from agent.kit import canonical
+from agent.kit import canonical, resource_usage
 from agent.model import container, secret
 from agent.model.key import PREFIX, Kind, Pairs, pairs
 from agent.reasons import Reason
@@ -222,17 +222,15 @@ class Containers:
         del archive
         raise _no_files(self.world.find(ref), path)
 
-    async def stats(self) -> Mapping[str, api.ContainerStats]:
+    async def stats(self) -> Mapping[str, resource_usage.Usage]:
         """Return a small fixed usage for each running container."""
         return {
-            observed.id: api.ContainerStats(
-                cpu_seconds=self.world.clock.now() - (observed.started_at or 0.0),
-                memory_usage=_MEMORY,
-                memory_working_set=_MEMORY,
-                memory_limit=observed.config.resources.memory,
-                pids=1,
+            observed.id: resource_usage.Usage(
+                cpu=resource_usage.Cpu(self.world.clock.now() - (observed.started_at or 0.0)),
+                memory=resource_usage.Memory(_MEMORY, _MEMORY, observed.config.resources.memory, rss=_MEMORY),
+                processes=1,
+                threads=1,
                 oom_kills=0,
-                networks=(),
             )
             for observed in self.world.containers.values()
             if observed.state is container.ContainerState.RUNNING

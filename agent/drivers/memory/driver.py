@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 
 from agent.drivers.memory import containers, stores, world
-from agent.kit import clock, notices
+from agent.kit import clock, machine, notices
 from agent.model import features, policy
 from agent.runtime import api
 
@@ -26,6 +26,10 @@ class MemoryRuntime:
     volumes: stores.Volumes
     disk: stores.Disk
     events: world.World
+
+    async def machine(self) -> machine.Machine | None:
+        """Return ``None``: what is simulated runs on none."""
+        return None
 
     def notices(self) -> tuple[notices.Notice, ...]:
         """Return nothing: a value in RAM is gone when it is removed."""

@@ -8,7 +8,7 @@ from agent.drivers.native import failures, files, inspection, logs, processes, p
 from agent.engine import engine as engines
 from agent.engine.cgroups import hierarchy, limits, usage
 from agent.engine.containers import table
-from agent.kit import tasks
+from agent.kit import resource_usage, tasks
 from agent.model import container, hostaccess, secret
 from agent.model.key import Pairs, pairs
 from agent.runtime import admitted, api, streams
@@ -167,18 +167,15 @@ class Containers:
         """Unpack an archive at a path."""
         await files.copy_in(self.engine, self._view, ref, path, archive)
 
-    async def stats(self) -> Mapping[str, api.ContainerStats]:
+    async def stats(self) -> Mapping[str, resource_usage.Usage]:
         """Return the usage of every running container, by id."""
         with failures.translated():
             running = [
-                (record.id, f"{self.engine.where.cgroup}/{record.id}", record.run.pid)
+                (record.id, record.run.pid, record.spec.limits.cpu_millis is not None)
                 for record in self.engine.containers.list()
                 if record.run is not None
             ]
-            read = await tasks.in_thread(
-                lambda: [(id, usage.read(hierarchy.of_host(), cgroup, pid)) for id, cgroup, pid in running]
-            )
-        return {id: translate.stats(used) for id, used in read if used is not None}
+            return await tasks.in_thread(lambda: _usages(self.engine.where.cgroup, running))
 
     def _observation(self, record: table.ContainerRecord, remembered: _Observation | None) -> _Observation:
         """Return a container as it is, from memory where nothing can have changed."""
@@ -197,3 +194,10 @@ class Containers:
         if effective == requested:
             return record
         return dataclasses.replace(record, spec=dataclasses.replace(record.spec, limits=effective))
+
+
+def _usages(parent: str, running: list[tuple[str, int, bool]]) -> dict[str, resource_usage.Usage]:
+    """Read the usage of containers, by their ids, pids and whether they have a quota."""
+    reader = usage.Reader(hierarchy.of_host())
+    read = ((id, reader.read(f"{parent}/{id}", pid, has_quota=has_quota)) for id, pid, has_quota in running)
+    return {id: used for id, used in read if used is not None}

@@ -10,7 +10,7 @@ from agent.drivers.native import containers, events, failures, stores, translate
 from agent.engine import engine as engines
 from agent.engine import layout
 from agent.engine.containers import table
-from agent.kit import canonical, notices, state_format
+from agent.kit import canonical, machine, notices, state_format
 from agent.model import hostaccess, policy
 from agent.runtime import api
 
@@ -29,6 +29,10 @@ class NativeRuntime:
     disk: stores.Disk
     events: events.Broadcast
     engine: engines.Engine
+
+    async def machine(self) -> machine.Machine | None:
+        """Return the size of this machine."""
+        return machine.of_host()
 
     def notices(self) -> tuple[notices.Notice, ...]:
         """Return what the engine could not clean up yet, and what it had to mend."""

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import ipaddress
 
-from agent.engine.cgroups import usage
 from agent.engine.containers import table
 from agent.engine.spec import container as engine_container
 from agent.engine.spec import network as engine_network
@@ -18,7 +17,6 @@ from agent.model import container, network, secret, volume
 from agent.model import health as probes
 from agent.model.key import DELETION_POLICY_LABEL, PREFIX, Pairs, ownership_of, pairs, without_ownership
 from agent.oci import reference
-from agent.runtime import api
 
 _AGENT_SIDE = PREFIX + "agent-side"
 
@@ -213,32 +211,6 @@ def observed_network(record: engine_network.NetworkRecord, *, healthy: bool) -> 
         mtu=spec.mtu,
     )
     return network.ObservedNetwork(record.bridge, spec.name, config, spec.labels, healthy)
-
-
-def stats(used: usage.Usage) -> api.ContainerStats:
-    """Return what a container uses, as the runtime's statistics."""
-    return api.ContainerStats(
-        cpu_seconds=used.cpu_seconds,
-        memory_usage=used.memory_usage,
-        memory_working_set=used.memory_working_set,
-        memory_limit=used.memory_limit,
-        pids=used.pids,
-        oom_kills=used.oom_kills,
-        networks=tuple(
-            api.NetworkStats(
-                interface.name,
-                interface.receive_bytes,
-                interface.receive_packets,
-                interface.receive_errors,
-                interface.receive_dropped,
-                interface.transmit_bytes,
-                interface.transmit_packets,
-                interface.transmit_errors,
-                interface.transmit_dropped,
-            )
-            for interface in used.interfaces
-        ),
-    )
 
 
 def observed_volume(record: volumes.VolumeRecord) -> volume.ObservedVolume:

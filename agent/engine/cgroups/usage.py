@@ -1,129 +1,106 @@
-"""Resource usage of a container: CPU, memory, processes and interfaces. One container costs some file reads."""
+"""Resource usage of containers: CPU, memory, processes, devices and interfaces. One costs a dozen file reads."""
 
-import dataclasses
-import os
+import functools
 import pathlib
+from typing import Protocol
 
-from agent.engine.cgroups import hierarchy
+from agent.engine.cgroups import block_io, hierarchy, kernel_files, usage_v1, usage_v2
+from agent.kit import resource_usage
 
-_UNLIMITED = 2**60
-"""v1 says "no limit" by a number near 2^63."""
-_NANOSECONDS = 1e9
-_MICROSECONDS = 1e6
+_CONTROLLERS = ("cpuacct", "cpu", "memory", "pids", "blkio")
+"""Those whose figures are read, by their names in version 1."""
 _COUNTERS = 16
-_LARGEST = 65_536
-"""Bytes: more than any of these files has, also with hundreds of interfaces."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Interface:
-    """An interface's counters, in the order of /proc/net/dev."""
+class Version(Protocol):
+    """A version's files; a directory is the cgroup's in one controller, ``None`` where nothing has that."""
 
-    name: str
-    receive_bytes: int
-    receive_packets: int
-    receive_errors: int
-    receive_dropped: int
-    transmit_bytes: int
-    transmit_packets: int
-    transmit_errors: int
-    transmit_dropped: int
+    def cpu(
+        self, accounting: str | None, control: str | None, *, has_quota: bool
+    ) -> tuple[resource_usage.Cpu | None, resource_usage.Throttling | None]:
+        """Read the CPU time, and what a quota has done."""
 
+    def cpu_shares(self, control: str) -> int:
+        """Read the shares of CPU time. It and the others raise ``OSError``, ``ValueError`` and ``KeyError``."""
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Usage:
-    """What a container uses."""
+    def memory(self, directory: str) -> resource_usage.Memory:
+        """Read memory and its limits."""
 
-    cpu_seconds: float
-    memory_usage: int
-    memory_working_set: int
-    """Usage less inactive file cache, as kubelet and cAdvisor count it."""
-    memory_limit: int | None
-    pids: int
-    oom_kills: int
-    interfaces: tuple[Interface, ...]
+    def oom_kills(self, directory: str) -> int:
+        """Count the processes that were killed for want of memory."""
 
 
-def read(host: hierarchy.Hierarchy, cgroup: str, pid: int) -> Usage | None:
-    """Read a container's usage; ``None`` where it has just ended."""
-    try:
-        interfaces = parse_interfaces(_content(f"/proc/{pid}/net/dev"))
-        return _v1(host, cgroup, interfaces) if host.legacy else _v2(host, cgroup, interfaces)
-    except (FileNotFoundError, ProcessLookupError, OSError):
-        return None
+class Reader:
+    """Reads one container after the other; what is the same for all of them is looked up once.
+
+    Where a controller is not there, or its files are not as the kernel writes them, its figures are ``None``.
+    """
+
+    def __init__(self, host: hierarchy.Hierarchy) -> None:
+        """Look up where the controllers are."""
+        self._version = _version(host)
+        self._read_devices = block_io.read_v1 if host.legacy else block_io.read_v2
+        self._device_name = functools.cache(block_io.device_name)
+        self._mounts = [host.directory(name, "") for name in _CONTROLLERS]
+
+    def read(self, cgroup: str, pid: int, *, has_quota: bool) -> resource_usage.Usage | None:
+        """Read a container's usage; ``None`` where it has just ended. Without a quota nothing is throttled."""
+        try:
+            interfaces = parse_interfaces(kernel_files.content(f"/proc/{pid}/net/dev"))
+        except (OSError, ValueError):
+            return None
+        directories = [None if mount is None else f"{mount}/{cgroup}" for mount in self._mounts]
+        accounting, control, memory, pids, blkio = directories
+        cpu, throttling = self._version.cpu(accounting, control, has_quota=has_quota)
+        used = kernel_files.attempt(self._version.memory, memory)
+        if cpu is None and used is None and not _has_any(directories):
+            return None
+        return resource_usage.Usage(
+            cgroup=f"/{cgroup}",
+            cpu=cpu,
+            throttling=throttling,
+            cpu_shares=kernel_files.attempt(self._version.cpu_shares, control),
+            memory=used,
+            processes=kernel_files.attempt(_processes, pids),
+            threads=kernel_files.attempt(_threads, pids),
+            oom_kills=kernel_files.attempt(self._version.oom_kills, memory),
+            devices=kernel_files.attempt(self._devices, blkio) or (),
+            interfaces=interfaces,
+        )
+
+    def _devices(self, directory: str) -> tuple[resource_usage.Device, ...]:
+        return self._read_devices(directory, self._device_name)
 
 
 def oom_kills(host: hierarchy.Hierarchy, cgroup: str) -> int:
     """Count the processes that the kernel has killed in a cgroup for want of memory; 0 where it is gone."""
     directory = host.directory("memory", cgroup)
-    if directory is None:
-        return 0
-    name = "memory.oom_control" if host.legacy else "memory.events"
-    try:
-        return _fields(directory / name).get("oom_kill", 0)
-    except OSError:
-        return 0
+    return kernel_files.attempt(_version(host).oom_kills, None if directory is None else str(directory)) or 0
 
 
-def parse_interfaces(text: str) -> tuple[Interface, ...]:
+def parse_interfaces(text: str) -> tuple[resource_usage.Interface, ...]:
     """Read /proc/PID/net/dev, without loopback."""
     interfaces = []
     for line in text.splitlines()[2:]:
         name, _, counters = line.partition(":")
         numbers = [int(number) for number in counters.split()]
         if name.strip() != "lo" and len(numbers) >= _COUNTERS:
-            interfaces.append(Interface(name.strip(), *numbers[0:4], *numbers[8:12]))
+            interfaces.append(resource_usage.Interface(name.strip(), *numbers[0:4], *numbers[8:12]))
     return tuple(interfaces)
 
 
-def _v1(host: hierarchy.Hierarchy, cgroup: str, interfaces: tuple[Interface, ...]) -> Usage | None:
-    cpu, memory, pids = (host.directory(name, cgroup) for name in ("cpuacct", "memory", "pids"))
-    if cpu is None or memory is None:
-        return None
-    usage = _number(memory / "memory.usage_in_bytes")
-    limit = _number(memory / "memory.limit_in_bytes")
-    return Usage(
-        cpu_seconds=_number(cpu / "cpuacct.usage") / _NANOSECONDS,
-        memory_usage=usage,
-        memory_working_set=max(usage - _fields(memory / "memory.stat").get("total_inactive_file", 0), 0),
-        memory_limit=limit if limit < _UNLIMITED else None,
-        pids=_number(pids / "pids.current") if pids else 0,
-        oom_kills=_fields(memory / "memory.oom_control").get("oom_kill", 0),
-        interfaces=interfaces,
-    )
+def _has_any(directories: list[str | None]) -> bool:
+    return any(directory is not None and pathlib.Path(directory).is_dir() for directory in directories)
 
 
-def _v2(host: hierarchy.Hierarchy, cgroup: str, interfaces: tuple[Interface, ...]) -> Usage | None:
-    directory = host.directory("memory", cgroup)
-    if directory is None:
-        return None
-    usage = _number(directory / "memory.current")
-    limit = (directory / "memory.max").read_text().strip()
-    return Usage(
-        cpu_seconds=_fields(directory / "cpu.stat").get("usage_usec", 0) / _MICROSECONDS,
-        memory_usage=usage,
-        memory_working_set=max(usage - _fields(directory / "memory.stat").get("inactive_file", 0), 0),
-        memory_limit=None if limit == "max" else int(limit),
-        pids=_number(directory / "pids.current"),
-        oom_kills=_fields(directory / "memory.events").get("oom_kill", 0),
-        interfaces=interfaces,
-    )
+def _version(host: hierarchy.Hierarchy) -> Version:
+    return usage_v1 if host.legacy else usage_v2
 
 
-def _number(path: pathlib.Path) -> int:
-    return int(_content(path))
+def _processes(directory: str) -> int | None:
+    """Count a cgroup's own processes; ``None`` where they are all in cgroups below it."""
+    return kernel_files.line_count(f"{directory}/cgroup.procs") or None
 
 
-def _fields(path: pathlib.Path) -> dict[str, int]:
-    """Read ``name number`` lines."""
-    pairs = (line.split() for line in _content(path).split("\n"))
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}  # noqa: PLR2004
-
-
-def _content(path: str | pathlib.Path) -> str:
-    """Read a file of the kernel's by three system calls: a scrape reads six of them for every container."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, _LARGEST).decode()
-    finally:
-        os.close(descriptor)
+def _threads(directory: str) -> int:
+    return kernel_files.number(f"{directory}/pids.current")

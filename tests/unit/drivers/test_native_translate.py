@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from agent import errors
 from agent.drivers.native import failures, translate
-from agent.engine.cgroups import usage
 from agent.engine.containers import table
 from agent.engine.spec import container as engine_container
 from agent.engine.spec import network as engine_network
@@ -23,7 +22,6 @@ from agent.model import container, health, instances, network, policy, state, vo
 from agent.model.key import DELETION_POLICY_LABEL, PREFIX, pairs
 from agent.oci import image_config, platform
 from agent.plan import diff
-from agent.runtime import api
 from tests import addressing, builders
 
 OWNED = builders.labels_for(builders.config())
@@ -244,25 +242,6 @@ def test_labels_of_an_image__are_none_of_its_containers() -> None:
     spec = translate.container_spec(builders.config(), ())
     observed = translate.observed_container(record(image_config=image, spec=spec))
     assert observed.labels == ()
-
-
-def test_stats__every_figure_in_its_place() -> None:
-    interface = usage.Interface("eth0", 1, 2, 3, 4, 5, 6, 7, 8)
-    stats = translate.stats(usage.Usage(1.5, 20, 10, None, 3, 4, (interface,)))
-    assert stats == api.ContainerStats(
-        cpu_seconds=1.5,
-        memory_usage=20,
-        memory_working_set=10,
-        memory_limit=None,
-        pids=3,
-        oom_kills=4,
-        networks=(
-            api.NetworkStats(
-                *("eth0", 1, 2, 3, 4),
-                *(5, 6, 7, 8),
-            ),
-        ),
-    )
 
 
 def _annotated(

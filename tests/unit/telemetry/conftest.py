@@ -9,11 +9,27 @@ import pytest
 from agent.converge import goal as goals
 from agent.converge import report, signals, verdicts
 from agent.kit import disk_space as disk_spaces
+from agent.kit import machine as machines
+from agent.kit import resource_usage
 from agent.model import state
 from agent.plan import planner
 from agent.runtime import api
 from agent.telemetry import exporter, metrics_sink
 from tests import builders
+
+USAGE = resource_usage.Usage(
+    cgroup="/trimtab-0/id-web",
+    cpu=resource_usage.Cpu(1.5, 1.0, 0.5),
+    throttling=resource_usage.Throttling(20, 10, 0.25),
+    cpu_shares=1024,
+    memory=resource_usage.Memory(3000, 2000, None, 1200, 1800, 0, 700, 0),
+    processes=3,
+    threads=7,
+    oom_kills=2,
+    devices=(resource_usage.Device("/dev/sda", 4096, 512, 3, 1),),
+    interfaces=(resource_usage.Interface("eth0", 1, 2, 3, 4, 5, 6, 7, 8),),
+)
+"""Every figure that there is."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -36,9 +52,10 @@ class Clock:
 class Usage:
     """A runtime of which only the usage is asked."""
 
-    stats_by_id: dict[str, api.ContainerStats] = dataclasses.field(default_factory=dict)
+    stats_by_id: dict[str, resource_usage.Usage] = dataclasses.field(default_factory=dict)
     failure: Exception | None = None
     disk_space: disk_spaces.DiskSpace | None = None
+    size: machines.Machine | None = None
 
     @property
     def disk(self) -> "Usage":
@@ -59,7 +76,11 @@ class Usage:
         """The memory runtime's features."""
         return api.Features("memory", frozenset())
 
-    async def stats(self) -> Mapping[str, api.ContainerStats]:
+    async def machine(self) -> machines.Machine | None:
+        """Return the machine's size."""
+        return self.size
+
+    async def stats(self) -> Mapping[str, resource_usage.Usage]:
         """Return the stats, or raise the failure."""
         if self.failure is not None:
             raise self.failure

@@ -6,11 +6,13 @@ from prometheus_client import exposition as client
 from prometheus_client.openmetrics import exposition as open_metrics_client
 from prometheus_client.openmetrics import parser as open_metrics_parser
 
-from agent.telemetry import exposition, metrics
+from agent.telemetry import exposition, families
 
-COUNTER = metrics.Metric("a_total", metrics.Type.COUNTER, ("name", "image"), 'Says \\ and "more"\nthan that.', "a test")
-GAUGE = metrics.Metric("b_bytes", metrics.Type.GAUGE, (), "Plain.", "a test")
-HISTOGRAM = metrics.Metric("c_seconds", metrics.Type.HISTOGRAM, ("kind",), "Durations.", "a test")
+COUNTER = families.Metric(
+    "a_total", families.Type.COUNTER, ("name", "image"), 'Says \\ and "more"\nthan that.', "a test"
+)
+GAUGE = families.Metric("b_bytes", families.Type.GAUGE, (), "Plain.", "a test")
+HISTOGRAM = families.Metric("c_seconds", families.Type.HISTOGRAM, ("kind",), "Durations.", "a test")
 POINTS = [(("web", 'quo"te'), 1.0), (("d\\b", "new\nline"), 12345678901.5)]
 GAUGES = [((), float("inf"))]
 BUCKETS = [(("stop",), [("0.1", 1.0), ("+Inf", 3.0)], 0.75)]
@@ -34,10 +36,8 @@ class Library(registry.Collector):
 
 
 def exposition_text(*, open_metrics: bool) -> str:
-    writer = exposition.Writer(open_metrics)
-    return "".join(
-        [*writer.family(COUNTER, POINTS), *writer.family(GAUGE, GAUGES), *writer.histogram(HISTOGRAM, BUCKETS)]
-    )
+    writer = exposition.Writer(open_metrics=open_metrics)
+    return writer.family(COUNTER, POINTS) + writer.family(GAUGE, GAUGES) + writer.histogram(HISTOGRAM, BUCKETS)
 
 
 def of_the_library(encoder) -> str:

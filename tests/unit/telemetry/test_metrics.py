@@ -9,32 +9,23 @@ import yaml
 
 from agent import errors
 from agent.converge import signals
-from agent.kit import disk_space
+from agent.kit import disk_space, machine
 from agent.manifests import problem
-from agent.model import health, instances, ledger, state, suspension
+from agent.model import container, health, instances, ledger, state, suspension
 from agent.model.key import Kind, ObjectKey
 from agent.observe import checks, probes
 from agent.plan import actions
 from agent.reasons import Reason
-from agent.runtime import api, events
+from agent.runtime import events
 from agent.sources import api as sources
-from agent.telemetry import metrics, metrics_page
+from agent.telemetry import families, metrics, metrics_page
 from tests import builders
 from tests.unit.telemetry import conftest
 
-WEB = builders.config("web")
+LIMITS = container.Resources(cpu_millis=500, memory=64 << 20, memory_reservation=None, pids=20)
+WEB = builders.config("web", resources=LIMITS)
 KEY = state.key_of(WEB)
 CAUSE = actions.Cause(Reason.EXITED, "exited with 1")
-STATS = api.ContainerStats(
-    cpu_seconds=1.5,
-    memory_usage=3000,
-    memory_working_set=2000,
-    memory_limit=None,
-    pids=7,
-    oom_kills=2,
-    networks=(api.NetworkStats("eth0", 1, 2, 3, 4, 5, 6, 7, 8),),
-)
-CADVISOR = f'id="id-web",image="{builders.IMAGE}",name="web"'
 
 
 def with_prefix(samples: dict[str, float], prefix: str) -> dict[str, float]:
@@ -140,34 +131,6 @@ async def test_scrape__container_is_not_there__is_missing(stage: conftest.Stage)
     assert samples["trimtab_plan_steps{}"] == 2
 
 
-async def test_scrape__usage_is_known__has_cadvisors_names(stage: conftest.Stage) -> None:
-    stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
-    stage.usage.stats_by_id = {"id-web": STATS, "somebody-elses": STATS}
-    assert with_prefix(await stage.scrape(), "container_") == {
-        f"cpu_usage_seconds_total{{{CADVISOR}}}": 1.5,
-        f"memory_usage_bytes{{{CADVISOR}}}": 3000,
-        f"memory_working_set_bytes{{{CADVISOR}}}": 2000,
-        f"spec_memory_limit_bytes{{{CADVISOR}}}": 0,
-        f"processes{{{CADVISOR}}}": 7,
-        f"oom_events_total{{{CADVISOR}}}": 2,
-        f"start_time_seconds{{{CADVISOR}}}": 950,
-        f"last_seen{{{CADVISOR}}}": builders.NOW + 5,
-        **{
-            f'network_{name}_total{{id="id-web",image="{builders.IMAGE}",interface="eth0",name="web"}}': value
-            for name, value in (
-                ("receive_bytes", 1),
-                ("receive_packets", 2),
-                ("receive_errors", 3),
-                ("receive_packets_dropped", 4),
-                ("transmit_bytes", 5),
-                ("transmit_packets", 6),
-                ("transmit_errors", 7),
-                ("transmit_packets_dropped", 8),
-            )
-        },
-    }
-
-
 async def test_scrape__runtime_does_not_answer__tells_the_rest(stage: conftest.Stage) -> None:
     stage.sink.take(conftest.walked(builders.desired(WEB), builders.world(builders.observed(WEB))))
     stage.usage.failure = errors.Unavailable("no engine")
@@ -189,7 +152,7 @@ async def test_scrape__container_ended__tells_how_also_after_its_restart(stage: 
 
 
 async def test_scrape__container_leaves__so_do_all_its_series(stage: conftest.Stage) -> None:
-    stage.usage.stats_by_id = {"id-web": STATS}
+    stage.usage.stats_by_id = {"id-web": conftest.USAGE}
     other = builders.config("api")
     both = builders.world(
         builders.observed(other), builders.exited(WEB, 1, oom_killed=True), ledger=(builders.remembered(WEB),)
@@ -341,9 +304,9 @@ async def test_scrape__openmetrics_is_asked_for__is_given(stage: conftest.Stage)
 
 async def test_scrape__everything_was_told__needs_no_name_that_is_not_in_the_table(stage: conftest.Stage) -> None:
     _tell_everything(stage)
-    families = {name.partition("{")[0] for name in await stage.scrape()}
-    histograms = {metric.name for metric in metrics.TABLE if metric.type is metrics.Type.HISTOGRAM}
-    exposed = {name for name in families if not name.startswith(("process_", "python_"))}
+    scraped = {name.partition("{")[0] for name in await stage.scrape()}
+    histograms = {metric.name for metric in metrics.TABLE if metric.type is families.Type.HISTOGRAM}
+    exposed = {name for name in scraped if not name.startswith(("process_", "python_"))}
     for name in histograms:
         exposed -= {f"{name}_bucket", f"{name}_count", f"{name}_sum"}
         exposed.add(name)
@@ -397,15 +360,16 @@ def test_table__printed__is_the_manual_page() -> None:
 def test_table__every_metric__is_named_as_the_field_does() -> None:
     assert len(metrics.BY_NAME) == len(metrics.TABLE)
     for metric in metrics.TABLE:
-        assert metric.name.startswith(("trimtab_", "container_"))
-        assert (metric.type is metrics.Type.COUNTER) == metric.name.endswith("_total")
+        assert metric.name.startswith(("trimtab_", "container_", "machine_"))
+        assert (metric.type is families.Type.COUNTER) == metric.name.endswith("_total")
         assert metric.help.endswith(".")
         assert metric.source
 
 
 def _tell_everything(stage: conftest.Stage) -> None:
     stage.usage.disk_space = disk_space.DiskSpace(1000, 150)
-    stage.usage.stats_by_id = {"id-web": STATS}
+    stage.usage.size = machine.Machine(4, 8 << 30)
+    stage.usage.stats_by_id = {"id-web": conftest.USAGE}
     waiting = builders.config("waiting")
     observed = builders.world(
         builders.observed(WEB),

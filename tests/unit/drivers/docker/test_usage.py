@@ -1,15 +1,28 @@
 """What a container uses, in the words of Docker on cgroups of both versions and of Podman."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from agent.drivers.docker import usage
-from agent.runtime import api
+from agent.kit import resource_usage
+from agent.model import container
 
+LIMITS = container.Resources(cpu_millis=500, memory=2000, memory_reservation=None, pids=None)
+NO_LIMITS = container.Resources(None, None, None, None)
+V1 = {"total_inactive_file": 200, "total_rss": 600, "total_cache": 400, "total_mapped_file": 100, "total_swap": 0}
+V2 = {"inactive_file": 200, "anon": 600, "file": 400, "file_mapped": 100}
 DOCKER: dict[str, Any] = {
-    "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
-    "memory_stats": {"usage": 1000, "limit": 10**12, "stats": {"inactive_file": 200}},
+    "cpu_stats": {
+        "cpu_usage": {
+            "total_usage": 2_500_000_000,
+            "usage_in_usermode": 2_000_000_000,
+            "usage_in_kernelmode": 500_000_000,
+        },
+        "throttling_data": {"periods": 40, "throttled_periods": 10, "throttled_time": 1_500_000_000},
+    },
+    "memory_stats": {"usage": 1000, "limit": 10**12, "stats": V1},
     "pids_stats": {"current": 3},
     "networks": {
         "eth1": {"rx_bytes": 9},
@@ -28,18 +41,29 @@ DOCKER: dict[str, Any] = {
 
 
 def test_docker__every_figure__is_in_its_place() -> None:
-    assert usage.stats(DOCKER, 2000) == api.ContainerStats(
-        cpu_seconds=2.5,
-        memory_usage=1000,
-        memory_working_set=800,
-        memory_limit=2000,
-        pids=3,
-        oom_kills=0,
-        networks=(
-            api.NetworkStats(*("eth0", 1, 2, 3, 4), *(5, 6, 7, 8)),
-            api.NetworkStats(*("eth1", 9, 0, 0, 0), *(0, 0, 0, 0)),
+    assert usage.stats(DOCKER, LIMITS) == resource_usage.Usage(
+        cpu=resource_usage.Cpu(2.5, 2.0, 0.5),
+        throttling=resource_usage.Throttling(40, 10, 1.5),
+        memory=resource_usage.Memory(1000, 800, 2000, 600, 400, 0, 100),
+        threads=3,
+        interfaces=(
+            resource_usage.Interface("eth0", 1, 2, 3, 4, 5, 6, 7, 8),
+            resource_usage.Interface("eth1", receive_bytes=9),
         ),
     )
+
+
+def test_docker__on_cgroup_v2__knows_all_but_swap() -> None:
+    answer = {**DOCKER, "memory_stats": {"usage": 1000, "stats": V2}}
+    expected = usage.stats(DOCKER, LIMITS)
+    assert expected.memory is not None
+    assert usage.stats(answer, LIMITS).memory == dataclasses.replace(expected.memory, swap=None)
+
+
+def test_docker__no_limits__nothing_is_throttled() -> None:
+    answer = usage.stats(DOCKER, NO_LIMITS)
+    assert answer.memory is not None
+    assert (answer.throttling, answer.memory.limit) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -48,17 +72,25 @@ def test_docker__every_figure__is_in_its_place() -> None:
 )
 def test_docker__memory__is_less_what_is_inactive_in_either_cgroup_version(stats: Any, working_set: int) -> None:
     memory = {"usage": 1000, "stats": stats}
-    assert usage.stats({**DOCKER, "memory_stats": memory}, None).memory_working_set == working_set
+    assert usage.stats({**DOCKER, "memory_stats": memory}, LIMITS).memory == resource_usage.Memory(
+        1000, working_set, 2000
+    )
 
 
-@pytest.mark.parametrize("answer", [{}, dict.fromkeys(DOCKER)])
-def test_docker__has_just_ended__uses_nothing(answer: dict[str, Any]) -> None:
-    assert usage.stats(answer, None) == api.ContainerStats(0.0, 0, 0, None, 0, 0, ())
+@pytest.mark.parametrize(
+    "answer",
+    [{}, dict.fromkeys(DOCKER), {"cpu_stats": {"cpu_usage": {"total_usage": 0}}, "memory_stats": {}, "pids_stats": {}}],
+)
+def test_docker__has_just_ended__says_nothing_rather_than_0(answer: dict[str, Any]) -> None:
+    assert usage.stats(answer, LIMITS) == resource_usage.Usage()
 
 
 def test_podman__in_its_own_api__every_figure_is_in_its_place() -> None:
     answer = {"CPUNano": 2_500_000_000, "MemUsage": 1000, "MemLimit": 10**12, "PIDs": 3, "NetInput": 4, "NetOutput": 5}
-    total = api.NetworkStats(*("total", 4, 0, 0, 0), *(5, 0, 0, 0))
-    assert usage.stats_of_podman(answer, 2000) == api.ContainerStats(2.5, 1000, 1000, 2000, 3, 0, (total,))
-    nothing = api.NetworkStats(*("total", 0, 0, 0, 0), *(0, 0, 0, 0))
-    assert usage.stats_of_podman({}, None) == api.ContainerStats(0.0, 0, 0, None, 0, 0, (nothing,))
+    assert usage.stats_of_podman(answer, LIMITS) == resource_usage.Usage(
+        cpu=resource_usage.Cpu(2.5),
+        memory=resource_usage.Memory(1000, 1000, 2000),
+        threads=3,
+        interfaces=(resource_usage.Interface("total", receive_bytes=4, transmit_bytes=5),),
+    )
+    assert usage.stats_of_podman({}, NO_LIMITS) == resource_usage.Usage()

@@ -1,0 +1,24 @@
+"""What a metric family is: the rows of the tables in ``metrics`` and ``cadvisor``."""
+
+import dataclasses
+import enum
+
+
+class Type(enum.StrEnum):
+    """Prometheus' metric types in use."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family. A counter's name includes its ``_total``."""
+
+    name: str
+    type: Type
+    labels: tuple[str, ...]
+    help: str
+    source: str
+    """The origin of the numbers."""
