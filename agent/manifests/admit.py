@@ -1,9 +1,8 @@
 """Checks across objects, which need more than one manifest."""
 
 import ipaddress
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from agent.kit import graph
 from agent.manifests import inputs, problem, program_limits, registry, wording
@@ -62,7 +61,7 @@ def _references(
         references.append((ObjectKey(Kind.IMAGE, spec.image.name), ("spec", "image", "name")))
     else:
         yield from _reference(manifest, spec.image, "spec", "image")
-    for number, entry in enumerate(spec.networks if isinstance(spec.networks, list) else ()):
+    for number, entry in enumerate(_attachments(spec)):
         name = entry if isinstance(entry, str) else entry.name
         references.append((ObjectKey(Kind.NETWORK, name), ("spec", "networks", number)))
     for number, mount in enumerate(spec.mounts):
@@ -97,28 +96,26 @@ def _container(manifest: registry.Manifest, spec: container.ContainerSpec) -> It
             hint = f"spec.mounts[{paths[path]}] is there already"
             yield document.problem(f"two mounts at {path}", hint, "spec", "mounts", number, "path")
         paths[path] = number
-    names: dict[str, int] = {}
-    for number, entry in enumerate(spec.networks if isinstance(spec.networks, list) else ()):
+    names: set[str] = set()
+    for number, entry in enumerate(_attachments(spec)):
         name = entry if isinstance(entry, str) else entry.name
         if name in names:
             yield document.problem(f"network {name} is named twice", "remove one", "spec", "networks", number)
-        names[name] = number
+        names.add(name)
 
 
 def _network_needs(
     manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests
 ) -> Iterator[problem.Problem]:
     """Yield problems for ports and probes that need a network which the container does not have."""
-    if spec.networks == "host":
-        if spec.ports:
-            hint = "leave them out: the program's own ports are the host's"
-            yield manifest.document.problem("ports cannot be published with network host", hint, "spec", "ports")
-        return
     without = spec.networks in ("none", [])
-    if spec.ports and without:
+    if spec.ports and spec.networks == "host":
+        hint = "leave them out: the program's own ports are the host's"
+        yield manifest.document.problem("ports cannot be published with network host", hint, "spec", "ports")
+    elif spec.ports and without:
         message = "ports cannot be published without a network"
         yield manifest.document.problem(message, "leave them out, or give it a network", "spec", "ports")
-    elif spec.ports and all(_is_internal(name, by_key) for name in _networks(spec)):
+    elif spec.ports and all(_is_internal(name, by_key) for name in _network_names(spec)):
         message = "ports can only be published by a container in a network that is not internal"
         yield manifest.document.problem(message, "add another network, as bridge", "spec", "ports")
     for probe in ("startup", "readiness", "liveness"):
@@ -128,14 +125,22 @@ def _network_needs(
             yield manifest.document.problem(f"a {probe} probe by network needs one", hint, "spec", "health", probe)
 
 
-def _networks(spec: container.ContainerSpec) -> list[str]:
+def _attachments(spec: container.ContainerSpec) -> Sequence[str | container.NetworkRef]:
+    """Return the networks that a container lists; none where a word says what it has."""
+    return spec.networks if isinstance(spec.networks, list) else ()
+
+
+def _network_names(spec: container.ContainerSpec) -> list[str]:
     entries = spec.networks if isinstance(spec.networks, list) else [spec.networks]
     return [entry if isinstance(entry, str) else entry.name for entry in entries]
 
 
 def _is_internal(name: str, by_key: Manifests) -> bool:
-    manifest = by_key.get(ObjectKey(Kind.NETWORK, name))
-    return manifest is not None and isinstance(manifest.object, network.Network) and manifest.object.spec.internal
+    match by_key.get(ObjectKey(Kind.NETWORK, name)):
+        case registry.Manifest(object=network.Network() as declared):
+            return declared.spec.internal
+        case _:
+            return False
 
 
 def _endless_dependencies(
@@ -143,23 +148,31 @@ def _endless_dependencies(
 ) -> Iterator[problem.Problem]:
     """Find dependencies on the completion of a container whose restart policy always starts it again."""
     for number, dependency in enumerate(spec.dependencies):
-        other = by_key.get(ObjectKey(Kind.CONTAINER, dependency.container))
-        if dependency.condition != "Completed" or other is None or not isinstance(other.object, container.Container):
-            continue
-        policy = other.object.spec.restart.policy
-        if policy in ("Always", "UnlessStopped"):
-            yield manifest.document.problem(
-                f"{other.key} never completes: its restart.policy is {policy}",
-                f"set restart.policy of {other.key} to OnFailure or Never",
-                *("spec", "dependsOn", number, "condition"),
-            )
+        key = ObjectKey(Kind.CONTAINER, dependency.container)
+        match dependency.condition, by_key.get(key):
+            case "Completed", registry.Manifest(object=container.Container() as other):
+                policy = other.spec.restart.policy
+                if policy in ("Always", "UnlessStopped"):
+                    yield manifest.document.problem(
+                        f"{key} never completes: its restart.policy is {policy}",
+                        f"set restart.policy of {key} to OnFailure or Never",
+                        *("spec", "dependsOn", number, "condition"),
+                    )
+            case _:
+                pass
+
+
+def _containers(by_key: Manifests) -> Iterator[tuple[registry.Manifest, container.ContainerSpec]]:
+    """Yield the Containers by their names."""
+    for _, manifest in sorted(by_key.items()):
+        if isinstance(manifest.object, container.Container):
+            yield manifest, manifest.object.spec
 
 
 def _cycles(by_key: Manifests) -> Iterator[problem.Problem]:
     edges = {
-        key.name: [dependency.container for dependency in manifest.object.spec.dependencies]
-        for key, manifest in sorted(by_key.items())
-        if isinstance(manifest.object, container.Container)
+        manifest.key.name: [dependency.container for dependency in spec.dependencies]
+        for manifest, spec in _containers(by_key)
     }
     cycle = graph.cycle(edges)
     if cycle is not None:
@@ -172,15 +185,13 @@ def _cycles(by_key: Manifests) -> Iterator[problem.Problem]:
 def _ports(by_key: Manifests) -> Iterator[problem.Problem]:
     """Find two claims on one host port: 0.0.0.0 collides with every address."""
     claims: dict[tuple[int, str], dict[str, registry.Manifest]] = {}
-    for _, manifest in sorted(by_key.items()):
-        if not isinstance(manifest.object, container.Container):
-            continue
-        for number, port in enumerate(manifest.object.spec.ports):
+    for manifest, spec in _containers(by_key):
+        for number, port in enumerate(spec.ports):
             mapping = containers.port(port)
             others = claims.setdefault((mapping.host_port, mapping.protocol.value), {})
-            everywhere = mapping.address == container.EVERYWHERE
-            alike = (mapping.address, container.EVERYWHERE, *(itertools.islice(others, 1) if everywhere else ()))
-            other = next((others[address] for address in alike if address in others), None)
+            other = others.get(mapping.address) or others.get(container.EVERYWHERE)
+            if other is None and mapping.address == container.EVERYWHERE:
+                other = next(iter(others.values()), None)
             if other is not None:
                 hint = f"{other.key} claims it in {other.document.path}:{other.document.position('spec', 'ports')[0]}"
                 message = f"host port {mapping.host_port}/{mapping.protocol.value} is claimed twice"
@@ -211,41 +222,48 @@ def _subnets(by_key: Manifests) -> Iterator[problem.Problem]:
 def _addresses(by_key: Manifests) -> Iterator[problem.Problem]:
     """Find fixed addresses outside of their network, the gateway's, or claimed twice."""
     claimed: dict[tuple[str, str], registry.Manifest] = {}
-    for _, manifest in sorted(by_key.items()):
-        if not isinstance(manifest.object, container.Container) or not isinstance(manifest.object.spec.networks, list):
-            continue
-        for number, entry in enumerate(manifest.object.spec.networks):
+    for manifest, spec in _containers(by_key):
+        for number, entry in enumerate(_attachments(spec)):
             if isinstance(entry, str) or entry.ipv4 is None:
                 continue
-            path = ("spec", "networks", number, "ipv4")
-            wrong, hint = _address_problem(entry, by_key)
+            path = ("spec", "networks", number)
+            fault = _address_fault(ObjectKey(Kind.NETWORK, entry.name), ipaddress.IPv4Address(entry.ipv4), by_key)
             other = claimed.setdefault((entry.name, entry.ipv4), manifest)
-            if wrong:
-                yield manifest.document.problem(f"address {entry.ipv4} {wrong}", hint, *path)
+            if fault is not None:
+                yield manifest.document.problem(f"address {entry.ipv4} {fault.message}", fault.hint, *path, fault.field)
             elif other is not manifest:
                 hint = f"{other.key} claims it in {other.document.path}"
-                yield manifest.document.problem(f"address {entry.ipv4} is claimed twice", hint, *path)
+                yield manifest.document.problem(f"address {entry.ipv4} is claimed twice", hint, *path, "ipv4")
 
 
-def _address_problem(attachment: container.NetworkRef, by_key: Manifests) -> tuple[str, str]:
-    """Return (message, hint) for a wrong fixed address; two empty texts where it is right."""
-    key, address = ObjectKey(Kind.NETWORK, attachment.name), ipaddress.IPv4Address(attachment.ipv4 or "")
-    manifest = by_key.get(key)
-    if manifest is None or not isinstance(manifest.object, network.Network):
-        if key == networks.DEFAULT:
-            return f"needs a network with subnets, and {key} is not declared", "declare one, and name it here"
-        return "", ""
-    subnets = [networks.subnet(entry) for entry in manifest.object.spec.subnets]
+class _Fault(NamedTuple):
+    message: str
+    hint: str
+    field: str
+    """Which field of the value is wrong."""
+
+
+def _address_fault(key: ObjectKey, address: ipaddress.IPv4Address, by_key: Manifests) -> _Fault | None:
+    """Return why a container cannot have a fixed address in a network; ``None`` where it can."""
+    match by_key.get(key):
+        case registry.Manifest(object=network.Network() as declared):
+            subnets = [networks.subnet(entry) for entry in declared.spec.subnets]
+        case _ if key == networks.DEFAULT:
+            message = f"needs a network with subnets, and {key} is not declared"
+            return _Fault(message, "declare one, and name it here", "ipv4")
+        case _:
+            return None
     if not subnets:
-        return f"needs a network with subnets, and {key} has none", f"give {key} subnets"
+        return _Fault(f"needs a network with subnets, and {key} has none", f"give {key} subnets", "ipv4")
     inside = [subnet for subnet in subnets if address in ipaddress.IPv4Network(subnet.subnet)]
     if not inside:
-        return f"is not in {key}'s subnets", f"choose one in {', '.join(subnet.subnet for subnet in subnets)}"
+        ranges = ", ".join(subnet.subnet for subnet in subnets)
+        return _Fault(f"is not in {key}'s subnets", f"choose one in {ranges}", "ipv4")
     range_ = ipaddress.IPv4Network(inside[0].subnet)
     gateway = range_.network_address + 1 if inside[0].gateway is None else ipaddress.IPv4Address(inside[0].gateway)
     if address in (range_.network_address, range_.broadcast_address, gateway):
-        return f"is the network's own or the gateway's in {key}", "choose another one"
-    return "", ""
+        return _Fault(f"is the network's own or the gateway's in {key}", "choose another one", "ipv4")
+    return None
 
 
 def _logins(by_key: Manifests) -> Iterator[problem.Problem]:
@@ -263,34 +281,42 @@ def _logins(by_key: Manifests) -> Iterator[problem.Problem]:
 
 def _secrets(by_key: Manifests) -> Iterator[problem.Problem]:
     """Find variables whose Secret has no such value, or one that no variable can have."""
-    for _, manifest in sorted(by_key.items()):
-        if isinstance(manifest.object, container.Container):
-            for name, source in manifest.object.spec.sources.items():
-                message, hint, field = _reference_problem(name, source, by_key)
-                if message:
-                    yield manifest.document.problem(message, hint, "spec", "env", name, field)
+    for manifest, spec in _containers(by_key):
+        for name, source in spec.sources.items():
+            if (fault := _reference_fault(name, source, by_key)) is not None:
+                yield manifest.document.problem(fault.message, fault.hint, "spec", "env", name, fault.field)
 
 
-def _reference_problem(variable: str, source: container.EnvironmentSource, by_key: Manifests) -> tuple[str, str, str]:
-    """Return (message, hint, field) for a variable's wrong reference to a Secret; empty texts where it is right."""
+def _reference_fault(variable: str, source: container.EnvironmentSource, by_key: Manifests) -> _Fault | None:
+    """Return why a variable cannot have what it refers to in a Secret; ``None`` where it can."""
     key = ObjectKey(Kind.SECRET, source.secret)
-    declared = by_key.get(key)
-    if declared is None or not isinstance(declared.object, secret.Secret):
-        names = [other.name for other in by_key if other.kind is Kind.SECRET]
-        hint = wording.suggestion(source.secret, names, "declared are") if names else "declare a Secret of type Opaque"
-        return f"{key} is not declared", hint, "secret"
-    if declared.object.type != secret.OPAQUE:
-        hint = f"name one of type {secret.OPAQUE}"
-        return f"{key} has logins of registries, which are not given to containers", hint, "secret"
-    values = declared.object.values()
+    match by_key.get(key):
+        case registry.Manifest(object=secret.Secret() as declared):
+            values = declared.values()
+        case _:
+            names = [other.name for other in by_key if other.kind is Kind.SECRET]
+            hint = (
+                wording.suggestion(source.secret, names, "declared are") if names else "declare a Secret of type Opaque"
+            )
+            return _Fault(f"{key} is not declared", hint, "secret")
+    if declared.type != secret.OPAQUE:
+        message = f"{key} has logins of registries, which are not given to containers"
+        return _Fault(message, f"name one of type {secret.OPAQUE}", "secret")
     if source.key not in values:
-        return f"{key} has no value of {source.key}", wording.suggestion(source.key, values, "it has"), "key"
+        hint = wording.suggestion(source.key, values, "it has")
+        return _Fault(f"{key} has no value of {source.key}", hint, "key")
+    value = values[source.key]
+    if not _is_text(value):
+        message = f"{key} has a value of {source.key} that is no text: no variable can have it"
+        return _Fault(message, "correct it", "key")
+    if program_limits.is_too_long(f"{variable}={value.decode()}"):
+        return _Fault(f"{key} has a value of {source.key} that is too long for a variable", "make it shorter", "key")
+    return None
+
+
+def _is_text(value: bytes) -> bool:
+    """Return whether a variable can have a value."""
     try:
-        text = values[source.key].decode()
+        return "\0" not in value.decode()
     except UnicodeDecodeError:
-        text = "\0"
-    if program_limits.is_too_long(f"{variable}={text}"):
-        return f"{key} has a value of {source.key} that is too long for a variable", "make it shorter", "key"
-    if "\0" in text:
-        return f"{key} has a value of {source.key} that is no text: no variable can have it", "correct it", "key"
-    return "", "", ""
+        return False

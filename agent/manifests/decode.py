@@ -15,7 +15,7 @@ from agent.manifests import json_documents, problem
 
 LARGEST = 8 * 1024 * 1024
 """Bytes of a manifest file."""
-_MOST_VALUES = 1_000_000
+MOST_VALUES = 1_000_000
 """Values of a file with every alias expanded: two hundred thousand containers, and no bomb."""
 _DEEPEST = 64
 _TAG = "tag:yaml.org,2002:"
@@ -65,7 +65,7 @@ class Document:
     path: str
     value: Value
     node: yaml.Node
-    _members: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = dataclasses.field(default_factory=dict, repr=False)
+    _members: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = dataclasses.field(default_factory=dict)
     """(key, value) of mappings that were asked for, by the node's identity: some have a hundred thousand."""
 
     def position(self, *keys: str | int) -> Position:
@@ -108,16 +108,14 @@ class Document:
 
 def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem]]:
     """Read all documents of a file. Whatever the bytes are, it ends soon and raises nothing."""
-    text, refusal = _text(path, data)
-    if refusal is not None:
-        return [], [refusal]
     syntax: problem.Mistake | None = None
     try:
-        split = json_documents.split(text, json_documents.Limits(_MOST_VALUES, _DEEPEST))
+        text = _text(data)
+        split = json_documents.split(text, json_documents.Limits(MOST_VALUES, _DEEPEST))
         syntax = split.syntax if path.endswith(".json") else None
         _refuse_control_characters(split.yaml_text)
         _refuse_depth(split.yaml_text)
-        budget = _Budget()
+        budget = _Budget(MOST_VALUES)
         documents = [Document(path, _value(node, budget, 0), node) for node in split.nodes]
         for node in yaml.compose_all(split.yaml_text, Loader=_LOADER):
             value = _value(node, budget, 0)
@@ -136,7 +134,7 @@ def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem
 class _Budget:
     """The number of values that a file may still have."""
 
-    remaining: int = _MOST_VALUES
+    remaining: int
 
     def spend(self, node: yaml.Node, depth: int) -> None:
         self.remaining -= 1
@@ -146,20 +144,19 @@ class _Budget:
             raise problem.too_deep(_position(node), _DEEPEST)
 
 
-def _text(path: str, data: bytes) -> tuple[str, problem.Problem | None]:
+def _text(data: bytes) -> str:
     if len(data) > LARGEST:
-        return "", problem.Problem(path, 1, 1, f"the file is larger than {LARGEST >> 20} MiB", "split it")
+        raise problem.Mistake((1, 1), f"the file is larger than {LARGEST >> 20} MiB", "split it")
     nul = data.find(b"\0")
     if nul >= 0:
-        line, column = _position_behind(data[:nul])
         hint = "is it a binary file? only *.yaml, *.yml and *.json are read as manifests"
-        return "", problem.Problem(path, line, column, "the file has a NUL byte", hint)
+        raise problem.Mistake(_position_behind(data[:nul]), "the file has a NUL byte", hint)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, column = _position_behind(error.object[: error.start])
-        return "", problem.Problem(path, line, column, "the file is not UTF-8", "save it as UTF-8")
-    return _MARKS.sub(r"\1", text), None
+        position = _position_behind(error.object[: error.start])
+        raise problem.Mistake(position, "the file is not UTF-8", "save it as UTF-8") from None
+    return _MARKS.sub(r"\1", text)
 
 
 def _refuse_control_characters(text: str) -> None:

@@ -1,5 +1,7 @@
 """What is wrong of manifests as a set: each check, with the whole line that people see."""
 
+import base64
+
 import pytest
 
 from agent.manifests import pipeline
@@ -164,6 +166,13 @@ def test_dependencies__that_go_round__are_told_once_as_a_walk() -> None:
             ["['53:1/udp']", "[{host: 53, container: 9, protocol: udp, address: 127.0.0.1}]", "['53:1']"],
             ["b:26: host port 53/udp is claimed twice (Container/a claims it in a.yaml:4)"],
         ),
+        (
+            ["['127.0.0.1:80:1']", "['80:1']", "['80:1']"],
+            [
+                "b:26: host port 80/tcp is claimed twice (Container/a claims it in a.yaml:4)",
+                "c:26: host port 80/tcp is claimed twice (Container/b claims it in b.yaml:4)",
+            ],
+        ),
         (["['127.0.0.1:80:1', '127.0.0.2:80:1']"], []),
     ],
 )
@@ -185,6 +194,10 @@ def test_subnets__that_overlap__are_told_with_their_owner() -> None:
         "c:18: subnet 10.0.0.0/8 overlaps (Network/a has 10.9.0.0/16 in a.yaml: choose another range)",
         "d:31: subnet 10.8.0.0/24 overlaps (Network/b has 10.8.0.0/24 in b.yaml: choose another range)",
         "e:31: subnet 12.8.0.0/25 overlaps (Network/e has 12.8.0.0/24 in e.yaml: choose another range)",
+    ]
+    within = [network("n", "subnets: [10.8.0.0/24]"), network("o", "subnets: [10.8.0.0/25]")]
+    assert lines(container("web", ""), *within) == [
+        "c:18: subnet 10.8.0.0/25 overlaps (Network/n has 10.8.0.0/24 in b.yaml: choose another range)"
     ]
 
 
@@ -251,3 +264,30 @@ def test_variable_of_a_secret__as_long_as_linux_takes__counts_its_own_name(name:
     assert lines(container("web", f"env: {{{name}: {{secret: db, key: key}}}}"), secret) == (
         [] if is_sound else ["a:55: Secret/db has a value of key that is too long for a variable (make it shorter)"]
     )
+
+
+def test_variable_of_a_secret__without_such_a_value__is_told_with_the_values_that_there_are() -> None:
+    secret = SECRET.format("db", "stringData: {user: a, password: b}")
+    assert lines(container("web", "env: {A: {secret: db, key: zzzzz}}"), secret) == [
+        "a:45: Secret/db has no value of zzzzz (it has user, password)"
+    ]
+
+
+@pytest.mark.parametrize("value", ["/w==", "YQBi"])
+def test_variable_of_a_secret__that_is_no_text__is_told(value: str) -> None:
+    secret = SECRET.format("db", f"data: {{key: {value}}}")
+    assert lines(container("web", "env: {A: {secret: db, key: key}}"), secret) == [
+        "a:45: Secret/db has a value of key that is no text: no variable can have it (correct it)"
+    ]
+
+
+def test_logins__in_either_form__are_told_where_they_stand() -> None:
+    logins = '{"auths": {"r.example": {"username": "a", "password": "b"}}}'
+    plain = f"type: kubernetes.io/dockerconfigjson\nstringData: {{.dockerconfigjson: '{logins}'}}"
+    data = base64.b64encode(logins.encode()).decode()
+    encoded = f"type: kubernetes.io/dockerconfigjson\ndata: {{.dockerconfigjson: {data}}}"
+    files = [SECRET.format("one", encoded), SECRET.format("three", plain), SECRET.format("two", encoded)]
+    assert lines(*files) == [
+        "b.yaml:5:13: a second login for r.example (Secret/one in a.yaml has one: remove one of them)",
+        "c.yaml:5:7: a second login for r.example (Secret/one in a.yaml has one: remove one of them)",
+    ]
