@@ -197,7 +197,7 @@ def test_aliases__that_lead_down__are_as_deep_as_what_they_stand_for() -> None:
 @pytest.mark.parametrize("text", ["a: &x [1, 2]\nb: *x\n", '{"a": [1, 2]}\n---\nb: [1, 2, 3]\n---\n'])
 def test_values__are_limited_over_the_whole_file_with_each_alias(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert decode.MOST_VALUES == 1_000_000
-    values = 7 if "&" in text else 9
+    values = 7 if "&" in text else 10
     monkeypatch.setattr(decode, "MOST_VALUES", values)
     assert decode.decode("a.yaml", text.encode())[1] == []
     monkeypatch.setattr(decode, "MOST_VALUES", values - 1)
