@@ -92,12 +92,11 @@ _MOUNT = {
     "claimName": "did you mean volume?",
 }
 _PROBE = {
-    **_same(("httpGet",), "did you mean http?"),
-    **_same(("tcpSocket",), "did you mean tcp?"),
-    **_same(("test",), "did you mean exec: [COMMAND]?"),
+    "tcpSocket": "did you mean tcp?",
+    "test": "did you mean exec: [COMMAND]?",
     **_same(("periodSeconds", "interval"), _SECONDS.format("period")),
     **_same(("initialDelaySeconds", "start_period"), _SECONDS.format("initialDelay")),
-    **_same(("timeoutSeconds",), _SECONDS.format("timeout")),
+    "timeoutSeconds": _SECONDS.format("timeout"),
     "retries": "did you mean failureThreshold?",
 }
 _HEALTH = {
@@ -107,7 +106,6 @@ _HEALTH = {
 _RESOURCES = {
     "limits": "did you mean memory: 128Mi, or cpus: 0.5? Limits stand in resources itself",
     "requests": "did you mean memoryReservation: 64Mi?",
-    "cpu": "did you mean cpus?",
 }
 _SECURITY = {
     **_same(("runAsUser", "runAsGroup"), 'did you mean user: "1000:1000"?'),
@@ -133,7 +131,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
 }
 """By what ``trimtab explain`` calls the place; ``METADATA`` and ``OBJECT`` are every kind's."""
 _INTENDED = re.compile(r"did you mean ([A-Za-z]+)")
-_RESTARTS = {"always": "Always", "unless-stopped": "UnlessStopped", "on-failure": "OnFailure", "no": "Never"}
+_RESTARTS = {"unless-stopped": "UnlessStopped", "on-failure": "OnFailure", "no": "Never"}
 KINDS: Mapping[str, str] = {
     "Secret": "a Secret is the same here, but for its first line: apiVersion: trimtab.dev/v1",
     "ConfigMap": _CONFIG,
@@ -176,8 +174,7 @@ def of_value(place: str, below: Sequence[str | int], value: object) -> str:
         case (("secret.stringData" | "secret.data"), None):
             return "write '' for an empty value" if below else "leave it out where there are no values"
         case _:
-            pass
-    return "" if below else _of_whole(place, value)
+            return _of_whole(place, value)
 
 
 def _of_whole(place: str, value: object) -> str:

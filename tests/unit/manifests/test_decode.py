@@ -146,7 +146,7 @@ def test_depth__is_limited_however_it_is_written(sound: str, deep: str) -> None:
 
 
 def test_size__is_limited_to_what_is_told() -> None:
-    sound = b"a: 1\n#" + b"x" * (decode.LARGEST - 6)
+    sound = b"a: 1\n#" + b"x" * (8 * 1024 * 1024 - 6)
     assert [document.value for document in decode.decode("a.yaml", sound)[0]] == [{"a": 1}]
     assert refused(sound + b"x") == "a.yaml:1:1: the file is larger than 8 MiB (split it)"
 

@@ -46,6 +46,11 @@ def spec(fields: str) -> list[str]:
             f"{VARIABLE} (write the value itself: the agent fills in no fields of an object)",
         ),
         ("{value: s3cr3t}", f"{VARIABLE} (write NAME: VALUE)"),
+        ("{valueFrom: {secretKeyRef: {key: p}}}", f"{VARIABLE} (did you mean {{secret: NAME, key: KEY}}?)"),
+        ("{valueFrom: {secretKeyRef: {name: db}}}", f"{VARIABLE} (did you mean {{secret: NAME, key: KEY}}?)"),
+        ("{valueFrom: {secretKeyRef: {name: db, key: a b}}}", f"{VARIABLE} (did you mean {{secret: NAME, key: KEY}}?)"),
+        ("{configMapRef: {name: db}}", f"{VARIABLE} ({CONFIG})"),
+        ("{name: db}", f"{VARIABLE} (quote it where it is meant as a text)"),
         ("{valueFrom: s3cr3t}", f"{VARIABLE} (quote it where it is meant as a text)"),
         (
             "",
@@ -64,6 +69,15 @@ def test_reference__optional__is_told_to_be_declared() -> None:
     assert spec("env:\n    A: {secret: {name: db, key: p}}")[-1] == (
         "7:17: spec.env.A.secret must be a text, and is a mapping (did you mean {secret: db, key: p}?)"
     )
+    assert spec("env:\n    A: {secret: {name: db}, key: p}") == [
+        "7:17: spec.env.A.secret must be a text, and is a mapping (did you mean {secret: NAME, key: KEY}?)"
+    ]
+    assert spec("env:\n    A: {secret: 5, key: p}") == [
+        (
+            "7:17: spec.env.A.secret must be a text: quote it, and is a number, true or false"
+            " (see trimtab explain container.spec.env)"
+        )
+    ]
     assert "s3cr3t" not in str(spec("env:\n    A: {secret: db, key: p, s3cr3t: true}"))
 
 
@@ -79,6 +93,11 @@ def test_reference__optional__is_told_to_be_declared() -> None:
             "[{name: A, valueFrom: {secretKeyRef: {name: db, key: p}}}]",
             "did you mean env: {NAME: VALUE, NAME: {secret: NAME, key: KEY}}?",
         ),
+        (
+            "[{name: A, value: b}, {name: B, valueFrom: {}}]",
+            "did you mean env: {NAME: VALUE, NAME: {secret: NAME, key: KEY}}?",
+        ),
+        ("[valueFrom]", "did you mean env: {NAME: VALUE}?"),
         ("5", "see trimtab explain container.spec.env"),
     ],
 )
@@ -113,6 +132,18 @@ def test_environment__as_others_write_it__is_refused_with_our_spelling(value: st
             "restart: on-failure:3",
             "6:12: spec.restart must be a mapping, and is 'on-failure:3' (did you mean restart: {policy: OnFailure}?)",
         ),
+        (
+            "restart: unless-stopped",
+            (
+                "6:12: spec.restart must be a mapping, and is 'unless-stopped' "
+                "(did you mean restart: {policy: UnlessStopped}?)"
+            ),
+        ),
+        (
+            "restart: Always",
+            "6:12: spec.restart must be a mapping, and is 'Always' (did you mean restart: {policy: Always}?)",
+        ),
+        ("resources: {status: 1}", "6:15: unknown field spec.resources.status (fields here are cpus, memory,"),
         (
             "restart: 'no'",
             "6:12: spec.restart must be a mapping, and is 'no' (did you mean restart: {policy: Never}?)",
@@ -236,4 +267,11 @@ def test_hint__of_an_entry_that_is_wrong_by_itself__is_not_that_of_the_whole() -
             "spec.command[0] must be a text: quote it, and is a number, true or false (see trimtab explain"
             " container.spec.command)"
         )
+    ]
+
+
+def test_field_that_nobody_has__is_told_with_those_that_there_are() -> None:
+    assert problems("spec: {image: x}\nzzz: 1", metadata="{name: x, zzz: 1}") == [
+        "3:21: unknown field metadata.zzz (fields here are name, annotations, labels)",
+        "5:1: unknown field zzz (fields here are apiVersion, kind, metadata, spec)",
     ]

@@ -180,7 +180,7 @@ def test_word_of_others__is_told_what_to_type_here(place: str, shown: str, words
     rows = table(words)
     spec = f"spec: {{image: x, {around.replace('WORDS', flow(rows))}}}"
     assert printed_problems(spec) == [f"unknown field {shown}.{word} ({hint})" for word, hint in rows.items()]
-    assert foreign_spellings.FIELDS[place].keys() == rows.keys()
+    assert foreign_spellings.FIELDS[place].keys() <= rows.keys()
 
 
 def test_word_of_others__in_what_every_kind_has__is_told_what_to_type_here() -> None:
