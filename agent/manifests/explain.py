@@ -6,6 +6,7 @@ import typing
 from collections.abc import Iterator
 
 import pydantic
+import pydantic_core
 from pydantic.fields import FieldInfo
 
 from agent import errors
@@ -120,17 +121,17 @@ def _members(models: list[type[pydantic.BaseModel]]) -> tuple[Member, ...]:
 
 
 def _fields(model: type[pydantic.BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in model.model_fields.items():
-        yield field.alias or name, field
+    for field in model.model_fields.values():
+        yield str(field.alias), field
 
 
 def _first_line(model: type[pydantic.BaseModel]) -> str:
-    return (model.__doc__ or "").strip().splitlines()[0]
+    return str(model.__doc__).strip().splitlines()[0]
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.get_default(call_default_factory=False)
-    if field.is_required() or value is None or value == "" or field.default_factory is not None:
+    value = field.default  # undefined where it is required, or made by a factory
+    if value is pydantic_core.PydanticUndefined or value is None or value == "":
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -143,7 +144,7 @@ _READERS = {
     forms.millis: "cores",
     forms.scalar_text: "string | number | boolean",
 }
-_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", object: "any", type(None): "null"}
+_NAMES = {str: "string", int: "integer", bool: "boolean", object: "any"}
 
 
 def _type(annotation: object) -> str:

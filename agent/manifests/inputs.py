@@ -33,18 +33,15 @@ def declared(manifest: registry.Manifest) -> Iterator[ExternalInput]:
 
 def archive(manifest: registry.Manifest, states: external_input.Inputs) -> ArchiveSource | None:
     """Return the archive that an Image comes from, with its fingerprint; ``None`` where it comes from none."""
-    for external in declared(manifest):
-        if external.kind is InputKind.ARCHIVE:
-            return ArchiveSource(external.path, states.get(external, _NOT_READ).fingerprint)
-    return None
+    external = next(declared(manifest), None)
+    return None if external is None else ArchiveSource(external.path, states.get(external, _NOT_READ).fingerprint)
 
 
 def environment(manifest: registry.Manifest, states: external_input.Inputs) -> Pairs:
     """Return the variables of a Container's env files; a later file wins."""
     variables: dict[str, str] = {}
     for external in declared(manifest):
-        if external.kind is InputKind.ENV_FILE:
-            variables |= env_file.parse(states.get(external, _NOT_READ).content).variables
+        variables |= env_file.parse(states.get(external, _NOT_READ).content).variables
     return pairs(variables)
 
 

@@ -84,7 +84,7 @@ def _nearest(word: str, choices: typing.Iterable[str]) -> str:
     if len(word) > _LONGEST:
         return ""
     near = itertools.islice((name for name in choices if abs(len(name) - len(word)) <= _UNLIKE), _COMPARED)
-    return next(iter(difflib.get_close_matches(word, near, n=1)), "")
+    return next(iter(difflib.get_close_matches(word, near)), "")
 
 
 def _unknown_field(document: decode.Document, model: Model, location: Path) -> problem.Problem:
@@ -107,7 +107,7 @@ def _intended_name(document: decode.Document, model: Model, location: Path) -> s
 def _field_names(model: Model, path: Path) -> list[str]:
     """Return the names of the fields at a path."""
     _, inner = _fields(model, path)
-    return [] if inner is None else [field.alias or name for name, field in inner.model_fields.items()]
+    return [] if inner is None else [str(field.alias) for field in inner.model_fields.values()]
 
 
 def _wrong_key(document: decode.Document, model: Model, location: Path, error: ErrorDetails) -> problem.Problem:
@@ -185,7 +185,7 @@ def _walk(document: decode.Document, location: Path) -> Path:
     for part in location:
         if isinstance(value, dict) and part in value:
             value = value[str(part)]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+        elif isinstance(value, list) and isinstance(part, int):
             value = value[part]
         else:
             continue
@@ -198,8 +198,8 @@ def _fields(model: Model, path: Path) -> tuple[list[str], Model | None]:
     names: list[str] = []
     current: Model | None = model
     for part in (part for part in path if isinstance(part, str)):
-        fields = current.model_fields.items() if current is not None else ()
-        field = next((candidate for name, candidate in fields if part in (candidate.alias, name)), None)
+        fields = current.model_fields.values() if current is not None else ()
+        field = next((candidate for candidate in fields if candidate.alias == part), None)
         if field is None:
             return names, None
         names.append(part)

@@ -144,6 +144,13 @@ def test_explain__what_there_is_not__is_told_with_what_there_is(path: str, messa
     assert (str(raised.value), raised.value.hint) == (f"{message} ({hint})", hint)
 
 
+def test_look_up__a_kind__has_its_own_words_and_members() -> None:
+    volume = explain.look_up("volume")
+    assert volume.description == "Data that outlives containers."
+    assert [member.name for member in volume.members] == ["apiVersion", "kind", "metadata", "spec"]
+    assert [member.required for member in volume.members] == [True, True, True, False]
+
+
 def test_paths__for_completion__are_every_place_once() -> None:
     paths = explain.paths()
     assert len(paths) == len(set(paths))

@@ -249,6 +249,13 @@ def test_secret__of_the_largest_size__is_sound_and_a_byte_more_is_refused() -> N
     ]
 
 
+@pytest.mark.parametrize("field", ["data", "stringData"])
+def test_values_of_a_secret__that_are_no_mapping__are_told_by_their_type(field: str) -> None:
+    for value, shown in (("s3cr3t", "a text"), ("1234", "a number, true or false"), ("[s3cr3t]", "a list")):
+        expected = f"{field} must be a mapping, and is {shown} {SEE.format(f'secret.{field}')}"
+        assert [line.partition(": ")[2] for line in of(f"{field}: {value}", "Secret")] == [expected]
+
+
 LOGINS = "type: kubernetes.io/dockerconfigjson\n"
 ME = {"username": "me", "password": "s3cr3t"}
 

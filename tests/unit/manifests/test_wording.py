@@ -227,6 +227,12 @@ def test_field__that_is_unknown_within_a_variable__is_no_name_that_is_shown() ->
     ]
 
 
+def test_names__that_look_like_something_else__are_told_as_names() -> None:
+    assert printed_problems("{image: x, 'a b': 1}")[0].startswith("unknown field spec.a b (fields here are image,")
+    (line,) = printed_problems("{image: x, env: {'[key]': [a]}}")
+    assert line.startswith("spec.env must be a text, number or true/false, or {secret: NAME, key: KEY}, and is a list")
+
+
 def test_field__that_is_unknown_and_long__is_told_in_short_with_what_there_is() -> None:
     (line,) = printed_problems(f"{{image: x, networks: [{{name: a, {'k' * 61}: 1}}]}}")
     assert line == f"unknown field spec.networks[0].{'k' * 60}... (fields here are name, aliases, ipv4)"
