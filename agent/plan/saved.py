@@ -138,7 +138,7 @@ def parse(data: bytes) -> SavedPlan:
     except KeyError as error:
         raise InvalidPlan(f"it has no {error.args[0]}") from error
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise InvalidPlan(str(error) or "it is damaged") from error
+        raise InvalidPlan(str(error)) from error
 
 
 def _document(computed: plan.Plan) -> Json:
