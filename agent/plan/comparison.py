@@ -4,7 +4,6 @@ References are compared then, and values are taken for unchanged: what is not kn
 """
 
 import dataclasses
-from collections.abc import Iterator
 
 from agent.model import container, secret, state
 from agent.model.key import Kind, ObjectKey, ownership_of
@@ -17,8 +16,8 @@ def take_for_unchanged(
 ) -> tuple[state.DesiredState, Uncompared]:
     """Return what is declared, with the fingerprints of what is there; and which variables are not compared."""
     current = _current(observed, owner)
-    containers = tuple(_with_current(config, current) for config in desired.containers)
-    pairs = list(zip(desired.containers, containers, strict=True))
+    pairs = [(config, _with_current(config, current)) for config in desired.containers]
+    containers = tuple(taken for _, taken in pairs)
     uncompared = tuple((ObjectKey(Kind.CONTAINER, config.name), _names(config, taken)) for config, taken in pairs)
     values = {(value.secret, value.key): value for value in desired.secrets}
     secrets = {
@@ -54,10 +53,5 @@ def _with_current(config: container.ContainerConfig, current: _Current) -> conta
 
 def _names(config: container.ContainerConfig, taken: container.ContainerConfig) -> str:
     """Return the variables whose fingerprints are those of what is there."""
-    return ", ".join(_differing(config, taken))
-
-
-def _differing(config: container.ContainerConfig, taken: container.ContainerConfig) -> Iterator[str]:
-    for declared, current in zip(config.secret_env, taken.secret_env, strict=True):
-        if declared != current:
-            yield f"{declared.name} ({declared})"
+    differing = (declared for declared in config.secret_env if declared not in taken.secret_env)
+    return ", ".join(f"{declared.name} ({declared})" for declared in differing)

@@ -107,7 +107,7 @@ class World:
         """Give the hold that keeps this plan from an object, if any."""
         for hold in self.holds.get(key, ()):
             running = hold.until is None or hold.until > self.now
-            same = hold.config_hash is None or (config is not None and canonical.digest(config) == hold.config_hash)
+            same = hold.config_hash is None or canonical.digest(config) == hold.config_hash
             if running and same:
                 return hold
         if self.policy.focus is not None and key not in self.policy.focus:
@@ -126,4 +126,4 @@ class World:
     def applied_before(self, config: kinds.Config) -> bool:
         """Tell whether exactly this config was brought about before: then what differs is drift."""
         entry = self.memory.get(state.key_of(config))
-        return entry is not None and bool(entry.applied_hash) and entry.applied_hash == canonical.digest(config)
+        return entry is not None and entry.applied_hash == canonical.digest(config)

@@ -24,7 +24,7 @@ _RETAINED = (
     " deletionPolicy: Delete, apply that, and then take it out"
 )
 _VERBS = {"create": "is created", "change": "is changed", "replace": "is replaced", "remove": "is removed"}
-_CONDITIONALS = {style: verb.replace("is", "would be", 1) for style, verb in _VERBS.items()}
+_CONDITIONALS = {style: verb.replace("is", "would be") for style, verb in _VERBS.items()}
 
 
 def lines(computed: plan.Plan, *, explain: bool = False) -> tuple[Line, ...]:

@@ -29,10 +29,9 @@ def leave(world: match.World, sketch: draft.Draft, steps: ground.Ground) -> None
     declared = {config.name for config in world.desired.volumes}
     for name, observed in world.volumes.items():
         key = world.key_of(observed.labels)
-        if key is None or key.name in declared:
-            continue
-        if observed.config.deletion_policy is volume.DeletionPolicy.DELETE:
-            ground.leave(world, sketch, steps, actions.RemoveVolume(key, ground.ORPHANED, name))
-        else:
-            sketch.buckets[key] = plan.Bucket.ORPHANED
-            sketch.retained.update({key} if world.policy.prune else ())
+        if key is not None and key.name not in declared:
+            if observed.config.deletion_policy is volume.DeletionPolicy.DELETE:
+                ground.leave(world, sketch, steps, actions.RemoveVolume(key, ground.ORPHANED, name))
+            else:
+                sketch.buckets[key] = plan.Bucket.ORPHANED
+                sketch.retained.update({key} if world.policy.prune else ())

@@ -18,15 +18,16 @@ def change(field: str, before: object, after: object) -> str:
 
     Of environments and probes only names are told: variables, headers and arguments may be secrets.
     """
-    if field == "env" and isinstance(before, tuple) and isinstance(after, tuple):
-        return f"env: {_variables(dict(before), dict(after))}"
-    if field == "secret_env" and isinstance(before, tuple) and isinstance(after, tuple):
-        old, new = ({variable.name: variable for variable in variables} for variables in (before, after))
-        return f"env by secrets: {_variables(old, new)}"
-    if field == "health":
-        return f"health: {_probes(before, after)}"
-    if field == "labels" and isinstance(before, tuple) and isinstance(after, tuple):
-        return f"labels: {_pairs(before, after)} -> {_pairs(after, before)}"
+    match field, before, after:
+        case "env", tuple(), tuple():
+            return f"env: {_variables(dict(before), dict(after))}"
+        case "secret_env", tuple(), tuple():
+            old, new = ({variable.name: variable for variable in variables} for variables in (before, after))
+            return f"env by secrets: {_variables(old, new)}"
+        case "health", _, _:
+            return f"health: {_probes(before, after)}"
+        case "labels", tuple(), tuple():
+            return f"labels: {_pairs(before, after)} -> {_pairs(after, before)}"
     if dataclasses.is_dataclass(before) and type(before) is type(after):
         names = [field.name for field in dataclasses.fields(before)]
         names = [name for name in names if getattr(before, name) != getattr(after, name)]

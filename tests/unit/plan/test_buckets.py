@@ -60,3 +60,9 @@ def test_bucket__has_ended__by_what_its_policy_says(restart: container.RestartCo
 def test_bucket__no_longer_declared() -> None:
     computed = planner.compute_plan(builders.desired(), builders.world(builders.observed(WEB)), builders.rules())
     assert dict(computed.buckets)[state.key_of(WEB)] is plan.Bucket.ORPHANED
+
+
+def test_bucket__as_programs_read_it__is_one_of_these_words() -> None:
+    assert [bucket.value for bucket in plan.Bucket] == [
+        *("missing", "matching", "drifted", "stopped", "failed", "orphaned", "foreign"),
+    ]

@@ -65,3 +65,26 @@ def test_plan__says_what_is_not_compared__in_text_and_document() -> None:
         "Nothing to change, as far as it can be compared here.",
     ]
     assert render.document(shown)["uncompared"] == {"Container/web": "the reason"}
+
+
+def test_several_variables__are_named_one_after_the_other_and_an_unknown_secret_is_taken_as_it_is() -> None:
+    there = (THERE, dataclasses.replace(THERE, name="TOKEN", key="token"), dataclasses.replace(THERE, name="SAME"))
+    here = (*(dataclasses.replace(variable, fingerprint="") for variable in there[:2]), there[2])
+    world = builders.world(builders.observed(builders.config(secret_env=there)))
+    desired = dataclasses.replace(builders.desired(builders.config(secret_env=here)), secrets=(VALUE,))
+    comparable, uncompared = comparison.take_for_unchanged(desired, world, builders.OWNER)
+    assert comparable.containers[0].secret_env == there
+    assert comparable.secrets == (dataclasses.replace(VALUE, fingerprint=THERE.fingerprint),)
+    assert uncompared == ((KEY, f"{NAMES}, TOKEN (key token of Secret/db)"),)
+
+
+def test_container_that_is_being_replaced__is_compared_with_the_one_that_has_its_name() -> None:
+    current = builders.observed(OBSERVED)
+    new = builders.config(secret_env=(dataclasses.replace(THERE, fingerprint="hmac-sha256:new"),))
+    successor = dataclasses.replace(builders.observed(new), id="new")
+    foreign = dataclasses.replace(builders.observed(OBSERVED), id="foreign", labels=())
+    desired = dataclasses.replace(builders.desired(builders.config(secret_env=(HERE,))), secrets=(VALUE,))
+    for name in ("a-web-new", "web-12345678-new"):
+        world = builders.world(current, dataclasses.replace(successor, name=name), foreign)
+        comparable, _ = comparison.take_for_unchanged(desired, world, builders.OWNER)
+        assert comparable.containers[0].secret_env == (THERE,)

@@ -190,7 +190,7 @@ def test_differences__somebody_elses_container_has_the_name__is_told_by_its_name
 )
 def test_parse__a_field_is_missing_or_of_another_kind__says_so(name: str) -> None:
     fields = json.loads(saved.text(CREATION))
-    with pytest.raises(saved.InvalidPlan, match="^a value is of a wrong kind$"):
+    with pytest.raises(saved.InvalidPlan, match=r"^a value is of a wrong kind$"):
         saved.parse(json.dumps({**fields, name: True}).encode())
     del fields[name]
     with pytest.raises(saved.InvalidPlan, match=f"^it has no {name}$"):
@@ -229,6 +229,6 @@ def test_parse__made_at_a_moment_that_there_is__is_read(moment: float) -> None:
 
 
 def test_parse__of_a_newer_release__is_told_from_what_is_no_plan() -> None:
-    with pytest.raises(saved.InvalidPlan, match="^it has no trimtab.dev/plan$"):
+    with pytest.raises(saved.InvalidPlan, match=r"^it has no trimtab\.dev/plan$"):
         saved.parse(b"{}")
     assert not issubclass(saved.NewerPlan, saved.InvalidPlan)

@@ -7,6 +7,7 @@ import pytest
 from agent.model import image, ledger, policy, state
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, plan, planner
+from agent.reasons import Reason
 from tests import builders
 
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
@@ -130,3 +131,46 @@ def test_image__follows_in_another_way__is_the_same_image() -> None:
     every, seldom = builders.follow(interval=1.0), builders.follow(interval=900.0)
     for follow_config in (None, every, seldom, builders.follow(policy=image.PullPolicy.NEVER)):
         assert planned(follow_config, image_with(NEW), answer=ANSWER).empty
+
+
+def test_image__registry_has_another_one_and_nobody_knows_what_is_there__says_so() -> None:
+    (step,) = planned(builders.follow(), image_with(), answer=ANSWER).steps
+    message = f"{builders.IMAGE}: an unknown one -> {NEW}"
+    assert step.action.cause == actions.Cause(Reason.UPDATED, message, ("source",))
+
+
+def test_image__not_known_to_be_signed__differs_in_its_signature() -> None:
+    (step,) = planned(None, image_with(verified=False)).steps
+    message = "it must be signed, which is not verified"
+    assert step.action.cause == actions.Cause(Reason.UNVERIFIED, message, ("signature",))
+
+
+@pytest.mark.parametrize(
+    ("follow", "reason", "message"),
+    [
+        (
+            builders.follow("^1"),
+            Reason.IMAGE_UNRESOLVED,
+            "the newest version in '^1' is not known: its registry has not been asked yet",
+        ),
+        (
+            builders.follow(policy=image.PullPolicy.NEVER),
+            Reason.IMAGE_NEVER_PULLED,
+            f"{builders.IMAGE} is not there, and its policy is Never: load it",
+        ),
+    ],
+)
+def test_image__not_there_and_nothing_is_remembered_of_it__says_what_it_waits_for(
+    follow: image.UpdatePolicy, reason: Reason, message: str
+) -> None:
+    desired = dataclasses.replace(builders.desired(WEB), follows=(follow,))
+    result = planner.compute_plan(desired, builders.world(image=False), builders.rules())
+    blocked = {item.key: (item.reason, item.message) for item in result.blocked}
+    assert blocked[KEY] == (reason, message)
+    assert blocked[ObjectKey(Kind.CONTAINER, "web")][1] == f"{KEY} is not there: {reason}"
+
+
+def test_image__nothing_is_remembered_of_it__is_left_alone() -> None:
+    desired = dataclasses.replace(builders.desired(WEB), follows=(builders.follow(),))
+    observed = builders.world(builders.observed(WEB), image_with(OLD))
+    assert planner.compute_plan(desired, observed, builders.rules()).empty

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from agent.model import container, health, network
+from agent.model import container, health, network, secret
 from agent.plan import planner, wording
 from tests import builders
 
@@ -135,3 +135,20 @@ def test_value__is_shown_as_manifests_spell_it(field: str, value: object, shown:
 
 def test_field__of_several_words__is_spelled_as_in_manifests() -> None:
     assert wording.spelled("read_only_rootfs") == "readOnlyRootfs"
+
+
+def test_change__of_a_group_of_values_that_is_there_on_one_side_only__shows_it_whole() -> None:
+    subnet = network.Subnet("10.77.0.0/24", None, None)
+    assert wording.change("subnet", subnet, None) == "subnet: 10.77.0.0/24 -> -"
+    assert wording.change("subnet", None, subnet) == "subnet: - -> 10.77.0.0/24"
+
+
+def test_env_by_secrets__of_several_variables__are_told_by_name() -> None:
+    first, second, third = (secret.SecretVariable(name, "db", "password", "f1") for name in ("A", "B", "C"))
+    changed = dataclasses.replace(second, fingerprint="f2")
+    assert wording.change("secret_env", (first, second), (changed, third)) == ("env by secrets: + C, - A, B changed")
+
+
+@pytest.mark.parametrize(("size", "text"), [(1, "1"), (2 * 2**30, "2Gi"), (2**30 + 2**20, "1025Mi"), (2**40, "1Ti")])
+def test_quantity__of_each_unit__is_a_whole_number_of_it(size: int, text: str) -> None:
+    assert wording.quantity(size) == text
