@@ -28,11 +28,12 @@ def change(field: str, before: object, after: object) -> str:
             return f"health: {_probes(before, after)}"
         case "labels", tuple(), tuple():
             return f"labels: {_pairs(before, after)} -> {_pairs(after, before)}"
-    if dataclasses.is_dataclass(before) and type(before) is type(after):
-        names = [field.name for field in dataclasses.fields(before)]
-        names = [name for name in names if getattr(before, name) != getattr(after, name)]
-        return f"{spelled(field)}: {_members(before, names)} -> {_members(after, names)}"
-    return f"{spelled(field)}: {_shown(field, before)} -> {_shown(field, after)}"
+        case _ if dataclasses.is_dataclass(before) and type(before) is type(after):
+            names = [field.name for field in dataclasses.fields(before)]
+            names = [name for name in names if getattr(before, name) != getattr(after, name)]
+            return f"{spelled(field)}: {_members(before, names)} -> {_members(after, names)}"
+        case _:
+            return f"{spelled(field)}: {_shown(field, before)} -> {_shown(field, after)}"
 
 
 def spelled(field: str) -> str:
