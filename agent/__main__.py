@@ -18,6 +18,7 @@ _GARBAGE = 20_000
 
 def main() -> None:
     """Run the command and exit with its code."""
+    _open_standard_streams()
     gc.set_threshold(_GARBAGE)
     isolation.forget_current_folder()
     if sys.argv[1:] == ["--version"]:  # asked for by scripts, often: nothing else is imported for it
@@ -33,6 +34,20 @@ def main() -> None:
 
     os.umask(_UMASK)
     _leave(command.main())
+
+
+def _open_standard_streams() -> None:
+    """Open those of the three that are closed (``>&-``): else the first file that is opened would take its place.
+
+    What is written to stdout then cannot be written, as without it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
+            name, mode = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))[number]
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def _leave(code: int) -> NoReturn:

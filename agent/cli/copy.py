@@ -3,23 +3,21 @@
 import contextlib
 import dataclasses
 import functools
-import os
-import pathlib
+import posixpath
 import re
+import shlex
 import sys
-import tarfile
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TextIO
 
 import typer
 
 from agent import errors, settings
-from agent.cli import options
-from agent.kit import files, processes, tasks
+from agent.cli import host_trees, options
+from agent.kit import files, tasks
 from agent.reasons import Reason
 from agent.runtime import api
 
-_CHUNK = 64 * 1024
 _PATH_OF = re.compile(r"([^/.:][^/:]*):(.*)")
 """``NAME:PATH``; a file of this host that is called so is typed as ``./NAME:PATH``."""
 _ARCHIVE = "-"
@@ -42,20 +40,25 @@ def copy(
 ) -> None:
     """Copy files and folders: NAME:PATH FILE out of a container, FILE NAME:PATH into it; - is a tar archive.
 
-    What is copied goes into TARGET where that is a folder, else it is called TARGET. Links of the container lead to
-    where they lead in it, and never out of it; those below PATH are copied as links. What goes in is root's there, and
-    what comes out is the caller's. Volumes are reached too; into a stopped native container, only while no agent runs.
+    What is copied goes into TARGET where that is a folder, else it is called TARGET; of FOLDER/. all that is in it goes
+    there. Links of the container lead to where they lead in it, and never out of it; those below PATH are copied as
+    links, sockets and devices not at all. What goes in is root's there, and what comes out is the caller's. Volumes are
+    reached too; into a stopped native container, only while no agent runs.
     """
     import asyncio
 
     ends = _location(source), _location(target)
     match ends:
         case _Location() as origin, None:
-            folder, name = _folder(target)
-            asyncio.run(_in_runtime(chosen, lambda runtime: _out(runtime, origin, folder, name)))
+            goal = None if target == _ARCHIVE else host_trees.target(target)
+            if goal is None:
+                _check_redirected(sys.stdout, "written to", "- > FILE.tar")
+            asyncio.run(_in_runtime(chosen, origin, lambda runtime: _out(runtime, origin, goal)))
         case None, _Location() as destination:
-            path = _source(source)
-            asyncio.run(_in_runtime(chosen, lambda runtime: _into(runtime, path, destination)))
+            copied = None if source == _ARCHIVE else host_trees.source(source)
+            if copied is None:
+                _check_redirected(sys.stdin, "read from", "- < FILE.tar")
+            asyncio.run(_in_runtime(chosen, destination, lambda runtime: _into(runtime, copied, destination)))
         case _:
             raise typer.BadParameter("one of both is NAME:PATH, the other a file, a folder or -")
 
@@ -70,29 +73,15 @@ def _location(text: str) -> _Location | None:
     return _Location(parts[1], parts[2])
 
 
-def _folder(target: str) -> tuple[pathlib.Path | None, str]:
-    """Return the folder that a copy goes into, and what it is called there if not as it is; ``None``: an archive."""
-    if target == _ARCHIVE:
-        if sys.stdout.isatty():
-            raise errors.TrimtabError("an archive is not written to a terminal", hint="redirect it: - > FILE.tar")
-        return None, ""
-    path = pathlib.Path(target)
-    folder, name = (path, "") if path.is_dir() else (path.parent, path.name)
-    if not folder.is_dir():
-        raise errors.TrimtabError(f"there is no folder {folder}", hint=f"mkdir -p {folder}")
-    return folder, name
+def _check_redirected(stream: TextIO | None, action: str, example: str) -> None:
+    """Raise ``errors.TrimtabError`` for a terminal, and for a stream that is closed."""
+    if stream is None or stream.isatty():
+        raise errors.TrimtabError(f"an archive is not {action} a terminal", hint=f"redirect it: {example}")
 
 
-def _source(source: str) -> pathlib.Path | None:
-    """Return what is copied, absolute; ``None``: an archive."""
-    if source == _ARCHIVE:
-        return None
-    if not os.path.lexists(source):
-        raise errors.TrimtabError(f"there is no file {source}")
-    return pathlib.Path(source).absolute()
-
-
-async def _in_runtime(chosen: settings.Settings, work: Callable[[api.Runtime], Awaitable[None]]) -> None:
+async def _in_runtime(
+    chosen: settings.Settings, place: _Location, work: Callable[[api.Runtime], Awaitable[None]]
+) -> None:
     """Do it beside whoever keeps the instance; what only that process may do is done here where there is none."""
     from agent import app
     from agent.engine import claims, layout
@@ -100,6 +89,11 @@ async def _in_runtime(chosen: settings.Settings, work: Callable[[api.Runtime], A
     try:
         async with app.open_runtime(chosen, exclusive=False) as runtime:
             await work(runtime)
+    except errors.NotFound as error:
+        if error.reason is Reason.PATH_NOT_FOUND and not error.hint:
+            above = posixpath.dirname(posixpath.normpath(place.path))
+            error.hint = f"trimtab exec {place.container} ls -la {shlex.quote(above)} shows what is there"
+        raise
     except errors.Conflict as error:
         is_kept = claims.holder(layout.of(chosen.root, chosen.run)) is not None
         if error.reason is not Reason.NOT_RUNNING or is_kept:
@@ -110,116 +104,35 @@ async def _in_runtime(chosen: settings.Settings, work: Callable[[api.Runtime], A
         await work(runtime)
 
 
-async def _out(runtime: api.Runtime, origin: _Location, folder: pathlib.Path | None, name: str) -> None:
+async def _out(runtime: api.Runtime, origin: _Location, goal: host_trees.Target | None) -> None:
+    if goal is not None and not goal.name and origin.path.endswith("/."):
+        goal = dataclasses.replace(goal, name=host_trees.CONTENTS)
     async with runtime.containers.copy_out(origin.container, origin.path) as pieces:
-        if folder is not None:
-            await _unpacked(pieces, folder, name)
+        if goal is not None:
+            await host_trees.unpack(pieces, goal)
             return
-        with contextlib.suppress(BrokenPipeError):
-            async for piece in pieces:
-                await tasks.in_thread(functools.partial(files.write_all, sys.stdout.fileno(), piece))
-
-
-async def _unpacked(pieces: AsyncIterator[bytes], folder: pathlib.Path, name: str) -> None:
-    """Unpack an archive in a folder, its only top entry under a name if there is one; nothing leads out of there."""
-    from agent.engine.containers import tree_reader, tree_writer
-    from agent.engine.kernel import linux
-
-    def adapt(entry: tarfile.TarInfo) -> None:
-        entry.uid, entry.gid = os.geteuid(), os.getegid()
-        entry.mode &= 0o777  # whatever a container has made: nothing of the host gets more rights by it
-        if name:
-            entry.name = _renamed(entry.name, name)
-            entry.linkname = _renamed(entry.linkname, name) if entry.islnk() else entry.linkname
-
-    def unpack() -> None:
-        with os.fdopen(reader, "rb") as source:
-            root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                tree = tree_reader.Tree(linux.LinuxKernel(), root, str(folder))
-                tree_writer.read_archive(tree, "/", source, adapt)
-            finally:
-                os.close(root)
-
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    try:
-        await tasks.together("copy", _fed(pieces, writer), tasks.in_thread(unpack))
-    except tarfile.TarError as error:
-        raise errors.TrimtabError(f"the copy is no whole archive: {error}") from error
-    except OSError as error:
-        raise errors.TrimtabError(f"{folder} cannot be written: {error.strerror}") from error
-
-
-async def _fed(pieces: AsyncIterator[bytes], writer: int) -> None:
-    """Write pieces to a pipe until they or their reader end, and close it."""
-    os.set_blocking(writer, False)
-    try:
         async for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                try:
-                    view = view[os.write(writer, view) :]
-                except BlockingIOError:
-                    await processes.writable(writer)
-    except BrokenPipeError:
-        pass  # the reader tells why
-    finally:
-        os.close(writer)
+            try:
+                await tasks.in_thread(functools.partial(files.write_all, sys.stdout.fileno(), piece))
+            except BrokenPipeError:
+                return
+            except OSError as error:
+                raise errors.TrimtabError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def _renamed(path: str, name: str) -> str:
-    _, slash, below = path.partition("/")
-    return f"{name}{slash}{below}"
-
-
-async def _into(runtime: api.Runtime, path: pathlib.Path | None, destination: _Location) -> None:
+async def _into(runtime: api.Runtime, source: host_trees.Source | None, destination: _Location) -> None:
+    """Copy what is typed, or the archive on standard input: into the folder that is there, else in its name's place."""
     copy_in = runtime.containers.copy_in
-    if path is None:
-        await copy_in(destination.container, destination.path, _standard_input())
+    if source is None:
+        await copy_in(destination.container, destination.path, host_trees.standard_input())
         return
-    folder, _, name = destination.path.rpartition("/")
+    path = destination.path.rstrip("/") or "/" if source.is_folder else destination.path
+    folder, _, name = path.rpartition("/")
     try:
-        async with contextlib.aclosing(_packed(path, path.name)) as pieces:
-            await copy_in(destination.container, destination.path, pieces)
+        async with contextlib.aclosing(host_trees.packed(source, source.name)) as pieces:
+            await copy_in(destination.container, path, pieces)
     except errors.Failure as error:
         if error.reason not in _NO_DIRECTORY or not name:
             raise
-        async with contextlib.aclosing(_packed(path, name)) as pieces:
+        async with contextlib.aclosing(host_trees.packed(source, name)) as pieces:
             await copy_in(destination.container, folder or "/", pieces)
-
-
-async def _standard_input() -> AsyncIterator[bytes]:
-    while piece := await tasks.in_thread(lambda: os.read(sys.stdin.fileno(), _CHUNK)):
-        yield piece
-
-
-async def _packed(path: pathlib.Path, name: str) -> AsyncGenerator[bytes, None]:
-    """Yield an archive of a file or folder of this host under a name, root's. Raises ``errors.TrimtabError``."""
-    import asyncio
-
-    def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-        entry.uid = entry.gid = 0
-        entry.uname = entry.gname = ""
-        return entry
-
-    def pack() -> None:
-        with (
-            contextlib.suppress(BrokenPipeError),
-            os.fdopen(writer, "wb") as out,
-            tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-        ):
-            archive.add(path, name, filter=owned_by_root)
-
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    packing = asyncio.get_running_loop().run_in_executor(None, pack)
-    try:
-        with contextlib.closing(os.fdopen(reader, "rb", buffering=0)) as pipe:
-            await processes.readable(reader)
-            while piece := pipe.read(_CHUNK):
-                yield piece
-                await processes.readable(reader)
-        await packing
-    except OSError as error:
-        raise errors.TrimtabError(f"{error.filename or path} cannot be read: {error.strerror}") from error
-    finally:
-        await asyncio.wait([packing])

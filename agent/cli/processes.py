@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from agent import errors, settings
-from agent.cli import completion, options, terminal
+from agent.cli import completion, flags, options, terminal
 from agent.cli.containers import NameArgument
 from agent.runtime import processes
 
@@ -33,7 +33,12 @@ def wait(
     chosen: settings.Settings,
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="The containers' names.", autocompletion=completion.containers),
+        typer.Argument(
+            metavar="NAME...",
+            help="The containers' names.",
+            callback=flags.not_blank,
+            autocompletion=completion.containers,
+        ),
     ],
 ) -> None:
     """Wait until the present runs of containers have ended, and print each one's exit code on a line.

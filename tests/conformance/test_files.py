@@ -120,6 +120,17 @@ async def test_bind__is_part_of_the_tree_of_what_runs(harness, tmp_path: pathlib
     assert await copied(harness, identity, "/host/file") == {"file": b"bound"}
 
 
+async def test_bound_file__what_goes_in_its_place__is_refused_and_it_stays(harness, tmp_path: pathlib.Path) -> None:
+    bound = tmp_path / "bound"
+    bound.write_text("the host's")
+    mounts = (container.BindMount(str(bound), "/etc/bound", read_only=True),)
+    identity = await harness.running(harness.config(mounts=mounts))
+    with pytest.raises(errors.Conflict):
+        await copy_in(harness, identity, "/etc", bound=b"x")
+    assert await output(harness, identity, "cat /etc/bound") == b"the host's"
+    assert bound.read_text() == "the host's"
+
+
 async def test_link_as_the_path__is_followed_in_the_container(harness) -> None:
     made = "mkdir -p /releases/5; echo five > /releases/5/x; ln -s /releases/5 /current; ln -s current /latest"
     identity = await harness.running(harness.config(command=("/bin/sh", "-c", f"{made}; exec sleep 1000")))
@@ -234,6 +245,31 @@ async def test_wrong_path_or_archive__invalid_argument(harness) -> None:
     for data in (b"no archive at all", packed(x=b"x" * 4096)[:2000]):
         with pytest.raises(errors.InvalidArgument):
             await harness.runtime.containers.copy_in(identity, "/tmp", of(data))
+
+
+async def test_archive_that_breaks_behind_a_whole_entry__is_an_invalid_argument(harness) -> None:
+    identity = await harness.running(harness.config())
+    with pytest.raises(errors.InvalidArgument):
+        await harness.runtime.containers.copy_in(identity, "/tmp", of(packed(x=b"x")[:1024] + b"\xff" * 512))
+
+
+async def test_root__is_copied_out_whole__below_one_name(harness) -> None:
+    identity = await harness.running(harness.config())
+    async with harness.runtime.containers.copy_out(identity, "/") as pieces:
+        data = b"".join([piece async for piece in pieces])
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        names = archive.getnames()
+    assert {name.partition("/")[2] for name in names} >= {"", "bin/busybox", "etc"}
+
+
+@pytest.mark.parametrize("path", ["/tmp/folder", "/tmp/folder/", "/tmp/folder/.", "/tmp/link/.", "/tmp//folder/././"])
+async def test_directory__however_it_is_spelt__is_called_by_its_name(harness, path: str) -> None:
+    identity = await harness.running(harness.config())
+    await copy_in(harness, identity, "/tmp", **{"folder/file": b"x"})
+    await output(harness, identity, "ln -s folder /tmp/link")
+    assert await copied(harness, identity, path) == {"folder": None, "folder/file": b"x"}
+    with pytest.raises(errors.NotFound):
+        await copied(harness, identity, "/tmp/folder/file/.")
 
 
 async def test_left_early__nothing_is_held_up(harness) -> None:

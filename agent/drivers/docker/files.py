@@ -30,7 +30,9 @@ async def copy_out(
     engine: connection.Connection, identity: str, ref: str, path: str
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """Open an archive of what is at a path, whose links are followed. Raises as ``Files``."""
-    path, _ = await _followed(engine, identity, ref, path)
+    asked, (path, status) = path, await _followed(engine, identity, ref, path)
+    if asked.endswith(("/", "/.")) and not _is_directory(status):
+        raise files.absent(asked, ref)
     call = engine.stream_response(_path(identity), f"{path} in container {ref}", params={"path": path})
     async with call as answer:
         yield _pieces(answer.content.iter_chunked(_CHUNK), ref)
@@ -42,7 +44,7 @@ async def copy_in(
     """Unpack an archive at a path of an inspected container. Raises as ``Files``."""
     identity = str(inspected["Id"])
     path, status = await _followed(engine, identity, ref, path)
-    if not int(status.get("mode") or 0) & _GO_DIRECTORY:
+    if not _is_directory(status):
         message = f"{path} in container {ref} is no directory"
         raise errors.InvalidArgument(message, reason=Reason.NOT_A_DIRECTORY)
     if is_read_only(inspected, path):
@@ -67,13 +69,25 @@ def is_read_only(inspected: Mapping[str, Any], path: str) -> bool:
 
 async def _followed(engine: connection.Connection, identity: str, ref: str, path: str) -> tuple[str, dict[str, Any]]:
     """Return where a path leads, and what an engine says of that. Raises ``errors.NotFound``."""
+    path = _without_dot(path)
     for _ in range(_MOST_LINKS):
         status = await _status(engine, identity, ref, path)
-        target = str(status.get("linkTarget") or path)
+        target = _without_dot(str(status.get("linkTarget") or path))
         if target == path:
             return path, status
         path = target
     raise errors.InvalidArgument(f"{path} in container {ref}: too many links")
+
+
+def _without_dot(path: str) -> str:
+    """Return a path without ``/.`` behind it, for which Podman leaves a directory's own name out of what is in it."""
+    while path.endswith(("/", "/.")) and path != "/":
+        path = path.removesuffix(".").rstrip("/") or "/"
+    return path
+
+
+def _is_directory(status: Mapping[str, Any]) -> bool:
+    return bool(int(status.get("mode") or 0) & _GO_DIRECTORY)
 
 
 async def _status(engine: connection.Connection, identity: str, ref: str, path: str) -> dict[str, Any]:

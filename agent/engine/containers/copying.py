@@ -12,7 +12,7 @@ from agent import errors
 from agent.engine import layout
 from agent.engine.containers import copy_process, table
 from agent.engine.shim import liveness
-from agent.kit import isolation, processes
+from agent.kit import isolation, processes, tasks
 from agent.reasons import Reason
 
 _CHUNK = 64 * 1024
@@ -45,10 +45,7 @@ async def out(deps: Deps, record: table.ContainerRecord, path: str) -> AsyncIter
 async def into(deps: Deps, record: table.ContainerRecord, path: str, archive: AsyncIterable[bytes]) -> None:
     """Unpack an archive at a path; the caller keeps a container that does not run from starting meanwhile."""
     async with _copying(deps, record, "in", path) as copying:
-        async for piece in archive:
-            if not await copying.write(piece):
-                break
-        await copying.outcome()
+        await tasks.together("copy", copying.feed(archive), copying.outcome())
 
 
 class _Copying:
@@ -77,7 +74,14 @@ class _Copying:
             with contextlib.suppress(BlockingIOError):
                 return os.read(self._pipe.fileno(), _CHUNK)
 
-    async def write(self, data: bytes) -> bool:
+    async def feed(self, archive: AsyncIterable[bytes]) -> None:
+        """Send all of an archive, or as much of it as is read."""
+        async for piece in archive:
+            if not await self._write(piece):
+                break
+        self._pipe.close()
+
+    async def _write(self, data: bytes) -> bool:
         """Send bytes; False where it reads no more."""
         view = memoryview(data)
         while view:
@@ -90,9 +94,7 @@ class _Copying:
         return True
 
     async def outcome(self) -> None:
-        """Wait for its end. Raises what it has failed with."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        """Wait for its end, however much is still to be sent to it. Raises what it has failed with."""
         code = await processes.reaped(self._process)
         if code:
             raise _failure(code, os.pread(self._complaints, _COMPLAINT, 0))

@@ -23,6 +23,7 @@ _MOST_LINKS = 40
 _DEEPEST = 1000
 """Directories in each other, one open descriptor each."""
 _BUFFER = 64 * 1024
+_NANOSECONDS = 10**9
 _TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -57,16 +58,20 @@ class Tree:
             raise self.absent(path)
         return descriptor
 
+    def at(self, path: str) -> str:
+        """Return what a path of it is called in messages."""
+        return f"{path} in {self.what}"
+
     def absent(self, path: str) -> errors.NotFound:
         """Return the error for a path that is not there."""
-        return errors.NotFound(f"there is no {path} in {self.what}", reason=Reason.PATH_NOT_FOUND)
+        return errors.NotFound(f"there is no {self.at(path)}", reason=Reason.PATH_NOT_FOUND)
 
     def failure(self, error: OSError, path: str) -> Exception:
         """Return what it means that a path cannot be opened."""
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             return self.absent(path)
         if error.errno in {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}:
-            return errors.InvalidArgument(f"{path} in {self.what}: {error.strerror}")
+            return errors.InvalidArgument(f"{self.at(path)}: {error.strerror}")
         return error
 
 
@@ -84,7 +89,7 @@ def _write(tree: Tree, path: str, handle: int, out: IO[bytes]) -> None:
     status = os.fstat(handle)
     name = posixpath.basename(posixpath.normpath(path)) or "."
     if stat.S_IFMT(status.st_mode) not in _TYPES:
-        raise errors.InvalidArgument(f"{path} in {tree.what} is a socket")
+        raise errors.InvalidArgument(f"{tree.at(path)} is a socket")
     with tarfile.open(
         fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape", bufsize=_BUFFER
     ) as archive:
@@ -106,7 +111,7 @@ def _followed(tree: Tree, path: str) -> str:
             path = posixpath.join(posixpath.dirname(path.rstrip("/")), os.readlink("", dir_fd=descriptor))
         finally:
             os.close(descriptor)
-    raise errors.InvalidArgument(f"{path} in {tree.what}: too many links")
+    raise errors.InvalidArgument(f"{tree.at(path)}: too many links")
 
 
 _Folder = tuple[int, str, Iterator[str]]
@@ -213,6 +218,6 @@ def _entry(name: str, status: os.stat_result) -> tarfile.TarInfo:
     entry.type = _TYPES[stat.S_IFMT(status.st_mode)]
     entry.mode = stat.S_IMODE(status.st_mode)
     entry.uid, entry.gid = status.st_uid, status.st_gid
-    entry.mtime = int(status.st_mtime)
+    entry.mtime = status.st_mtime_ns // _NANOSECONDS
     entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
     return entry

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pathlib
+import stat
 import sys
 import tarfile
 from collections.abc import AsyncIterable, AsyncIterator
@@ -115,6 +116,135 @@ def test_into__a_folder_with_all_that_is_in_it(root: pathlib.Path, tmp_path: pat
     assert run("tree", "web:/data") == 0
     copied = root / "data" / "tree" / "below" / "large"
     assert copied.read_bytes() == (tmp_path / "tree" / "below" / "large").read_bytes()
+
+
+def test_out__what_is_in_a_folder__goes_into_one_that_is_there(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert root.exists()
+    (tmp_path / "here").mkdir()
+    assert run("web:/data/.", "here") == 0
+    assert run("web:/data/.", "new") == 0
+    for folder in ("here", "new"):
+        assert (tmp_path / folder / "sub" / "file").read_text() == "content"
+
+
+def test_out__to_a_name_with_a_slash__is_a_folder_or_refused(
+    root: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.exists()
+    assert run("web:/data", "folder/") == 0
+    assert (tmp_path / "folder" / "sub" / "file").exists()
+    assert run("web:/data/sub/file", "file/") == 1
+    assert "there is no folder file" in capsys.readouterr().err
+    assert not (tmp_path / "file").exists()
+
+
+def test_out__to_a_link__is_where_it_leads(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert root.exists()
+    (tmp_path / "current").symlink_to("real")
+    assert run("web:/data/sub/file", "current") == 0
+    assert (tmp_path / "real").read_text() == "content"
+    assert (tmp_path / "current").is_symlink()
+
+
+def test_out__a_folder_in_place_of_a_file__is_refused_by_its_own_path(
+    root: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.exists()
+    (tmp_path / "file").write_text("mine")
+    assert run("web:/data", str(tmp_path / "file")) == 1
+    assert f"{tmp_path / 'file'} cannot be written: what is there is no directory" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.root
+def test_out__devices__are_left_out_and_named(
+    root: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mknod(root / "data" / "a\x1b[31m", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    (root / "data" / "b").hardlink_to(root / "data" / "a\x1b[31m")
+    assert run("web:/data", "copy") == 0
+    assert capsys.readouterr().err == "left out, for they are devices: data/a\\x1b[31m and 1 more\n"
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["link", "sub"]
+    assert run("web:/data/b", "copy") == 1
+    assert "b is a device: it is not copied" in capsys.readouterr().err
+
+
+def test_out__a_time_that_only_a_tmpfs_keeps__is_no_failure(
+    root: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("file")
+        entry.mtime = 2**63 - 1
+        archive.addfile(entry)
+    monkeypatch.setattr(tree_reader, "write_archive", lambda _tree, _path, sink: sink.write(out.getvalue()))
+    assert root.exists()
+    assert run("web:/data/sub/file", "here") == 0
+    assert (tmp_path / "here").exists()
+
+
+def test_out__an_archive_of_nonsense__is_said_to_be_none(
+    root: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("file")
+        entry.pax_headers = {"path": "a\0b"}
+        archive.addfile(entry)
+    monkeypatch.setattr(tree_reader, "write_archive", lambda _tree, _path, sink: sink.write(out.getvalue()))
+    assert root.exists()
+    pathlib.Path("folder").mkdir()
+    assert run("web:/data/sub/file", "folder") == 1
+    assert "the copy is no whole archive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", ["tree/.", "tree/./.", "."])
+def test_into__what_is_in_a_folder__goes_into_one_that_is_there(
+    root: pathlib.Path, tmp_path: pathlib.Path, typed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    if typed == ".":
+        monkeypatch.chdir(tmp_path / "tree")
+    assert run(typed, "web:/data") == 0
+    assert (root / "data" / "below").is_dir()
+    assert run(typed, "web:/data/new/") == 0
+    assert (root / "data" / "new" / "below").is_dir()
+
+
+def test_into__a_link__is_one_there_and_with_a_slash_is_what_it_leads_to(
+    root: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "way").symlink_to("tree")
+    assert run("way", "web:/data") == 0
+    assert str((root / "data" / "way").readlink()) == "tree"
+    assert run("way/", "web:/data/followed") == 0
+    assert (root / "data" / "followed" / "below").is_dir()
+    assert run("tree/below/..", "web:/data") == 0
+    assert (root / "data" / "tree" / "below").is_dir()
+
+
+def test_into__a_file_for_a_folder_that_is_not_there__is_refused(
+    root: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert run("file", "web:/data/none/") == 1
+    assert "exec web ls -la /data shows what is there" in capsys.readouterr().err
+    assert not (root / "data" / "none").exists()
+
+
+@pytest.mark.root
+def test_into__sockets_and_devices__are_refused_and_left_out_of_folders(
+    root: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tree").mkdir()
+    os.mknod(tmp_path / "tree" / "device", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    os.mknod(tmp_path / "tree" / "socket", 0o600 | stat.S_IFSOCK)
+    for name in ("device", "socket"):
+        assert run(f"tree/{name}", "web:/data") == 1
+        assert f"tree/{name} is a {name}: it is not copied" in capsys.readouterr().err
+    assert run("tree", "web:/data") == 0
+    assert list((root / "data" / "tree").iterdir()) == []
 
 
 def test_into__from_standard_input(root: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: Any) -> None:

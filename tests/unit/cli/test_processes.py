@@ -66,3 +66,8 @@ def test_wait__an_end_that_nobody_saw__is_said_and_fails(capsys: pytest.CaptureF
 def test_wait__no_such_container__says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["wait", "nobody"]) == 1
     assert "there is no container nobody" in capsys.readouterr().err
+
+
+def test_wait__a_blank_name__is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["wait", "web", ""]) == 64
+    assert "a name is blank" in capsys.readouterr().err

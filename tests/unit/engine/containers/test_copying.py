@@ -1,5 +1,6 @@
 """Copying by the process of its own, with this test's own process for a container that runs."""
 
+import asyncio
 import dataclasses
 import io
 import os
@@ -79,6 +80,15 @@ async def test_into__refused_while_much_is_still_to_come__says_why(deps: copying
 async def test_into__no_archive__is_an_invalid_argument(deps: copying.Deps, tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.InvalidArgument, match="no tar archive"):
         await copying.into(deps, record(), str(tmp_path), pieces_of(b"words"))
+
+
+async def test_into__refused_while_nothing_comes__says_why(deps: copying.Deps, tmp_path: pathlib.Path) -> None:
+    async def silent() -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.Event().wait()
+
+    with pytest.raises(errors.NotFound, match="missing in container web"):
+        await copying.into(deps, record(), str(tmp_path / "missing"), silent())
 
 
 async def test_into__its_source_fails__ends_the_process(deps: copying.Deps, tmp_path: pathlib.Path) -> None:

@@ -329,6 +329,53 @@ def test_write__an_archive_that_ends_within_a_file__is_refused(world: World) -> 
         tree_writer.read_archive(world.tree, "/", io.BytesIO(whole[:2048]))
 
 
+@pytest.mark.parametrize("broken", [b"\xff" * 512, b"\xff" * 100])
+def test_write__a_header_behind_the_first_is_broken__is_refused(world: World, broken: bytes) -> None:
+    first = archive_of(entry("first")).getvalue()[:1024]
+    with pytest.raises(tarfile.TarError):
+        tree_writer.read_archive(world.tree, "/", io.BytesIO(first + broken))
+    assert [path.name for path in world.root.iterdir()] == ["first"]
+    tree_writer.read_archive(world.tree, "/", io.BytesIO(first))  # nothing behind it is no end that many writers know
+
+
+def test_write__deeper_than_calls_go__makes_what_is_missing(world: World) -> None:
+    try:
+        world.write("/", entry("d/" * 1500 + "file"))
+        assert world.content("d/" * 1500 + "file") == b"new"
+    finally:
+        trees.remove(world.root)  # pytest's own way of removing it is no match for it
+
+
+def test_write__times_beyond_those_of_system_calls__are_the_farthest(world: World) -> None:
+    for number, time in enumerate((2**63 - 1, -(2**63), float("inf"), float("-inf"))):
+        made = entry(f"file{number}")
+        made.pax_headers = {"mtime": str(time)}
+        world.write("/", made, entry(f"folder{number}", tarfile.DIRTYPE))
+        assert (world.root / f"file{number}").read_text() == "new"
+
+
+def test_write__a_hard_link_to_itself__leaves_the_file_as_it_is(world: World) -> None:
+    (world.root / "file").write_text("old")
+    world.write("/", entry("file", tarfile.LNKTYPE, "./file"))
+    assert (world.root / "file").read_text() == "old"
+    with pytest.raises(errors.Conflict):
+        world.write("/", entry("none", tarfile.LNKTYPE, "none"))
+
+
+def test_write__left_out_by_the_adaptation__is_not_placed(world: World) -> None:
+    archive = archive_of(entry("first"), entry("second"))
+    tree_writer.read_archive(world.tree, "/", archive, lambda made: made.name != "first")
+    assert [path.name for path in world.root.iterdir()] == ["second"]
+
+
+@pytest.mark.root
+def test_write__in_place_of_a_device__is_a_conflict(world: World) -> None:
+    os.mknod(world.root / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    with pytest.raises(errors.Conflict, match="a device is there"):
+        world.write("/", entry("null"))
+    assert stat.S_ISCHR((world.root / "null").stat().st_mode)
+
+
 def test_write__into_what_the_kernel_makes_up__is_refused(tmp_path: pathlib.Path) -> None:
     device = tmp_path.stat().st_dev
     world = World(tmp_path, frozenset({device}))
