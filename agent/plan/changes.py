@@ -87,10 +87,9 @@ class Changes:
         ``among``: only to those, where the replacement is on its way.
         """
         kept = tuple(among)
+        remade = [present for present in current.config.networks if present.network in self.ground.remade]
         steps = []
-        for present in current.config.networks:
-            if present.network not in self.ground.remade:
-                continue
+        for present in remade:
             why = actions.Cause(Reason.CHANGED, f"network {present.network} is made anew")
             leave = actions.DisconnectContainer(self.key, why, current.id, present.network)
             detached = self.sketch.add(leave, after)

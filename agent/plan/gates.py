@@ -61,10 +61,11 @@ def start(
     if world.policy.secrets_at_start and (lacking := _secrets(world, desired)) is not None:
         return lacking
     after = list(verified.after)
-    for dependency in desired.depends_on:
+    awaited = [
+        dependency for dependency in desired.depends_on if not (resumed and _fulfilled(world, Progress(), dependency))
+    ]
+    for dependency in awaited:
         name = dependency.container
-        if resumed and _fulfilled(world, Progress(), dependency):
-            continue
         blocked = sketch.blocked.get(ObjectKey(Kind.CONTAINER, name))
         if dependency.condition is container.DependencyCondition.STARTED and name in progress.starts:
             after.append(progress.starts[name])

@@ -51,8 +51,11 @@ def test_networks__entered_by_a_new_declaration__say_so_as_their_cause() -> None
     assert step.action.cause == actions.Cause(Reason.CHANGED, "networks: - -> shop", ("networks",))
 
 
-def test_bucket__its_declaration_cannot_be_read_and_it_runs__is_not_called_drifted() -> None:
-    result = computed(dataclasses.replace(WEB, labels=LABELS), unreadable="made by a newer release")
+@pytest.mark.parametrize("fields", [{"labels": LABELS}, {"args": ("x",)}, {}])
+def test_bucket__its_declaration_cannot_be_read_and_it_runs__is_not_called_drifted(fields: dict[str, object]) -> None:
+    unreadable = {"unreadable": "made by a newer release", "image_id": "another"}
+    result = computed(dataclasses.replace(WEB, **fields), **unreadable)
+    assert (result.steps, [blocked.reason for blocked in result.blocked]) == ((), [Reason.DECLARATION_UNREADABLE])
     assert dict(result.buckets)[ObjectKey(Kind.CONTAINER, "web")] is plan.Bucket.MATCHING
 
 

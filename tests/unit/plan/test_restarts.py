@@ -120,3 +120,21 @@ def test_streak__nobody_knows_when_it_was_started_or_ended__counts_from_the_begi
     restart = restarts.of_exited(ALWAYS, changed(started_at=started, finished_at=ended), THRICE)
     assert restart is not None
     assert restart.streak == streak
+
+
+def test_exited__stopped_by_us_and_nobody_knows_when__is_due_from_the_beginning_and_says_why() -> None:
+    restart = restarts.of_exited(NEVER, changed(stop_requested=True, finished_at=None), OURS)
+    cause = actions.Cause(Reason.INTERRUPTED, "was stopped for a change that has not come about")
+    assert restart == restarts.Restart(0.0, cause, ledger.RestartReason.EXIT, 3)
+
+
+def test_on_request__waits_for_nothing_and_counts_for_nothing() -> None:
+    cause = actions.Cause(Reason.REQUESTED, "somebody has asked for it")
+    assert restarts.on_request(5.0) == restarts.Restart(5.0, cause, None, 0)
+
+
+def test_streak__nobody_knows_when_it_ended__is_taken_for_the_beginning() -> None:
+    soon = container.RestartConfig(container.RestartPolicy.ALWAYS, dataclasses.replace(BACKOFF, reset=0.5))
+    restart = restarts.of_exited(soon, changed(started_at=None, finished_at=None), THRICE)
+    assert restart is not None
+    assert restart.streak == 4
