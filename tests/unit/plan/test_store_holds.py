@@ -176,3 +176,12 @@ def test_network__several_subnets_in_another_order__are_no_difference() -> None:
     named = dataclasses.replace(second, gateway="10.2.0.9")
     (difference,) = diff.of_network(builders.network_config(subnets=(named, first)), current.config)
     assert difference.field == "subnets"
+
+
+def test_image__not_usable_and_not_declared__keeps_nobody_from_starting() -> None:
+    web = builders.config()
+    there = dataclasses.replace(builders.observed_image(), verified=False)
+    created = builders.observed(web, state=container.ContainerState.CREATED)
+    desired = builders.desired(web, image=False)
+    computed = planner.compute_plan(desired, builders.world(there, created), builders.rules(prune=False))
+    assert steps(computed) == [("StartContainer", "Container/web", "NotStarted")]
