@@ -136,3 +136,8 @@ async def test_opened__the_other_side_reads_nothing__is_gone_at_once_with_what_w
             ours = writer.get_extra_info("socket")
         await asyncio.sleep(0)  # the event loop's next step closes it
         assert ours.fileno() == -1
+
+
+def test_outcome__as_a_label__is_one_of_these_words() -> None:
+    assert [outcome.value for outcome in checks.ProbeOutcome] == ["success", "failure", "unknown"]
+    assert checks.SUCCESS.message == ""

@@ -72,6 +72,7 @@ async def test_check__not_healthy__says_why(serving, answer: bytes, message: str
         ("/x#fragment", "/x"),
         ('/%zz|"<>{}', '/%zz|"<>{}'),
         ("/\x01\x7f", "/%01%7F"),
+        ("/!~ ", "/!~%20"),
     ],
 )
 async def test_request__path__is_sent_as_it_is_written(serving, path: str, sent: str) -> None:
@@ -314,3 +315,19 @@ async def test_https__the_server_does_not_answer_the_end_of_tls__is_not_waited_f
 def test_https__weak_certificates__are_taken_too() -> None:
     assert http_check._UNVERIFIED.security_level == 0
     assert (http_check._UNVERIFIED.check_hostname, http_check._UNVERIFIED.verify_mode) == (False, ssl.CERT_NONE)
+
+
+@pytest.mark.parametrize(
+    ("address", "scheme", "port", "url"),
+    [
+        ("10.0.0.1", "http", 80, "http://10.0.0.1/x"),
+        ("10.0.0.1", "https", 443, "https://10.0.0.1/x"),
+        ("10.0.0.1", "http", 443, "http://10.0.0.1:443/x"),
+        ("10.0.0.1", "https", 80, "https://10.0.0.1:80/x"),
+        ("fd00::1", "http", 8080, "http://[fd00::1]:8080/x"),
+    ],
+)
+def test_url__as_people_write_it__leaves_out_the_schemes_own_port(
+    address: str, scheme: str, port: int, url: str
+) -> None:
+    assert http_check.url(address, health.HttpProbe(port, "/x", scheme, ())) == url

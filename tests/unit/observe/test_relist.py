@@ -78,3 +78,9 @@ async def test_hints__a_look_takes_its_time__come_in_the_interval_from_its_begin
         if len(moments) == 3:
             break
     assert moments == pytest.approx([10.0, 20.0, 30.0], abs=0.1)
+
+
+async def test_hints__looked_at_a_moment_after_the_beginning__come_a_whole_interval_after_that() -> None:
+    net = opened()
+    asyncio.get_running_loop().call_later(0.5, net.done)
+    assert await hints(net, 11, looks=True) == [10.5]
