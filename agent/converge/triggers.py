@@ -6,7 +6,7 @@ import math
 
 from agent.converge import signals
 
-_EARLY = 2**-10
+_EARLY = 0.0009765625  # a power of two: sums of it are exact
 """A timer may fire a little early; waiting again for that little would be a spin."""
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from agent.model import container, ledger, policy, volume
+from agent.model import container, ledger, policy, suspension, volume
 from agent.model.key import Kind, ObjectKey
 from agent.plan import plan, planner, render
 from agent.reasons import Reason
@@ -132,3 +132,19 @@ def test_wake_at__several_wait_for_a_time__is_the_first() -> None:
     observed = builders.world(*(builders.exited(config, 1, at=builders.NOW) for config in configs), ledger=memory)
     result = planner.compute_plan(builders.desired(*configs), observed, builders.rules())
     assert result.wake_at == builders.NOW + 4
+
+
+def test_text__explained__is_the_lines_that_explain_and_is_not_so_unless_that_is_wanted() -> None:
+    plan_computed = computed()
+    assert render.text(plan_computed, explain=True) == "\n".join(
+        line.text for line in render.lines(plan_computed, explain=True)
+    )
+    assert render.text(plan_computed) == "\n".join(line.text for line in render.lines(plan_computed))
+
+
+def test_lines__of_what_is_suspended_and_of_what_is_not_compared__have_their_styles() -> None:
+    key = ObjectKey(Kind.CONTAINER, "web")
+    suspended = suspension.Suspensions(None, (suspension.Suspension(key, 1.0),))
+    preview = planner.preview(builders.desired(WEB), builders.world(suspensions=suspended), builders.rules())
+    shown = dataclasses.replace(preview, uncompared=((key, "the reason"),))
+    assert [line.style for line in render.lines(shown)] == ["wait", "wait", "detail", "detail", "summary"]
