@@ -111,7 +111,7 @@ class Prober:
     def _end(self, instance: ProbedInstance) -> None:
         self._probed.pop(instance.container_id, None)
         self._health.pop(instance.container_id, None)
-        for kind in ("startup", "readiness", "liveness"):
+        for kind in thresholds.KINDS:
             self._crew.cancel(_task(instance, kind))
 
     async def _watch(self, instance: ProbedInstance, kind: thresholds.Kind) -> None:

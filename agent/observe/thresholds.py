@@ -1,11 +1,12 @@
 """Probe results to health, as kubelet counts them: a pure state machine."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
 from agent.model import health
 
 Kind = Literal["startup", "readiness", "liveness"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -274,3 +274,20 @@ async def test_checker__ended__asks_nobody_any_more_and_one_that_breaks_is_repor
     assert [(context["message"], str(context["exception"])) for context in reported] == [
         (f"latest 0 of {NAME} has failed", "a fault of ours")
     ]
+
+
+async def test_track__many_images__are_asked_for_eight_at_a_time(stage) -> None:
+    stage.world.delay("images.digest", 1.0)
+    answers: list[str] = []
+    images = driver.runtime_in(stage.world).images
+    follow_configs = [dataclasses.replace(builders.follow(interval=HOUR), name=f"app{number}") for number in range(20)]
+    async with image_updates.UpdateChecker(
+        images, virtual.LoopClock(), lambda name, _: answers.append(name)
+    ) as checker:
+        checker.track(follow_configs, lambda _: None)
+        counts = []
+        await asyncio.sleep(0.5)
+        for _ in range(3):
+            await asyncio.sleep(1)
+            counts.append(len(answers))
+    assert counts == [8, 16, 20]

@@ -106,3 +106,7 @@ def test_liveness__fails_for_good__is_not_ready_and_its_moment_is_the_first() ->
     begun = after(thresholds.begin(health.HealthConfig(None, ONE, ONE)), ("readiness", True, 1.0))
     dead = after(begun, ("liveness", False, 2.0), ("liveness", False, 3.0))
     assert (begun.ready, dead.ready, dead.failed_at) == (True, False, 2.0)
+
+
+def test_streak__of_nothing_yet__says_nothing() -> None:
+    assert thresholds.Streak() == thresholds.Streak(0, 0, "")
