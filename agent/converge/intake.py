@@ -20,6 +20,8 @@ from agent.sources import api, change_hints, external_inputs, input_watch
 INPUTS = 30.0
 """Seconds between two looks at external inputs of which no hint comes."""
 INPUT_QUIET_PERIOD = change_hints.QuietPeriod(quiet=0.03, maximum=0.25)
+_SOONEST = 0.001
+"""Seconds between two looks at least: a moment that a timer has all but reached is not looked at again and again."""
 DOUBTFUL = 5.0
 """Seconds for which a source may say what is not believed yet, before that is a trouble."""
 
@@ -99,7 +101,7 @@ class Intake:
         while True:
             self._is_doubted.clear()
             moment = self._next_look_at
-            wait = None if moment is None else max(0.0, moment - self._around.time.monotonic())
+            wait = None if moment is None else max(_SOONEST, moment - self._around.time.monotonic())
             try:
                 async with asyncio.timeout(wait):
                     await self._is_doubted.wait()  # an earlier moment may be asked for meanwhile

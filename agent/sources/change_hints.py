@@ -41,6 +41,10 @@ class Debounce:
         self._first = None
 
 
+_CLOSE = 1e-6
+"""Seconds: nearer than that no timer comes, and a loop with a clock of its own would sleep towards it for ever."""
+
+
 class ChangeHints:
     """Hints of change, yielded once they have settled, and once without a cause after ``idle`` seconds without any."""
 
@@ -61,7 +65,7 @@ class ChangeHints:
             await self._wait_for_burst()
             while (due := self._debounce.due()) is not None:
                 remaining = due - asyncio.get_running_loop().time()
-                if remaining <= 0:
+                if remaining < _CLOSE:
                     self._debounce.settle()
                 else:
                     await asyncio.sleep(remaining)

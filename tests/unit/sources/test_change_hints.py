@@ -90,3 +90,15 @@ async def test_hints__noted_while_the_listener_works__are_told_next() -> None:
     await asyncio.sleep(5)
     await anext(settled)
     assert loop.time() == pytest.approx(5.03)
+
+
+@pytest.mark.looptime
+async def test_hints__at_any_moment__settle_within_the_clocks_resolution() -> None:
+    hints = change_hints.ChangeHints(PERIOD, 9.0)
+    settled = hints.settled()
+    for step in range(300):
+        await asyncio.sleep(0.01 + 0.0001 * step)
+        hints.note()
+        before = asyncio.get_running_loop().time()
+        await anext(settled)
+        assert asyncio.get_running_loop().time() - before == pytest.approx(PERIOD.quiet)
