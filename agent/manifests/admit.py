@@ -33,8 +33,8 @@ def admit(manifests: Iterable[registry.Manifest]) -> Iterator[problem.Problem]:
 
 
 def _container_problems(manifest: registry.Manifest, spec: container.ContainerSpec, by_key: Manifests) -> _Problems:
-    yield from inputs.outside(manifest)
-    yield from program_limits.problems(manifest)
+    yield from inputs.outside(manifest, spec)
+    yield from program_limits.problems(manifest, spec)
     yield from _references(manifest, spec, by_key)
     yield from _container(manifest, spec)
     yield from _network_needs(manifest, spec, by_key)

@@ -65,7 +65,7 @@ def look_up(path: str) -> Explanation:
         field = fields[name]
         inside = list(dict.fromkeys(wording.models_in(field.annotation)))
         explanation = Explanation(
-            f"{so_far}.{name}", _of(field), field.description or "", _default(field), _members(inside)
+            f"{so_far}.{name}", _of(field), str(field.description), _default(field), _members(inside)
         )
     return explanation
 
@@ -101,11 +101,9 @@ def paths() -> tuple[str, ...]:
     def walk(model: type[pydantic.BaseModel], prefix: str) -> None:
         names.append(prefix)
         for alias, field in _fields(model):
-            inner = list(dict.fromkeys(wording.models_in(field.annotation)))
-            for inner_model in inner:
+            names.append(f"{prefix}.{alias}")
+            for inner_model in wording.models_in(field.annotation):
                 walk(inner_model, f"{prefix}.{alias}")
-            if not inner:
-                names.append(f"{prefix}.{alias}")
 
     for name, model in registry.MODELS.items():
         walk(model, name.lower())
@@ -114,7 +112,7 @@ def paths() -> tuple[str, ...]:
 
 def _members(models: list[type[pydantic.BaseModel]]) -> tuple[Member, ...]:
     return tuple(
-        Member(alias, _of(field), field.is_required(), _default(field), field.description or "")
+        Member(alias, _of(field), field.is_required(), _default(field), str(field.description))
         for model in models
         for alias, field in _fields(model)
     )
@@ -131,7 +129,7 @@ def _first_line(model: type[pydantic.BaseModel]) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.default  # undefined where it is required, or made by a factory
-    if value is pydantic_core.PydanticUndefined or value is None or value == "":
+    if value is pydantic_core.PydanticUndefined or value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 

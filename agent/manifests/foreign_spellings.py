@@ -174,7 +174,7 @@ def of_value(place: str, below: Sequence[str | int], value: object) -> str:
         case (("secret.stringData" | "secret.data"), None):
             return "write '' for an empty value" if below else "leave it out where there are no values"
         case _:
-            return _of_whole(place, value)
+            return "" if below else _of_whole(place, value)
 
 
 def _of_whole(place: str, value: object) -> str:

@@ -45,13 +45,12 @@ def environment(manifest: registry.Manifest, states: external_input.Inputs) -> P
     return pairs(variables)
 
 
-def outside(manifest: registry.Manifest) -> Iterator[problem.Problem]:
+def outside(manifest: registry.Manifest, spec: container.ContainerSpec) -> Iterator[problem.Problem]:
     """Yield a problem for each path that leaves the source's folder by how it is written."""
-    if isinstance(manifest.object, container.Container):
-        for number, path in enumerate(manifest.object.spec.env_file):
-            if not is_below(_absolute(path, manifest), manifest.folder.path):
-                message = f"{problem.shortened(path)} is not below the source's folder, {manifest.folder.path}"
-                yield manifest.document.problem(message, "move it there", "spec", "envFile", number)
+    for number, path in enumerate(spec.env_file):
+        if not is_below(_absolute(path, manifest), manifest.folder.path):
+            message = f"{problem.shortened(path)} is not below the source's folder, {manifest.folder.path}"
+            yield manifest.document.problem(message, "move it there", "spec", "envFile", number)
 
 
 def is_below(path: str, folder: str) -> bool:

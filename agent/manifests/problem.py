@@ -83,7 +83,7 @@ class Findings:
     def reported(self) -> tuple[Problem, ...]:
         """Return the problems sorted by file and line; where there are more than ``MOST``, the last says how many."""
         problems = sorted(set(self.first))
-        if self.more and self.next is not None:
+        if self.next is not None:
             message = f"there are {self.more} more problems at least"
             summary = Problem(
                 self.next.path, self.next.line, self.next.column, message, "mend the first ones, and look again"

@@ -15,11 +15,9 @@ def is_too_long(text: str) -> bool:
     return len(text.encode()) > env_file.LONGEST
 
 
-def problems(manifest: registry.Manifest) -> Iterator[problem.Problem]:
+def problems(manifest: registry.Manifest, spec: container.ContainerSpec) -> Iterator[problem.Problem]:
     """Yield what of a Container's own command and environment is too long, or too much."""
-    if not isinstance(manifest.object, container.Container):
-        return
-    spec, total = manifest.object.spec, 0
+    total = 0
     for field, words in (("command", spec.command), ("args", spec.args)):
         for number, word in enumerate(words or ()):
             total += len(word.encode()) + 1

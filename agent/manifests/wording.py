@@ -232,4 +232,4 @@ def _dotted(path: Path) -> str:
             break
         text += f"[{part}]" if isinstance(part, int) else f".{problem.shortened(part)}"
         private = private or part in _PRIVATE
-    return text.lstrip(".") or "the manifest"
+    return text.removeprefix(".") or "the manifest"

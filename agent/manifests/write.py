@@ -242,7 +242,7 @@ def _subnet(subnet: network.Subnet) -> object:
 
 def _duration(seconds: float) -> str:
     """Write a duration, to the microsecond."""
-    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    return f"{seconds:.6f}".rstrip("0").removesuffix(".") + "s"
 
 
 def _size(size: int | None) -> str | int | None:

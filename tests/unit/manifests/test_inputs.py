@@ -143,10 +143,10 @@ def test_problems__behind_an_image__are_still_found_and_each_limit_is_told_once(
     assert [external.kind for external in result.inputs] == [InputKind.ENV_FILE] * 3
     contents = states(a="A=1\n", b="B=1\n", c="C=1\n")
     monkeypatch.setattr(program_limits, "MOST_BYTES", 4)
-    assert [problem.line for problem in pipeline.input_problems(result, contents)] == [9, 14]
+    assert [problem.line for problem in inputs.problems(result.manifests, contents)] == [9, 14]
     monkeypatch.setattr(program_limits, "MOST_BYTES", 40)
     monkeypatch.setattr(inputs, "LARGEST_USE", 4)
-    assert [problem.line for problem in pipeline.input_problems(result, contents)] == [9]
+    assert [problem.line for problem in inputs.problems(result.manifests, contents)] == [9]
 
 
 def test_is_below__a_folder_itself_and_no_sibling() -> None:

@@ -33,6 +33,10 @@ def printed_problems(spec: str) -> list[str]:
             WRONG_REFERENCE,
         ),
         (
+            "{image: x, env: {TOKEN: {secret: a, key: b, s3cr3t: c}}}",
+            ("a.yaml:4:51: spec.env.TOKEN must be a text, number or true/false (quote it where it is meant as a text)"),
+        ),
+        (
             "{image: x, env: {TOKEN: {s3cr3t: x}}}",
             WRONG_REFERENCE,
         ),
@@ -123,6 +127,11 @@ def test_name_with_the_value_in_it__is_in_no_path() -> None:
     lines = printed_problems("{image: x, env: {TOKEN=s3cr3t}}")
     assert [line.split(" must ")[0] for line in lines] == ["a.yaml:4:24: a name in spec.env", "a.yaml:4:36: spec.env"]
     assert "s3cr3t" not in "".join(lines)
+
+
+def test_name_with_the_value_in_it__nothing_below_it_is_in_a_path_either() -> None:
+    lines = printed_problems("{image: x, env: {TOKEN=s3cr3t: {secret: a, key: 5}}}")
+    assert [line.split(" must ")[0] for line in lines] == ["a.yaml:4:24: a name in spec.env", "a.yaml:4:55: spec.env"]
 
 
 def test_value_elsewhere__is_shown_as_it_wwithout_secrets() -> None:

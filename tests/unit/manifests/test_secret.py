@@ -7,6 +7,7 @@ import pytest
 
 from agent.manifests import pipeline, registry
 from agent.model import secret, state
+from agent.oci import auths
 
 ME = {"username": "me", "password": "s3cr3t"}
 HEAD = "apiVersion: trimtab.dev/v1\nkind: Secret\nmetadata: {name: NAME}\ntype: kubernetes.io/dockerconfigjson\n"
@@ -120,6 +121,13 @@ def test_secrets__two_logins_for_one_registry__are_refused() -> None:
     assert printed_problems(first, second) == [
         "13:3: a second login for r.example (Secret/one in a.yaml has one: remove one of them)"
     ]
+
+
+def test_secret__of_either_type__has_what_is_of_the_other_empty() -> None:
+    (logins,) = parsed(secret_document({"r.example": ME})).manifests
+    assert logins.object.values() == {}
+    (opaque,) = parsed("apiVersion: trimtab.dev/v1\nkind: Secret\nmetadata: {name: x}\nstringData: {a: b}\n").manifests
+    assert opaque.object.auths() == auths.Auths({}, {}, "", ())
 
 
 def test_secret__as_text__shows_no_value() -> None:

@@ -161,6 +161,7 @@ def test_config__with_references__is_written_as_a_manifest_without_the_value() -
         ("czNjcjN0czE", "it ends with no =, and 1 would be right"),
         ("czNjcjN0=", "it ends with 1 =, and none would be right"),
         ("czNjcjN0c", "something of it is missing"),
+        ("czNjcjN0X", "something of it is missing"),
         ("czNj=jN0", "it has = before its end"),
         ("YQ==YQ==", "it has = before its end"),
         ("====", "it ends with 4 =, and none would be right"),

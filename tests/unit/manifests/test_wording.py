@@ -218,10 +218,23 @@ def test_value__that_may_be_secret__is_told_by_its_type_alone(type_: str) -> Non
     assert f", {ending} (" in line or f": {ending} (" in line
 
 
-def test_field__that_is_unknown_within_a_variable__is_no_name_that_is_shown() -> None:
-    assert printed_problems("{image: x, env: {TOKEN: {secret: a, key: b, s3cr3t: c}}}") == [
-        "spec.env.TOKEN must be a text, number or true/false (quote it where it is meant as a text)"
+def test_field__that_is_misspelt_and_stands_there_rightly_too__both_are_told() -> None:
+    assert printed_problems("{imgae: x, image: 5}") == [
+        "unknown field spec.imgae (did you mean image?)",
+        (
+            "spec.image must be a reference like nginx:1.27, or {name: IMAGE}, and is 5 "
+            "(see trimtab explain container.spec.image)"
+        ),
     ]
+
+
+def test_name__that_is_none__leads_to_the_explanation_of_the_mapping() -> None:
+    assert printed_problems("{image: x, env: {'': b}}") == [
+        "a name in spec.env must be a name without =, like TZ, and is a text (see trimtab explain container.spec.env)"
+    ]
+
+
+def test_field__that_is_unknown_within_a_variable__is_told_what_others_call_so() -> None:
     assert printed_problems("{image: x, env: {TOKEN: {secret: a, key: b, optional: true}}}") == [
         "unknown field spec.env.TOKEN.optional (leave it out: a Secret and its key have to be declared)"
     ]
@@ -274,6 +287,7 @@ class Sample(base.Model):
 
     count: int = pydantic.Field(default=2, multiple_of=2)
     text: str = "a"
+    data: dict[str, dict[str, int]] = pydantic.Field(default_factory=dict)
 
     @pydantic.model_validator(mode="after")
     def _is_sound(self) -> "Sample":
@@ -290,6 +304,14 @@ class Sample(base.Model):
         (
             "count: 3",
             "a.yaml:1:8: count is wrong: input should be a multiple of 2, and is 3 (see trimtab explain sample.count)",
+        ),
+        (
+            "data: {a: {'s3=cr3t': 5, 'b': c}}",
+            "a.yaml:1:31: data.a.b must be a whole number, and is a text (see trimtab explain sample.data)",
+        ),
+        (
+            "data: {a: {'s3=cr3t': c}}",
+            "a.yaml:1:23: data.a must be a whole number, and is a text (see trimtab explain sample.data)",
         ),
         ("text: wrong", "a.yaml:1:1: the manifest is wrong as a whole (write another)"),
         ("text: bad", "a.yaml:1:1: the manifest is as bad as can be, and is a mapping (see trimtab explain sample)"),

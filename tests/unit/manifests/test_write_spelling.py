@@ -7,10 +7,12 @@ import pytest
 
 from agent.manifests import write
 from agent.model import container, health, network, volume
+from agent.model import secret as container_secret
 from tests import builders
 
 SUBNETS = (network.Subnet("10.90.0.0/24", None, None), network.Subnet("10.90.1.0/24", "10.90.1.9", None))
 PLAIN = builders.config(networks=(container.NetworkAttachment("bridge"),))
+RHYTHM = {"initialDelay": "0s", "period": "10s", "timeout": "1s", "successThreshold": 1, "failureThreshold": 3}
 
 
 def test_network_and_volume__of_defaults__are_written_by_their_names_alone() -> None:
@@ -67,6 +69,57 @@ def test_network_and_volume__of_defaults__are_written_by_their_names_alone() -> 
         (
             {"security": dataclasses.replace(builders.config().security, user="1")},
             {"security": {"user": "1"}},
+        ),
+        (
+            {
+                "command": ("run",),
+                "args": ("a", "b"),
+                "env": (("A", "1"),),
+                "secret_env": (container_secret.SecretVariable("P", "db", "key", "f"),),
+                "working_dir": "/srv",
+                "hostname": "www",
+            },
+            {
+                "command": ["run"],
+                "args": ["a", "b"],
+                "env": {"A": "1", "P": {"secret": "db", "key": "key"}},
+                "workingDir": "/srv",
+                "hostname": "www",
+            },
+        ),
+        ({"command": (), "args": ()}, {"command": [], "args": []}),
+        (
+            {
+                "security": dataclasses.replace(
+                    PLAIN.security, no_new_privileges=False, seccomp=container.SeccompProfile.UNCONFINED
+                )
+            },
+            {"security": {"noNewPrivileges": False, "seccomp": "Unconfined"}},
+        ),
+        (
+            {
+                "health": health.HealthConfig(
+                    health.Probe(health.ExecProbe(("a", "b")), 1.0, 60.0, 1.0, 1, 30),
+                    health.Probe(health.HttpProbe(80, "/up", "https", (("X", "y"),)), 0.0, 10.0, 1.0, 2, 3),
+                    None,
+                )
+            },
+            {
+                "health": {
+                    "startup": {
+                        "exec": ["a", "b"],
+                        **RHYTHM,
+                        "initialDelay": "1s",
+                        "period": "60s",
+                        "failureThreshold": 30,
+                    },
+                    "readiness": {
+                        "http": {"port": 80, "path": "/up", "scheme": "https", "headers": {"X": "y"}},
+                        **RHYTHM,
+                        "successThreshold": 2,
+                    },
+                }
+            },
         ),
         ({"resources": container.Resources(None, None, 0, None)}, {"resources": {"memoryReservation": 0}}),
         (
