@@ -5,9 +5,10 @@ document is executed, and nothing grows: aliases are counted each time they are 
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, cast
 
 import yaml
 
@@ -168,16 +169,15 @@ def _refuse_control_characters(text: str) -> None:
         raise problem.Mistake(position, message, "is it a binary file? remove it otherwise")
 
 
-def _refuse_depth(text: str) -> None:
-    """Refuse nesting that would overflow the C stack of the composer, which is recursive; the scanner is not.
+def _may_be_deep(text: str) -> bool:
+    """Return whether a text is worth scanning for its depth, by its brackets or its indentation."""
+    steps = (1 if bracket[0] in "[{" else -1 for bracket in _BRACKETS.finditer(text))
+    return max(itertools.accumulate(steps, initial=0)) > _DEEPEST or _DEEP_BLOCK.search(text) is not None
 
-    Only a file that could be deep, by its brackets or its indentation, is scanned for it.
-    """
-    depth = deepest = 0
-    for bracket in _BRACKETS.finditer(text):
-        depth += 1 if bracket[0] in "[{" else -1
-        deepest = max(deepest, depth)
-    if deepest <= _DEEPEST and not _DEEP_BLOCK.search(text):
+
+def _refuse_depth(text: str) -> None:
+    """Refuse nesting that would overflow the C stack of the composer, which is recursive; the scanner is not."""
+    if not _may_be_deep(text):
         return
     depth = 0
     try:
@@ -191,12 +191,10 @@ def _refuse_depth(text: str) -> None:
     except yaml.MarkedYAMLError as error:
         if "nesting" in str(error.problem):  # libyaml has a limit of its own, and looks far ahead
             raise problem.too_deep(_mark_position(error.problem_mark), _DEEPEST) from None
-        raise
+        # any other mistake is met again, at the same depth, when the text is composed
 
 
-def _value(node: yaml.Node | None, budget: _Budget, depth: int) -> Value:
-    if node is None:
-        return None
+def _value(node: yaml.Node, budget: _Budget, depth: int) -> Value:
     budget.spend(node, depth)
     if node.tag not in _TAGS:
         if node.tag == _TAG + "merge":
@@ -266,12 +264,18 @@ def _position(node: yaml.Node) -> Position:
 class _Mark(Protocol):
     """A position as both of yaml's parsers report it, counted from 0."""
 
+    index: int
     line: int
     column: int
 
 
+def _certain(mark: _Mark | None) -> _Mark:
+    """Return a mark: nodes, events and errors of the parsers have one, which yaml's types leave open."""
+    return cast("_Mark", mark)
+
+
 def _mark_position(mark: _Mark | None) -> Position:
-    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return _certain(mark).line + 1, _certain(mark).column + 1
 
 
 def _position_behind(data: bytes) -> Position:
@@ -281,13 +285,13 @@ def _position_behind(data: bytes) -> Position:
 
 
 def _syntax(path: str, text: str, error: yaml.MarkedYAMLError) -> problem.Problem:
-    mark = error.problem_mark or error.context_mark
+    mark = _certain(error.problem_mark)
     message = " ".join(filter(None, (error.context, error.problem)))
     if "undefined alias" in message:  # whose name may be half of a password
         hint = "what begins with * is an alias: quote it where it is meant as a text"
         return problem.Problem(path, *_mark_position(mark), "this is not YAML: found undefined alias", hint)
     line, column = _mark_position(mark)
-    is_tab = mark is not None and text[mark.index : mark.index + 1] == "\t"
+    is_tab = text[mark.index : mark.index + 1] == "\t"
     hint = (
         "indent with spaces, not tabs" if is_tab else "check indentation, colons and quotes here and in the line above"
     )

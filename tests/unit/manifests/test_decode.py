@@ -137,6 +137,8 @@ def test_character__that_yaml_may_have__is_read(line: str) -> None:
         ("{a: " * 64 + "1" + "}" * 64, "{a: " * 66 + "1" + "}" * 66),
         ("a: '" + "[" * 100 + "'", "a: '" + "[" * 100 + "'\nb: " + "[" * 70 + "]" * 70),
         ("a: [" + "[], " * 100 + "]", "a: [" + "[], " * 100 + "[" * 70),
+        ("a: [" + "[" * 63 + "]" * 64, "a: " + "[" * 1200),
+        ("a: |\n" + " " * 90 + "x\nb:\n" + "- []\n" * 100, "- " * 1200),
         ("a: |\n" + " " * 90 + "x\n", "a: |\n" + " " * 90 + "x\nb: " + "{" * 70),
     ],
 )
@@ -146,9 +148,9 @@ def test_depth__is_limited_however_it_is_written(sound: str, deep: str) -> None:
 
 
 def test_size__is_limited_to_what_is_told() -> None:
-    sound = b"a: 1\n#" + b"x" * (8 * 1024 * 1024 - 6)
-    assert [document.value for document in decode.decode("a.yaml", sound)[0]] == [{"a": 1}]
-    assert refused(sound + b"x") == "a.yaml:1:1: the file is larger than 8 MiB (split it)"
+    data = b"\0" * (8 * 1024 * 1024)
+    assert refused(data).startswith("a.yaml:1:1: the file has a NUL byte")
+    assert refused(data + b"x") == "a.yaml:1:1: the file is larger than 8 MiB (split it)"
 
 
 def test_positions__of_values_keys_and_of_what_is_absent() -> None:
@@ -202,3 +204,8 @@ def test_values__are_limited_over_the_whole_file_with_each_alias(text: str, monk
     assert decode.decode("a.yaml", text.encode())[1] == []
     monkeypatch.setattr(decode, "MOST_VALUES", values - 1)
     assert refused(text).endswith(": the file has too many values, aliases counted wherever they are used (split it)")
+
+
+def test_mistake__in_what_looks_deep__is_told_as_any_other() -> None:
+    text = f"a: |\n{' ' * 90}x\nb: c: d\n"
+    assert refused(text) == YAML.format("3:5", "mapping values are not allowed in this context", CHECK)
