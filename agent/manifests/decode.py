@@ -171,7 +171,7 @@ def _refuse_control_characters(text: str) -> None:
 
 def _may_be_deep(text: str) -> bool:
     """Return whether a text is worth scanning for its depth, by its brackets or its indentation."""
-    steps = (1 if bracket[0] in "[{" else -1 for bracket in _BRACKETS.finditer(text))
+    steps = (1 if bracket[0] in {"[", "{"} else -1 for bracket in _BRACKETS.finditer(text))
     return max(itertools.accumulate(steps, initial=0)) > _DEEPEST or _DEEP_BLOCK.search(text) is not None
 
 
@@ -240,7 +240,7 @@ def _scalar(node: yaml.Node) -> Value:
 
 
 def _integer(text: str) -> int:
-    value = int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+    value = int(text, 0)
     if str(value) == text:
         return value
     number = WrittenInteger(value)

@@ -43,7 +43,7 @@ class Split:
 
     nodes: tuple[yaml.Node, ...]
     yaml_text: str
-    """The file with blanks for the JSON, so that positions stay; empty where nothing else is in it."""
+    """The file with the line ends alone of the JSON, so that positions stay; empty where nothing else is in it."""
     syntax: problem.Mistake | None
     """Why the first document that begins as JSON does is none; it may be YAML."""
 
@@ -64,10 +64,10 @@ def split(text: str, limits: Limits) -> Split:
             syntax = syntax or problem.Mistake(reader.position(error.index), f"this is not JSON: {error}", _HINT)
             continue
         nodes.append(node)
-        parts += text[end : head.end()], _NOT_LINE_ENDS.sub(" ", text[head.end() : stop])
+        parts += text[end : head.end()], _NOT_LINE_ENDS.sub("", text[head.end() : stop])
         end = stop
     remaining = "".join((*parts, text[end:]))
-    return Split(tuple(nodes), "" if nodes and remaining.isspace() else remaining, syntax)
+    return Split(tuple(nodes), "" if remaining.isspace() else remaining, syntax)
 
 
 _HINT = "check commas, colons, quotes and brackets here and in the line above"
@@ -112,13 +112,15 @@ class _Mark:
 class _Reader:
     """Reads documents of one text."""
 
+    _stop: int
+    """Where the document ends that is being read; a separator of documents is there, or nothing."""
+
     def __init__(self, text: str, limits: Limits) -> None:
         """Find the text's lines."""
         self._text = text
         self._limits = limits
         self._remaining = limits.values
         self._lines = [0, *(match.end() for match in _LINE_ENDS.finditer(text))]
-        self._stop = len(text)
 
     def document(self, begin: int, stop: int) -> yaml.Node:
         """Return the value that a part of the text is. Raises ``_SyntaxError`` and ``problem.Mistake``."""
@@ -200,13 +202,13 @@ class _Reader:
 
     def _is_end(self, index: int, bracket: str, *, is_first: bool) -> bool:
         """Return whether a bracket closes here; where it does not, another member has to come."""
-        character = self._text[index : index + 1] if index < self._stop else ""
+        character = self._text[index : index + 1]
         if character != bracket and not is_first and character != ",":
             raise _SyntaxError(index, f"a comma or {bracket} is expected here")
         return character == bracket
 
     def _expect(self, index: int, character: str) -> None:
-        if index >= self._stop or self._text[index] != character:
+        if self._text[index : index + 1] != character:
             raise _SyntaxError(index, f"{character} is expected here")
 
     def _skip(self, index: int) -> int:

@@ -7,7 +7,6 @@ from agent.manifests import registry
 from agent.manifests.lowering import containers, draft, images, networks, secrets, volumes
 from agent.model import external_input, instances, state
 from agent.model.key import Kind
-from agent.oci import reference
 
 LOWERINGS: Mapping[Kind, Callable[[registry.Manifest, Any, draft.Draft], None]] = {
     Kind.IMAGE: images.lower,
@@ -25,13 +24,13 @@ def lower(
     manifests: Iterable[registry.Manifest],
     revision: str,
     states: external_input.Inputs,
-    default_registry: str = reference.DEFAULT_REGISTRY,
-    host_key: bytes = b"",
+    default_registry: str,
+    host_key: bytes,
 ) -> state.DesiredState:
     """Return the desired state of valid manifests. ``states`` says what the files are that they name.
 
     ``default_registry`` is the registry of image references that name none. ``host_key`` keys the fingerprints of
-    Secrets' values; without it they have none.
+    Secrets' values; where it is empty they have none.
     """
     sketch = draft.Draft(states, default_registry, host_key)
     order = {kind: position for position, kind in enumerate(LOWERINGS)}

@@ -68,7 +68,7 @@ def parse(files: Sequence[ManifestFile], options: ParseOptions = _DEFAULTS) -> P
         findings.add(admit.admit(manifests))
         findings.add(support.check(manifests, options.unsupported))
     if not findings.first and not options.admitted.admits_everything:
-        desired = lowering.lower(manifests, "", {}, options.registry)
+        desired = lowering.lower(manifests, "", {}, options.registry, options.host_key)
         findings.add(admission.problems(manifests, desired, options.admitted))
     declared = {external for manifest in manifests for external in inputs.declared(manifest)}
     ordered = sorted(declared, key=lambda external: (external.kind, external.path))

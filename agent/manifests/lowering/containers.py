@@ -75,9 +75,8 @@ def _env(spec: v1_container.ContainerSpec, file_variables: Pairs) -> Pairs:
 def _secret_env(
     spec: v1_container.ContainerSpec, values: Mapping[tuple[str, str], secret.SecretValue]
 ) -> tuple[secret.SecretVariable, ...]:
-    fingerprints = {reference: value.fingerprint for reference, value in values.items()}
     return tuple(
-        secret.SecretVariable(name, source.secret, source.key, fingerprints.get((source.secret, source.key), ""))
+        secret.SecretVariable(name, source.secret, source.key, values[source.secret, source.key].fingerprint)
         for name, source in sorted(spec.sources.items())
     )
 

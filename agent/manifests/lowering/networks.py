@@ -43,7 +43,7 @@ def _network(manifest: v1_network.Network) -> network.NetworkConfig:
         name=manifest.metadata.name,
         driver=network.NetworkDriver(spec.driver),
         labels=pairs(manifest.metadata.labels),
-        subnets=tuple(sorted((subnet(entry) for entry in spec.subnets), key=str)),
+        subnets=tuple(sorted(subnet(entry) for entry in spec.subnets)),
         internal=spec.internal,
         dns=spec.dns,
         mtu=spec.mtu,

@@ -37,7 +37,7 @@ def refused(data: str | bytes) -> str:
         *((word, word) for word in ("007", "0o8", "0xg", "1_000", "0b1", "1 000")),
         *(("1.", 1.0), (".5", 0.5), ("-.5e-3", -0.0005), ("1e5", 1e5), ("1.10", 1.1), ("+1.5E+2", 150.0)),
         *((word, word) for word in (".", "e5", "1e1000", "1.2.3", "00.5", "1e")),
-        *(("'~'", "~"), ('"1"', "1"), ("|\n  true", "true\n"), (">-\n  0x1F", "0x1F")),
+        *(("'~'", "~"), ('"1"', "1"), ("|-\n  true", "true"), ("|\n  true", "true\n"), (">-\n  0x1F", "0x1F")),
         *(("!!str 5", 5), ("!!int '5'", "5")),
     ],
 )
@@ -53,6 +53,13 @@ def test_number__that_python_would_print_otherwise__keeps_its_text(written: str)
     assert isinstance(value, list)
     assert (str(value[0]), repr(value[0])) == (written, written)
     assert isinstance(value[0], int | float)
+
+
+@pytest.mark.parametrize(("written", "kind"), [("5", int), ("-3", int), ("0.5", float), ("1e+20", float)])
+def test_number__that_python_prints_alike__is_a_plain_one(written: str, kind: type) -> None:
+    value = value_of(f"- {written}\n")
+    assert isinstance(value, list)
+    assert type(value[0]) is kind
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,7 @@ def test_number__that_python_would_print_otherwise__keeps_its_text(written: str)
             f"a.yaml:2:1: '{'k' * 60}...' is set twice (it is set in line 1 already: remove one)",
         ),
         (b"a: \xc3\xa4\nb: \xff", "a.yaml:2:4: the file is not UTF-8 (save it as UTF-8)"),
+        (b"\xff\0", "a.yaml:1:2: the file has a NUL byte (is it a binary file? only *.yaml,"),
         (b"\0", "a.yaml:1:1: the file has a NUL byte (is it a binary file? only *.yaml,"),
         (b"\xef\xbb\xbfa: \xc3\xa4\xff", "a.yaml:1:5: the file is not UTF-8 (save it as UTF-8)"),
         (

@@ -155,3 +155,24 @@ def test_values__are_limited_over_all_documents_of_a_file() -> None:
     with pytest.raises(problem.Mistake, match="too many values, aliases counted") as caught:
         json_documents.split('{"a": [1, 2]}\n---\n[3]', limits)
     assert caught.value.position == (3, 2)
+
+
+def test_json__without_a_value__says_so_at_its_end() -> None:
+    assert refused('{"a"').startswith("a.json:1:5: this is not JSON: : is expected here")
+    assert refused('{"a"\n---\n{"b": 1}').startswith("a.json:2:1: this is not JSON: : is expected here")
+    assert refused('{"a": [1\n---\n{"b": 1}').startswith("a.json:2:1: this is not JSON: a comma or ] is expected")
+
+
+def test_documents__of_which_several_are_neither__the_first_is_told() -> None:
+    assert refused('{"a": 1 "b"}\n---\n{"c" 1}').startswith("a.json:1:9: this is not JSON: a comma or } is expected")
+
+
+def test_json__behind_a_document_that_is_yaml__is_read_as_json() -> None:
+    assert read('{a: 1}\n---\n{"b": "\\ud83d\\ude00"}\n', "a.yaml") == [{"a": 1}, {"b": "\U0001f600"}]
+
+
+@pytest.mark.parametrize("text", ['{"a": {"b": 1}}', '{"a": [1]}', "[[1]]", '[{"a": 1}]'])
+def test_depth__is_limited_while_json_is_read(text: str) -> None:
+    assert len(json_documents.split(text, json_documents.Limits(values=9, depth=2)).nodes) == 1
+    with pytest.raises(problem.Mistake, match="values are nested deeper than 1"):
+        json_documents.split(text, json_documents.Limits(values=9, depth=1))

@@ -139,6 +139,12 @@ def test_image__pull_policy_and_update__are_a_wish_beside_the_image(
     assert all((follow.name, follow.reference) == ("app", "docker.io/library/app:1") for follow in state.follows)
 
 
+def test_images__that_follow_their_registries__are_sorted_by_name() -> None:
+    spec = "{pull: {reference: 'app:1', policy: Always}}"
+    state = lowered(*(HEAD.format(kind="Image", name=name, spec=spec) for name in ("c", "a", "b")))
+    assert [follow.name for follow in state.follows] == ["a", "b", "c"]
+
+
 def test_default_registry__is_of_all_images_that_name_none() -> None:
     text = "---\n".join(
         (
@@ -170,14 +176,18 @@ def test_network_mode__said_by_a_word(word: str, mode: str) -> None:
 
 def test_default_network__used__is_there_by_itself_and_otherwise_not() -> None:
     used = lowered(HEAD.format(kind="Container", name="web", spec="{image: x}"))
-    assert [(network.name, network.subnets) for network in used.networks] == [("bridge", ())]
+    bridge = network.NetworkConfig(
+        "bridge", network.NetworkDriver.BRIDGE, (), subnets=(), internal=False, dns=True, mtu=None
+    )
+    assert used.networks == (bridge,)
     unused = lowered(HEAD.format(kind="Container", name="web", spec="{image: x, networks: none}"))
     assert unused.networks == ()
 
 
 def test_image__named_by_reference__is_an_object_of_its_own_unless_declared() -> None:
     implicit = lowered(HEAD.format(kind="Container", name="web", spec="{image: nginx:1}"))
-    assert [image.name for image in implicit.images] == ["docker.io/library/nginx:1"]
+    name = "docker.io/library/nginx:1"
+    assert implicit.images == (image.ImageConfig(name, name, image.PullSource("")),)
     declared = lowered(
         HEAD.format(kind="Container", name="web", spec="{image: nginx:1}"),
         HEAD.format(kind="Image", name="shop", spec="{pull: {reference: 'nginx:1', platform: linux/arm64}}"),
@@ -197,6 +207,26 @@ def test_image__archive__starts_at_the_manifest_and_carries_its_stamp() -> None:
     )
     assert state_.images[0].source == image.ArchiveSource("/srv/build/app.tar", "12-34")
     assert state_.containers[0].image == state_.images[0].reference == "localhost/app:latest"
+
+
+def test_networks__listed_by_name_or_with_more__are_sorted() -> None:
+    others = (HEAD.format(kind="Network", name=name, spec="{}") for name in ("a", "b", "c"))
+    web = lowered_container("{image: x, networks: [c, {name: b, aliases: [z, y]}, a]}", *others)
+    assert web.networks == (
+        container.NetworkAttachment("a"),
+        container.NetworkAttachment("b", ("y", "z")),
+        container.NetworkAttachment("c"),
+    )
+
+
+def test_subnets__short_and_long__are_sorted() -> None:
+    spec = "{subnets: [10.9.0.0/24, {subnet: 10.8.0.0/24, gateway: 10.8.0.9, range: 10.8.0.128/25}, 10.7.0.0/24]}"
+    (shop,) = lowered(HEAD.format(kind="Network", name="shop", spec=spec)).networks
+    assert shop.subnets == (
+        network.Subnet("10.7.0.0/24", None, None),
+        network.Subnet("10.8.0.0/24", "10.8.0.9", "10.8.0.128/25"),
+        network.Subnet("10.9.0.0/24", None, None),
+    )
 
 
 def test_network_and_volume__mean_what_they_say() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from agent.manifests import pipeline
+from agent.manifests.lowering import draft
 
 WRONG_REFERENCE = (
     "a.yaml:4:31: spec.env.TOKEN must be a text, number or true/false, or {secret: NAME, key: KEY} "
@@ -141,3 +142,10 @@ def test_value_elsewhere__is_shown_as_it_wwithout_secrets() -> None:
     assert "spec.hostname must be a text: quote it, and is 1.10 (" in printed_problems("{image: x, hostname: 1.10}")[0]
     assert "must be true or false, and is 'yes' (" in printed_problems("{image: x, security: {readOnlyRootfs: yes}}")[0]
     assert "spec.hostname must be a text: quote it, and is true (" in printed_problems("{image: x, hostname: true}")[0]
+
+
+def test_key_of_the_host__is_printed_by_nothing_that_carries_it() -> None:
+    options = pipeline.ParseOptions(host_key=b"k3y")
+    carriers = (options, pipeline.parse((), options), draft.Draft({}, "registry.example", b"k3y"))
+    assert [carrier.host_key for carrier in carriers] == [b"k3y"] * 3
+    assert "k3y" not in repr(carriers)
