@@ -21,6 +21,7 @@ _DEVICE = (*_LABELS, "device")
 _INTERFACE = (*_LABELS, "interface")
 _ALL = "cgroups or the engine, at the scrape"
 _NATIVE = "cgroups, at the scrape; native only"
+_V1_OR_NATIVE = "cgroups, or Docker on cgroup v1, at the scrape"
 _NOT_PODMAN = "cgroups or Docker, at the scrape; not Podman"
 _DECLARED = "the limits in force at the last relist"
 _LOOP = "each pass of the loop"
@@ -41,8 +42,8 @@ TABLE: tuple[Metric, ...] = (
     _counter(
         "cpu_usage_seconds", "CPU time that the container has used, user and system, of all cores.", _ALL, labels=_CPU
     ),
-    _counter("cpu_user_seconds", "CPU time that the container's programs themselves have used.", _NOT_PODMAN),
-    _counter("cpu_system_seconds", "CPU time that the kernel has used for the container.", _NOT_PODMAN),
+    _counter("cpu_user_seconds", "CPU time that the container's programs themselves have used.", _ALL),
+    _counter("cpu_system_seconds", "CPU time that the kernel has used for the container.", _ALL),
     _counter("cpu_cfs_periods", f"Periods of the limit in which the container ran. {_THROTTLED}", _NOT_PODMAN),
     _counter(
         "cpu_cfs_throttled_periods", f"Those of them in which the container had to wait. {_THROTTLED}", _NOT_PODMAN
@@ -60,7 +61,7 @@ TABLE: tuple[Metric, ...] = (
     _gauge(
         "memory_swap",
         "Memory that is swapped out, in bytes; absent where the kernel does not count swap.",
-        "cgroups, or Docker on cgroup v1, at the scrape",
+        _V1_OR_NATIVE,
     ),
     _counter(
         "fs_reads_bytes",
@@ -83,12 +84,17 @@ TABLE: tuple[Metric, ...] = (
     _gauge("spec_cpu_period", "Microseconds over which CPU time is limited.", _DECLARED),
     _gauge("spec_cpu_quota", "Limit of CPU time in a period, in microseconds; absent where there is none.", _DECLARED),
     _gauge("spec_cpu_shares", "Shares of CPU time; on cgroup v2 those from which its weight is made.", _NATIVE),
-    _gauge("spec_memory_limit_bytes", "The memory limit; 0 where there is none.", _ALL),
+    _gauge(
+        "spec_memory_limit_bytes",
+        "The memory limit, natively on cgroup v1 the lowest of its own and of those of the cgroups above; 0 where there"
+        " is none.",
+        _ALL,
+    ),
     _gauge("spec_memory_reservation_limit_bytes", "The memory reservation; 0 where there is none.", _DECLARED),
     _gauge(
         "spec_memory_swap_limit_bytes",
         "The limit of memory and swap together; 0 where there is none, absent where the kernel does not count swap.",
-        _NATIVE,
+        _V1_OR_NATIVE,
     ),
     _gauge("start_time_seconds", "When the container was started, in seconds since the epoch.", _LOOP),
     _gauge("last_seen", "When the container was last seen, in seconds since the epoch.", _ALL),

@@ -7,6 +7,10 @@ from agent.kit import resource_usage
 from agent.model import container
 
 _NANOSECONDS = 1e9
+_PODMAN_TIMES = ("CPUNano", "CPUSystemNano")
+"""All of a container's CPU time, and the kernel's part of it."""
+_UNLIMITED = 2**60
+"""cgroup v1 says "no limit" by a number near 2^63."""
 
 
 def stats(answer: Mapping[str, Any], resources: container.Resources) -> resource_usage.Usage:
@@ -30,11 +34,13 @@ def stats_of_podman(answer: Mapping[str, Any], resources: container.Resources) -
 
     It has neither inactive cache nor the packets of interfaces.
     """
-    memory, seconds = _count(answer.get("MemUsage")), _seconds(answer.get("CPUNano"))
+    memory = _count(answer.get("MemUsage"))
+    seconds, system = (_seconds(answer.get(name)) for name in _PODMAN_TIMES)
+    user = None if seconds is None or system is None else max(seconds - system, 0.0)
     received, sent = _count(answer.get("NetInput")), _count(answer.get("NetOutput"))
     total = resource_usage.Interface("total", receive_bytes=received, transmit_bytes=sent)
     return resource_usage.Usage(
-        cpu=None if seconds is None else resource_usage.Cpu(seconds),
+        cpu=None if seconds is None else resource_usage.Cpu(seconds, user, system),
         memory=None if memory is None else resource_usage.Memory(memory, memory, resources.memory),
         threads=_count(answer.get("PIDs")),
         interfaces=() if received is None and sent is None else (total,),
@@ -64,6 +70,7 @@ def _memory(memory: Mapping[str, Any], limit: int | None) -> resource_usage.Memo
     def figure(*names: str) -> int | None:
         return next((int(detail[name]) for name in names if detail.get(name) is not None), None)
 
+    swap_limit = figure("hierarchical_memsw_limit")
     return resource_usage.Memory(
         usage=usage,
         working_set=max(usage - inactive, 0),
@@ -72,6 +79,7 @@ def _memory(memory: Mapping[str, Any], limit: int | None) -> resource_usage.Memo
         cache=figure("total_cache", "file"),
         swap=figure("total_swap"),
         mapped_file=figure("total_mapped_file", "file_mapped"),
+        swap_limit=0 if swap_limit is not None and swap_limit >= _UNLIMITED else swap_limit,
     )
 
 

@@ -12,6 +12,8 @@ from agent.model import container
 LIMITS = container.Resources(cpu_millis=500, memory=2000, memory_reservation=None, pids=None)
 NO_LIMITS = container.Resources(None, None, None, None)
 V1 = {"total_inactive_file": 200, "total_rss": 600, "total_cache": 400, "total_mapped_file": 100, "total_swap": 0}
+V1_UNLIMITED = {**V1, "hierarchical_memsw_limit": 9223372036854771712}
+V1_LIMITED = {**V1, "hierarchical_memsw_limit": 2000}
 V2 = {"inactive_file": 200, "anon": 600, "file": 400, "file_mapped": 100}
 DOCKER: dict[str, Any] = {
     "cpu_stats": {
@@ -60,6 +62,13 @@ def test_docker__on_cgroup_v2__knows_all_but_swap() -> None:
     assert usage.stats(answer, LIMITS).memory == dataclasses.replace(expected.memory, swap=None)
 
 
+@pytest.mark.parametrize(("stats", "limit"), [(V1, None), (V1_UNLIMITED, 0), (V1_LIMITED, 2000)])
+def test_docker__limit_with_swap__is_told_where_the_kernel_counts_swap(stats: Any, limit: int | None) -> None:
+    memory = usage.stats({**DOCKER, "memory_stats": {"usage": 1000, "stats": stats}}, LIMITS).memory
+    assert memory is not None
+    assert memory.swap_limit == limit
+
+
 def test_docker__no_limits__nothing_is_throttled() -> None:
     answer = usage.stats(DOCKER, NO_LIMITS)
     assert answer.memory is not None
@@ -86,9 +95,10 @@ def test_docker__has_just_ended__says_nothing_rather_than_0(answer: dict[str, An
 
 
 def test_podman__in_its_own_api__every_figure_is_in_its_place() -> None:
-    answer = {"CPUNano": 2_500_000_000, "MemUsage": 1000, "MemLimit": 10**12, "PIDs": 3, "NetInput": 4, "NetOutput": 5}
+    times = {"CPUNano": 2_500_000_000, "CPUSystemNano": 500_000_000}
+    answer = {**times, "MemUsage": 1000, "MemLimit": 10**12, "PIDs": 3, "NetInput": 4, "NetOutput": 5}
     assert usage.stats_of_podman(answer, LIMITS) == resource_usage.Usage(
-        cpu=resource_usage.Cpu(2.5),
+        cpu=resource_usage.Cpu(2.5, 2.0, 0.5),
         memory=resource_usage.Memory(1000, 1000, 2000),
         threads=3,
         interfaces=(resource_usage.Interface("total", receive_bytes=4, transmit_bytes=5),),
