@@ -5,14 +5,11 @@ import dataclasses
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
 
 from agent.converge import journal_file, signals
 from agent.kit import canonical
 from agent.plan import plan
 from agent.reasons import Reason
-
-T = TypeVar("T")
 
 KEPT_REVISIONS = 100
 KEPT_PLANS = 200
@@ -64,19 +61,14 @@ def upgrade(connection: sqlite3.Connection) -> None:
     if not any(is_key for *_, is_key in connection.execute("PRAGMA table_info(revisions)")):
         return
     columns = "revision, source, read_at, problems, applied_at"
-    with contextlib.suppress(sqlite3.OperationalError):
+    with contextlib.suppress(sqlite3.OperationalError), connection:
         connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.execute("ALTER TABLE revisions RENAME TO revisions_by_name")
-            connection.execute(_REVISIONS)
-            connection.execute(
-                f"INSERT INTO revisions ({columns}) SELECT {columns} FROM revisions_by_name ORDER BY rowid"  # noqa: S608 - ours
-            )
-            connection.execute("DROP TABLE revisions_by_name")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        connection.execute("ALTER TABLE revisions RENAME TO revisions_by_name")
+        connection.execute(_REVISIONS)
+        connection.execute(
+            f"INSERT INTO revisions ({columns}) SELECT {columns} FROM revisions_by_name ORDER BY rowid"  # noqa: S608 - ours
+        )
+        connection.execute("DROP TABLE revisions_by_name")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -228,7 +220,7 @@ class History:
         return tuple(_understood(lambda row: PastAction(_outcome(row), row["revision"]), rows))
 
 
-def _understood(read: Callable[[sqlite3.Row], T], rows: Iterable[sqlite3.Row]) -> Iterator[T]:
+def _understood(read: Callable[[sqlite3.Row], canonical.T], rows: Iterable[sqlite3.Row]) -> Iterator[canonical.T]:
     """Read rows; one that makes no sense, after a damage or from another release, is passed over."""
     for row in rows:
         with contextlib.suppress(ValueError, TypeError):

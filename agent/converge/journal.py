@@ -86,8 +86,8 @@ class Journal:
     def notices(self) -> tuple[notices.Notice, ...]:
         """Return that the journal was damaged, if it was since it was opened."""
         reason = notices.NoticeReason.RECORDS_DAMAGED
-        if self._file.mended:
-            return (notices.Notice(reason, self._name, self._file.mended, self._file.mended_at),)
+        if self._file.mended is not None:
+            return (notices.Notice(reason, self._name, self._file.mended.message, self._file.mended.at),)
         if self._unreadable:
             message = "; ".join(text for _, text in sorted(self._unreadable.items()))
             return (notices.Notice(reason, self._name, message, self._opened_at),)
@@ -139,7 +139,7 @@ class Journal:
     def note_runtime(self, name: str) -> None:
         """Keep that a runtime is used in this root."""
         if name not in self.runtimes():
-            sql = "INSERT OR IGNORE INTO runtimes (name) VALUES (?)"
+            sql = "INSERT INTO runtimes (name) VALUES (?)"
             self._write(lambda connection: connection.execute(sql, (name,)))
 
     def good(self) -> Good | None:

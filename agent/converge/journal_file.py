@@ -4,6 +4,7 @@ What can still be read of a damaged one is taken over. The journal is memory, no
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import sqlite3
@@ -21,6 +22,15 @@ class JournalUnavailable(errors.TrimtabError):
     """The journal cannot be opened."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mended:
+    """What was damaged, and what became of it."""
+
+    message: str
+    at: float
+    """Seconds since the epoch."""
+
+
 class JournalFile:
     """The database, for one thread. ``read_only``: beside a running agent, and where nothing can be written."""
 
@@ -35,9 +45,8 @@ class JournalFile:
         """Where it lies."""
         self._schema, self._upgrade = schema, upgrade
         self._read_only = read_only
-        self.mended = ""
-        """What was damaged and what became of it; empty where nothing was."""
-        self.mended_at = 0.0
+        self.mended: Mended | None = None
+        """``None`` where nothing was damaged since it was opened."""
         self.on_mended: Callable[[], None] = lambda: None
         """Told that rows may be missing: whoever has them in memory writes them again."""
         try:
@@ -79,30 +88,13 @@ class JournalFile:
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            connection = self._connected()
+            return self._connected()
         except sqlite3.DatabaseError as error:
             if self._read_only and damage.is_out_of_reach(error) and self.path.exists():
                 return _with_names(damage.copied(self.path))
             if self._read_only or not _is_unusable(error):
                 raise
             return self._begun_anew(error)
-        try:
-            self._examine(connection)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            if self._read_only or not _is_unusable(error):
-                raise
-            return self._begun_anew(error)
-        return connection
-
-    def _examine(self, connection: sqlite3.Connection) -> None:
-        """Read everything, to change it. Raises ``sqlite3.DatabaseError`` where it is damaged."""
-        if self._read_only:
-            return
-        damage.check(connection)
-        for table in damage.tables(connection):
-            for _ in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - ours
-                pass
 
     def _mend(self, error: sqlite3.DatabaseError) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -114,16 +106,16 @@ class JournalFile:
         aside = damage.put_aside(self.path, time.time())
         connection = self._connected()
         count = damage.salvage(aside, connection)
-        self.mended_at = time.time()
         rows = counts.counted(count, "row")
-        self.mended = f"it was damaged ({error}) and was begun anew with {rows} of it; it is kept as {aside.name}"
+        message = f"it was damaged ({error}) and was begun anew with {rows} of it; it is kept as {aside.name}"
+        self.mended = Mended(message, time.time())
         return connection
 
     def _connected(self) -> sqlite3.Connection:
         target = f"file:{self.path}?mode=ro" if self._read_only else f"file:{self.path}"
         if not self._read_only:  # what is declared may hold secrets; SQLite gives its other files the mode of this one
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(target, uri=True, isolation_level=None, timeout=5.0)
+        connection = sqlite3.connect(target, uri=True, isolation_level=None)
         try:
             _with_names(connection)
             if self._read_only:
@@ -136,10 +128,19 @@ class JournalFile:
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.executescript(self._schema)
                 columns.mark_format(connection, self.path)
+                _read_all(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _read_all(connection: sqlite3.Connection) -> None:
+    """Read everything, to change it. Raises ``sqlite3.DatabaseError`` where it is damaged."""
+    damage.check(connection)
+    for table in damage.tables(connection):
+        for _ in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - ours
+            pass
 
 
 def _unavailable(path: pathlib.Path, error: Exception, *, read_only: bool) -> JournalUnavailable:

@@ -119,10 +119,10 @@ class Loop:
                         number, result = await passes.get()
                 except TimeoutError:
                     timed_out = True
-                    continue
-                if number > first and result is not None:
-                    attempt.take(result)
-                    self._cycle.look_at(attempt.next_look_at)
+                else:
+                    if number > first and result is not None:
+                        attempt.take(result)
+                        self._cycle.look_at(attempt.next_look_at)
         converged = attempt.converged(desired.revision, timed_out=timed_out)
         return dataclasses.replace(converged, declares_nothing=not any(True for _ in desired))
 
@@ -168,9 +168,9 @@ class Loop:
 
     def ready(self) -> str:
         """Say why the agent is not in charge yet or any more; empty when a pass was made and the source is good."""
-        if not self.converged_once:
+        if self._cycle is None or self._cycle.progress.last is None:
             return "no pass has been made yet"
-        if self._cycle is not None and self._cycle.progress.failures:
+        if self._cycle.progress.failures:
             return "the runtime cannot be observed"
         return self._intake.trouble
 

@@ -147,32 +147,32 @@ class Attempt:
 
     def __init__(self) -> None:
         """Begin before the first pass."""
-        self.result: reconcile.PassResult | None = None
-        self._session: completion.Session | None = None
+        self._seen: tuple[reconcile.PassResult, completion.Session] | None = None
+        """The last pass, and what all of them have shown."""
 
     def take(self, result: reconcile.PassResult) -> None:
         """Take a pass in."""
-        self.result = result
-        self._session = completion.Session.begin(result) if self._session is None else self._session.after(result)
+        if self._seen is None:
+            self._seen = result, completion.Session.begin(result)
+        else:
+            self._seen = result, self._seen[1].after(result)
 
     @property
     def is_settled(self) -> bool:
         """Return whether waiting longer would change nothing."""
-        return self.result is not None and self._session is not None and completion.settled(self.result, self._session)
+        return self._seen is not None and completion.settled(*self._seen)
 
     @property
     def next_look_at(self) -> float | None:
         """Return when to look again even if nothing happens, by the monotonic clock."""
-        if self.result is None or self._session is None:
-            return None
-        return completion.next_look_at(self.result, self._session)
+        return None if self._seen is None else completion.next_look_at(*self._seen)
 
     def converged(self, revision: str, *, timed_out: bool) -> Converged:
         """Return what has become of a revision."""
-        if self.result is None or self._session is None:
+        if self._seen is None:
             return Converged(Outcome.FAILED, revision, (), (), timed_out)
-        unfinished = completion.unfinished(self.result, self._session)
-        return Converged(_outcome(self.result, unfinished), revision, self.result.statuses, unfinished, timed_out)
+        unfinished, (result, _) = completion.unfinished(*self._seen), self._seen
+        return Converged(_outcome(result, unfinished), revision, result.statuses, unfinished, timed_out)
 
 
 async def converge_once(parts: reconcile.Parts, goal: goals.Goal, deadline: float) -> Converged:

@@ -50,6 +50,15 @@ def declare(*containers: container.ContainerConfig, revision: str = "r1") -> sta
     return state.DesiredState.of(revision, (*containers, *images))
 
 
+def open_files(folder: pathlib.Path) -> list[str]:
+    """Return the names of the files below a folder that this process has open."""
+    links = []
+    for entry in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(entry.readlink()))
+    return [link for link in links if link.startswith(f"{folder}/")]
+
+
 @dataclasses.dataclass(slots=True)
 class Stage:
     """A runtime in RAM, a journal, and everything that was told."""
