@@ -147,31 +147,31 @@ class Attempt:
 
     def __init__(self) -> None:
         """Begin before the first pass."""
-        self._seen: tuple[reconcile.PassResult, completion.Session] | None = None
+        self._progress: tuple[reconcile.PassResult, completion.Session] | None = None
         """The last pass, and what all of them have shown."""
 
     def take(self, result: reconcile.PassResult) -> None:
         """Take a pass in."""
-        if self._seen is None:
-            self._seen = result, completion.Session.begin(result)
+        if self._progress is None:
+            self._progress = result, completion.Session.begin(result)
         else:
-            self._seen = result, self._seen[1].after(result)
+            self._progress = result, self._progress[1].after(result)
 
     @property
     def is_settled(self) -> bool:
         """Return whether waiting longer would change nothing."""
-        return self._seen is not None and completion.settled(*self._seen)
+        return self._progress is not None and completion.settled(*self._progress)
 
     @property
     def next_look_at(self) -> float | None:
         """Return when to look again even if nothing happens, by the monotonic clock."""
-        return None if self._seen is None else completion.next_look_at(*self._seen)
+        return None if self._progress is None else completion.next_look_at(*self._progress)
 
     def converged(self, revision: str, *, timed_out: bool) -> Converged:
         """Return what has become of a revision."""
-        if self._seen is None:
+        if self._progress is None:
             return Converged(Outcome.FAILED, revision, (), (), timed_out)
-        unfinished, (result, _) = completion.unfinished(*self._seen), self._seen
+        unfinished, (result, _) = completion.unfinished(*self._progress), self._progress
         return Converged(_outcome(result, unfinished), revision, result.statuses, unfinished, timed_out)
 
 
