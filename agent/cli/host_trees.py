@@ -207,7 +207,7 @@ async def packed(origin: Source, name: str) -> AsyncGenerator[bytes, None]:
 
 async def standard_input() -> AsyncIterator[bytes]:
     """Yield what comes in. Raises ``errors.TrimtabError``."""
-    descriptor = sys.stdin.fileno()
+    descriptor, is_empty = sys.stdin.fileno(), True
     while True:
         with contextlib.suppress(PermissionError):  # what cannot be polled (a file, /dev/null) never blocks either
             await processes.readable(descriptor)
@@ -216,5 +216,8 @@ async def standard_input() -> AsyncIterator[bytes]:
         except OSError as error:
             raise errors.TrimtabError(f"standard input cannot be read: {error.strerror}") from error
         if not piece:
-            return
+            break
+        is_empty = False
         yield piece
+    if is_empty:  # Docker takes nothing for an archive: whoever was to write one has failed
+        raise errors.TrimtabError("nothing came on standard input, and that is no tar archive")

@@ -12,6 +12,8 @@ _LONGEST = 4096
 _USER, _SYSTEM = 11, 12
 """Fields of ``/proc/PID/stat`` behind the program's name, as of proc(5): times in clock ticks."""
 _KIBI = 1024
+_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""What ``/proc`` answers for a process that has ended, or that somebody else may not see (``hidepid``)."""
 _EFFECTIVE = 1
 """Which of the four user ids of ``/proc/PID/status`` counts."""
 
@@ -41,7 +43,7 @@ def in_cgroups(names: Collection[str]) -> Iterator[int]:
     """Yield the pids of processes that are, in any hierarchy, in a cgroup of one of these names, or below one."""
     for entry in _PROC.iterdir():
         if entry.name.isdecimal():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with contextlib.suppress(*_HIDDEN):
                 lines = (entry / "cgroup").read_text(errors="replace").splitlines()
                 if any(not set(line.split("/")).isdisjoint(names) for line in lines):
                     yield int(entry.name)
@@ -53,7 +55,7 @@ def _read(pid: int) -> Process | None:
         status = _fields((folder / "status").read_text(errors="replace"))
         times = (folder / "stat").read_bytes().rpartition(b")")[2].split()
         words = _command(folder)
-    except (FileNotFoundError, ProcessLookupError):
+    except _HIDDEN:
         return None
     ticks = int(times[_USER]) + int(times[_SYSTEM])
     return Process(

@@ -253,6 +253,17 @@ async def test_archive_that_breaks_behind_a_whole_entry__is_an_invalid_argument(
         await harness.runtime.containers.copy_in(identity, "/tmp", of(packed(x=b"x")[:1024] + b"\xff" * 512))
 
 
+async def test_archive_whose_source_fails__raises_what_that_has_raised(harness) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield packed(x=b"x")[:1024]
+        raise errors.TrimtabError("the file cannot be read")
+
+    await harness.running(harness.config())
+    with pytest.raises(errors.TrimtabError) as caught:
+        await harness.runtime.containers.copy_in("web", "/tmp", failing())
+    assert caught.value.message == "the file cannot be read"
+
+
 async def test_root__is_copied_out_whole__below_one_name(harness) -> None:
     identity = await harness.running(harness.config())
     async with harness.runtime.containers.copy_out(identity, "/") as pieces:

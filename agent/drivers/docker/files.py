@@ -19,7 +19,7 @@ _REFUSALS = (
     *("read-only", "read only", "cannot overwrite", "existing path is a directory", "busy", "not permitted"),
     *("not a directory", "is a directory", "file exists", "directory not empty"),
 )
-_NO_ARCHIVES = ("unexpected EOF", "invalid tar header", "archive/tar")
+_NO_ARCHIVES = ("unexpected EOF", "invalid tar header", "archive/tar", "is outside of")
 _CHUNK = 64 * 1024
 _MOST_LINKS = 40
 """Links in a row; an engine follows all of them at once."""
@@ -50,12 +50,34 @@ async def copy_in(
     if is_read_only(inspected, path):
         raise errors.Conflict(f"{path} in container {ref} cannot be written: read-only file system")
     params = {"path": path, "noOverwriteDirNonDir": "true"}
-    with _refusals():
-        call = engine.stream_response(
-            _path(identity), f"{path} in container {ref}", method="PUT", params=params, data=archive
-        )
-        async with call as answer:
-            await answer.read()
+    source = _Source(archive)
+    try:
+        with _refusals():
+            call = engine.stream_response(
+                _path(identity), f"{path} in container {ref}", method="PUT", params=params, data=source.pieces()
+            )
+            async with call as answer:
+                await answer.read()
+    except errors.Failure as error:
+        if source.failure is not None:
+            raise source.failure from error
+        raise
+
+
+class _Source:
+    """An archive that is sent, and what has befallen it: for the client that is a broken connection."""
+
+    def __init__(self, archive: AsyncIterable[bytes]) -> None:
+        self._archive = archive
+        self.failure: Exception | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._archive:
+                yield piece
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def is_read_only(inspected: Mapping[str, Any], path: str) -> bool:

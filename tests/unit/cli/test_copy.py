@@ -257,6 +257,16 @@ def test_into__from_standard_input(root: pathlib.Path, tmp_path: pathlib.Path, m
     assert (root / "data" / "member").read_text() == "member"
 
 
+def test_into__nothing_on_standard_input__is_no_archive_for_any_engine(
+    root: pathlib.Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.exists()
+    with pathlib.Path(os.devnull).open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert run("-", "web:/data") == 1
+    assert "nothing came on standard input" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

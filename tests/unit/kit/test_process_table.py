@@ -3,8 +3,26 @@
 import os
 import pathlib
 import subprocess
+import sys
+
+import pytest
 
 from agent.kit import process_table
+
+HIDDEN = """
+import os
+from agent.engine.kernel import api, linux
+from agent.kit import process_table
+
+kernel = linux.LinuxKernel()
+kernel.unshare(api.CLONE_NEWNS)
+kernel.mount("none", "/", "", api.MS_REC | api.MS_PRIVATE, "")
+kernel.mount("proc", "/proc", "proc", 0, "hidepid=1")
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+print(process_table.read([1]), list(process_table.in_cgroups({"no such cgroup"})))
+"""
 
 
 def test_read__of_this_host__is_what_ps_shows() -> None:
@@ -48,3 +66,9 @@ def test_in_cgroups__by_the_name_of_a_part_of_their_path__and_of_no_other() -> N
     if path == "/":
         return
     assert os.getpid() in set(process_table.in_cgroups({path.rpartition("/")[2]}))
+
+
+@pytest.mark.root
+def test_processes__that_somebody_else_may_not_see__are_passed_over() -> None:
+    shown = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, text=True, check=False)
+    assert (shown.stdout, shown.stderr) == ("() []\n", "")
