@@ -30,17 +30,15 @@ class NotBuilt:
     """What to do instead."""
 
     def __get_pydantic_core_schema__(
-        self, source: object, handler: pydantic.GetCoreSchemaHandler
+        self, _source: object, _handler: pydantic.GetCoreSchemaHandler
     ) -> pydantic_core.core_schema.CoreSchema:
         """Refuse every value."""
-        del source, handler
         return pydantic_core.core_schema.no_info_plain_validator_function(self._refuse)
 
     def __get_pydantic_json_schema__(
-        self, schema: pydantic_core.core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+        self, _schema: pydantic_core.core_schema.CoreSchema, _handler: pydantic.GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Return a JSON Schema that no value fits."""
-        del schema, handler
         return {"not": {}}
 
     def _refuse(self, _: object) -> NoReturn:

@@ -33,8 +33,8 @@ class EnvironmentSource(Model):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _is_reference(cls, value: object) -> object:
-        if isinstance(value, dict) and not {"secret", "config"} & value.keys():  # {abc} is a password for many
+    def _is_reference(cls, value: dict[str, object]) -> dict[str, object]:
+        if not {"secret", "config"} & value.keys():  # {abc} is a password for many
             raise forms.InvalidField(f"must be {ENVIRONMENT_VALUE}", hint="quote it where it is meant as a text")
         return value
 

@@ -43,8 +43,8 @@ class Form:
 
     pattern: str
     words: str
-    longest: int = 0
-    """Characters that the pattern allows: what is longer is told so, and not that its letters are wrong; 0: any."""
+    longest: int | None = None
+    """Characters that the pattern allows: what is longer is told so, and not that its letters are wrong."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: pydantic.GetCoreSchemaHandler
@@ -59,7 +59,7 @@ class Form:
         return {**handler(schema), "pattern": self.pattern}
 
     def _check(self, value: str) -> str:
-        if len(value) > self.longest > 0:
+        if self.longest is not None and len(value) > self.longest:
             raise TypeMismatch(f"must have {self.longest} characters at most, and has {len(value)}")
         if not re.fullmatch(self.pattern, value):
             raise TypeMismatch(self.words)
@@ -114,10 +114,10 @@ def millis(value: object) -> int:
 
 
 def _number_or_text(value: object) -> str:
-    """Return a number as it was written, which is exact, and a text as it is; empty for anything else."""
+    """Return a number as it was written, which is exact, and a text as it is; of anything else, no number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(int(value))
-    return str(value) if isinstance(value, str | float) else ""
+    return str(value)
 
 
 def scalar_text(value: object) -> object:

@@ -97,7 +97,7 @@ class ImageSpec(Model):
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> "ImageSpec":
-        if sum(source is not None for source in (self.pull, self.archive)) != 1:
+        if (self.pull is None) == (self.archive is None):
             raise forms.InvalidField("must have exactly one of pull and archive")
         return self
 

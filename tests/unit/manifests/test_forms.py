@@ -2,11 +2,13 @@
 
 import base64
 import json
+import operator
 
 import pydantic
 import pytest
 
 from agent.manifests import pipeline
+from agent.manifests.v1 import forms
 
 HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n{rest}\n"
 SEE = "(see trimtab explain {})"
@@ -139,6 +141,31 @@ def test_variable__with_a_nul__is_refused_without_it() -> None:
     ]
 
 
+def test_variable__of_a_config__is_told_as_not_built() -> None:
+    (line,) = [line for line in messages("{image: x, env: {A: {config: app}}}") if "missing" not in line]
+    assert line == "spec.env.A.config is not built yet (name a secret, or an env file in envFile)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "field", "value"),
+    [
+        ("Network", "{driver: bridge, ipv6: false}", "driver", "bridge"),
+        ("Network", "{ipv6: false}", "ipv6", False),
+        ("Volume", "{driver: local}", "driver", "local"),
+        ("Container", "{image: x, update: {strategy: Recreate, autoRollback: false}}", "update.strategy", "Recreate"),
+        ("Container", "{image: x, update: {autoRollback: false}}", "update.auto_rollback", False),
+    ],
+)
+def test_field__with_the_one_value_that_is_built__is_kept(kind: str, spec: str, field: str, value: object) -> None:
+    (manifest,) = parsed(f"spec: {spec}", kind).manifests
+    assert operator.attrgetter(field)(manifest.object.spec) == value
+
+
+def test_scalar__as_text__is_written_as_in_the_file_and_a_list_stays_one() -> None:
+    values = [forms.scalar_text(value) for value in (True, False, 5, 1.5, "a", [1], None)]
+    assert values == ["true", "false", "5", "1.5", "a", [1], None]
+
+
 def test_name__of_an_object__has_63_characters_at_most() -> None:
     assert of("spec: {image: x}", name="a" * 63) == []
     assert of("spec: {image: x}", name="a" * 64) == [
@@ -200,6 +227,8 @@ def test_track__that_is_no_range__is_told_with_an_example() -> None:
     "subnet",
     [
         "10.9.0.0/30",
+        "{subnet: 10.9.0.0/24}",
+        "{subnet: 10.9.0.0/24, gateway: 10.9.0.254}",
         "{subnet: 10.9.0.0/24, gateway: 10.9.0.254, range: 10.9.0.0/24}",
         "{subnet: 10.9.0.0/24, range: 10.9.0.128/25}",
         "126.0.0.0/8",
