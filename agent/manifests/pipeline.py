@@ -71,8 +71,7 @@ def parse(files: Sequence[ManifestFile], options: ParseOptions = _DEFAULTS) -> P
         desired = lowering.lower(manifests, "", {}, options.registry, options.host_key)
         findings.add(admission.problems(manifests, desired, options.admitted))
     declared = {external for manifest in manifests for external in inputs.declared(manifest)}
-    ordered = sorted(declared, key=lambda external: (external.kind, external.path))
-    return Parsed(tuple(manifests), findings.reported(), tuple(ordered), options.registry, options.host_key)
+    return Parsed(tuple(manifests), findings.reported(), tuple(sorted(declared)), options.registry, options.host_key)
 
 
 def _documents(files: Sequence[ManifestFile]) -> tuple[list[registry.Manifest], problem.Findings]:

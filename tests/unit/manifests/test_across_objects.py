@@ -291,3 +291,10 @@ def test_logins__in_either_form__are_told_where_they_stand() -> None:
         "b.yaml:5:13: a second login for r.example (Secret/one in a.yaml has one: remove one of them)",
         "c.yaml:5:7: a second login for r.example (Secret/one in a.yaml has one: remove one of them)",
     ]
+
+
+def test_objects__beside_one_that_is_wrong_by_itself__are_not_looked_at_together() -> None:
+    broken = f"{HEAD.format('Volume', 'data', '{sizee: 1}')}"
+    assert lines(broken, container("web", "networks: [a]")) == [
+        "a:8: unknown field spec.sizee (did you mean size?)",
+    ]

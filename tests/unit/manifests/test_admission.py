@@ -273,3 +273,10 @@ def test_access__is_what_the_runtime_has_to_see_to() -> None:
     assert dataclasses.replace(BASELINE, binds=("/a",), own=("/b",)).access == hostaccess.HostAccess(("/a", "/b"))
     assert RESTRICTED.access == hostaccess.HostAccess((), refuses_root=True)
     assert dataclasses.replace(RESTRICTED, root_user=True).access == hostaccess.HostAccess(())
+
+
+def test_host__asked_for_by_objects_that_are_wrong__is_not_looked_at() -> None:
+    other = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: a}\nspec: {image: {name: app}}"
+    assert problems("  networks: host\n", BASELINE, other) == [
+        "web.yaml:12:22: Image/app is not declared (declare an Image)"
+    ]

@@ -70,6 +70,7 @@ def test_reference__without_a_key_of_the_host__has_no_fingerprint() -> None:
     documents = (WEB % "{P: {secret: db, key: password}}", f"{OPAQUE}stringData: {{password: s3cr3t}}\n")
     desired = pipeline.lower(parsed(*documents, key=b""), "r1", {})
     assert desired.containers[0].secret_env[0].fingerprint == ""
+    assert pipeline.ParseOptions().host_key == b"", "nobody has a key by default"
 
 
 def test_reference__wins_over_an_env_file() -> None:
