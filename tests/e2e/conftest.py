@@ -67,6 +67,19 @@ def quickstart_image(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def native(home: pathlib.Path, quickstart_image: pathlib.Path) -> Iterator[command.Trimtab]:
     """The command over the native runtime; whatever a test leaves in ``home/manifests`` is deleted, and all of it."""
+    yield from _over_native(home)
+    del quickstart_image
+
+
+@pytest.fixture(scope="module")
+def shared_native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[command.Trimtab]:
+    """The same, shared by the tests of a module."""
+    home = tmp_path_factory.mktemp("shared")
+    (home / "config.yaml").touch()
+    yield from _over_native(home)
+
+
+def _over_native(home: pathlib.Path) -> Iterator[command.Trimtab]:
     (home / "manifests").mkdir()
     trimtab = command.Trimtab(home, _environment(home, "native"))
     yield trimtab
@@ -75,7 +88,6 @@ def native(home: pathlib.Path, quickstart_image: pathlib.Path) -> Iterator[comma
     if leftovers:  # by a test that has failed
         trimtab.instance.reboot()
     assert (deleted.returncode, leftovers) == (0, []), deleted.stderr
-    del quickstart_image
 
 
 @pytest.fixture(
