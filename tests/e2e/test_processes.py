@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e import command
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.root
 MANIFESTS = """apiVersion: trimtab.dev/v1
 kind: Image
 metadata: {{name: quickstart}}

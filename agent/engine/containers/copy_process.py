@@ -98,21 +98,61 @@ def _mounted(kernel: api.Kernel, request: dict[str, Any]) -> int:
         overlay.mount(kernel, layers, own, target)
     else:
         overlay.mount_to_read(kernel, layers, own, target)
+    root = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for mount in sorted(request["mounts"], key=lambda mount: str(mount["path"])):
-        _mount_in(kernel, target, mount, writable=request["writable"])
-    return os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        path = destinations.resolve(kernel, target, mount["path"])
+        mount_in(kernel, root, {**mount, "path": path}, writable=request["writable"])
+    return root
 
 
-def _mount_in(kernel: api.Kernel, target: pathlib.Path, mount: dict[str, Any], *, writable: bool) -> None:
-    """Mount a volume in the tree, or cover what is there only while the container runs: nothing is put behind it."""
-    inside = str(target) + destinations.resolve(kernel, target, mount["path"])
-    if writable and mount["source"]:
-        pathlib.Path(inside).mkdir(parents=True, exist_ok=True)  # as the OCI runtime would
-    if not pathlib.Path(inside).is_dir():
+def mount_in(kernel: api.Kernel, root: int, mount: dict[str, Any], *, writable: bool) -> None:
+    """Mount a volume in a tree, or cover what is there only while its container runs: nothing is put behind it.
+
+    The place is held by a descriptor: another container with the same volume may exchange a folder of it for a link.
+    """
+    place = _place(kernel, root, mount["path"], make=writable and bool(mount["source"]))
+    if place is None:
         return
-    if not mount["source"]:
-        kernel.mount("tmpfs", inside, "tmpfs", api.MS_RDONLY, _COVER)
-        return
-    kernel.mount(mount["source"], inside, "", api.MS_BIND, "")
-    if mount["read_only"]:
-        kernel.mount("none", inside, "", api.MS_BIND | api.MS_REMOUNT | api.MS_RDONLY, "")
+    inside, source = f"/proc/self/fd/{place}", mount["source"]
+    try:
+        if not source:
+            kernel.mount("tmpfs", inside, "tmpfs", api.MS_RDONLY, _COVER)
+        elif not mount["read_only"]:
+            kernel.mount(source, inside, "", api.MS_BIND, "")
+        else:  # a mount of what is read-only is so, too, and needs no second look at where it is
+            kernel.mount(source, source, "", api.MS_BIND, "")
+            kernel.mount("none", source, "", api.MS_BIND | api.MS_REMOUNT | api.MS_RDONLY, "")
+            kernel.mount(source, inside, "", api.MS_BIND, "")
+            kernel.umount(source, 0)
+    finally:
+        os.close(place)
+
+
+def _place(kernel: api.Kernel, root: int, path: str, *, make: bool) -> int | None:
+    """Open the folder at a path of a tree; ``make``: and make what is missing of it, as the OCI runtime would."""
+    names = [name for name in path.split("/") if name]
+    for count in range(len(names) + 1) if make else [len(names)]:
+        try:
+            folder = kernel.open_in_root(root, "/".join(names[:count]) or ".", os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            if not make:
+                return None
+            folder = _make_folder(kernel, root, names[:count])
+        except NotADirectoryError:
+            if make:
+                raise
+            return None
+        if count < len(names):
+            os.close(folder)
+    return folder
+
+
+def _make_folder(kernel: api.Kernel, root: int, names: list[str]) -> int:
+    """Make a folder in one that exists, and open it."""
+    parent = kernel.open_in_root(root, "/".join(names[:-1]) or ".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(names[-1], dir_fd=parent)
+        return os.open(names[-1], os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    finally:
+        os.close(parent)
