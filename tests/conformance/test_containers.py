@@ -345,7 +345,7 @@ async def test_exec__left_early__ends_all_that_it_has_started(harness) -> None:
     request = streams.ExecRequest(("/bin/sh", "-c", "sleep 1000 & sleep 1000 & echo ready; wait"))
     async with harness.runtime.containers.exec(identity, request) as session:
         assert await anext(session.output()) == ("stdout", b"ready\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await _threads(harness, identity) > 2:  # noqa: ASYNC110 - the kernel's own count
             await asyncio.sleep(0.05)
 

@@ -102,13 +102,17 @@ def _write(tree: Tree, path: str, handle: int, out: IO[bytes]) -> None:
 
 
 def _followed(tree: Tree, path: str) -> str:
-    """Return a path whose last part is no link, unless it is exchanged meanwhile."""
+    """Return a path whose last part is no link, unless it is exchanged meanwhile; ``/`` and ``/.`` at its end stay."""
+    bare = path
+    while bare.endswith(("/", "/.")):
+        bare = bare.removesuffix(".").rstrip("/")
+    end = path.removeprefix(bare)
     for _ in range(_MOST_LINKS):
-        descriptor = tree.open(path.rstrip("/") or "/", os.O_NOFOLLOW)
+        descriptor = tree.open(bare or "/", os.O_NOFOLLOW)
         try:
             if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
-                return path
-            path = posixpath.join(posixpath.dirname(path.rstrip("/")), os.readlink("", dir_fd=descriptor))
+                return bare + end
+            bare = posixpath.join(posixpath.dirname(bare), os.readlink("", dir_fd=descriptor)).rstrip("/")
         finally:
             os.close(descriptor)
     raise errors.InvalidArgument(f"{tree.at(path)}: too many links")
