@@ -41,11 +41,10 @@ async def held_binds(
     mounts by name can compare with these what was mounted.
     """
     roots, sources = access.roots, _bind_sources(mounts)
-    if roots is None:
-        yield None
+    if roots is None or not sources:
+        yield None if roots is None else {}
         return
-    if sources:
-        await _await_answers("bind source", (*sources, *roots), Reason.MOUNT_SOURCE_MISSING)
+    await _await_answers("bind source", (*sources, *roots), Reason.MOUNT_SOURCE_MISSING)
     with contextlib.ExitStack() as held:
 
         def identities() -> dict[str, tuple[int, int] | None]:
