@@ -80,18 +80,18 @@ def _standalone(schema: Json) -> Json:
 
 def _crd(kind: str, schema: Json) -> Json:
     plural = f"{kind.lower()}s"
-    structural = _structural(schema)
-    own = {name: schema for name, schema in structural["properties"].items() if name not in _OF_EVERY_KIND}
-    structural["properties"] = {
+    published = structural(schema)
+    own = {name: schema for name, schema in published["properties"].items() if name not in _OF_EVERY_KIND}
+    published["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
         "metadata": {"type": "object", "properties": {"name": _object_name(schema)}},
         **own,
     }
-    structural["required"] = [name for name in structural.get("required", []) if name in own]
-    if not structural["required"]:
-        del structural["required"]
-    structural.pop("additionalProperties", None)
+    published["required"] = [name for name in published.get("required", []) if name in own]
+    if not published["required"]:
+        del published["required"]
+    published.pop("additionalProperties", None)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -105,7 +105,7 @@ def _crd(kind: str, schema: Json) -> Json:
                     "name": _VERSION,
                     "served": True,
                     "storage": True,
-                    "schema": {"openAPIV3Schema": structural},
+                    "schema": {"openAPIV3Schema": published},
                     "additionalPrinterColumns": [*_COLUMNS.get(kind, ()), _AGE],
                 }
             ],
@@ -119,7 +119,7 @@ def _object_name(schema: Json) -> Json:
     return {key: name[key] for key in ("type", "pattern")}
 
 
-def _structural(node: Json) -> Json:
+def structural(node: Json) -> Json:
     """Return the structural schema that an API server accepts: values of several types are not looked into."""
     if "not" in node:
         return _anything(node)
@@ -128,21 +128,19 @@ def _structural(node: Json) -> Json:
         return _union(node, unions)
     if len(node.get("patternProperties", ())) == 1:  # an API server would drop whatever it knows nothing of
         node = {**node, "additionalProperties": next(iter(node["patternProperties"].values()))}
-    structural = {
-        key: value for key, value in node.items() if key in _KEPT and not (key == "default" and value is None)
-    }
+    kept = {key: value for key, value in node.items() if key in _KEPT and not (key == "default" and value is None)}
     if "const" in node:
-        structural["enum"] = [node["const"]]
-    if "properties" in structural:
-        structural["properties"] = {name: _structural(inner) for name, inner in structural["properties"].items()}
-        structural.pop("additionalProperties", None)
-    elif isinstance(structural.get("additionalProperties"), dict):
-        structural["additionalProperties"] = _structural(structural["additionalProperties"])
+        kept["enum"] = [node["const"]]
+    if "properties" in kept:
+        kept["properties"] = {name: structural(inner) for name, inner in kept["properties"].items()}
+        kept.pop("additionalProperties", None)
+    elif isinstance(kept.get("additionalProperties"), dict):
+        kept["additionalProperties"] = structural(kept["additionalProperties"])
     else:
-        structural.pop("additionalProperties", None)
-    if "items" in structural:
-        structural["items"] = _structural(structural["items"])
-    return structural
+        kept.pop("additionalProperties", None)
+    if "items" in kept:
+        kept["items"] = structural(kept["items"])
+    return kept
 
 
 def _union(node: Json, forms: list[Json]) -> Json:
@@ -151,7 +149,7 @@ def _union(node: Json, forms: list[Json]) -> Json:
     described = {key: node[key] for key in ("description",) if key in node}
     nullable = {"nullable": True} if len(typed) < len(forms) else {}
     if len(typed) == 1:
-        return {**_structural({**typed[0], **described}), **nullable}
+        return {**structural({**typed[0], **described}), **nullable}
     if {form.get("type") for form in typed} == {"string", "integer"}:
         return {**described, "x-kubernetes-int-or-string": True, **nullable}
     return _anything(node)

@@ -211,3 +211,57 @@ def test_columns__lead_to_fields_that_there_are__and_end_with_the_age(kind: str)
 def test_columns__of_containers__are_image_restart_and_age() -> None:
     columns = version_of("Container")["additionalPrinterColumns"]
     assert [column["name"] for column in columns if not column.get("priority")] == ["Image", "Restart", "Age"]
+
+
+UNKNOWN = {"x-kubernetes-preserve-unknown-fields": True}
+ANY = {"x-kubernetes-int-or-string": True}
+STRING, INTEGER, NULL = {"type": "string"}, {"type": "integer"}, {"type": "null"}
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ({"type": "string", "const": "a", "title": "A", "format": "x"}, {"type": "string", "enum": ["a"]}),
+        ({"type": "string", "default": None}, STRING),
+        ({"type": "integer", "default": 0, "minimum": 0}, {"type": "integer", "default": 0, "minimum": 0}),
+        (
+            {"type": "object", "properties": {"a": {"const": 1}}, "additionalProperties": False},
+            {"type": "object", "properties": {"a": {"enum": [1]}}},
+        ),
+        (
+            {"type": "object", "properties": {"a": STRING}, "additionalProperties": STRING},
+            {"type": "object", "properties": {"a": STRING}},
+        ),
+        (
+            {"type": "object", "additionalProperties": {"type": "string", "format": "x"}},
+            {"type": "object", "additionalProperties": STRING},
+        ),
+        ({"type": "object", "additionalProperties": True}, {"type": "object"}),
+        (
+            {"type": "array", "items": {"const": 1}, "minItems": 1},
+            {"type": "array", "items": {"enum": [1]}, "minItems": 1},
+        ),
+        (
+            {"type": "object", "patternProperties": {"^a": {"const": 1}}, "additionalProperties": False},
+            {"type": "object", "additionalProperties": {"enum": [1]}},
+        ),
+        ({"type": "object", "patternProperties": {"^a": STRING, "^b": STRING}}, {"type": "object"}),
+        ({"type": "string", "not": {"const": "a"}, "description": "d"}, {"description": "d", **UNKNOWN}),
+        ({"not": {}, "description": ""}, UNKNOWN),
+        ({"anyOf": [{**STRING, "description": "form"}, NULL]}, {**STRING, "description": "form", "nullable": True}),
+        (
+            {"anyOf": [{**STRING, "description": "form"}, NULL], "description": "d", "default": "a"},
+            {**STRING, "description": "d", "nullable": True},
+        ),
+        ({"anyOf": [STRING, INTEGER]}, ANY),
+        ({"anyOf": [STRING, INTEGER, NULL], "description": "d"}, {"description": "d", **ANY, "nullable": True}),
+        ({"oneOf": [STRING, INTEGER]}, ANY),
+        ({"anyOf": [STRING, {"type": "object"}], "description": "d"}, {"description": "d", **UNKNOWN}),
+        (
+            {"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            {"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+        ),
+    ],
+)
+def test_structural__of_a_node__keeps_what_an_api_server_takes(node: Json, expected: Json) -> None:
+    assert schema.structural(node) == expected
