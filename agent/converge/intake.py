@@ -262,6 +262,7 @@ class Intake:
             if not snapshot.unsettled:  # or they may be those of half a file
                 self._reject(reading)
         elif not any(True for _ in reading.desired) or self._is_believed(snapshot, reading.desired):
+            await tasks.checkpoint()
             await self._accept(reading)
         if not snapshot.stored:
             self._note(self.health.succeeded(snapshot.revision, self._around.time.now()))

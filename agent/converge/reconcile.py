@@ -31,8 +31,8 @@ from agent.reasons import Reason
 from agent.runtime import api
 
 _T = TypeVar("_T")
-_SMALL = 100
-"""Containers up to which planning is over before a thread would have begun it (4 ms)."""
+_SMALL = 20
+"""Containers up to which planning takes so little that a thread is not worth its beginning, also on a slow host."""
 _PERFORM = failpoint.register("converge.perform")
 _PERFORMED = failpoint.register("converge.performed")
 
@@ -143,10 +143,14 @@ class Reconciler:
         self._executor.supersede(self._outdated(goal))
         self._executor.withhold(frozenset(suspensions.moments(self._executor.busy)))
         busy = self._executor.busy  # before observing: what ends meanwhile is seen half done
-        observed = goal.visible(await self._observer.observe(self._parts.book.ledger()), self._parts.owner)
+        unfiltered = await self._observer.observe(self._parts.book.ledger())
         moment = self._parts.time.monotonic()
+        await tasks.checkpoint()
+        observed = goal.visible(unfiltered, self._parts.owner)
         ours = [container for container in observed.containers if ownership_of(container.labels) is not None]
+        await tasks.checkpoint()
         self._prober.track(goal.desired.containers, ours)
+        await tasks.checkpoint()
         observed = dataclasses.replace(
             observed,
             health=self._prober.health(),  # what has just begun to run included
@@ -156,7 +160,8 @@ class Reconciler:
         timely = self._corrections.observed(observed)  # before the policy: its holds are corrected by the same look
         rules = self._policy(goal, busy, self._restarts.take(observed, busy))
         computed, steps_text = await self._plan(goal, timely, rules)
-        self._remember(goal, observed, computed, busy)
+        await self._remember(goal, observed, computed, busy)
+        await tasks.checkpoint()
         if computed.steps:
             self._dispatched |= {step.action.key: goal.hashes.get(step.action.key, "") for step in computed.steps}
             number = self._parts.book.keep_plan(computed.revision, steps_text, observed.observed_at)
@@ -195,12 +200,15 @@ class Reconciler:
             secrets_at_start=self._parts.runtime.features.secrets_at_start,
         )
 
-    def _remember(
+    async def _remember(
         self, goal: goals.Goal, observed: state.ObservedState, computed: plan.Plan, busy: frozenset[ObjectKey]
     ) -> None:
         book = self._parts.book
         applied = memory.applied(book.ledger(), goal, observed, computed)
-        book.remember(entry for entry in applied if entry.key not in busy)
+        entries = [entry for entry in applied if entry.key not in busy]  # which nobody else changes meanwhile
+        await tasks.checkpoint()
+        book.remember(entries)
+        await tasks.checkpoint()
         book.forget([key for key in memory.forgettable(book.ledger(), goal, computed) if key not in busy])
         book.suspensions.resume(frozenset(memory.vanished(observed.suspensions, goal, computed)))
 

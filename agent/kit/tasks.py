@@ -17,6 +17,11 @@ def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: st
     return group.create_task(work, name=name)
 
 
+async def checkpoint() -> None:
+    """Let others have their turn on the event loop: between two steps that are long where there are many objects."""
+    await asyncio.sleep(0)
+
+
 async def together(name: str, *work: Coroutine[Any, Any, Any]) -> list[Any]:
     """Await all side by side; results in order. The first failure ends the others and is raised as itself.
 
