@@ -1,5 +1,6 @@
 """Files of an engine's containers, by its archive endpoints."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -21,6 +22,9 @@ _REFUSALS = (
 )
 _NO_ARCHIVES = ("unexpected EOF", "invalid tar header", "archive/tar", "is outside of")
 _CHUNK = 64 * 1024
+_ATTEMPTS = 4
+_PAUSE = 0.2
+"""Seconds, more each time: Podman takes away the file system of a container that has just ended, and sends nothing."""
 _MOST_LINKS = 40
 """Links in a row; an engine follows all of them at once."""
 
@@ -33,9 +37,22 @@ async def copy_out(
     asked, (path, status) = path, await _followed(engine, identity, ref, path)
     if asked.endswith(("/", "/.")) and not _is_directory(status):
         raise files.absent(asked, ref)
-    call = engine.stream_response(_path(identity), f"{path} in container {ref}", params={"path": path})
-    async with call as answer:
-        yield _pieces(answer.content.iter_chunked(_CHUNK), ref)
+    for attempt in range(_ATTEMPTS):
+        await asyncio.sleep(attempt * _PAUSE)
+        call = engine.stream_response(_path(identity), f"{path} in container {ref}", params={"path": path})
+        async with call as answer:
+            pieces = _pieces(answer.content.iter_chunked(_CHUNK), ref)
+            if first := await anext(pieces, b""):
+                yield _continued(first, pieces)
+                return
+    message = f"{path} in container {ref}: the engine sends an empty archive"
+    raise errors.Unavailable(message, hint="try again", reason=Reason.ENGINE_FAILURE)
+
+
+async def _continued(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
 
 
 async def copy_in(

@@ -1,6 +1,6 @@
 """Translation of an engine's ``stats``. Pure; figures of cgroup v1 and v2 have different names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.kit import resource_usage
@@ -9,6 +9,8 @@ from agent.model import container
 _NANOSECONDS = 1e9
 _PODMAN_TIMES = ("CPUNano", "CPUSystemNano")
 """All of a container's CPU time, and the kernel's part of it."""
+_PODMAN_KEYS = (("Rx", "Tx"), ("Bytes", "Packets", "Errors", "Dropped"))
+"""Of an interface's counters, from Podman 5 on."""
 _UNLIMITED = 2**60
 """cgroup v1 says "no limit" by a number near 2^63."""
 
@@ -32,19 +34,26 @@ def stats(answer: Mapping[str, Any], resources: container.Resources) -> resource
 def stats_of_podman(answer: Mapping[str, Any], resources: container.Resources) -> resource_usage.Usage:
     """Return a container's usage from Podman's own API: its Docker API is empty on hosts with cgroup v1.
 
-    It has neither inactive cache nor the packets of interfaces.
+    It has no inactive cache; before Podman 5 it has only the bytes of all interfaces together.
     """
     memory = _count(answer.get("MemUsage"))
     seconds, system = (_seconds(answer.get(name)) for name in _PODMAN_TIMES)
     user = None if seconds is None or system is None else max(seconds - system, 0.0)
-    received, sent = _count(answer.get("NetInput")), _count(answer.get("NetOutput"))
-    total = resource_usage.Interface("total", receive_bytes=received, transmit_bytes=sent)
     return resource_usage.Usage(
         cpu=None if seconds is None else resource_usage.Cpu(seconds, user, system),
         memory=None if memory is None else resource_usage.Memory(memory, memory, resources.memory),
         threads=_count(answer.get("PIDs")),
-        interfaces=() if received is None and sent is None else (total,),
+        interfaces=_interfaces_of_podman(answer),
     )
+
+
+def _interfaces_of_podman(answer: Mapping[str, Any]) -> tuple[resource_usage.Interface, ...]:
+    if networks := answer.get("Network"):
+        return tuple(_interface(name, networks[name], *_PODMAN_KEYS) for name in sorted(networks))
+    received, sent = _count(answer.get("NetInput")), _count(answer.get("NetOutput"))
+    if received is None and sent is None:
+        return ()
+    return (resource_usage.Interface("total", receive_bytes=received, transmit_bytes=sent),)
 
 
 def _cpu(used: Mapping[str, Any]) -> resource_usage.Cpu | None:
@@ -83,8 +92,13 @@ def _memory(memory: Mapping[str, Any], limit: int | None) -> resource_usage.Memo
     )
 
 
-def _interface(name: str, counters: Mapping[str, Any]) -> resource_usage.Interface:
-    keys = (f"{direction}_{what}" for direction in ("rx", "tx") for what in ("bytes", "packets", "errors", "dropped"))
+def _interface(
+    name: str,
+    counters: Mapping[str, Any],
+    directions: Iterable[str] = ("rx_", "tx_"),
+    counted: Iterable[str] = ("bytes", "packets", "errors", "dropped"),
+) -> resource_usage.Interface:
+    keys = [f"{direction}{unit}" for direction in directions for unit in counted]
     return resource_usage.Interface(name, *(_count(counters.get(key)) for key in keys))
 
 

@@ -1,6 +1,7 @@
 """What a container uses, in the words of Docker on cgroups of both versions and of Podman."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from agent.kit import resource_usage
 from agent.model import container
 
 LIMITS = container.Resources(cpu_millis=500, memory=2000, memory_reservation=None, pids=None)
+UNITS = ("Bytes", "Packets", "Errors", "Dropped")
 NO_LIMITS = container.Resources(None, None, None, None)
 V1 = {"total_inactive_file": 200, "total_rss": 600, "total_cache": 400, "total_mapped_file": 100, "total_swap": 0}
 V1_UNLIMITED = {**V1, "hierarchical_memsw_limit": 9223372036854771712}
@@ -104,3 +106,10 @@ def test_podman__in_its_own_api__every_figure_is_in_its_place() -> None:
         interfaces=(resource_usage.Interface("total", receive_bytes=4, transmit_bytes=5),),
     )
     assert usage.stats_of_podman({}, NO_LIMITS) == resource_usage.Usage()
+
+
+def test_podman__from_release_5__each_interface_is_counted_whole() -> None:
+    counters = {f"{side}{unit}": number for number, (side, unit) in enumerate(itertools.product(("Rx", "Tx"), UNITS))}
+    used = usage.stats_of_podman({"Network": {"eth1": {"RxBytes": 9}, "eth0": counters}, "NetInput": 7}, NO_LIMITS)
+    whole = resource_usage.Interface("eth0", 0, 1, 2, 3, 4, 5, 6, 7)
+    assert used.interfaces == (whole, resource_usage.Interface("eth1", receive_bytes=9))
