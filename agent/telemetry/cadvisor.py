@@ -23,6 +23,7 @@ _ALL = "cgroups or the engine, at the scrape"
 _NATIVE = "cgroups, at the scrape; native only"
 _V1_OR_NATIVE = "cgroups, or Docker on cgroup v1, at the scrape"
 _NOT_PODMAN = "cgroups or Docker, at the scrape; not Podman"
+_NOT_PODMAN_4 = "cgroups or the engine, at the scrape; of Podman from release 5 on"
 _DECLARED = "the limits in force at the last relist"
 _LOOP = "each pass of the loop"
 _MACHINE = "the machine of the runtime"
@@ -102,10 +103,10 @@ TABLE: tuple[Metric, ...] = (
         _counter(f"network_{direction}_{what}", f"{text} that the container {verb}.", source, labels=_INTERFACE)
         for direction, verb in (("receive", "received"), ("transmit", "sent"))
         for what, text, source in (
-            ("bytes", "Bytes", f"{_ALL}; of Podman all interfaces as one"),
-            ("packets", "Packets", _NOT_PODMAN),
-            ("packets_dropped", "Dropped ones of the packets", _NOT_PODMAN),
-            ("errors", "Errors in packets", _NOT_PODMAN),
+            ("bytes", "Bytes", f"{_ALL}; of Podman before 5 all interfaces as one"),
+            ("packets", "Packets", _NOT_PODMAN_4),
+            ("packets_dropped", "Dropped ones of the packets", _NOT_PODMAN_4),
+            ("errors", "Errors in packets", _NOT_PODMAN_4),
         )
     ),
     Metric("machine_cpu_cores", Type.GAUGE, (), "Logical cores of the machine.", _MACHINE),

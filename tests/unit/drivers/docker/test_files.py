@@ -117,3 +117,25 @@ async def test_copy_in__read_only__is_a_conflict_whatever_the_engine_would_do(tm
         with pytest.raises(errors.Conflict, match="read-only"):
             await runtime.containers.copy_in("web", "/releases/5", nothing())
     assert f"PUT {ARCHIVE}" not in served.calls()
+
+
+@pytest.mark.parametrize(("empty_ones", "is_whole"), [(0, True), (2, True), (100, False)])
+async def test_copy_out__an_empty_archive__is_asked_for_again_and_never_taken_for_one(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, empty_ones: int, *, is_whole: bool
+) -> None:
+    monkeypatch.setattr(files, "_PAUSE", 0.0)
+    bodies = iter([b""] * empty_ones + [b"archive"])
+
+    async def sent(_: web.Request) -> web.Response:
+        return web.Response(body=next(bodies))
+
+    async with opened(tmp_path, **answers(**{f"GET {ARCHIVE}": sent})) as (_, runtime):
+        if is_whole:
+            async with runtime.containers.copy_out("web", "/releases/5") as pieces:
+                assert b"".join([piece async for piece in pieces]) == b"archive"
+        else:
+            with pytest.raises(
+                errors.Unavailable, match="/releases/5 in container web: the engine sends an empty archive"
+            ):
+                async with runtime.containers.copy_out("web", "/releases/5"):
+                    pytest.fail("there is nothing to read")
