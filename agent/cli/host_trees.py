@@ -129,14 +129,10 @@ async def _fed(pieces: AsyncIterator[bytes], writer: int) -> None:
     os.set_blocking(writer, False)
     try:
         async for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                try:
-                    view = view[os.write(writer, view) :]
-                except BlockingIOError:
-                    await processes.writable(writer)
-    except BrokenPipeError:
-        pass  # the reader tells why
+            try:
+                await processes.write(writer, piece)
+            except BrokenPipeError:
+                break  # the reader tells why
     finally:
         os.close(writer)
 

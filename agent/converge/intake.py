@@ -64,7 +64,7 @@ class Intake:
         self._listener = listening.Listener(around.source, self.read, self._fail)
         self._read_from: tuple[object, ...] | None = None
         self._reading: readings.Reading | None = None
-        """The last snapshot's, of which ``_known`` says what it was made of."""
+        """The last snapshot's, of which ``_read_from`` says what it was made of."""
         self._reported_problems: tuple[problem.Problem, ...] = ()
         """Of the last snapshot: they are not told again."""
         self._has_written_problem = any(past.problems for past in around.book.history.revisions(1))

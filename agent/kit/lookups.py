@@ -19,7 +19,7 @@ _PATIENCE = 10.0
 """Seconds that a look may take: a busy disk takes one or two, a network file system that tries again some more."""
 
 
-def unanswered(what: str, path: str, reason: Reason = Reason.MOUNT_SOURCE_MISSING) -> errors.Unavailable:
+def unanswered(what: str, path: str, reason: Reason) -> errors.Unavailable:
     """Return the failure of an operation for a look that had no answer; ``what`` is for people: "bind source"."""
     return errors.Unavailable(
         f"the file system of {what} {path} does not answer",

@@ -233,6 +233,16 @@ async def writable(descriptor: int) -> None:
         loop.remove_writer(descriptor)
 
 
+async def write(descriptor: int, data: bytes) -> None:
+    """Write all of some data to a descriptor that does not block. Raises ``OSError``, as where nobody reads it."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            await writable(descriptor)
+
+
 def which(name: str, extra: Iterable[str] = ()) -> pathlib.Path | None:
     """Find a program by PATH, then in the system's folders that a user's PATH often lacks, then in ``extra``.
 

@@ -16,8 +16,14 @@ from typing import Any
 
 from tests import instances
 
-PATIENCE = 15.0
-"""Seconds that anything may take."""
+PATIENCE = 60.0
+"""Seconds that anything may take, on a machine that others use too."""
+IMAGE = """apiVersion: trimtab.dev/v1
+kind: Image
+metadata: {{name: quickstart}}
+spec: {{archive: {{path: {image}}}}}
+"""
+"""The manifest of the quickstart's image, whose archive is ``image``."""
 
 
 def assert_eventually(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:

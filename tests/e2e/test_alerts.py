@@ -151,11 +151,7 @@ def test_alerts__the_engine_is_stopped__is_told(
     assert_alerts(day, tmp_path, [Judged(good, []), Judged(bad, expected, "|".join(expected))])
 
 
-STREET = """apiVersion: trimtab.dev/v1
-kind: Image
-metadata: {{name: quickstart}}
-spec: {{archive: {{path: {image}}}}}
-"""
+STREET = command.IMAGE
 CONTAINER = """apiVersion: trimtab.dev/v1
 kind: Container
 metadata: {{name: {name}}}

@@ -13,12 +13,9 @@ from tests import damages
 from tests.e2e import command
 
 pytestmark = pytest.mark.root
-_MANIFESTS = """
-apiVersion: trimtab.dev/v1
-kind: Image
-metadata: {{name: quickstart}}
-spec: {{archive: {{path: {image}}}}}
----
+_MANIFESTS = (
+    command.IMAGE
+    + """---
 apiVersion: trimtab.dev/v1
 kind: Network
 metadata: {{name: shop}}
@@ -28,6 +25,7 @@ kind: Volume
 metadata: {{name: data}}
 spec: {{deletionPolicy: Delete}}
 """
+)
 _CONTAINER = """
 ---
 apiVersion: trimtab.dev/v1

@@ -12,11 +12,9 @@ import pytest
 from tests.e2e import command
 
 pytestmark = pytest.mark.root
-MANIFESTS = """apiVersion: trimtab.dev/v1
-kind: Image
-metadata: {{name: quickstart}}
-spec: {{archive: {{path: {image}}}}}
----
+MANIFESTS = (
+    command.IMAGE
+    + """---
 apiVersion: trimtab.dev/v1
 kind: Container
 metadata: {{name: web}}
@@ -33,6 +31,7 @@ spec:
   restart: {{policy: Never}}
   command: [sh, -c, "exit 3"]
 """
+)
 
 
 @pytest.fixture(scope="module")

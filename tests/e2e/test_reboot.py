@@ -12,12 +12,9 @@ from tests.e2e import command
 
 pytestmark = pytest.mark.root
 
-MANIFESTS = """
-apiVersion: trimtab.dev/v1
-kind: Image
-metadata: {{name: quickstart}}
-spec: {{archive: {{path: {image}}}}}
----
+MANIFESTS = (
+    command.IMAGE
+    + """---
 apiVersion: trimtab.dev/v1
 kind: Network
 metadata: {{name: shop}}
@@ -58,6 +55,7 @@ spec:
   restart: {{policy: OnFailure}}
   mounts: [{{volume: pages, path: /data}}]
 """
+)
 JOB = "echo ran >> /data/job.txt"
 ALL = ("Container/web", "Container/client", "Container/job", "Image/quickstart", "Network/shop", "Volume/pages")
 

@@ -11,11 +11,9 @@ import pytest
 from tests.e2e import command, disks
 from tests.e2e import engine_host as engine_hosts
 
-MANIFESTS = """apiVersion: trimtab.dev/v1
-kind: Image
-metadata: {{name: quickstart}}
-spec: {{archive: {{path: {image}}}}}
----
+MANIFESTS = (
+    command.IMAGE
+    + """---
 apiVersion: trimtab.dev/v1
 kind: Container
 metadata: {{name: web}}
@@ -30,6 +28,7 @@ kind: Container
 metadata: {{name: worker}}
 spec: {{image: {{name: quickstart}}, command: [sleep, '600'], stop: {{gracePeriod: 0s}}}}
 """
+)
 
 
 def declare(home: pathlib.Path, image: pathlib.Path) -> pathlib.Path:

@@ -10,11 +10,9 @@ from tests.e2e import command
 
 pytestmark = pytest.mark.root
 
-MANIFESTS = """apiVersion: trimtab.dev/v1
-kind: Image
-metadata: {{name: quickstart}}
-spec: {{archive: {{path: {image}}}}}
----
+MANIFESTS = (
+    command.IMAGE
+    + """---
 apiVersion: trimtab.dev/v1
 kind: Volume
 metadata: {{name: data}}
@@ -25,6 +23,7 @@ kind: Container
 metadata: {{name: web}}
 spec: {{image: {{name: quickstart}}, stop: {{gracePeriod: 0s}}, {spec}}}
 """
+)
 
 
 def _declare(native: command.Trimtab, image: pathlib.Path, spec: str) -> pathlib.Path:

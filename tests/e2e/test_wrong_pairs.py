@@ -9,17 +9,15 @@ import pytest
 from tests.e2e import command
 
 pytestmark = pytest.mark.root
-_MANIFESTS = """
-apiVersion: trimtab.dev/v1
-kind: Image
-metadata: {{name: quickstart}}
-spec: {{archive: {{path: {image}}}}}
----
+_MANIFESTS = (
+    command.IMAGE
+    + """---
 apiVersion: trimtab.dev/v1
 kind: Container
 metadata: {{name: web}}
 spec: {{image: {{name: quickstart}}, command: [sleep, '600'], stop: {{gracePeriod: 0s}}}}
 """
+)
 
 
 @pytest.fixture

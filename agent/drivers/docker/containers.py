@@ -288,7 +288,7 @@ class Containers(inside.Inside):
         try:
             return await self.bind_lookups.look(source, pathlib.Path(source).exists)
         except TimeoutError as error:
-            raise lookups.unanswered("bind source", source) from error
+            raise lookups.unanswered("bind source", source, Reason.MOUNT_SOURCE_MISSING) from error
 
     async def _image_signal(self, inspected: Mapping[str, Any]) -> str:
         """Return the stop signal of a container's image: a declared one hides it in what engines tell of itself."""

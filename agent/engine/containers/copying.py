@@ -77,21 +77,11 @@ class _Copying:
     async def feed(self, archive: AsyncIterable[bytes]) -> None:
         """Send all of an archive, or as much of it as is read."""
         async for piece in archive:
-            if not await self._write(piece):
+            try:
+                await processes.write(self._pipe.fileno(), piece)
+            except BrokenPipeError:
                 break
         self._pipe.close()
-
-    async def _write(self, data: bytes) -> bool:
-        """Send bytes; False where it reads no more."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._pipe.fileno(), view) :]
-            except BlockingIOError:
-                await processes.writable(self._pipe.fileno())
-            except BrokenPipeError:
-                return False
-        return True
 
     async def outcome(self) -> None:
         """Wait for its end, however much is still to be sent to it. Raises what it has failed with."""

@@ -207,7 +207,7 @@ class Launcher:
         try:
             is_folder = await self.bind_lookups.look(mount.source, functools.partial(_is_folder, mount.source))
         except TimeoutError as error:
-            raise lookups.unanswered("bind source", mount.source) from error
+            raise lookups.unanswered("bind source", mount.source, Reason.MOUNT_SOURCE_MISSING) from error
         if is_folder is None:
             raise errors.Unavailable(
                 f"bind source {mount.source} does not exist on this host",
@@ -222,7 +222,8 @@ class Launcher:
         try:
             await self.bind_lookups.look(f"/proc/{pid}/root", check)
         except TimeoutError as error:
-            raise lookups.unanswered("bind source", ", ".join(sorted(sources))) from error
+            shown = ", ".join(sorted(sources))
+            raise lookups.unanswered("bind source", shown, Reason.MOUNT_SOURCE_MISSING) from error
 
     def _monitor(self, record: table.ContainerRecord, bundle: pathlib.Path) -> conmon.Launch:
         return conmon.Launch(

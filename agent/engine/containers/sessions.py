@@ -49,14 +49,8 @@ class Session:
         descriptor = self._streams.get("stdin")
         if descriptor is None:
             raise errors.Conflict("this command was started without standard input", reason=Reason.NO_STDIN)
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(descriptor, view) :]
-            except BlockingIOError:
-                await processes.writable(descriptor)
-            except OSError:
-                return
+        with contextlib.suppress(OSError):
+            await processes.write(descriptor, data)
 
     async def close_stdin(self) -> None:
         """Let its standard input end; a terminal is told by ^D."""
