@@ -11,8 +11,9 @@ from collections.abc import Iterator
 _MALLOC = ((-8, 1), (-3, 128 * 1024), (-1, 128 * 1024))
 """``M_ARENA_MAX``, ``M_MMAP_THRESHOLD`` and ``M_TRIM_THRESHOLD`` (mallopt(3)): the last two in bytes, glibc's own first
 values, which it raises by and by unless they are said."""
-_OFTEN = 20_000
-"""New objects between two rounds of the collector: starting fifty containers at once makes a few hundred thousand."""
+_YOUNG = (10_000, 5)
+"""New objects between two rounds of the collector, and rounds between two that look at what those kept as well: none of
+them, in whatever thread it falls, keeps the others from running for more than some 50 ms."""
 
 
 @contextlib.contextmanager
@@ -52,21 +53,19 @@ def bare(name: str) -> Iterator[None]:
 def collector_paused() -> Iterator[None]:
     """Keep the garbage collector from looking, over and over, at what is only being built up: two thirds of the time.
 
-    For work that ends within seconds and makes no cycles to speak of. In whatever thread, it pauses for all of them.
-    In a command, what was built up counts as old afterwards: it is not looked at there and then. Not so in a
-    process that has settled, where whatever is garbage at that moment would stay for ever.
+    For work of a command that ends within seconds and makes no cycles to speak of. What was built up counts as old
+    afterwards: it is not looked at there and then. A process that has settled goes on collecting: the next round would
+    look at all of it at once, in whatever thread comes first, and hold up the loop.
     """
-    if not gc.isenabled():
+    if not gc.isenabled() or gc.get_freeze_count() > 0:
         yield
         return
-    is_settled = gc.get_freeze_count() > 0
     gc.disable()
     try:
         yield
     finally:
-        if not is_settled:
-            gc.freeze()
-            gc.unfreeze()
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()
 
 
@@ -86,4 +85,4 @@ def settle() -> None:
     """Take all that is there now as there to stay: modules and classes are most of what a round would look at."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_OFTEN)
+    gc.set_threshold(*_YOUNG)

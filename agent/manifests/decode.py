@@ -61,17 +61,25 @@ class WrittenNumber(float):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Document:
-    """One YAML document."""
+    """One YAML document of a file. What it says can be let go, and is read again when somebody asks for it."""
 
     path: str
-    value: Value
-    node: yaml.Node
-    _members: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = dataclasses.field(default_factory=dict)
-    """(key, value) of mappings that were asked for, by the node's identity: some have a hundred thousand."""
+    _file: "_File" = dataclasses.field(repr=False)
+    _number: int
+    """From 0, in the order of the file."""
+
+    @property
+    def value(self) -> Value:
+        """Return what the document says."""
+        return self._content.value
+
+    def let_go(self) -> None:
+        """Keep no more than the bytes of its file: few positions are ever shown."""
+        self._file.contents = None
 
     def position(self, *keys: str | int) -> Position:
         """Return line and column of a value by its keys; of the nearest enclosing value where it is absent."""
-        node = self.node
+        node = self._content.node
         for key in keys:
             inner = self._child(node, key)
             if inner is not None:
@@ -80,7 +88,7 @@ class Document:
 
     def key_position(self, *keys: str | int) -> Position:
         """Return line and column of the key that leads to a value."""
-        node = self.node
+        node = self._content.node
         for key in keys[:-1]:
             node = self._child(node, key) or node
         if isinstance(node, yaml.MappingNode) and (member := self._of(node).get(str(keys[-1]))) is not None:
@@ -91,10 +99,15 @@ class Document:
         """Return a problem at a value's position."""
         return problem.Problem(self.path, *self.position(*keys), message, hint)
 
+    @property
+    def _content(self) -> "_Content":
+        return self._file.content(self._number)
+
     def _of(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        members = self._members.get(id(node))
+        members = self._content.members.get(id(node))
         if members is None:
-            members = self._members[id(node)] = {str(key.value): (key, value) for key, value in node.value}
+            members = {str(key.value): (key, value) for key, value in node.value}
+            self._content.members[id(node)] = members
         return members
 
     def _child(self, node: yaml.Node, key: str | int) -> yaml.Node | None:
@@ -107,28 +120,64 @@ class Document:
         return None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Content:
+    """What a document says, and where: a hundred objects for each container."""
+
+    value: Value
+    node: yaml.Node
+    members: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = dataclasses.field(default_factory=dict)
+    """(key, value) of mappings that were asked for, by the node's identity: some have a hundred thousand."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _File:
+    """A sound file, with what its documents say while that is kept."""
+
+    path: str
+    data: bytes
+    contents: list[_Content] | None
+
+    def content(self, number: int) -> _Content:
+        if self.contents is None:
+            self.contents = _read(self.path, self.data)
+        return self.contents[number]
+
+
 def decode(path: str, data: bytes) -> tuple[list[Document], list[problem.Problem]]:
     """Read all documents of a file. Whatever the bytes are, it ends soon and raises nothing."""
-    syntax: problem.Mistake | None = None
     try:
-        text = _text(data)
-        split = json_documents.split(text, json_documents.Limits(MOST_VALUES, _DEEPEST))
-        syntax = split.syntax if path.endswith(".json") else None
-        _refuse_control_characters(split.yaml_text)
-        _refuse_depth(split.yaml_text)
-        budget = _Budget(MOST_VALUES)
-        documents = [Document(path, _value(node, budget, 0), node) for node in split.nodes]
-        for node in yaml.compose_all(split.yaml_text, Loader=_LOADER):
-            value = _value(node, budget, 0)
-            if value is not None:
-                documents.append(Document(path, value, node))
+        file = _File(path, data, _read(path, data))
     except problem.Mistake as mistake:
-        return [], [(syntax or mistake).at(path)]
+        return [], [mistake.at(path)]
     except yaml.MarkedYAMLError as error:
-        return [], [syntax.at(path) if syntax else _syntax(path, text, error)]
+        return [], [_syntax(path, _text(data), error)]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return [], [problem.Problem(path, 1, 1, f"this is not YAML: {str(error).splitlines()[0]}", "see yaml.org")]
-    return sorted(documents, key=Document.position), []
+    return [Document(path, file, number) for number in range(len(file.contents or ()))], []
+
+
+def _read(path: str, data: bytes) -> list[_Content]:
+    """Read a file's documents, in the order of the file. Raises ``problem.Mistake`` and what yaml raises."""
+    split = json_documents.split(_text(data), json_documents.Limits(MOST_VALUES, _DEEPEST))
+    try:
+        return sorted(_contents(split), key=lambda content: _position(content.node))
+    except (problem.Mistake, yaml.MarkedYAMLError):
+        if split.syntax is not None and path.endswith(".json"):
+            raise split.syntax from None
+        raise
+
+
+def _contents(split: json_documents.Split) -> Iterator[_Content]:
+    _refuse_control_characters(split.yaml_text)
+    _refuse_depth(split.yaml_text)
+    budget = _Budget(MOST_VALUES)
+    for node in split.nodes:
+        yield _Content(_value(node, budget, 0), node)
+    for node in yaml.compose_all(split.yaml_text, Loader=_LOADER):
+        value = _value(node, budget, 0)
+        if value is not None:
+            yield _Content(value, node)
 
 
 @dataclasses.dataclass(slots=True)

@@ -87,6 +87,8 @@ def _documents(files: Sequence[ManifestFile]) -> tuple[list[registry.Manifest], 
             manifest = registry.parse(document, file.location, findings)
             if manifest is not None:
                 manifests.append(manifest)
+        for document in documents:
+            document.let_go()
     return manifests, findings
 
 

@@ -46,11 +46,12 @@ def test_bare__a_package_that_is_loaded_already__is_left_as_it_is() -> None:
     assert output == "True"
 
 
-@pytest.mark.parametrize("settle", ["lean.settle()", "pass"])
-def test_collector_paused__again_and_again__keeps_no_garbage(settle: str) -> None:
+@pytest.mark.parametrize(("begin", "is_paused"), [("pass", True), ("lean.settle()", False), ("gc.disable()", True)])
+def test_collector_paused__again_and_again__keeps_no_garbage(begin: str, is_paused: bool) -> None:
     output = run(
         "import gc, weakref",
-        settle,
+        begin,
+        "is_on = gc.isenabled()",
         "class Ring: pass",
         "gone = []",
         "for _ in range(10):",
@@ -59,11 +60,32 @@ def test_collector_paused__again_and_again__keeps_no_garbage(settle: str) -> Non
         "    gone.append(weakref.ref(ring))",
         "    del ring",
         "    with lean.collector_paused():",
-        "        assert not gc.isenabled()",
+        f"        assert gc.isenabled() is not {is_paused}",
+        "    assert gc.isenabled() is is_on",
         "gc.collect()",
-        "print(gc.isenabled(), [reference() for reference in gone] == [None] * 10)",
+        "print([reference() for reference in gone] == [None] * 10)",
     )
-    assert output == "True True"
+    assert output == "True"
+
+
+def test_settle__objects_are_kept__no_young_round_looks_at_more_than_seventy_thousand() -> None:
+    output = run(
+        "import gc",
+        "rounds = []",
+        "def begin(phase, facts):",
+        "    if phase == 'start' and facts['generation'] < 2:",
+        "        objects = [len(gc.get_objects(number)) for number in range(facts['generation'] + 1)]",
+        "        rounds.append((facts['generation'], sum(objects)))",
+        "lean.settle()",
+        "gc.callbacks.append(begin)",
+        "kept = []",
+        "with lean.collector_paused():",
+        "    for _ in range(300_000):",
+        "        kept.append([])",
+        "gc.callbacks.clear()",
+        "print({number for number, _ in rounds}, max(count for _, count in rounds) < 75_000)",
+    )
+    assert output == "{0, 1} True"
 
 
 HEAPS = """

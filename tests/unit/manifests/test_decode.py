@@ -1,6 +1,9 @@
 """YAML is read by the core rules of 1.2, with the place of each value; whatever else it is, is told in one line."""
 
+import gc
+
 import pytest
+import yaml
 
 from agent.manifests import decode
 
@@ -217,3 +220,20 @@ def test_values__are_limited_over_the_whole_file_with_each_alias(text: str, monk
 def test_mistake__in_what_looks_deep__is_told_as_any_other() -> None:
     text = f"a: |\n{' ' * 90}x\nb: c: d\n"
     assert refused(text) == YAML.format("3:5", "mapping values are not allowed in this context", CHECK)
+
+
+@pytest.mark.parametrize("path", ["a.json", "a.yaml"])
+def test_document__let_go__keeps_no_node_and_is_read_again(path: str) -> None:
+    text = "# first\n[1]\n---\nb: {c: x}\n---\n" + '{"d": 2}\n'
+    documents, _ = decode.decode(path, text.encode())
+    nodes = node_count()
+    for document in documents:
+        document.let_go()
+    assert nodes - node_count() == 2 + 5 + 3
+    assert [document.value for document in documents] == [[1], {"b": {"c": "x"}}, {"d": 2}]
+    assert documents[1].position("b", "c") == (4, 8)
+    assert documents[2].key_position("d") == (6, 2)
+
+
+def node_count() -> int:
+    return sum(isinstance(thing, yaml.Node) for thing in gc.get_objects())

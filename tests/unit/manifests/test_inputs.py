@@ -1,6 +1,9 @@
 """External inputs of manifests: which are declared, what lowering takes of them, what is wrong in them."""
 
+import gc
+
 import pytest
+import yaml
 
 from agent.manifests import inputs, pipeline, program_limits
 from agent.model import external_input
@@ -46,6 +49,15 @@ def test_env_file__outside_of_the_source__is_a_problem_at_its_place(path: str) -
 def test_env_file__without_a_folder__is_below_the_manifests_own() -> None:
     file = pipeline.ManifestFile("web.yaml", "/srv/apps", (WEB % "envFile: [../a.env]").encode())
     assert "is not below the source's folder, /srv/apps" in str(pipeline.parse([file]).problems[0])
+
+
+def test_parse__sound_files__no_node_of_theirs_is_kept() -> None:
+    before = sum(isinstance(thing, yaml.Node) for thing in gc.get_objects())
+    result = parsed("envFile: [a.env]")
+    assert sum(isinstance(thing, yaml.Node) for thing in gc.get_objects()) == before
+    states = {env_file("/srv/site/apps/a.env"): InputState("1", b"", "is a directory", "name a file")}
+    (shown,) = pipeline.input_problems(result, states)
+    assert (shown.line, shown.column, shown.message) == (6, 13, "a.env is a directory")
 
 
 def test_lower__env_files__later_ones_win_and_env_wins_over_all() -> None:
