@@ -14,7 +14,8 @@ part() {
 }
 run_pytest() { .venv/bin/python -m pytest -q --dist loadgroup "$@"; }
 run_units() {
-    run_pytest -n 2 tests/unit --cov=agent/model --cov=agent/oci --cov=agent/manifests --cov=agent/plan --cov=agent/kit \
+    run_pytest -n 2 tests/unit --cov=agent/model --cov=agent/oci --cov=agent/dockerfile --cov=agent/manifests \
+        --cov=agent/plan --cov=agent/kit \
         --cov-branch --cov-report= --cov-fail-under=0 &&
         .venv/bin/python -m coverage report --skip-covered --fail-under=95
 }

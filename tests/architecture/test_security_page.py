@@ -24,7 +24,8 @@ NUMBERS = (
     "2026-53489 2026-53492 2026-34040 2026-15792 "
 )
 """CVEs of containers, their tools and git, each of which stands for a class."""
-UNBUILT_COMMANDS = {"attach", "build", "commit", "export"}
+UNBUILT_COMMANDS = {"attach", "commit", "export"}
+"""``build`` looks at a Dockerfile and runs nothing of it (``test_build__without_check__is_refused``)."""
 UNBUILT_KINDS = {"Config", "Release", "Service", "Stack"}
 
 

@@ -1,0 +1,39 @@
+"""Large and hostile Dockerfiles are read in time that grows with their size."""
+
+import time
+
+import pytest
+
+from agent.dockerfile import lines, parse
+
+COUNT = 20_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RUN a\n" * COUNT,
+        "ENV a=b \\\n" + " c=d \\\n" * COUNT + " e=f",
+        "RUN " + "--mount=type=ssh " * COUNT + "a",
+        "RUN a \\\n" + "# comment\n" * COUNT + " b",
+        "RUN a \\\n" + "\n" * COUNT + " b",
+        "COPY " + "a " * COUNT + "/",
+        "COPY " + "<<a " * 200 + "/\n" + "a\n" * 200,
+        "ENV a=" + '"' * COUNT,
+        "CMD " + "[" * COUNT,
+        "RUN <<EOF\n" + "x\n" * COUNT + "EOF",
+        "LABEL a=" + "${b:-" * 500 + "}" * 500,
+        "EXPOSE " + " 1" * COUNT,
+        "RUN a" + " " * COUNT + "\\ " * 10,
+    ],
+)
+def test_parse__large__ends_soon(text: str) -> None:
+    begun = time.process_time()
+    assert parse.parse(f"FROM a\n{text}\n".encode()).mistakes == ()
+    assert time.process_time() - begun < 5
+
+
+def test_parse__too_large__is_refused() -> None:
+    (mistake,) = parse.parse(b"#" * (lines.LARGEST + 1)).mistakes
+    assert str(mistake) == "1:1: the file is larger than 8 MiB (files belong into the context: COPY them)"
+    assert parse.parse(b"FROM a\n#" + b"x" * (lines.LARGEST - 8)).mistakes == ()
