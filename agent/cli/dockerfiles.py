@@ -7,7 +7,7 @@ import sys
 
 from agent import errors
 from agent.cli import problems, terminal
-from agent.dockerfile import checks, ignore, lines, parse
+from agent.dockerfile import checks, ignore, lines, parse, soundness
 from agent.kit import files
 from agent.manifests import problem
 
@@ -56,7 +56,8 @@ def examine(path: str, file: str | None) -> Examination:
     data = _read(dockerfile)
     parsed = parse.parse(data)
     mistakes = [
-        problem.Problem(str(dockerfile), *wrong.position, wrong.message, wrong.hint) for wrong in parsed.mistakes
+        problem.Problem(str(dockerfile), *wrong.position, wrong.message, wrong.hint)
+        for wrong in parsed.mistakes or soundness.mistakes(parsed)
     ]
     try:
         chosen = checks.choice(parsed.dockerfile.check)

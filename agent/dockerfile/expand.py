@@ -9,12 +9,18 @@ from collections.abc import Iterator, Mapping
 
 from agent.dockerfile import globs
 
+_DEEPEST = 64
 _SPECIAL = "@*#?-$!0"
 """Names of one character: a shell's special parameters."""
 
 
 class ExpansionError(Exception):
     """A text cannot be expanded; the message says why."""
+
+    def __init__(self, message: str, *, is_missing: bool = False) -> None:
+        """``is_missing``: a variable that must be set (``${NAME:?}``) is not."""
+        super().__init__(message)
+        self.is_missing = is_missing
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,6 +30,8 @@ class Quoting:
     escape: str = "\\"
     """The character that takes the meaning of the next one away; the ``escape`` directive sets it."""
     keeps_quotes: bool = False
+    takes_quotes: bool = True
+    """Whether quotes mean anything; they are characters as any other in here-documents."""
     keeps_escapes: bool = False
     keeps_missing: bool = False
     """Whether a variable that is not set stays as it is spelled."""
@@ -80,15 +88,19 @@ class _Reader:
     def __init__(self, text: str, variables: Mapping[str, str], quoting: Quoting) -> None:
         self._text, self._variables, self._quoting = text, variables, quoting
         self._index = 0
+        self._depth = 0
         self.used: set[str] = set()
         self.missing: set[str] = set()
 
     def until(self, stop: str, *, keeps_escapes: bool) -> tuple[str, tuple[str, ...]]:
         """Return the result up to a character, which is read too, and its words; to the end where it is empty."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ExpansionError(f"substitutions are nested deeper than {_DEEPEST}")
         parts: list[str] = []
         words = _Words()
         while (character := self._peek()) and character != stop:
-            if character in "'\"$":
+            if character == "$" or (character in "'\"" and self._quoting.takes_quotes):
                 part = self._dollar() if character == "$" else self._quoted()
                 (words.add if character == "$" else words.add_quoted)(part)
                 parts.append(part)
@@ -105,6 +117,7 @@ class _Reader:
         if stop and not character:
             raise ExpansionError(f"there is no {stop} that closes ${{")
         self._index += len(stop)
+        self._depth -= 1
         return "".join(parts), words.all()
 
     def _peek(self) -> str:
@@ -176,7 +189,8 @@ class _Reader:
             return _trimmed(value or "", word, modifier)
         is_missing = value is None or (is_empty_missing and not value)
         if modifier == "?" and is_missing:
-            raise ExpansionError(f"{name}: {word or ('is not set' if value is None else 'is empty')}")
+            message = word or ("is not set" if value is None else "is empty")
+            raise ExpansionError(f"{name}: {message}", is_missing=True)
         if modifier == "+":
             return "" if is_missing else word
         return word if is_missing else value or ""

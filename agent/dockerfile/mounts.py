@@ -64,6 +64,14 @@ def parse(text: str) -> Mount:
     return mount
 
 
+def origin(text: str) -> str:
+    """Return what a mount is taken from, also where its other fields have variables; empty: it names nothing."""
+    try:
+        return _fields(text).get("from", "")
+    except BadMount:
+        return ""
+
+
 def _fields(text: str) -> dict[str, str]:
     try:
         (words,) = csv.reader([text], strict=True)
@@ -87,7 +95,7 @@ def _check(mount: Mount) -> None:
             raise BadMount("a secret mount has source and id, which are the same", "remove source")
     elif mount.type is not MountType.SSH and not mount.target:
         raise BadMount(f"a {mount.type} mount needs a target", "add target=/PATH")
-    if mount.target and posixpath.normpath(mount.target) in {"/", "//", "."}:
+    if mount.target and posixpath.normpath(mount.target) in {"/", "//"}:
         raise BadMount(f"a {mount.type} mount cannot be at the root", "choose a folder, as target=/PATH")
 
 

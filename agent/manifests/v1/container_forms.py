@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from agent.manifests.v1 import forms, unix_signals
+from agent.kit import unix_signals
+from agent.manifests.v1 import forms
 from agent.oci import capabilities
 
 Words = list[Annotated[str, forms.Form(r"^[^\x00]*$", "must not have a NUL character")]]

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
+from agent.kit import unix_signals
 from agent.manifests import pipeline
-from agent.manifests.v1 import unix_signals
 from agent.oci import capabilities
 
 HEAD = "apiVersion: trimtab.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n  {spec}\n"
