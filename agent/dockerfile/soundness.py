@@ -1,6 +1,7 @@
 """Mistakes that show only where a Dockerfile is followed: without a build, and whatever its base images are."""
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator
 
 from agent.dockerfile import configuration, evaluate, instructions, parse, stages
 from agent.dockerfile.checks import PLATFORM_ARGUMENTS
@@ -22,28 +23,30 @@ def mistakes(parsed: parse.Parsed) -> tuple[Mistake, ...]:
 
 
 def _mistakes(dockerfile: instructions.Dockerfile) -> Iterator[Mistake]:
+    arguments = _Anything()
+    bases = [stages.Base(image="unknown")] * len(dockerfile.stages)
     try:
-        arguments = _Anything(stages.global_arguments(dockerfile, {}, dict.fromkeys(PLATFORM_ARGUMENTS, "x")))
-        graph = stages.graph(dockerfile, arguments)
+        arguments.update(stages.global_arguments(dockerfile, {}, dict.fromkeys(PLATFORM_ARGUMENTS, "x")))
+        bases = [node.base for node in stages.graph(dockerfile, arguments).nodes]
     except Mistake as mistake:
         yield mistake
-        return
-    frames: dict[int, tuple[evaluate.Frame, bool]] = {}
-    for node in graph.nodes:
-        if node.base.stage is None:
-            frame, is_complete = evaluate.begin(configuration.Configuration()), node.base == stages.Base()
-        else:
-            below, is_complete = frames[node.base.stage]
-            frame = evaluate.begin(below.configuration)
-        for instruction in node.stage.instructions:
+    ends: list[_End] = []
+    for stage, base in zip(dockerfile.stages, bases, strict=True):
+        below = _End(configuration.Configuration(), base == stages.Base()) if base.stage is None else ends[base.stage]
+        options = evaluate.Options(dockerfile.escape, {}, dict(arguments), is_base_complete=below.is_complete)
+        frame = evaluate.begin(below.configuration)
+        for instruction in stage.instructions:
             try:
-                frame, _ = evaluate.follow(frame, instruction, _options(dockerfile, arguments, is_complete=is_complete))
+                frame, _ = evaluate.follow(frame, instruction, options)
             except Mistake as mistake:
                 yield mistake
-        frames[node.number] = frame, is_complete
+        ends.append(_End(frame.configuration, below.is_complete))
 
 
-def _options(
-    dockerfile: instructions.Dockerfile, arguments: Mapping[str, str], *, is_complete: bool
-) -> evaluate.Options:
-    return evaluate.Options(dockerfile.escape, {}, dict(arguments), is_base_complete=is_complete)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _End:
+    """A stage's end, as far as it is known."""
+
+    configuration: configuration.Configuration
+    is_complete: bool
+    """Whether it begins with nothing, so that all that is set is known."""

@@ -92,7 +92,7 @@ def test_graph__what_cannot_be__is_told(text: str, expected: str) -> None:
         ("FROM scratch\nENV A=${B:?x}", ["2:1: B: x"]),
         ("FROM scratch AS x\nENV B=1\nFROM x\nENV A=${B:?x} C=${D:?y}", ["4:1: D: y"]),
         ("FROM a\nEXPOSE x\nSTOPSIGNAL y", ["2:1: x is no port", "3:1: y is no signal"]),
-        ("FROM a\nCOPY --from=3 a b\nEXPOSE x", ["2:1: there is no earlier stage 3"]),
+        ("FROM a\nCOPY --from=3 a b\nEXPOSE x", ["2:1: there is no earlier stage 3", "3:1: x is no port"]),
         ("ARG V=\nFROM $V", ["2:1: with the ARGs as they are, $V is empty"]),
         ("FROM --platform=$BUILDPLATFORM a\nARG TARGETARCH\nRUN b", []),
     ],

@@ -1,0 +1,164 @@
+"""Packing of a layer: what overlayfs has written above other layers becomes a layer's tar stream.
+
+The opposite of ``unpack``. The same tree always gives the same bytes: entries are sorted, times are whole seconds, and
+owners are numbers. Nobody may change the tree meanwhile.
+"""
+
+import hashlib
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from typing import IO, Protocol, cast
+
+_WHITEOUT = ".wh."
+_OPAQUE_MARK = ".wh..wh..opq"
+_OPAQUE = "trusted.overlay.opaque"
+_KEPT = ("user.", "security.capability")
+"""Extended attributes that are an image's; ``user.overlay.`` is overlayfs' own."""
+_ATTRIBUTE = "SCHILY.xattr."
+_OVERLAY = "user.overlay."
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BUFFER = 1024 * 1024
+_NANOSECONDS = 10**9
+_TYPES = {
+    stat.S_IFREG: tarfile.REGTYPE,
+    stat.S_IFDIR: tarfile.DIRTYPE,
+    stat.S_IFLNK: tarfile.SYMTYPE,
+    stat.S_IFIFO: tarfile.FIFOTYPE,
+    stat.S_IFCHR: tarfile.CHRTYPE,
+    stat.S_IFBLK: tarfile.BLKTYPE,
+}
+"""What a layer can hold: no sockets."""
+
+
+class Sink(Protocol):
+    """Takes the stream's bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take bytes."""
+        ...
+
+
+class _Hashed:
+    """A sink that hashes and counts what it passes on."""
+
+    def __init__(self, out: Sink) -> None:
+        self._out = out
+        self.hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes, /) -> int:
+        self.hash.update(data)
+        self.size += len(data)
+        self._out.write(data)
+        return len(data)
+
+
+def pack(top: int, out: Sink, latest: int | None = None) -> tuple[str, int]:
+    """Write the layer of an open directory, and return the digest of its tar stream and its size.
+
+    ``latest``: seconds since the epoch that no entry is newer than (``SOURCE_DATE_EPOCH``). Blocks. Raises ``OSError``.
+    """
+    hashed = _Hashed(out)
+    with tarfile.open(
+        fileobj=cast("IO[bytes]", hashed),
+        mode="w|",
+        format=tarfile.PAX_FORMAT,
+        encoding="utf-8",
+        errors="surrogateescape",
+        bufsize=_BUFFER,
+    ) as archive:
+        _Packer(archive, latest).folder(top, "")
+    return f"sha256:{hashed.hash.hexdigest()}", hashed.size
+
+
+class _Packer:
+    """Writes the entries."""
+
+    def __init__(self, archive: tarfile.TarFile, latest: int | None) -> None:
+        self._archive = archive
+        self._latest = latest
+        self._links: dict[tuple[int, int], str] = {}
+        """Names in the archive of files that have more than one, by device and inode."""
+
+    def folder(self, top: int, name: str) -> None:
+        """Write an open directory with all that is below it, without recursion."""
+        stack: list[tuple[int, str, Iterator[str]]] = []
+        try:
+            stack.append((os.open(".", _FOLDER, dir_fd=top), name, self._begin(top, name)))
+            while stack:
+                here, prefix, names = stack[-1]
+                child = next(names, None)
+                if child is None:
+                    os.close(stack.pop()[0])
+                    continue
+                path = f"{prefix}/{child}" if prefix else child
+                status = os.stat(child, dir_fd=here, follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    inner = os.open(child, _FOLDER, dir_fd=here)
+                    stack.append((inner, path, self._begin(inner, path)))
+                else:
+                    self._entry(here, child, path, status)
+        finally:
+            for descriptor, _, _ in stack:
+                os.close(descriptor)
+
+    def _begin(self, folder: int, name: str) -> Iterator[str]:
+        """Write a directory's own entry, and return the names in it."""
+        entry = self._described(name or ".", os.fstat(folder))
+        attributes = _attributes(folder)
+        self._archive.addfile(_with_attributes(entry, attributes))
+        if attributes.get(_OPAQUE) == b"y":
+            self._mark(f"{name}/{_OPAQUE_MARK}" if name else _OPAQUE_MARK)
+        return iter(sorted(os.listdir(folder)))
+
+    def _entry(self, folder: int, child: str, path: str, status: os.stat_result) -> None:
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFCHR and status.st_rdev == 0:
+            parent = os.path.dirname(path)  # noqa: PTH120 - a name in an archive
+            self._mark(f"{parent}/{_WHITEOUT}{child}" if parent else f"{_WHITEOUT}{child}")
+            return
+        if kind not in _TYPES:
+            return
+        entry = self._described(path, status)
+        if kind == stat.S_IFLNK:
+            entry.linkname = os.readlink(child, dir_fd=folder)
+        elif status.st_nlink > 1:
+            first = self._links.setdefault((status.st_dev, status.st_ino), path)
+            if first != path:
+                entry.type, entry.linkname = tarfile.LNKTYPE, first
+        if not entry.isreg():
+            self._archive.addfile(entry)
+            return
+        descriptor = os.open(child, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        with os.fdopen(descriptor, "rb", buffering=0) as content:
+            entry.size = status.st_size
+            self._archive.addfile(_with_attributes(entry, _attributes(descriptor)), content)
+
+    def _described(self, name: str, status: os.stat_result) -> tarfile.TarInfo:
+        entry = tarfile.TarInfo(name)
+        entry.type = _TYPES[stat.S_IFMT(status.st_mode)]
+        entry.mode = stat.S_IMODE(status.st_mode)
+        entry.uid, entry.gid = status.st_uid, status.st_gid
+        seconds = status.st_mtime_ns // _NANOSECONDS
+        entry.mtime = seconds if self._latest is None else min(seconds, self._latest)
+        entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
+        return entry
+
+    def _mark(self, name: str) -> None:
+        """Write one of the image specification's marks: an empty file of no time."""
+        self._archive.addfile(tarfile.TarInfo(name))
+
+
+def _attributes(descriptor: int) -> dict[str, bytes]:
+    return {name: os.getxattr(descriptor, name) for name in sorted(os.listxattr(descriptor))}
+
+
+def _with_attributes(entry: tarfile.TarInfo, attributes: dict[str, bytes]) -> tarfile.TarInfo:
+    entry.pax_headers = {
+        f"{_ATTRIBUTE}{name}": value.decode("utf-8", "surrogateescape")
+        for name, value in attributes.items()
+        if name.startswith(_KEPT) and not name.startswith(_OVERLAY)
+    }
+    return entry
