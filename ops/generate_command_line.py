@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from agent.cli import commands, plain_help
+import click
+
+from agent.cli import commands
 
 TARGET = pathlib.Path(__file__).parent / "docs" / "command-line.md"
 _SHARED = ("--config", "--root", "--run-dir", "--runtime", "--log-format", "--log-level", "--help")
@@ -37,7 +39,7 @@ def _list() -> Iterator[str]:
         yield f"| [`{name}`](#{_anchor(words)}) | {_escaped(_summary(words, command))} |"
 
 
-def _summary(words: list[str], command: Any) -> str:  # noqa: ANN401 - typer's command
+def _summary(words: list[str], command: Any) -> str:  # noqa: ANN401 - click's command
     """Return what the list of commands says of one; of a group's command the first sentence of its help."""
     entry = next(entry for entry in commands.ENTRIES if entry.name == words[1])
     return _paragraphs(command)[0].partition(". ")[0].rstrip(".") if entry.is_group else entry.summary
@@ -67,40 +69,39 @@ def _commands() -> Iterator[tuple[list[str], Any]]:
             yield ["trimtab", entry.name], command
 
 
-def _own(command: Any) -> list[Any]:  # noqa: ANN401 - typer's command
+def _own(command: Any) -> list[Any]:  # noqa: ANN401 - click's command
     """Return a command's parameters, arguments first, without those that every command has."""
     parameters = [parameter for parameter in command.params if not set(parameter.opts) & set(_SHARED)]
     return sorted(parameters, key=lambda parameter: parameter.param_type_name != "argument")
 
 
-def _usage(command: Any) -> Iterator[str]:  # noqa: ANN401 - typer's command
+def _usage(command: Any) -> Iterator[str]:  # noqa: ANN401 - click's command
     parameters = _own(command)
     if any(parameter.param_type_name != "argument" for parameter in parameters):
         yield "[OPTIONS]"
     for parameter in parameters:
         if parameter.param_type_name == "argument":
-            yield plain_help.argument_name(parameter)
+            yield parameter.make_metavar(click.Context(command))
 
 
-def _name(parameter: Any) -> str:  # noqa: ANN401 - typer's parameter
+def _name(parameter: Any) -> str:  # noqa: ANN401 - click's parameter
     if parameter.param_type_name == "argument":
-        return f"`{parameter.metavar}`"
+        return f"`{parameter.described.metavar}`"
     names = ", ".join(f"`{name}`" for name in sorted(parameter.opts, key=len))
-    value = plain_help.value_name(parameter)
+    value = "" if parameter.is_flag else parameter.make_metavar(click.Context(click.Command("")))
     return _escaped(f"{names} `{value}`") if value else names
 
 
-def _meaning(parameter: Any) -> str:  # noqa: ANN401 - typer's parameter
+def _meaning(parameter: Any) -> str:  # noqa: ANN401 - click's parameter
     notes = []
     if parameter.envvar:
         notes.append(f"variable `{parameter.envvar}`")
-    default = parameter.default
-    if default not in {None, "", False} and not callable(default):
-        notes.append(f"default `{default}`")
-    return " ".join((parameter.help or "", f"({', '.join(notes)})" if notes else "")).strip()
+    if parameter.shown_default:
+        notes.append(f"default `{parameter.shown_default}`")
+    return " ".join((parameter.described.help, f"({', '.join(notes)})" if notes else "")).strip()
 
 
-def _paragraphs(command: Any) -> list[str]:  # noqa: ANN401 - typer's command
+def _paragraphs(command: Any) -> list[str]:  # noqa: ANN401 - click's command
     text = inspect.cleandoc(command.help)
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 

@@ -4,19 +4,19 @@ import asyncio
 import pathlib
 from typing import Annotated
 
-import typer
+import click
 
 from agent import invocation, settings
-from agent.cli import exits, options, terminal
+from agent.cli import exits, options, terminal, typed
 
 
 @options.with_settings()
 def adopt(
     chosen: settings.Settings,
     invoked: invocation.Invocation,
-    directory: Annotated[pathlib.Path, typer.Argument(metavar="DIRECTORY", help="Where the manifests are written.")],
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these containers.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write and note nothing; say what would be done.")] = False,
+    directory: Annotated[pathlib.Path, typed.Argument(metavar="DIRECTORY", help="Where the manifests are written.")],
+    names: Annotated[list[str] | None, typed.Argument(metavar="[NAME]...", help="Only these containers.")] = None,
+    dry_run: Annotated[bool, typed.Option("--dry-run", help="Write and note nothing; say what would be done.")] = False,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Take over containers that Docker or Podman runs: their manifests are written, and they themselves stay untouched.
@@ -38,4 +38,4 @@ def adopt(
         if done.containers and not dry_run:
             terminal.note(f"from now on: {invoked.command('run', str(directory))}")
     if not done.containers:
-        raise typer.Exit(exits.FAILED)
+        raise click.exceptions.Exit(exits.FAILED)

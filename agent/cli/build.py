@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-import typer
+import click
 
 from agent import errors
-from agent.cli import exits, options, terminal
+from agent.cli import exits, options, terminal, typed
 
 
 def build(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="The context's directory, or a Dockerfile.")] = ".",
+    path: Annotated[str, typed.Argument(metavar="PATH", help="The context's directory, or a Dockerfile.")] = ".",
     *,
-    check: Annotated[bool, typer.Option("--check", help="Look at the Dockerfile without building it.")] = False,
+    check: Annotated[bool, typed.Option("--check", help="Look at the Dockerfile without building it.")] = False,
     file: Annotated[
-        str | None, typer.Option("--file", "-f", metavar="FILE", help="The Dockerfile. Default: PATH/Dockerfile.")
+        str | None, typed.Option("--file", "-f", metavar="FILE", help="The Dockerfile. Default: PATH/Dockerfile.")
     ] = None,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -33,6 +33,6 @@ def build(
     else:
         examination.show()
     if examination.problems or examination.findings:
-        raise typer.Exit(exits.FAILED)
+        raise click.exceptions.Exit(exits.FAILED)
     if output is options.Output.TEXT:
         terminal.result(f"{examination.path}: no problems")

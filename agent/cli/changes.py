@@ -5,7 +5,7 @@ import json
 import shlex
 from collections.abc import Callable
 
-import typer
+import click
 
 from agent.model import key
 from agent.oci import archives
@@ -14,18 +14,18 @@ _SHELL = ("/bin/sh", "-c")
 
 
 def root_image(changes: list[str]) -> archives.RootImage:
-    """Return the config that the instructions make; the last of each counts. Raises ``typer.BadParameter``."""
+    """Return the config that the instructions make; the last of each counts. Raises ``click.BadParameter``."""
     image = archives.RootImage()
     for text in changes:
         word, _, argument = text.strip().partition(" ")
         change = _INSTRUCTIONS.get(word.upper())
         if change is None or not argument.strip():
             names = ", ".join(_INSTRUCTIONS)
-            raise typer.BadParameter(f"--change: {text!r} is none of {names} with what it is to be")
+            raise click.BadParameter(f"--change: {text!r} is none of {names} with what it is to be")
         try:
             image = change(image, argument.strip())
         except ValueError as error:
-            raise typer.BadParameter(f"--change: {text!r}: {error}") from error
+            raise click.BadParameter(f"--change: {text!r}: {error}") from error
     return image
 
 

@@ -7,12 +7,11 @@ import contextlib
 import dataclasses
 import importlib
 from collections.abc import Iterator
-from typing import Any
 
-import typer
-import typer.core
+import click
+from click import shell_completion
 
-from agent.cli import coercion, peers
+from agent.cli import peers, typed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,44 +59,29 @@ ENTRIES = (
 )
 
 
-_PROGRAM = "trimtab"
-_COMPLETE = "_TRIMTAB_COMPLETE"
-_SHOW = "--show-completion"
-_COMPLETION_FLAGS = frozenset({"--install-completion", _SHOW})
-
-
 class LazyGroup(peers.SuggestingGroup):
     """The root command."""
 
     _is_listing = False
     """Whether only names and summaries are needed."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as typer declares it
-        """Read the arguments. The flags for completion take a shell's name too; typer's know the running one only."""
-        words = [word for argument in args for word in argument.split("=", 1)]
-        if len(words) == 2 and words[0] in _COMPLETION_FLAGS:  # noqa: PLR2004 - a flag and its value
-            _complete_in(*words)
-            raise typer.Exit
-        parsed: list[str] = super().parse_args(ctx, args)
-        return parsed
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - as typer declares it
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click declares it
         """Return the commands' names, in the table's order."""
         return [entry.name for entry in ENTRIES]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as typer declares it
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click declares it
         """Return a command, or ``None``; while commands are only listed, one that has nothing but its summary."""
         entry = next((entry for entry in ENTRIES if entry.name == cmd_name), None)
         if entry is None or not self._is_listing:
             return None if entry is None else load(entry)
-        return typer.core.TyperCommand(entry.name, help=entry.summary, rich_markup_mode=None)
+        return click.Command(entry.name, help=entry.summary)
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as typer declares it
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
         with self._listing():
             super().format_help(ctx, formatter)
 
-    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - as typer declares it
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[shell_completion.CompletionItem]:
         """Return the commands and flags that begin so."""
         with self._listing():
             return super().shell_complete(ctx, incomplete)
@@ -111,30 +95,11 @@ class LazyGroup(peers.SuggestingGroup):
             self._is_listing = False
 
 
-def _complete_in(flag: str, shell: str) -> None:
-    """Install or print the completion of a shell. Raises ``typer.BadParameter`` for one that is not known."""
-    from typer import _completion_shared as completion  # what its own flags call: it has no public name
-
-    shells = [name.value for name in completion.Shells]
-    if shell not in shells:
-        raise typer.BadParameter(f"{flag}: {shell!r} is none of {', '.join(shells)}")
-    if flag == _SHOW:
-        typer.echo(completion.get_completion_script(prog_name=_PROGRAM, complete_var=_COMPLETE, shell=shell))
-        return
-    _, path = completion.install(shell=shell, prog_name=_PROGRAM, complete_var=_COMPLETE)
-    typer.echo(f"{shell} completion installed in {path}\nCompletion will take effect once you restart the terminal")
-
-
-def load(entry: Entry) -> Any:  # noqa: ANN401 - typer's command
-    """Import a command and return it as typer's."""
+def load(entry: Entry) -> click.Command:
+    """Import a command and return it as click's."""
     module, _, attribute = entry.location.rpartition(".")
     function = getattr(importlib.import_module(f"agent.cli.{module}"), attribute)
     if entry.is_group:
-        group = typer.main.get_group(function())
-        for command in group.commands.values():
-            coercion.apply_to(command)
-        return coercion.apply_to(group)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    settings = {"help_option_names": ["-h", "--help"], "allow_interspersed_args": not entry.takes_program}
-    app.command(entry.name, context_settings=settings)(function)
-    return coercion.apply_to(typer.main.get_command(app))
+        group: click.Command = function()
+        return group
+    return typed.command(entry.name, function, takes_program=entry.takes_program)

@@ -7,7 +7,7 @@ import contextlib
 import os
 import pathlib
 
-import typer
+import click
 
 from agent import errors
 
@@ -15,7 +15,7 @@ _PATIENCE = 0.3
 """Seconds for the agent's answer: nobody waits longer for a TAB."""
 
 
-def containers(context: typer.Context, incomplete: str) -> list[str]:
+def containers(context: click.Context, incomplete: str) -> list[str]:
     """Return names of containers that are known."""
     return [
         name
@@ -24,14 +24,14 @@ def containers(context: typer.Context, incomplete: str) -> list[str]:
     ]
 
 
-def objects(context: typer.Context, incomplete: str) -> list[str]:
+def objects(context: click.Context, incomplete: str) -> list[str]:
     """Return names of objects that are known, as ``Container/web`` and as ``web``."""
     keys = _keys(context)
     spellings = dict.fromkeys([*(key.partition("/")[2] for key in keys), *keys])
     return [spelling for spelling in spellings if spelling.startswith(incomplete)]
 
 
-def _keys(context: typer.Context) -> list[str]:
+def _keys(context: click.Context) -> list[str]:
     """Return every object as ``KIND/NAME``: as the running agent says, or of the journal where none answers."""
     from agent import settings
     from agent.agent_api import client
@@ -45,7 +45,7 @@ def _keys(context: typer.Context) -> list[str]:
     return []
 
 
-def _flags(context: typer.Context) -> dict[str, str]:
+def _flags(context: click.Context) -> dict[str, str]:
     """Return the flags that were typed before the word that is completed."""
     typed = {**context.find_root().params, **context.params}
     names = ("config", "root", "run_dir", "runtime")
@@ -63,7 +63,7 @@ def _recorded(path: pathlib.Path) -> list[str]:
     return []
 
 
-def field_paths(incomplete: str) -> list[str]:
+def field_paths(_: click.Context, incomplete: str) -> list[str]:
     """Return dotted paths for ``explain``, one level deeper than what is typed."""
     from agent.manifests import explain
 

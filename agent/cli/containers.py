@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
-import typer
+import click
 
 from agent import errors, settings
-from agent.cli import completion, durations, flags, options, terminal
+from agent.cli import completion, durations, flags, options, terminal, typed
 from agent.reasons import Reason
 from agent.runtime import streams
 
@@ -18,8 +18,8 @@ _NOT_RUN = {Reason.COMMAND_NOT_FOUND: 127, Reason.EXEC_FAILED: 126}
 """Exit codes of shells, and of docker, for a command that is not there and for one that cannot be run."""
 NameArgument = Annotated[
     str,
-    typer.Argument(
-        metavar="NAME", help="The container's name.", callback=flags.not_blank, autocompletion=completion.containers
+    typed.Argument(
+        metavar="NAME", help="The container's name.", callback=flags.not_blank, completion=completion.containers
     ),
 ]
 
@@ -29,22 +29,22 @@ def logs(  # noqa: PLR0913, PLR0917 - a command's flags
     chosen: settings.Settings,
     names: Annotated[
         list[str],
-        typer.Argument(
+        typed.Argument(
             metavar="NAME...",
             help="The containers' names.",
             callback=flags.not_blank,
-            autocompletion=completion.containers,
+            completion=completion.containers,
         ),
     ],
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the container ends and is not started again.")
+        bool, typed.Option("--follow", "-f", help="Go on until the container ends and is not started again.")
     ] = False,
-    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, help="Only the last so many lines.")] = None,
+    tail: Annotated[int | None, typed.Option("--tail", "-n", min=0, help="Only the last so many lines.")] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Only lines since 10m or 1h30m ago, or 2026-01-31T10:00:00Z."),
+        typed.Option("--since", metavar="TIME", help="Only lines since 10m or 1h30m ago, or 2026-01-31T10:00:00Z."),
     ] = None,
-    timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Print each line's time, in UTC.")] = False,
+    timestamps: Annotated[bool, typed.Option("--timestamps", "-t", help="Print each line's time, in UTC.")] = False,
     output: options.LineOutputOption = options.LineOutput.TEXT,
 ) -> None:
     """Print what containers wrote: their stdout to stdout, their stderr to stderr.
@@ -69,15 +69,15 @@ def logs(  # noqa: PLR0913, PLR0917 - a command's flags
 def execute(  # noqa: PLR0913, PLR0917 - a command's flags
     chosen: settings.Settings,
     name: NameArgument,
-    command: Annotated[list[str], typer.Argument(metavar="CMD...", help="The program and its arguments.")],
-    interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Send stdin to it.")] = False,
-    tty: Annotated[bool, typer.Option("--tty", "-t", help="Give it a terminal.")] = False,
-    user: Annotated[str, typer.Option("--user", "-u", metavar="USER", help="user[:group], by name or number.")] = "",
+    command: Annotated[list[str], typed.Argument(metavar="CMD...", help="The program and its arguments.")],
+    interactive: Annotated[bool, typed.Option("--interactive", "-i", help="Send stdin to it.")] = False,
+    tty: Annotated[bool, typed.Option("--tty", "-t", help="Give it a terminal.")] = False,
+    user: Annotated[str, typed.Option("--user", "-u", metavar="USER", help="user[:group], by name or number.")] = "",
     env: Annotated[
-        list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable for it; may be repeated.")
+        list[str] | None, typed.Option("--env", "-e", metavar="NAME=VALUE", help="A variable for it; may be repeated.")
     ] = None,
     working_dir: Annotated[
-        str, typer.Option("--workdir", "-w", metavar="DIR", help="Where it starts; else as the container.")
+        str, typed.Option("--workdir", "-w", metavar="DIR", help="Where it starts; else as the container.")
     ] = "",
 ) -> None:
     """Run a command in a running container, and exit with its code: 127 if it is not found, 126 if not executable.
@@ -109,14 +109,14 @@ def execute(  # noqa: PLR0913, PLR0917 - a command's flags
             raise
         terminal.failure(error)
         code = _NOT_RUN[error.reason]
-    raise typer.Exit(code)
+    raise click.exceptions.Exit(code)
 
 
 def _program(words: list[str]) -> tuple[str, ...]:
     """Return the program and its arguments, without the ``--`` that docker and kubectl let stand before them."""
     program = tuple(words[1:] if words[0] == "--" else words)
     if not program:
-        raise typer.BadParameter("there is no program behind --")
+        raise click.BadParameter("there is no program behind --")
     return program
 
 
@@ -124,15 +124,15 @@ def _variable(text: str) -> tuple[str, str]:
     """Return a variable; a bare name has the value that it has here, as in docker."""
     name, equals, value = text.partition("=")
     if not name:
-        raise typer.BadParameter(f"--env: {text!r} is not NAME=VALUE")
+        raise click.BadParameter(f"--env: {text!r} is not NAME=VALUE")
     if not equals and name not in os.environ:
-        raise typer.BadParameter(f"--env: {name} has no value, here neither: write {name}=VALUE")
+        raise click.BadParameter(f"--env: {name} has no value, here neither: write {name}=VALUE")
     return name, value if equals else os.environ[name]
 
 
 def _absolute(path: str) -> str:
     if path and not path.startswith("/"):
-        raise typer.BadParameter(f"--workdir: {path!r} is not an absolute path")
+        raise click.BadParameter(f"--workdir: {path!r} is not an absolute path")
     return path
 
 

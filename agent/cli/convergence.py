@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
-import typer
+import click
 
 from agent import app, invocation, settings
 from agent.agent_api import application, client, location, past
@@ -87,7 +87,7 @@ def conclude(converged: once.Converged, ending: Ending, *, acted: bool) -> NoRet
         terminal.result_document(application.outcome(converged), ending.output)
     else:
         _print(converged, ending, acted=acted)
-    raise typer.Exit(exits.DONE if converged.outcome is once.Outcome.APPLIED else exits.FAILED)
+    raise click.exceptions.Exit(exits.DONE if converged.outcome is once.Outcome.APPLIED else exits.FAILED)
 
 
 def nothing_declared(invoked: invocation.Invocation, *, anything: bool) -> None:

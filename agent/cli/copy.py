@@ -10,10 +10,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TextIO
 
-import typer
+import click
 
 from agent import errors, settings
-from agent.cli import host_trees, options
+from agent.cli import host_trees, options, typed
 from agent.kit import files, tasks
 from agent.reasons import Reason
 from agent.runtime import api
@@ -35,8 +35,8 @@ class _Location:
 @options.with_settings()
 def copy(
     chosen: settings.Settings,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="NAME:PATH in a container, a file or folder, or -.")],
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="The other one of these.")],
+    source: Annotated[str, typed.Argument(metavar="SOURCE", help="NAME:PATH in a container, a file or folder, or -.")],
+    target: Annotated[str, typed.Argument(metavar="TARGET", help="The other one of these.")],
 ) -> None:
     """Copy files and folders: NAME:PATH FILE out of a container, FILE NAME:PATH into it; - is a tar archive.
 
@@ -60,16 +60,16 @@ def copy(
                 _check_redirected(sys.stdin, "read from", "- < FILE.tar")
             asyncio.run(_in_runtime(chosen, destination, lambda runtime: _into(runtime, copied, destination)))
         case _:
-            raise typer.BadParameter("one of both is NAME:PATH, the other a file, a folder or -")
+            raise click.BadParameter("one of both is NAME:PATH, the other a file, a folder or -")
 
 
 def _location(text: str) -> _Location | None:
-    """Return what is in a container. Raises ``typer.BadParameter`` for a path that is not absolute."""
+    """Return what is in a container. Raises ``click.BadParameter`` for a path that is not absolute."""
     parts = _PATH_OF.fullmatch(text)
     if parts is None:
         return None
     if not parts[2].startswith("/"):
-        raise typer.BadParameter(f"{text!r}: the path in a container begins with /")
+        raise click.BadParameter(f"{text!r}: the path in a container begins with /")
     return _Location(parts[1], parts[2])
 
 

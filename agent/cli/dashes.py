@@ -1,6 +1,6 @@
 """Options as users of other programs type them: ``-o=VALUE`` is read, and a long option with a single dash is refused.
 
-For typer, ``-o=json`` would be ``-o`` with the value ``=json``, and ``-out=FILE`` would be ``-o`` with ``ut=FILE``.
+For click, ``-o=json`` would be ``-o`` with the value ``=json``, and ``-out=FILE`` would be ``-o`` with ``ut=FILE``.
 """
 
 import collections
@@ -18,9 +18,9 @@ class SingleDash(ValueError):
 
 
 def plain(words: Sequence[str], parameters: Sequence[Any], *, interspersed: bool) -> list[str]:
-    """Return the words of a command line as typer reads them. Raises ``SingleDash``.
+    """Return the words of a command line as click reads them. Raises ``SingleDash``.
 
-    ``parameters``: the command's, as typer has them; ``interspersed``: options may stand behind arguments.
+    ``parameters``: the command's, as click has them; ``interspersed``: options may stand behind arguments.
     """
     options = {name: parameter for parameter in parameters for name in parameter.opts if name.startswith("-")}
     remaining = collections.deque(words)

@@ -3,11 +3,9 @@
 import time
 from typing import Annotated
 
-import typer
-
 from agent import invocation, settings
 from agent.agent_api import descriptions
-from agent.cli import asking, completion, describe_view, flags, options, status, terminal
+from agent.cli import asking, completion, describe_view, flags, options, status, terminal, typed
 
 
 @options.with_settings()
@@ -16,8 +14,8 @@ def describe(
     invoked: invocation.Invocation,
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME", help="NAME or KIND/NAME.", callback=flags.not_blank, autocompletion=completion.objects
+        typed.Argument(
+            metavar="NAME", help="NAME or KIND/NAME.", callback=flags.not_blank, completion=completion.objects
         ),
     ],
     output: options.OutputOption = options.Output.TEXT,

@@ -2,7 +2,7 @@
 
 import sys
 
-import typer
+import click
 
 from agent import settings
 from agent.cli import exits, options, terminal
@@ -30,4 +30,4 @@ def doctor(chosen: settings.Settings, output: options.OutputOption = options.Out
             if not check.ok and check.fix:
                 terminal.result(f"{'':>8}  {terminal.style('fix:', 'cyan', sys.stdout)} {check.fix}")
     if any(check.required and not check.ok for check in checks):
-        raise typer.Exit(exits.FAILED)
+        raise click.exceptions.Exit(exits.FAILED)

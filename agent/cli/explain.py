@@ -2,19 +2,17 @@
 
 from typing import Annotated
 
-import typer
-
-from agent.cli import completion, options, terminal
+from agent.cli import completion, options, terminal, typed
 
 
 def explain(
     path: Annotated[
         str,
-        typer.Argument(
+        typed.Argument(
             metavar="PATH",
             help="As container.spec.health or volume; none: all kinds.",
             show_default=False,
-            autocompletion=completion.field_paths,
+            completion=completion.field_paths,
         ),
     ] = "",
     output: options.OutputOption = options.Output.TEXT,

@@ -1,9 +1,11 @@
-"""The flags that commands share, as typer declares them: what ``--help`` and completion need of the settings."""
+"""The flags that commands share, what ``--help`` and completion need of the settings."""
 
 import enum
 from typing import Annotated, Any
 
-import typer
+import click
+
+from agent.cli import typed
 
 
 class Output(enum.StrEnum):
@@ -32,37 +34,37 @@ class TableOutput(enum.StrEnum):
 
 
 _OUTPUT = "text for people, json or yaml for programs (stable)."
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help=_OUTPUT)]
+OutputOption = Annotated[Output, typed.Option("--output", "-o", help=_OUTPUT)]
 LineOutputOption = Annotated[
-    LineOutput, typer.Option("--output", "-o", help="text for people, json for programs (stable): one object a line.")
+    LineOutput, typed.Option("--output", "-o", help="text for people, json for programs (stable): one object a line.")
 ]
 TableOutputOption = Annotated[
     TableOutput,
-    typer.Option("--output", "-o", help="text or wide for people, json or yaml for programs (stable), name for xargs."),
+    typed.Option("--output", "-o", help="text or wide for people, json or yaml for programs (stable), name for xargs."),
 ]
 WatchOption = Annotated[
-    bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, and print a line for each change.")
+    bool, typed.Option("--watch", "-w", help="Go on until Ctrl-C, and print a line for each change.")
 ]
 
 
 def not_blank(value: Any) -> Any:  # noqa: ANN401 - a name, several, or none
-    """Return what was typed for a name. Raises ``typer.BadParameter`` for a blank one, as of an unset variable."""
+    """Return what was typed for a name. Raises ``click.BadParameter`` for a blank one, as of an unset variable."""
     names = value if isinstance(value, list | tuple) else [value]
     if any(isinstance(name, str) and not name.strip() for name in names):
-        raise typer.BadParameter("a name is blank; is a variable not set?")
+        raise click.BadParameter("a name is blank; is a variable not set?")
     return value
 
 
 FLAGS: dict[str, Any] = {
-    "config": typer.Option("--config", metavar="FILE", help="The configuration."),
-    "root": typer.Option("--root", metavar="DIR", help="State that survives a reboot."),
-    "run_dir": typer.Option("--run-dir", metavar="DIR", help="State of this boot."),
-    "runtime": typer.Option(
+    "config": typed.Option("--config", metavar="FILE", help="The configuration."),
+    "root": typed.Option("--root", metavar="DIR", help="State that survives a reboot."),
+    "run_dir": typed.Option("--run-dir", metavar="DIR", help="State of this boot."),
+    "runtime": typed.Option(
         "--runtime",
         metavar="native|docker|podman|memory",
         help="Our own engine, another one, or a simulation.",
     ),
-    "listen": typer.Option("--listen", metavar="HOST:PORT|off", help="Where /metrics is served."),
-    "log.format": typer.Option("--log-format", metavar="auto|console|json", help="Logs."),
-    "log.level": typer.Option("--log-level", metavar="debug|info|warning|error", help="What is logged."),
+    "listen": typed.Option("--listen", metavar="HOST:PORT|off", help="Where /metrics is served."),
+    "log.format": typed.Option("--log-format", metavar="auto|console|json", help="Logs."),
+    "log.level": typed.Option("--log-level", metavar="debug|info|warning|error", help="What is logged."),
 }

@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import IO, Annotated
 
-import typer
+import click
 
 from agent import errors, settings
-from agent.cli import options, peers, terminal
+from agent.cli import options, peers, terminal, typed
 from agent.model import key
 from agent.oci import archives, reference
 from agent.runtime import api
@@ -22,21 +22,13 @@ _LOCKED = (
     " ls, push and save work beside it"
 )
 _SHORT_ID = 12
-NameArgument = Annotated[str, typer.Argument(metavar="REFERENCE", help="An image that is there, as ls prints it.")]
-PathArgument = Annotated[pathlib.Path, typer.Argument(metavar="FILE", help="A file of this host.")]
+NameArgument = Annotated[str, typed.Argument(metavar="REFERENCE", help="An image that is there, as ls prints it.")]
+PathArgument = Annotated[pathlib.Path, typed.Argument(metavar="FILE", help="A file of this host.")]
 
 
-def group() -> typer.Typer:
+def group() -> click.Group:
     """Return the command group."""
-    app = typer.Typer(
-        cls=peers.SuggestingGroup,
-        help="List, push, tag, save, load, import and remove images by hand.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    for name, command, summary in _COMMANDS:
-        app.command(name, short_help=summary)(command)
-    return app
+    return peers.group("image", "List, push, tag, save, load, import and remove images by hand.", _COMMANDS)
 
 
 @options.with_settings()
@@ -71,7 +63,7 @@ def push(
     chosen: settings.Settings,
     name: NameArgument,
     target: Annotated[
-        str, typer.Argument(metavar="[TARGET]", help="Where it goes: REGISTRY/REPOSITORY:TAG; left out: its own name.")
+        str, typed.Argument(metavar="[TARGET]", help="Where it goes: REGISTRY/REPOSITORY:TAG; left out: its own name.")
     ] = "",
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -100,7 +92,7 @@ def push(
 def tag(
     chosen: settings.Settings,
     name: NameArgument,
-    new: Annotated[str, typer.Argument(metavar="NEW", help="One more reference for it.")],
+    new: Annotated[str, typed.Argument(metavar="NEW", help="One more reference for it.")],
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Add another name to an image."""
@@ -117,13 +109,13 @@ def tag(
 @options.with_settings()
 def save(
     chosen: settings.Settings,
-    names: Annotated[list[str], typer.Argument(metavar="REFERENCE...", help="Images that go into one archive.")],
+    names: Annotated[list[str], typed.Argument(metavar="REFERENCE...", help="Images that go into one archive.")],
     to: Annotated[
-        pathlib.Path | None, typer.Option("--to", metavar="FILE", help="Where it is written; left out: to stdout.")
+        pathlib.Path | None, typed.Option("--to", metavar="FILE", help="Where it is written; left out: to stdout.")
     ] = None,
     form: Annotated[
         archives.ArchiveFormat,
-        typer.Option("--format", help="oci: layers stay compressed. docker: what docker save has always written."),
+        typed.Option("--format", help="oci: layers stay compressed. docker: what docker save has always written."),
     ] = archives.ArchiveFormat.OCI,
 ) -> None:
     """Write images to an archive that skopeo, Docker, Podman and load read; works beside a running agent."""
@@ -144,7 +136,7 @@ def load(
     chosen: settings.Settings,
     path: PathArgument,
     name: Annotated[
-        str, typer.Option("--as", metavar="REFERENCE", help="The name of the archive's only image; none: as it says.")
+        str, typed.Option("--as", metavar="REFERENCE", help="The name of the archive's only image; none: as it says.")
     ] = "",
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -166,10 +158,10 @@ def load(
 def import_root(
     chosen: settings.Settings,
     path: PathArgument,
-    name: Annotated[str, typer.Argument(metavar="REFERENCE", help="What the image is called.")],
+    name: Annotated[str, typed.Argument(metavar="REFERENCE", help="What the image is called.")],
     change: Annotated[
         list[str] | None,
-        typer.Option(
+        typed.Option(
             "--change",
             "-c",
             metavar="INSTRUCTION",
@@ -195,7 +187,7 @@ def import_root(
 @options.with_settings()
 def remove(
     chosen: settings.Settings,
-    names: Annotated[list[str], typer.Argument(metavar="REFERENCE...", help="Names that go; unused content goes too.")],
+    names: Annotated[list[str], typed.Argument(metavar="REFERENCE...", help="Names that go; unused content goes too.")],
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Remove names of images, and the content that nothing else needs."""
@@ -260,11 +252,11 @@ def _archive_output(to: pathlib.Path | None) -> Iterator[IO[bytes]]:
 
 
 def _reference(chosen: settings.Settings, text: str) -> str:
-    """Return the full form of a reference. Raises ``typer.BadParameter``."""
+    """Return the full form of a reference. Raises ``click.BadParameter``."""
     try:
         return str(reference.parse(text, chosen.registries.default))
     except reference.InvalidReference as error:
-        raise typer.BadParameter(str(error)) from error
+        raise click.BadParameter(str(error)) from error
 
 
 def _object(labels: key.Pairs) -> str | None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Protocol, TextIO
 
-import typer
+import click
 
 from agent.cli import exits, terminal
 from agent.kit import escapes
@@ -61,7 +61,7 @@ class LogPrinter:
         self._terminals = {stream: stream.isatty() for stream in (sys.stdout, sys.stderr)}
 
     def print(self, line: streams.LogLine, name: str = "") -> None:
-        """Write a line of a container to its stream. Raises ``typer.Exit`` when nobody reads any more."""
+        """Write a line of a container to its stream. Raises ``click.exceptions.Exit`` when nobody reads any more."""
         prefix = self._form.prefix(name, line)
         with _reader():
             if line.stream == "stderr":
@@ -91,4 +91,4 @@ def _reader() -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):  # the interpreter flushes both at its end
             os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-        raise typer.Exit(exits.DONE) from error
+        raise click.exceptions.Exit(exits.DONE) from error

@@ -5,36 +5,37 @@ import itertools
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
-import typer
+import click
+from click import shell_completion
 
 from agent import errors
-from agent.cli import coercion, commands, exits, flags, peers, terminal, ways_out
+from agent.cli import commands, exits, flags, peers, terminal, typed, ways_out
 from agent.cli import version as versions
 
 _HELP = "Write down what a host should run; trimtab makes it so and keeps it so."
 
+_PROGRAM = "trimtab"
+_QUESTION = "_TRIMTAB_COMPLETE"
+"""The variable by which a shell asks for completions."""
 _EPILOG = (
     "Settings can also be written to /etc/trimtab/config.yaml, or given as variables: --run-dir as TRIMTAB_RUN_DIR."
 )
 
 
-def build() -> typer.Typer:
+def build() -> commands.LazyGroup:
     """Return the root command; the others are imported once they are typed."""
-    app = typer.Typer(
-        name="trimtab",
-        cls=commands.LazyGroup,
+    return commands.LazyGroup(
+        _PROGRAM,
+        callback=typed.called(_global_options),
+        params=typed.of(_global_options),
         help=_HELP,
         no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
         epilog=_EPILOG,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_global_options)
-    return app
 
 
 _FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -44,20 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. Expected errors are printed without a traceback."""
     terminal.escape_unencodable_text()
     try:
-        command = coercion.apply_to(typer.main.get_command(build()))
-        code = command.main(arguments, prog_name="trimtab", standalone_mode=False)
+        code = _run(build(), list(sys.argv[1:] if arguments is None else arguments))
         terminal.flush()
-    except typer.TyperException as error:
+    except click.ClickException as error:
         return _used_wrongly(error.format_message(), getattr(error, "ctx", None))
     except errors.TrimtabError as error:
         return _failed(error)
-    except typer.Exit as ending:  # of the flush
+    except click.exceptions.Exit as ending:  # of the flush
         return ending.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, click.Abort):
         return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place: whatever it is, people are told what to do with it
         return _report_bug(error, arguments)
     return code if isinstance(code, int) else exits.DONE
+
+
+def _run(root: click.Group, arguments: list[str]) -> object:
+    """Run what was typed, or answer a shell's question, and return what the command does."""
+    question = os.environ.get(_QUESTION)
+    if question:
+        return shell_completion.shell_complete(root, {}, _PROGRAM, _QUESTION, question)
+    try:
+        with root.make_context(_PROGRAM, arguments) as context:
+            return root.invoke(context)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
 
 
 def _failed(error: errors.TrimtabError) -> int:
@@ -103,7 +115,7 @@ def _is_debugging(arguments: Sequence[str]) -> bool:
     return os.environ.get("TRIMTAB_LOG_LEVEL") == "debug" or bool(words & {f"{flag} debug", f"{flag}=debug"})
 
 
-def _used_wrongly(message: str, context: typer.Context | None) -> int:
+def _used_wrongly(message: str, context: click.Context | None) -> int:
     if context is not None and message == context.get_help():  # nothing was typed behind a group's name
         terminal.result(message)
         return exits.USED_WRONGLY
@@ -115,18 +127,51 @@ def _used_wrongly(message: str, context: typer.Context | None) -> int:
 def _print_version(requested: bool) -> None:
     if requested:
         versions.version()
-        raise typer.Exit
+        raise click.exceptions.Exit
 
 
-def _global_options(
-    context: typer.Context,
+def _complete(action: str) -> Callable[[str | None], None]:
+    def act(shell: str | None) -> None:
+        if shell is not None:
+            from agent.cli import completion_scripts
+
+            completion_scripts.ACTIONS[action](shell)
+            raise click.exceptions.Exit
+
+    return act
+
+
+def _global_options(  # noqa: PLR0913, PLR0917 - flags
+    context: click.Context,
     config: Annotated[str | None, flags.FLAGS["config"]] = None,
     root: Annotated[str | None, flags.FLAGS["root"]] = None,
     run_dir: Annotated[str | None, flags.FLAGS["run_dir"]] = None,
     runtime: Annotated[str | None, flags.FLAGS["runtime"]] = None,
     print_version: Annotated[  # noqa: ARG001 - its callback does it
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool, typed.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    install_completion: Annotated[  # noqa: ARG001 - its callback does it
+        str | None,
+        typed.Option(
+            "--install-completion",
+            metavar="[SHELL]",
+            help="Install completion for bash, zsh or fish; by itself for your shell.",
+            callback=_complete("install"),
+            is_eager=True,
+            absent_value="",
+        ),
+    ] = None,
+    show_completion: Annotated[  # noqa: ARG001 - its callback does it
+        str | None,
+        typed.Option(
+            "--show-completion",
+            metavar="[SHELL]",
+            help="Show that completion, to copy it or customize the installation.",
+            callback=_complete("show"),
+            is_eager=True,
+            absent_value="",
+        ),
+    ] = None,
 ) -> None:
     flags = {"config": config, "root": root, "run_dir": run_dir, "runtime": runtime}
     context.obj = {name: text for name, text in flags.items() if text is not None}

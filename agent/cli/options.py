@@ -7,10 +7,10 @@ import pathlib
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import typer
+import click
 
 from agent import errors, invocation, settings
-from agent.cli import flags, ways_out
+from agent.cli import flags, typed, ways_out
 
 Output = flags.Output
 OutputOption = flags.OutputOption
@@ -19,7 +19,7 @@ LineOutputOption = flags.LineOutputOption
 TableOutput = flags.TableOutput
 TableOutputOption = flags.TableOutputOption
 WatchOption = flags.WatchOption
-_SOURCE = typer.Argument(
+_SOURCE = typed.Argument(
     metavar="SOURCE",
     help="A directory, a file, or git+URL[?interval=60s][#REF[:SUBPATH]].",
     envvar=settings.SOURCE_VARIABLE,
@@ -45,15 +45,15 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
         invocations = [parameter.name for parameter in own if parameter.annotation is invocation.Invocation]
         own = [parameter for parameter in own if parameter.name not in invocations]
         sources = [parameter.name for parameter in own if parameter.annotation is SourceArgument]
-        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        parameters = [
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=click.Context)
+        entries = [
             context,
             *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
             *(_flag(parameter, name) for parameter, name in names.items()),
         ]
 
         @functools.wraps(command)
-        def wrapper(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - what typer hands over
+        def wrapper(context: click.Context, **values: Any) -> None:  # noqa: ANN401 - what was typed
             arguments = dict(context.obj or {})
             arguments |= {names[name]: text for name, text in values.items() if name in names and text is not None}
             chosen = settings.load(arguments, os.environ)
@@ -69,8 +69,8 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
                 error.message = invoked.completed(error.message)
                 raise
 
-        setattr(wrapper, "__signature__", inspect.Signature(parameters))  # noqa: B010 - what typer reads
-        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        setattr(wrapper, "__signature__", inspect.Signature(entries))  # noqa: B010 - what a command is made of
+        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in entries}
         return wrapper
 
     return decorate

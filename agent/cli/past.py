@@ -2,13 +2,11 @@
 
 from typing import Annotated
 
-import typer
-
 from agent import invocation, settings
 from agent.agent_api import past
-from agent.cli import asking, completion, flags, options, past_view, terminal
+from agent.cli import asking, completion, flags, options, past_view, terminal, typed
 
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=2**31 - 1, help="Only the last so many.")]
+LimitOption = Annotated[int, typed.Option("--limit", "-n", min=1, max=2**31 - 1, help="Only the last so many.")]
 
 
 @options.with_settings()
@@ -41,11 +39,11 @@ def events(
     invoked: invocation.Invocation,
     name: Annotated[
         str | None,
-        typer.Argument(
+        typed.Argument(
             metavar="[NAME]",
             help="Only of this object: NAME or KIND/NAME.",
             callback=flags.not_blank,
-            autocompletion=completion.objects,
+            completion=completion.objects,
         ),
     ] = None,
     limit: LimitOption = past.DEFAULT_LIMIT,

@@ -2,12 +2,12 @@
 
 import difflib
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
-import typer.core
+import click
 
 from agent import errors
+from agent.cli import typed
 
 _PROGRAM = "trimtab"
 _STATUS = "trimtab status prints how everything is"
@@ -24,7 +24,6 @@ _NO_BUILDS = "images are built elsewhere: trimtab image load FILE takes an archi
 _WORDS = {
     "api-resources": "trimtab explain lists the kinds",
     "attach": _EXEC,
-    "build": _NO_BUILDS,
     "check": _VALIDATE,
     "compose": _APPLY,
     "cordon": "trimtab suspend --all leaves everything as it is",
@@ -94,10 +93,20 @@ class UnknownCommand(errors.TrimtabError):
     """A command that is not there; the hint is what to type instead."""
 
 
-class SuggestingGroup(typer.core.TyperGroup):
+class SuggestingGroup(click.Group):
     """Commands, and what is typed in place of others."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as typer declares it
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what was typed in front of the command's name."""
+        return super().parse_args(ctx, typed.plain_words(self, ctx, args))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click declares it
+        """Return the commands' names, in their order."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is typed. Raises ``UnknownCommand``."""
         commands = self.list_commands(ctx)
         if args[0] not in commands and not args[0].startswith("-") and not ctx.resilient_parsing:
@@ -105,6 +114,17 @@ class SuggestingGroup(typer.core.TyperGroup):
             message = f"{path} has no command {args[0]!r}"
             raise UnknownCommand(message, hint=_completed(ctx, suggestion(path, args[0], commands)))
         return super().resolve_command(ctx, args)
+
+
+def group(name: str, text: str, commands: Iterable[tuple[str, Callable[..., None], str]]) -> SuggestingGroup:
+    """Return a group of commands, each with its name, its function and its line in the list. ``text``: its help."""
+    return SuggestingGroup(
+        name,
+        help=text,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        commands=[typed.command(own, function, summary=summary) for own, function, summary in commands],
+    )
 
 
 def suggestion(path: str, word: str, commands: Sequence[str]) -> str:
@@ -118,7 +138,7 @@ def suggestion(path: str, word: str, commands: Sequence[str]) -> str:
     return f"{path} --help lists the commands"
 
 
-def _completed(context: typer.Context, text: str) -> str:
+def _completed(context: click.Context, text: str) -> str:
     """Return a hint whose commands have the flags that were typed."""
     from agent import invocation, settings
 

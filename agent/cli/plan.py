@@ -6,11 +6,11 @@ import sys
 import time
 from typing import Annotated
 
-import typer
+import click
 
 from agent import invocation, settings
 from agent.agent_api import client, location, planning
-from agent.cli import exits, options, terminal
+from agent.cli import exits, options, terminal, typed
 
 _TIMEOUT = 30.0
 """Seconds for the agent's answer, which comes after a look at its source and its next pass."""
@@ -31,14 +31,14 @@ def plan(
     source: options.SourceArgument,
     invoked: invocation.Invocation,
     observed: Annotated[
-        pathlib.Path | None, typer.Option("--observed", metavar="FILE", help="Plan over what `observe --json` printed.")
+        pathlib.Path | None, typed.Option("--observed", metavar="FILE", help="Plan over what `observe --json` printed.")
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show each step, and what each object is and awaits.")
+        bool, typed.Option("--explain", help="Show each step, and what each object is and awaits.")
     ] = False,
     output: Annotated[
         str,
-        typer.Option(
+        typed.Option(
             "--output",
             "-o",
             metavar="text|json|yaml|FILE",
@@ -72,16 +72,16 @@ def plan(
             terminal.result(terminal.style(text, _STYLES.get(line.style, ""), sys.stdout))
     if file is not None:
         terminal.note(terminal.printable(invoked.completed(f"kept: trimtab apply {shlex.quote(str(file))} applies it")))
-    raise typer.Exit(exits.DONE if answer.is_empty else exits.CHANGES_PENDING)
+    raise click.exceptions.Exit(exits.DONE if answer.is_empty else exits.CHANGES_PENDING)
 
 
 def _destination(output: str) -> tuple[options.Output, pathlib.Path | None]:
-    """Return in which form a plan is printed, and the file that it is kept in. Raises ``typer.BadParameter``."""
+    """Return in which form a plan is printed, and the file that it is kept in. Raises ``click.BadParameter``."""
     if output in set(options.Output):
         return options.Output(output), None
     if "." not in output and "/" not in output:
         names = ", ".join(options.Output)
-        raise typer.BadParameter(f"--output: {output!r} is not one of {names}; the name of a file has a . or a /")
+        raise click.BadParameter(f"--output: {output!r} is not one of {names}; the name of a file has a . or a /")
     return options.Output.TEXT, pathlib.Path(output)
 
 
@@ -96,7 +96,7 @@ def _kept(
     from agent.cli import beside, plan_files
 
     if observed is not None:
-        raise typer.BadParameter("--output FILE keeps plans of this host, and not what --observed says of another one")
+        raise click.BadParameter("--output FILE keeps plans of this host, and not what --observed says of another one")
     identity = location.identity(source)
     plan_files.check_source(source, identity)
     beside.check_plan(chosen, source)
@@ -139,7 +139,7 @@ def _computed(
 @options.with_settings()
 def observe(
     chosen: settings.Settings,
-    as_json: Annotated[bool, typer.Option("--json", help="As --output json.")] = False,
+    as_json: Annotated[bool, typed.Option("--json", help="As --output json.")] = False,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Print what is there; with --json complete, for `plan --observed FILE`, here or elsewhere."""

@@ -2,10 +2,8 @@
 
 from typing import Annotated
 
-import typer
-
 from agent import errors, settings
-from agent.cli import completion, flags, options, terminal
+from agent.cli import completion, flags, options, terminal, typed
 from agent.cli.containers import NameArgument
 from agent.runtime import processes
 
@@ -33,11 +31,11 @@ def wait(
     chosen: settings.Settings,
     names: Annotated[
         list[str],
-        typer.Argument(
+        typed.Argument(
             metavar="NAME...",
             help="The containers' names.",
             callback=flags.not_blank,
-            autocompletion=completion.containers,
+            completion=completion.containers,
         ),
     ],
 ) -> None:

@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 from typing import Annotated
 
-import typer
+import click
 
 from agent import errors, invocation, settings
 from agent.agent_api import client, reconciliation, status
-from agent.cli import durations, exits, options, terminal
+from agent.cli import durations, exits, options, terminal, typed
 from agent.kit import counts
 
 
@@ -17,7 +17,7 @@ def reconcile(
     chosen: settings.Settings,
     invoked: invocation.Invocation,
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for it, as 30s or 2m.")
+        str, typed.Option("--timeout", metavar="DURATION", help="How long to wait for it, as 30s or 2m.")
     ] = "30s",
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -35,7 +35,7 @@ def reconcile(
     else:
         for line in lines(answer):
             terminal.result(terminal.printable(invoked.completed(line)))
-    raise typer.Exit(exits.DONE if answer.is_well else exits.FAILED)
+    raise click.exceptions.Exit(exits.DONE if answer.is_well else exits.FAILED)
 
 
 def lines(answer: reconciliation.Reconciliation) -> Iterator[str]:

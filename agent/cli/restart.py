@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 from typing import Annotated
 
-import typer
+import click
 
 from agent import invocation, settings
 from agent.agent_api import restart as answers
-from agent.cli import asking, completion, durations, exits, flags, options, terminal
+from agent.cli import asking, completion, durations, exits, flags, options, terminal, typed
 
 _SLACK = 5.0
 """Seconds that the answer may take beyond the restart itself."""
@@ -20,15 +20,15 @@ def restart(
     invoked: invocation.Invocation,
     names: Annotated[
         list[str],
-        typer.Argument(
+        typed.Argument(
             metavar="NAME...",
             help="The containers' names.",
             callback=flags.not_blank,
-            autocompletion=completion.containers,
+            completion=completion.containers,
         ),
     ],
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for it, as 30s or 2m.")
+        str, typed.Option("--timeout", metavar="DURATION", help="How long to wait for it, as 30s or 2m.")
     ] = "1m",
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -43,7 +43,7 @@ def restart(
     else:
         for line in lines(answer):
             terminal.result(terminal.printable(invoked.completed(line)))
-    raise typer.Exit(exits.DONE if answers.is_done(answer) else exits.FAILED)
+    raise click.exceptions.Exit(exits.DONE if answers.is_done(answer) else exits.FAILED)
 
 
 def lines(answer: answers.Answer) -> Iterator[str]:

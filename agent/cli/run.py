@@ -3,10 +3,8 @@
 import asyncio
 from typing import Annotated
 
-import typer
-
 from agent import invocation, settings
-from agent.cli import options, terminal
+from agent.cli import options, terminal, typed
 
 
 @options.with_settings("listen")
@@ -14,7 +12,7 @@ def run(
     chosen: settings.Settings,
     source: options.SourceArgument,
     invoked: invocation.Invocation,
-    once: Annotated[bool, typer.Option("--once", help="Converge once and exit, as apply does.")] = False,
+    once: Annotated[bool, typed.Option("--once", help="Converge once and exit, as apply does.")] = False,
 ) -> None:
     """Run the agent: watch SOURCE, converge, serve metrics, until it is stopped. Containers outlive it."""
     from agent import app

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from typing import assert_never
 
-import typer
+import click
 
 from agent import settings
 from agent.cli import exits, options, terminal
@@ -28,7 +28,7 @@ def validate(
     else:
         problems.show(reading.problems, reading.contents)
     if reading.problems:
-        raise typer.Exit(exits.FAILED)
+        raise click.exceptions.Exit(exits.FAILED)
     if output is options.Output.TEXT:
         objects = counts.counted(sum(1 for _ in reading.parsed.manifests), "object")
         terminal.result(f"{source}: {objects}, no problems")

@@ -3,12 +3,12 @@
 import dataclasses
 from typing import Annotated, assert_never
 
-import typer
+import click
 
 from agent import invocation, settings
 from agent.agent_api import client
 from agent.agent_api import status as statuses
-from agent.cli import completion, exits, flags, options, terminal
+from agent.cli import completion, exits, flags, options, terminal, typed
 
 
 @options.with_settings()
@@ -17,11 +17,11 @@ def status(
     invoked: invocation.Invocation,
     names: Annotated[
         list[str] | None,
-        typer.Argument(
+        typed.Argument(
             metavar="[NAME]...",
             help="Only these objects: NAME or KIND/NAME.",
             callback=flags.not_blank,
-            autocompletion=completion.objects,
+            completion=completion.objects,
         ),
     ] = None,
     output: options.TableOutputOption = options.TableOutput.TEXT,
@@ -45,7 +45,7 @@ def status(
         first = iter([answer])
         status_watch.watch(lambda: next(first, None) or _only(read_status(chosen), names or []), output, invoked)
     _print(answer, output, invoked)
-    raise typer.Exit(exits.DONE if answer.is_well else exits.FAILED)
+    raise click.exceptions.Exit(exits.DONE if answer.is_well else exits.FAILED)
 
 
 def _print(answer: statuses.Status, output: options.TableOutput, invoked: invocation.Invocation) -> None:

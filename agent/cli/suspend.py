@@ -3,22 +3,22 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-import typer
+import click
 
 from agent import invocation, settings
 from agent.agent_api import suspension
-from agent.cli import asking, completion, flags, options, terminal
+from agent.cli import asking, completion, flags, options, terminal, typed
 from agent.model import suspension as suspensions
 
 _TIMEOUT = 30.0
 """Seconds for the agent's answer, which comes after its next pass."""
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[NAME]...", help="NAME or KIND/NAME.", callback=flags.not_blank, autocompletion=completion.objects
+    typed.Argument(
+        metavar="[NAME]...", help="NAME or KIND/NAME.", callback=flags.not_blank, completion=completion.objects
     ),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="The source, with all that it declares.")]
+AllOption = Annotated[bool, typed.Option("--all", help="The source, with all that it declares.")]
 
 
 @options.with_settings()
@@ -49,11 +49,11 @@ def resume(
 
 
 def _chosen_names(names: list[str] | None, everything: bool, verb: str) -> list[str]:
-    """Return the names; none mean the source. Raises ``typer.BadParameter``: an empty variable must not mean it."""
+    """Return the names; none mean the source. Raises ``click.BadParameter``: an empty variable must not mean it."""
     if everything and names:
-        raise typer.BadParameter("--all goes without names")
+        raise click.BadParameter("--all goes without names")
     if not everything and not names:
-        raise typer.BadParameter(f"name what to {verb}, or give --all for the source with all that it declares")
+        raise click.BadParameter(f"name what to {verb}, or give --all for the source with all that it declares")
     return names or []
 
 

@@ -4,25 +4,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated
 
-import typer
+import click
 
 from agent import settings
-from agent.cli import options, peers, terminal
+from agent.cli import options, peers, terminal, typed
 from agent.kit import disk_space
 from agent.runtime import disk
 
 
-def group() -> typer.Typer:
+def group() -> click.Group:
     """Return the command group."""
-    app = typer.Typer(
-        cls=peers.SuggestingGroup,
-        help="See what takes room on the disk, and give some of it back.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    for name, command, summary in _COMMANDS:
-        app.command(name, short_help=summary)(command)
-    return app
+    return peers.group("system", "See what takes room on the disk, and give some of it back.", _COMMANDS)
 
 
 @options.with_settings()
@@ -57,7 +49,7 @@ def df(chosen: settings.Settings, output: options.OutputOption = options.Output.
 @options.with_settings()
 def prune(
     chosen: settings.Settings,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; print what would be.")] = False,
+    dry_run: Annotated[bool, typed.Option("--dry-run", help="Remove nothing; print what would be.")] = False,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
     """Remove images that no manifest declares and no container uses, and what broken downloads have left.

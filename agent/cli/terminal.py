@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-import typer
+import click
 
 from agent import errors
 from agent.cli import exits
@@ -40,7 +40,7 @@ def write(text: str) -> None:
     try:
         sys.stdout.write(text)
     except BrokenPipeError as error:
-        raise typer.Exit(_nobody_reads()) from error
+        raise click.exceptions.Exit(_nobody_reads()) from error
 
 
 def flush() -> None:
@@ -48,7 +48,7 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError as error:
-        raise typer.Exit(_nobody_reads()) from error
+        raise click.exceptions.Exit(_nobody_reads()) from error
 
 
 def _nobody_reads() -> int:

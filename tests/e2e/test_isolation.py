@@ -15,7 +15,7 @@ pytestmark = pytest.mark.root
 
 MODULES = (
     *("zstandard", "isal", "json", "ctypes", "resource", "signal", "dataclasses", "pathlib", "typing", "sitecustomize"),
-    *("usercustomize", "yaml", "pydantic", "typer", "sqlite3", "tarfile", "struct", "hashlib", "ops", "tests"),
+    *("usercustomize", "yaml", "pydantic", "click", "sqlite3", "tarfile", "struct", "hashlib", "ops", "tests"),
 )
 STARTS_PYTHON = {"dataclasses", "pathlib", "typing", "sitecustomize", "usercustomize", "struct"}
 """What Python itself may import for ``-m`` before our first line is run: of no concern to the entry script."""

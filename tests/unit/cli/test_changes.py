@@ -1,7 +1,7 @@
 """Instructions of ``image import --change``."""
 
+import click
 import pytest
-import typer
 
 from agent.cli import changes
 from agent.oci import archives
@@ -30,5 +30,5 @@ def test_changes__as_in_a_dockerfile__are_understood(command: list[str], expecte
     "command", ["", "CMD", "RUN x", "CMD [1]", 'CMD ["a"', "ENV A=1 B", "ENV =1", "ENV A='1", "CMDx y"]
 )
 def test_changes__anything_else__names_the_flag(command: str) -> None:
-    with pytest.raises(typer.BadParameter, match=r"^--change: "):
+    with pytest.raises(click.BadParameter, match=r"^--change: "):
         changes.root_image([command])

@@ -13,7 +13,7 @@ from agent.model.key import Kind, ObjectKey
 def offered(*words: str) -> list[str]:
     """Return what is offered behind some words, the last of which is being typed."""
     variables = {
-        "_TRIMTAB_COMPLETE": "complete_bash",
+        "_TRIMTAB_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join(("trimtab", *words)),
         "COMP_CWORD": str(len(words)),
     }
@@ -22,7 +22,7 @@ def offered(*words: str) -> list[str]:
         command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=15, check=True
     )
     assert completed.stderr == ""
-    return completed.stdout.split()
+    return [line.removeprefix("plain,") for line in completed.stdout.split()]
 
 
 def test_completion__of_commands() -> None:

@@ -3,8 +3,8 @@
 import dataclasses
 import json
 
+import click
 import pytest
-import typer
 
 from agent import invocation
 from agent.agent_api import past
@@ -40,7 +40,7 @@ def ended(
             sink(signals.ActionFinished(action, signals.Result.SUCCEEDED, 0.25, None, 1.0))
         return converged
 
-    with pytest.raises(typer.Exit) as caught:
+    with pytest.raises(click.exceptions.Exit) as caught:
         convergence.converge(work, convergence.Ending(output, "applied", invocation.Invocation()))
     return caught.value.exit_code
 

@@ -2,18 +2,18 @@
 
 import pathlib
 
+import click
 import pytest
-import typer
 
 from agent.cli import commands, dashes, main
 from tests.unit.cli import test_help
 
 
 def plain(name: str, *words: str) -> list[str]:
-    """Return the words behind a command as typer gets them."""
+    """Return the words behind a command as click gets them."""
     entry = next(entry for entry in commands.ENTRIES if entry.name == name)
     command = commands.load(entry)
-    parameters = command.get_params(typer.Context(command))
+    parameters = command.get_params(click.Context(command))
     return dashes.plain(words, parameters, interspersed=not entry.takes_program)
 
 
@@ -28,7 +28,7 @@ def plain(name: str, *words: str) -> list[str]:
         (["--output=json"], ["--output=json"]),
         (["web", "-w", "-o=json", "db"], ["web", "-w", "-o", "json", "db"]),
         (["-wo=json"], ["-wo", "json"]),
-        (["--output", "-o=json"], ["--output", "-o=json"]),  # it is a value, as typer takes it
+        (["--output", "-o=json"], ["--output", "-o=json"]),  # it is a value, as click takes it
         (["-o", "-o=json"], ["-o", "-o=json"]),
         (["--root", "-out", "x"], ["--root", "-out", "x"]),
         (["--", "-o=json"], ["--", "-o=json"]),
@@ -80,7 +80,7 @@ def test_single_dash__before_a_long_option__is_refused_with_what_to_type(
 def test_output__with_an_equals_sign__is_read_by_every_command_that_has_one() -> None:
     count = 0
     for _, command in test_help.COMMANDS:
-        parameters = command.get_params(typer.Context(command))
+        parameters = command.get_params(click.Context(command))
         short = [name for parameter in parameters for name in parameter.opts if name == "-o"]
         if short:
             count += 1

@@ -16,9 +16,9 @@ from agent.engine.shim import liveness, oci_runtime
 from agent.oci import image_config, platform
 from tests import builders
 
-_HEAVY = ("agent.app", "agent.manifests", "agent.converge", "aiohttp", "pydantic", "rich", "structlog", "yaml")
+_HEAVY = ("agent.app", "typer", "agent.manifests", "agent.converge", "aiohttp", "pydantic", "rich", "structlog", "yaml")
 _MODULES_OF_HELP = 190
-"""As many as Python, typer and the table itself take, and some: each one more is half a millisecond."""
+"""As many as Python, click and the table itself take, and some: each one more is half a millisecond."""
 _MODULES_OF_A_COMMAND = 290
 """Those of a command's flags and of its question to the agent, beside the ones of ``--help``."""
 _MODULES_OF_STREAMS = 330
@@ -134,17 +134,17 @@ def test_imports__of_top__are_those_of_one_record_and_proc(instance: list[str]) 
 
 
 def test_imports__of_the_version_flag__are_hardly_any() -> None:
-    assert not {"typer", "agent.cli"} & loaded("--version")
+    assert not {"click", "agent.cli"} & loaded("--version")
 
 
 def test_imports__of_completion_of_names__are_those_of_a_question(agent: list[str]) -> None:
     words = " ".join(["trimtab", *agent, "status", "w"])
-    variables = {"_TRIMTAB_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(agent) + 2)}
+    variables = {"_TRIMTAB_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(agent) + 2)}
     modules = loaded(**variables)
     assert not modules & {*_HEAVY, "asyncio"}
     assert len(modules) < _MODULES_OF_A_COMMAND
 
 
 def test_imports__of_completion__are_those_of_the_list() -> None:
-    variables = {"_TRIMTAB_COMPLETE": "complete_bash", "COMP_WORDS": "trimtab ", "COMP_CWORD": "1"}
+    variables = {"_TRIMTAB_COMPLETE": "bash_complete", "COMP_WORDS": "trimtab ", "COMP_CWORD": "1"}
     assert not loaded(**variables) & set(_HEAVY)

@@ -3,12 +3,12 @@
 import pathlib
 from typing import Annotated
 
+import click
 import pytest
-import typer
-from typer import testing
+from click import testing
 
 from agent import settings
-from agent.cli import flags, options
+from agent.cli import flags, options, typed
 
 
 @pytest.fixture
@@ -19,32 +19,30 @@ def invocation(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> dict[
 
 
 @pytest.fixture
-def application(invocation: dict[str, object]) -> typer.Typer:
-    app = typer.Typer()
-
+def application(invocation: dict[str, object]) -> click.Group:
     @options.with_settings("listen")
     def look(
         chosen: settings.Settings,
         source: options.SourceArgument,
-        loud: Annotated[bool, typer.Option("--loud")] = False,  # noqa: FBT002 - a flag
+        loud: Annotated[bool, typed.Option("--loud")] = False,  # noqa: FBT002 - a flag
     ) -> None:
         """Look at it."""
         invocation.update(chosen=chosen, source=source, loud=loud)
 
-    def before(context: typer.Context, root: Annotated[str | None, flags.FLAGS["root"]] = None) -> None:
+    def before(context: click.Context, root: Annotated[str | None, flags.FLAGS["root"]] = None) -> None:
         context.obj = {} if root is None else {"root": root}
 
-    app.callback()(before)
-    app.command("look")(look)
-    return app
+    return click.Group(
+        "trimtab", callback=typed.called(before), params=typed.of(before), commands=[typed.command("look", look)]
+    )
 
 
-def _run(application: typer.Typer, *arguments: str) -> testing.Result:
+def _run(application: click.Group, *arguments: str) -> testing.Result:
     return testing.CliRunner().invoke(application, arguments)
 
 
 def test_with_settings__flags__reach_the_settings_and_the_rest_the_function(
-    application: typer.Typer, invocation: dict[str, object]
+    application: click.Group, invocation: dict[str, object]
 ) -> None:
     result = _run(application, "look", "./m", "--loud", "--listen", "127.0.0.1:1", "--log-level", "debug")
     assert (result.exit_code, invocation["source"], invocation["loud"]) == (0, "./m", True)
@@ -54,7 +52,7 @@ def test_with_settings__flags__reach_the_settings_and_the_rest_the_function(
 
 
 def test_with_settings__a_flag_before_the_command__holds_unless_it_is_given_again(
-    application: typer.Typer, invocation: dict[str, object]
+    application: click.Group, invocation: dict[str, object]
 ) -> None:
     _run(application, "--root", "/one", "look", "m")
     assert str(getattr(invocation["chosen"], "root", "")) == "/one"
@@ -63,14 +61,14 @@ def test_with_settings__a_flag_before_the_command__holds_unless_it_is_given_agai
 
 
 def test_with_settings__source_left_out__is_taken_from_the_variable(
-    application: typer.Typer, invocation: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    application: click.Group, invocation: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRIMTAB_SOURCE", "/etc/trimtab/manifests")
     assert _run(application, "look").exit_code == 0
     assert invocation["source"] == "/etc/trimtab/manifests"
 
 
-def test_with_settings__help__shows_the_commands_own_words_and_the_flags(application: typer.Typer) -> None:
+def test_with_settings__help__shows_the_commands_own_words_and_the_flags(application: click.Group) -> None:
     text = _run(application, "look", "--help").output
     assert "Look at it." in text
     assert "--run-dir" in text

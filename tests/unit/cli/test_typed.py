@@ -1,13 +1,13 @@
-"""Values of arguments and flags are what typer would make of them, and what cannot be is said in a line."""
+"""Values of arguments and flags have the types of a command's parameters, and what cannot be is said in a line."""
 
 import enum
 import pathlib
 from typing import Annotated
 
+import click
 import pytest
-import typer
 
-from agent.cli import coercion
+from agent.cli import typed
 
 
 class Colour(enum.StrEnum):
@@ -20,21 +20,19 @@ class Colour(enum.StrEnum):
 def values(*words: str) -> dict[str, object]:
     """Return what a command gets for the words that are typed behind it."""
     received: dict[str, object] = {}
-    app = typer.Typer(add_completion=False)
 
-    @app.command()
     def command(  # noqa: PLR0913, PLR0917 - one of each type
-        names: Annotated[list[str] | None, typer.Argument()] = None,
-        count: Annotated[int | None, typer.Option(min=1, max=9)] = None,
-        whole: Annotated[int, typer.Option()] = 3,
-        path: Annotated[pathlib.Path | None, typer.Option()] = None,
-        colour: Annotated[Colour, typer.Option()] = Colour.RED,
-        on: Annotated[bool, typer.Option("--on")] = False,  # noqa: FBT002 - as commands have them
-        more: Annotated[list[str] | None, typer.Option()] = None,
+        names: Annotated[list[str] | None, typed.Argument()] = None,
+        count: Annotated[int | None, typed.Option(min=1, max=9)] = None,
+        whole: Annotated[int, typed.Option()] = 3,
+        path: Annotated[pathlib.Path | None, typed.Option()] = None,
+        colour: Annotated[Colour, typed.Option()] = Colour.RED,
+        on: Annotated[bool, typed.Option("--on")] = False,  # noqa: FBT002 - as commands have them
+        more: Annotated[list[str] | None, typed.Option()] = None,
     ) -> None:
         received.update(locals())
 
-    coercion.apply_to(typer.main.get_command(app)).main(words, standalone_mode=False)
+    typed.command("command", command).main(words, standalone_mode=False)
     received.pop("received", None)
     return received
 
@@ -70,7 +68,7 @@ def test_values__of_each_type() -> None:
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
 )
 def test_value__that_cannot_be__is_refused_with_the_flag(words: list[str], message: str) -> None:
-    with pytest.raises(typer.BadParameter) as caught:
+    with pytest.raises(click.BadParameter) as caught:
         values(*words)
     assert caught.value.format_message().startswith(f"Invalid value for '{words[0]}': ")
     assert message in caught.value.format_message()
