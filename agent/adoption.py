@@ -1,13 +1,12 @@
 """Adoption as a whole: an engine's containers become manifests in a directory, and ours. Above ``app``."""
 
 import asyncio
-import dataclasses
 import pathlib
 from collections.abc import Iterable
 
 from agent import app, errors, settings
 from agent.drivers.docker import adoption, driver
-from agent.kit import atomicfile
+from agent.kit import atomicfile, frozen
 from agent.manifests import pipeline, write
 from agent.model import state
 from agent.model.key import Kind, ObjectKey
@@ -17,7 +16,7 @@ class CannotAdopt(errors.TrimtabError):
     """Nothing was adopted."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Adopted:
     """The result of an adoption."""
 

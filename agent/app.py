@@ -15,7 +15,7 @@ from agent.agent_api import restart as restarts
 from agent.agent_api import suspension as suspension_answer
 from agent.converge import journal, loop, once, reading, reconcile, signals
 from agent.engine import claims, layout, stamps
-from agent.kit import canonical, clock, instance, lean, permissions
+from agent.kit import canonical, clock, frozen, instance, lean, permissions
 from agent.manifests import admission, pipeline
 from agent.model import features, hostaccess, ledger, policy, secret, state, suspension
 from agent.observe import snapshot
@@ -35,7 +35,7 @@ class RootUnusable(errors.TrimtabError):
 _WAY_OUT = f"{permissions.RUN_AS_ROOT}, or give another --root"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Sight:
     """What a plan depends on beside the declaration, all of it: so a plan can be made again elsewhere."""
 

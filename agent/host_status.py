@@ -13,7 +13,7 @@ from agent import app, errors, settings
 from agent.agent_api import host, objects, status
 from agent.converge import goal as goals
 from agent.converge import journal, report, verdicts
-from agent.kit import damage
+from agent.kit import damage, frozen
 from agent.model import conditions, container, ledger, state, suspension
 from agent.model.conditions import ConditionStatus, ConditionType
 from agent.model.key import Kind, ObjectKey
@@ -25,7 +25,7 @@ LOOKING = 10.0
 _MISSING = "missing"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Remembered:
     """What the last agent has written down."""
 

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 
 from agent import settings
-from agent.kit import command_line
+from agent.kit import command_line, frozen
 
 _ENGINE_VARIABLES = {"docker": ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"), "podman": ("CONTAINER_HOST",)}
 """What tells which engine is meant: whoever types the command elsewhere needs it too."""
@@ -21,7 +21,7 @@ _QUOTED = re.compile(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Invocation:
     """What stands before and behind the word ``trimtab``."""
 

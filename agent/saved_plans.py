@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import agent
 from agent import app, errors, host_key, settings, trust
 from agent.converge import once, reconcile, signals
+from agent.kit import frozen
 from agent.model import state
 from agent.plan import plan, saved
 
@@ -27,7 +28,7 @@ class PlanOutdated(errors.TrimtabError):
         self.changes = tuple(changes)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class MadePlan:
     """A plan, what is kept of it, and what is declared."""
 

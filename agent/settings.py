@@ -6,12 +6,11 @@ A key or variable that nobody knows is refused with its place: a misspelt ``TRIM
 state of one instance into the root of another. So is what the chosen runtime would not heed.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Annotated
 
-from agent.kit import configuration, failpoint, parsers
+from agent.kit import configuration, failpoint, frozen, parsers
 
 CONFIG_PATH = pathlib.Path("/etc/trimtab/config.yaml")
 CONFIG_VARIABLE = "TRIMTAB_CONFIG"
@@ -31,7 +30,7 @@ _OF_REAL_CONTAINERS = "containers."
 BadSettings = configuration.BadSettings
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Listen:
     """Where HTTP is served."""
 
@@ -69,7 +68,7 @@ def _mirror(text: str) -> str:
     return text
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class LogSettings:
     """What is written to stderr."""
 
@@ -78,7 +77,7 @@ class LogSettings:
     level: Annotated[str, parsers.one_of("debug", "info", "warning", "error")] = "info"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceSettings:
     """How sources of manifests are read: when a directory is looked at again, and what a source may be at most."""
 
@@ -104,7 +103,7 @@ class SourceSettings:
     """``git://`` and ``http://``: whoever is on the way can change what is declared, and so become root here."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ConvergeSettings:
     """How the loop works."""
 
@@ -114,7 +113,7 @@ class ConvergeSettings:
     """Seconds between two full looks at the runtime, the safety net under its events."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RegistryHost:
     """How a registry is spoken to."""
 
@@ -138,7 +137,7 @@ class RegistryHost:
             raise ValueError("plain HTTP knows no certificates")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RegistrySettings:
     """Where images come from."""
 
@@ -152,7 +151,7 @@ class RegistrySettings:
     """Seconds over which that is measured: bad links stand still for some."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class VerifyRule:
     """Images that must be signed, as cosign does it."""
 
@@ -167,7 +166,7 @@ class VerifyRule:
             raise ValueError("a rule needs a key at least")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class VerifySettings:
     """Whose images may run. A list in place of the group is its rules."""
 
@@ -209,7 +208,7 @@ def _ports(text: str) -> tuple[int, int]:
     return low, high
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class AdmissionExceptions:
     """What a source may ask of the host: a level of the Pod Security Standards, and what holds beside it."""
 
@@ -234,7 +233,7 @@ class AdmissionExceptions:
     """The only ports of the host that may be published, as ``443`` or ``8000-8999``, at every level; none: all."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class AdmissionRule(AdmissionExceptions):
     """The same for some sources, in place of the rest."""
 
@@ -244,7 +243,7 @@ class AdmissionRule(AdmissionExceptions):
     level: Annotated[str, parsers.one_of("privileged", "baseline", "restricted")]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class AdmissionSettings(AdmissionExceptions):
     """What sources may ask of the host."""
 
@@ -252,7 +251,7 @@ class AdmissionSettings(AdmissionExceptions):
     """Sources for which something else holds."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerSettings:
     """What holds for containers that say nothing else."""
 
@@ -260,7 +259,7 @@ class ContainerSettings:
     """Processes and threads of each; ``unlimited``: as many as the host has room for, which one of them can use up."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class LayerSettings:
     """What a layer may be at most; what is more is refused before it fills the disk."""
 
@@ -271,7 +270,7 @@ class LayerSettings:
     """Unpacked bytes for each packed one, of layers that unpack to more than 8 GiB: smaller ones may be all zeros."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class GarbageSettings:
     """When images go that no manifest declares and no container uses; all others stay, however full the disk is."""
 
@@ -288,7 +287,7 @@ class GarbageSettings:
             raise ValueError("low must be below high")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Settings:
     """All settings of one instance."""
 

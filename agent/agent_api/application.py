@@ -1,15 +1,13 @@
 """The answer of ``/v1/apply`` as values and as JSON, and the way back. Pure."""
 
-import dataclasses
-
 from agent.agent_api import past, status_json
 from agent.converge import completion, once
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.model import conditions
 from agent.model.key import Kind, ObjectKey
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Answer:
     """What has become of what the source declares, and what was done meanwhile."""
 

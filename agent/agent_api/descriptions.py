@@ -1,14 +1,13 @@
 """The answer of ``/v1/objects`` as values and as JSON, and the way back. Pure."""
 
-import dataclasses
-
 from agent.agent_api import declared, names, past, status, status_json
+from agent.kit import frozen
 
 EVENTS = 10
 """Events at the end of a description."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Description:
     """All that is known of one object."""
 
@@ -21,7 +20,7 @@ class Description:
     """The last ones, in that order."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Answer:
     """The objects that a name has; where it has none, objects with similar ones."""
 

@@ -5,11 +5,12 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from agent.agent_api import status
+from agent.kit import frozen
 from agent.model import conditions, container, ledger, state, suspension
 from agent.model.key import Kind, ObjectKey, ownership_of
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObjectFacts:
     """What is known beside the conditions of objects."""
 

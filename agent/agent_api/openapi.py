@@ -1,16 +1,16 @@
 """The OpenAPI 3.1 document of the API, served at its own path and kept in ``ops/docs/openapi.json``. Pure."""
 
-import dataclasses
 import http
 from typing import Any
 
 from agent.agent_api import past, schemas
+from agent.kit import frozen
 
 Json = dict[str, Any]
 PATH = "/v1/openapi.json"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Parameter:
     """What may stand behind a path's question mark."""
 
@@ -20,7 +20,7 @@ class Parameter:
     required: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Operation:
     """What a path does."""
 

@@ -6,13 +6,15 @@ Fields are added, never renamed or removed: ``ops/docs/command-line.md`` documen
 import dataclasses
 from typing import Any
 
+from agent.kit import frozen
+
 Json = dict[str, Any]
 VERSION = 1
 DEFAULT_LIMIT = 20
 """Revisions, or events, that are returned where no number is asked for."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Revision:
     """A revision of the source as it was read once. Times are seconds since the epoch."""
 
@@ -34,7 +36,7 @@ class Revision:
         return "not applied" if self.applied_at is None else "applied"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Event:
     """An action that was taken on an object, and how it ended."""
 

@@ -3,9 +3,10 @@
 import dataclasses
 
 from agent.agent_api import past
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Line:
     """A line of the plan's text, and its style."""
 
@@ -13,7 +14,7 @@ class Line:
     text: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Answer:
     """What the agent would do to bring about what its source declares now."""
 

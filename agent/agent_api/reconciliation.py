@@ -3,9 +3,10 @@
 import dataclasses
 
 from agent.agent_api import past, status
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Step:
     """An action that has begun, or that waits for its turn."""
 
@@ -15,7 +16,7 @@ class Step:
     message: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Waiting:
     """An object that nothing can be done for yet."""
 
@@ -24,7 +25,7 @@ class Waiting:
     message: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Reconciliation:
     """What the look at the source and the passes after it have come to."""
 

@@ -1,11 +1,11 @@
 """The answer of ``/v1/restart`` as values and as JSON, and the way back; and what may be restarted. Pure."""
 
-import dataclasses
 import enum
 from collections.abc import Collection
 
 from agent import errors
 from agent.agent_api import names, past
+from agent.kit import frozen
 from agent.model import state, suspension
 from agent.model.key import Kind, ObjectKey
 
@@ -25,7 +25,7 @@ class CannotRestart(errors.TrimtabError):
     """An object that is not restarted, whoever asks for it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Restart:
     """What has become of one container's restart."""
 

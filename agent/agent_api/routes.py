@@ -1,7 +1,6 @@
 """The paths of the running agent's API, each with what answers it. ``ops/docs/command-line.md`` lists them."""
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -25,6 +24,7 @@ from agent.agent_api import (
     suspension,
 )
 from agent.converge import history, loop, reading
+from agent.kit import frozen
 from agent.model.key import ObjectKey
 from agent.reasons import Reason
 
@@ -35,7 +35,7 @@ _LONGEST_WAIT = 600
 _Change = Callable[[frozenset[ObjectKey] | None], Awaitable[loop.Changed]]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Answers:
     """What the paths answer from."""
 

@@ -1,7 +1,6 @@
 """The API server: versioned paths over HTTP on the unix socket in the run directory."""
 
 import asyncio
-import dataclasses
 import enum
 import http
 import os
@@ -16,7 +15,7 @@ from aiohttp import web
 
 from agent import errors
 from agent.agent_api import names, sockets
-from agent.kit import http_connections
+from agent.kit import frozen, http_connections
 
 _DIGITS = 10
 """More than any number has that is taken."""
@@ -86,7 +85,7 @@ _PROBLEMS: dict[type[errors.TrimtabError], Problem] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Request:
     """What is asked, and by whom."""
 
@@ -95,7 +94,7 @@ class Request:
     """Whether root asks, or who runs the agent: they may read what manifests say, others only names and states."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Route:
     """What answers a path: a document that JSON has. It may raise ``TrimtabError``."""
 

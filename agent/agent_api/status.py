@@ -1,10 +1,9 @@
 """The answer of ``status`` as values: the agent, its source, the host, troubles, and every object. Pure."""
 
-import dataclasses
 import enum
 from collections.abc import Iterator
 
-from agent.kit import counts
+from agent.kit import counts, frozen
 from agent.kit import notices as kit_notices
 from agent.model.conditions import Condition, ConditionStatus, ConditionType
 from agent.model.key import Kind, ObjectKey
@@ -63,7 +62,7 @@ class TroubleReason(enum.StrEnum):
     CLEAN_UP_FAILED = "CleanUpFailed"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Trouble:
     """A problem of the agent, its source or its host, not of a single object."""
 
@@ -72,7 +71,7 @@ class Trouble:
     """A sentence for people, on one line."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class AgentStatus:
     """The process that works on this instance."""
 
@@ -84,7 +83,7 @@ class AgentStatus:
     runtime: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceStatus:
     """The source and the result of the last look at it. Times are seconds since the epoch."""
 
@@ -113,7 +112,7 @@ class SourceStatus:
     """Since when all that it declares is suspended; ``None``: it is not."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class DiskStatus:
     """The file system of the root, in bytes."""
 
@@ -128,7 +127,7 @@ class DiskStatus:
         return self.available < DISK_FULL or self.files_available == 0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class LatestImageStatus:
     """The latest image that a registry has for an update policy."""
 
@@ -138,7 +137,7 @@ class LatestImageStatus:
     problem: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ImageStatus:
     """An image's digests on the host and in its registry."""
 
@@ -146,7 +145,7 @@ class ImageStatus:
     latest: LatestImageStatus | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerStatus:
     """What runs of a container, and where it is reached."""
 
@@ -164,7 +163,7 @@ class ContainerStatus:
     """Which instance it is."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Object:
     """The status of one instance of a declared or owned object."""
 
@@ -200,7 +199,7 @@ class Object:
         return self.key.kind is Kind.IMAGE
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Status:
     """The whole status of an instance."""
 

@@ -1,14 +1,14 @@
 """The answers of ``/v1/suspend`` and ``/v1/resume`` as values and as JSON, and the way back. Pure."""
 
-import dataclasses
 from collections.abc import Iterable
 
 from agent.agent_api import past
+from agent.kit import frozen
 from agent.model import suspension
 from agent.model.key import Kind, ObjectKey
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Answer:
     """What was suspended or resumed, and all that is suspended now."""
 

@@ -4,7 +4,6 @@ Importing all of them takes several times what ``--help``, ``--version`` and a p
 """
 
 import contextlib
-import dataclasses
 import importlib
 from collections.abc import Iterator
 
@@ -12,9 +11,10 @@ import click
 from click import shell_completion
 
 from agent.cli import peers, typed
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Entry:
     """A command, or a group of commands."""
 

@@ -1,7 +1,6 @@
 """Convergence for ``apply`` and ``delete``: progress on stderr, then the outcome."""
 
 import asyncio
-import dataclasses
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,7 +12,7 @@ from agent import app, invocation, settings
 from agent.agent_api import application, client, location, past
 from agent.cli import asking, exits, options, progress, terminal
 from agent.converge import once, report, signals
-from agent.kit import counts
+from agent.kit import counts, frozen
 from agent.model import conditions
 from agent.reasons import Reason
 
@@ -22,7 +21,7 @@ _SLACK = 90.0
 _KEPT = "what runs is left as it is. To remove it: trimtab delete MANIFESTS, with those that declared it"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Ending:
     """How the outcome is printed."""
 

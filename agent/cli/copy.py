@@ -14,7 +14,7 @@ import click
 
 from agent import errors, settings
 from agent.cli import host_trees, options, typed
-from agent.kit import files, tasks
+from agent.kit import files, frozen, tasks
 from agent.reasons import Reason
 from agent.runtime import api
 
@@ -24,7 +24,7 @@ _ARCHIVE = "-"
 _NO_DIRECTORY = frozenset({Reason.PATH_NOT_FOUND, Reason.NOT_A_DIRECTORY})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Location:
     """A path in a container."""
 

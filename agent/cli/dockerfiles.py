@@ -1,6 +1,5 @@
 """What ``build --check`` reads, and how it is shown."""
 
-import dataclasses
 import os
 import pathlib
 import sys
@@ -8,14 +7,14 @@ import sys
 from agent import errors
 from agent.cli import problems, terminal
 from agent.dockerfile import checks, ignore, lines, parse, soundness
-from agent.kit import files
+from agent.kit import files, frozen
 from agent.manifests import problem
 
 _LARGEST_IGNORE = 1024 * 1024
 """Bytes of a ``.dockerignore``."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Examination:
     """What was read of a Dockerfile, and what there is to say of it."""
 

@@ -1,7 +1,6 @@
 """Trees of this host as tar archives: packed for a container, and unpacked from one, whose archive nobody trusts."""
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import stat
@@ -11,14 +10,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from agent import errors
 from agent.cli import terminal
-from agent.kit import processes, tasks
+from agent.kit import frozen, processes, tasks
 
 _CHUNK = 64 * 1024
 CONTENTS = "."
 """What a folder is called of which only what is in it is meant, as ``FOLDER/.``."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Target:
     """Where a copy goes."""
 
@@ -29,7 +28,7 @@ class Target:
     """Whether it cannot be but a folder: ``NEW/`` was typed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Source:
     """What is copied."""
 

@@ -1,7 +1,6 @@
 """Output of a container's log: unchanged bytes to a file or pipe, without control characters to a terminal."""
 
 import contextlib
-import dataclasses
 import datetime as dt
 import math
 import os
@@ -12,11 +11,11 @@ from typing import Protocol, TextIO
 import click
 
 from agent.cli import exits, terminal
-from agent.kit import escapes
+from agent.kit import escapes, frozen
 from agent.runtime import streams
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class LineFormat:
     """What stands before each line."""
 

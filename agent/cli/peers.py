@@ -20,7 +20,6 @@ _PULL = "declare the image (trimtab explain image), and it is pulled"
 _STOP = "what is declared is kept running: remove its manifest, or trimtab suspend NAME and stop it by hand"
 _EXEC = "trimtab exec -it NAME sh runs a shell in it, and trimtab logs -f NAME prints what it writes"
 _VALIDATE = "trimtab validate SOURCE checks manifests"
-_NO_BUILDS = "images are built elsewhere: trimtab image load FILE takes an archive of one"
 _WORDS = {
     "api-resources": "trimtab explain lists the kinds",
     "attach": _EXEC,
@@ -76,7 +75,7 @@ _WORDS = {
     "up": "trimtab apply SOURCE brings about what it declares, once; trimtab run SOURCE keeps it so",
     "volume": _STATUS,
     "watch": "trimtab status -w prints each change",
-    "image build": _NO_BUILDS,
+    "image build": "images are built elsewhere: trimtab image load FILE takes an archive of one",
     "image delete": "trimtab image rm REFERENCE",
     "image history": "trimtab describe NAME prints an image's digests",
     "image inspect": "trimtab describe NAME prints an image's digests",

@@ -6,9 +6,9 @@ least twice. What only adds and changes is believed at once. Where the file that
 place, and not replaced, a program may be writing it anew that closes it between its steps: that has to rest for longer.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 
+from agent.kit import frozen
 from agent.manifests.lowering import networks
 from agent.model import state as states
 from agent.model import volume
@@ -26,7 +26,7 @@ LONGEST_CHANGE = 60.0
 """Seconds after which a removal is believed although files of the source never come to rest."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Proposal:
     """What a source declares now."""
 
@@ -44,7 +44,7 @@ class Proposal:
     """Those of what stands whose removal removes data."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Decision:
     """What is to be done with a proposal."""
 
@@ -92,7 +92,7 @@ class Acceptance:
         self._missing, self._resting = {}, {}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Standing:
     """What would be missed."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Self
 
 from agent.converge import reconcile, report, verdicts
+from agent.kit import frozen
 from agent.model import conditions, container, health, state
 from agent.model.key import Kind, ObjectKey, ownership_of
 from agent.reasons import Reason
@@ -41,7 +42,7 @@ class Readiness(enum.Enum):
     OPEN = enum.auto()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Unfinished:
     """An object that is not as declared, and why."""
 
@@ -50,7 +51,7 @@ class Unfinished:
     message: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Session:
     """What has been seen since converging began: one pass alone cannot tell what failed now from what had before."""
 

@@ -4,11 +4,10 @@ Retrying and stalling both end in a hold: the object is left alone until then, w
 void as soon as the object's declaration changes.
 """
 
-import dataclasses
 import enum
 
 from agent import errors
-from agent.kit import backoff
+from agent.kit import backoff, frozen
 from agent.model import policy
 from agent.plan import actions
 from agent.reasons import Reason
@@ -29,7 +28,7 @@ class Verdict(enum.Enum):
     """It can never work as declared. It is still tried now and then: a missing file may appear."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Circumstances:
     """What an error is judged by, beside itself."""
 
@@ -41,7 +40,7 @@ class Circumstances:
     now: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Disposition:
     """What follows from a failure."""
 

@@ -6,11 +6,10 @@ bound of their own: they must not take the places of those that work.
 """
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from agent.converge import signals
-from agent.kit import clock, locks, tasks
+from agent.kit import clock, frozen, locks, tasks
 from agent.model.key import ObjectKey
 from agent.plan import actions, plan
 
@@ -62,7 +61,7 @@ class _Execution:
         return self.drop(self._behind[id])
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Hooks:
     """Who does the work, and who is told."""
 

@@ -1,15 +1,15 @@
 """Objects whose last action failed: how often in a row, and until when they are left alone."""
 
-import dataclasses
 from collections.abc import Mapping
 
 from agent.converge import dispose, signals
 from agent.converge import goal as goals
+from agent.kit import frozen
 from agent.model import policy
 from agent.model.key import ObjectKey
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Failure:
     """What is known of one object's failing."""
 

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Self
 
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.model import container, kinds, state
 from agent.model.key import Kind, ObjectKey, Pairs, ownership_of
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Goal:
     """A desired state and its reach."""
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 
 from agent.converge import journal_file, signals
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.plan import plan
 from agent.reasons import Reason
 
@@ -71,7 +71,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
         connection.execute("DROP TABLE revisions_by_name")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Revision:
     """A revision of the source as it was read once."""
 
@@ -84,7 +84,7 @@ class Revision:
     """When all of it had been brought about."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PlanStep:
     """One action of a past plan, without its values: they may be secrets."""
 
@@ -93,7 +93,7 @@ class PlanStep:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PastPlan:
     """A plan that was performed."""
 
@@ -103,7 +103,7 @@ class PastPlan:
     steps: tuple[PlanStep, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Outcome:
     """How an action of a plan ended."""
 
@@ -117,7 +117,7 @@ class Outcome:
     duration: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PastAction:
     """An action that has ended, with the revision that it was for."""
 

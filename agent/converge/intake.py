@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from agent.converge import acceptance, history, journal, listening, signals
 from agent.converge import goal as goals
 from agent.converge import reading as readings
-from agent.kit import clock, tasks
+from agent.kit import clock, frozen, tasks
 from agent.manifests import admission, pipeline, problem
 from agent.model import external_input, state
 from agent.sources import api, change_hints, external_inputs, input_watch
@@ -26,7 +26,7 @@ DOUBTFUL = 5.0
 """Seconds for which a source may say what is not believed yet, before that is a trouble."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Surroundings:
     """What an intake works with."""
 

@@ -4,7 +4,6 @@ It is memory, not intent: losing it loses back-offs, counts and history, and wha
 damaged file is put aside, and a write that fails is told and not waited for.
 """
 
-import dataclasses
 import pathlib
 import sqlite3
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Self, TypeVar
 
 from agent.converge import history, journal_file, suspensions
-from agent.kit import canonical, counts, damage, failpoint, notices, state_format
+from agent.kit import canonical, counts, damage, failpoint, frozen, notices, state_format
 from agent.model import conditions, state
 from agent.model import ledger as ledgers
 from agent.model.key import ObjectKey
@@ -36,7 +35,7 @@ CREATE TABLE IF NOT EXISTS good (
 JournalUnavailable = journal_file.JournalUnavailable
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Good:
     """The last revision without problems: what stands while the source is bad."""
 

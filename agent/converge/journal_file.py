@@ -4,7 +4,6 @@ What can still be read of a damaged one is taken over. The journal is memory, no
 """
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import sqlite3
@@ -13,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from agent import errors
-from agent.kit import columns, counts, damage, permissions
+from agent.kit import columns, counts, damage, frozen, permissions
 
 T = TypeVar("T")
 
@@ -22,7 +21,7 @@ class JournalUnavailable(errors.TrimtabError):
     """The journal cannot be opened."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Mended:
     """What was damaged, and what became of it."""
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 from agent.converge import cycle, describe, intake, once, reconcile, requests, restarts, signals
 from agent.converge import goal as goals
 from agent.converge import reading as readings
-from agent.kit import tasks
+from agent.kit import frozen, tasks
 from agent.model import state
 from agent.model.key import ObjectKey
 from agent.plan import plan
@@ -22,7 +22,7 @@ MISSED = 3
 """So many relists may be missed before the loop counts as dead."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Changed:
     """What a suspend or resume has come to."""
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from agent import errors
 from agent.converge import acceptance, completion, cycle, history, journal, reading, reconcile, restarts
 from agent.converge import goal as goals
+from agent.kit import frozen
 from agent.model import conditions, state
 from agent.model.key import ObjectKey
 from agent.sources import api
@@ -27,7 +28,7 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Converged:
     """What became of it."""
 

@@ -1,17 +1,16 @@
 """One action, one call of the runtime."""
 
-import dataclasses
 from typing import assert_never
 
 from agent.converge import signals
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.model import kinds, state
 from agent.model.key import Ownership, Pairs, ownership_labels
 from agent.plan import actions
 from agent.runtime import api
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Performer:
     """Performs actions on a runtime in the name of one owner."""
 

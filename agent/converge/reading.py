@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from agent import errors
 from agent.converge import acceptance, signals
-from agent.kit import counts, failpoint, lean
+from agent.kit import counts, failpoint, frozen, lean
 from agent.manifests import pipeline, problem
 from agent.model import external_input, state
 from agent.sources import api, external_inputs
@@ -28,7 +28,7 @@ class BadManifests(errors.TrimtabError):
         super().__init__(f"the manifests have {counts.counted(count, 'problem')}", hint="nothing was changed")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Reading:
     """A source, read and understood as far as it can be.
 

@@ -20,7 +20,7 @@ from agent.converge import (
     verdicts,
 )
 from agent.converge import goal as goals
-from agent.kit import clock, failpoint, tasks
+from agent.kit import clock, failpoint, frozen, tasks
 from agent.manifests import admission, pipeline
 from agent.model import conditions, policy, secret, state
 from agent.model.key import ObjectKey, ownership_of
@@ -37,7 +37,7 @@ _PERFORM = failpoint.register("converge.perform")
 _PERFORMED = failpoint.register("converge.performed")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Parts:
     """What the loop of one instance is made of."""
 
@@ -64,7 +64,7 @@ class Parts:
         return pipeline.ParseOptions(self.runtime.features.unsupported, self.registry, self.admitted, self.host_key)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PassResult:
     """What one walk found, and set going."""
 
@@ -87,7 +87,7 @@ class PassResult:
         return not self.busy and not self.plan.steps and not self.plan.blocked
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Report:
     """What is said of every object, and what of that is written down."""
 

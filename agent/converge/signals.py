@@ -3,10 +3,10 @@
 A sink must not block and must not fail: it is called in the middle of the work.
 """
 
-import dataclasses
 import enum
 from collections.abc import Callable
 
+from agent.kit import frozen
 from agent.kit import notices as kit_notices
 from agent.manifests import problem
 from agent.model import conditions, ledger, policy, state
@@ -50,7 +50,7 @@ class Result(enum.StrEnum):
     """Its object's declaration changed before it began."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceRead:
     """The source was read and is good."""
 
@@ -64,7 +64,7 @@ class SourceRead:
     at: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceRejected:
     """The source was read and has problems. ``repeated``: the same as the last time."""
 
@@ -77,7 +77,7 @@ class SourceRejected:
     repeated: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceFailed:
     """The source cannot be read; the last good revision stands, if there is one.
 
@@ -91,7 +91,7 @@ class SourceFailed:
     at: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceLooked:
     """The source was looked at: told after every look, also where nothing has changed or nothing could be read."""
 
@@ -99,7 +99,7 @@ class SourceLooked:
     health: sources_api.SourceHealth
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceAwaited:
     """What a source no longer declares is not believed yet, and somebody waits for it to rest."""
 
@@ -110,7 +110,7 @@ class SourceAwaited:
     """How long it has to rest from now on."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ActionStarted:
     """An action is being performed."""
 
@@ -118,7 +118,7 @@ class ActionStarted:
     at: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ActionProgress:
     """A long action has got a bit further."""
 
@@ -126,7 +126,7 @@ class ActionProgress:
     progress: api.Progress
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ActionFinished:
     """An action has ended, or will never begin."""
 
@@ -138,7 +138,7 @@ class ActionFinished:
     at: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObjectDisposed:
     """What follows from a failed action: the object is left alone for a while."""
 
@@ -148,7 +148,7 @@ class ObjectDisposed:
     """Trying again is not expected to help."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PassFinished:
     """One walk from observation to report."""
 
@@ -168,7 +168,7 @@ class PassFinished:
     """What the runtime and the journal have to say of themselves: what is not cleaned up, what was damaged."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PassFailed:
     """A pass came to nothing: the runtime could not be observed."""
 
@@ -178,7 +178,7 @@ class PassFailed:
     at: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RevisionApplied:
     """A revision has been brought about completely."""
 
@@ -188,14 +188,14 @@ class RevisionApplied:
     at: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RuntimeEvent:
     """The runtime told of something."""
 
     event: events.RuntimeEvent
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class EventStream:
     """The runtime's events are (again) coming in, or were lost."""
 
@@ -204,14 +204,14 @@ class EventStream:
     at: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ProbeFinished:
     """A probe gave an answer."""
 
     result: probes.ProbeResult
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RegistryAnswered:
     """A registry has said what is newest of an image, or has not."""
 
@@ -220,14 +220,14 @@ class RegistryAnswered:
     answer: ledger.LatestImage
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class JournalFailed:
     """The journal could not be written; the agent goes on with what it has in memory."""
 
     message: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class TaskFailed:
     """A background task of the loop ended by an error that nobody expected."""
 

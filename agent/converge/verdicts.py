@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from agent.converge import goal as goals
+from agent.kit import frozen
 from agent.model import container, health, state
 from agent.model.conditions import ConditionStatus, ConditionType
 from agent.model.key import Kind, ObjectKey, ownership_of
@@ -22,7 +23,7 @@ _PLAIN = frozenset({Reason.BACK_OFF, Reason.STOPPED})
 """Reasons that are plain from how the container looks."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Verdict:
     """How one object is."""
 
@@ -43,7 +44,7 @@ class Verdict:
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Facts:
     """All that a verdict is made from."""
 

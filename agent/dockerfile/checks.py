@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from agent.dockerfile import expand, ignore, instructions, lines, mistake, parse
+from agent.kit import frozen
 
 _SECRET = re.compile(
     r"(?:_|^)(?:apikey|auth|credentials?|key|passwd|password|pword|secret|token)(?:_|$)", re.IGNORECASE
@@ -33,7 +34,7 @@ PREDEFINED_ARGUMENTS = tuple(
 _ONCE = {instructions.Cmd: "CMD", instructions.Entrypoint: "ENTRYPOINT", instructions.Healthcheck: "HEALTHCHECK"}
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Finding:
     """Something that is likely meant otherwise."""
 
@@ -44,7 +45,7 @@ class Finding:
     hint: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Choice:
     """Which checks count: ``# check=skip=NAME,NAME;error=true``."""
 
@@ -72,7 +73,7 @@ def choice(directive: str) -> Choice:
 def check(
     parsed: parse.Parsed,
     chosen: Choice = Choice(),
-    context: ignore.Ignore = ignore.Ignore(),  # noqa: B008 - frozen
+    context: ignore.Ignore = ignore.Ignore(),
 ) -> tuple[Finding, ...]:
     """Return what is likely meant otherwise in a Dockerfile without mistakes, in the file's order."""
     if chosen.skips_all:

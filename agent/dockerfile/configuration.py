@@ -1,17 +1,17 @@
 """The configuration of an image that is being built, as Docker's images have it."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
 
 from agent.dockerfile.instructions import Pair
+from agent.kit import frozen
 
 _SECOND = 10**9
 COMMENT = "buildkit.dockerfile.v0"
 """What BuildKit writes beside each entry of an image's history; tools look for it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class HistoryEntry:
     """What an instruction did."""
 
@@ -19,7 +19,7 @@ class HistoryEntry:
     has_layer: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Healthcheck:
     """How a container's health is asked for; times in nanoseconds, 0: the engine's default."""
 
@@ -48,7 +48,7 @@ class Healthcheck:
         return f"&{{[{words}] {' '.join(_quoted(_duration(time)) for time in times)} '\\x{self.retries:02x}'}}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Configuration:
     """How an image is to be run."""
 

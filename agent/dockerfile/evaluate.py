@@ -13,7 +13,7 @@ from agent.dockerfile import configuration, expand, instructions, lines, mounts
 from agent.dockerfile.configuration import Configuration, HistoryEntry
 from agent.dockerfile.instructions import Pair
 from agent.dockerfile.mistake import Mistake
-from agent.kit import unix_signals
+from agent.kit import frozen, unix_signals
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHELL = ("/bin/sh", "-c")
@@ -24,7 +24,7 @@ _SCRIPTS = "/dev/pipes"
 """Where a here-document that begins with ``#!`` is, for the time that it runs."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Script:
     """A file that a command runs, and that is nowhere in the image."""
 
@@ -32,7 +32,7 @@ class Script:
     content: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RunStep:
     """A command to run."""
 
@@ -47,7 +47,7 @@ class RunStep:
     script: Script | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CopyStep:
     """Files to copy."""
 
@@ -63,7 +63,7 @@ class CopyStep:
     unpacks: bool | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class DirectoryStep:
     """A directory to make, where there is none."""
 
@@ -75,7 +75,7 @@ class DirectoryStep:
 Step = RunStep | CopyStep | DirectoryStep
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Frame:
     """A stage so far."""
 
@@ -94,7 +94,7 @@ class Frame:
         return dataclasses.replace(self, configuration=changed, history=(*self.history, entry))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Options:
     """What a build is given, and what is known of it."""
 

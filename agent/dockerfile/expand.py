@@ -4,10 +4,10 @@ By the rules of BuildKit, which are not a shell's: nothing is run, and a text is
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Mapping
 
 from agent.dockerfile import globs
+from agent.kit import frozen
 
 _DEEPEST = 64
 _SPECIAL = "@*#?-$!0"
@@ -23,7 +23,7 @@ class ExpansionError(Exception):
         self.is_missing = is_missing
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Quoting:
     """What of a text's spelling stays in the result."""
 
@@ -40,7 +40,7 @@ class Quoting:
 PLAIN = Quoting()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Expansion:
     """A text with its variables expanded."""
 

@@ -5,6 +5,7 @@ import enum
 from collections.abc import Mapping, Sequence
 
 from agent.dockerfile import lines, mistake, places
+from agent.kit import frozen
 
 
 class Form(enum.Enum):
@@ -28,7 +29,7 @@ FLAGS: Mapping[str, Mapping[str, Form]] = {
 """The flags of each instruction that has any."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Flags:
     """The flags of an instruction, by their names."""
 

@@ -7,6 +7,8 @@ matcher would need ages for some patterns; this one keeps the set of places in t
 import dataclasses
 from collections.abc import Iterator
 
+from agent.kit import frozen
+
 _MOST_STEPS = 2_000_000
 """Steps of one substitution: a second or two. Ten stars over a text of a hundred thousand characters need no more."""
 
@@ -22,7 +24,7 @@ class BadPattern(Exception):
     """A pattern is none; the message says why."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Glob:
     """A pattern as its tokens: a character, any one, or any number of any."""
 

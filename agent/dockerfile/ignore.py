@@ -4,10 +4,11 @@ The last pattern that matches a path, or a folder that it lies in, decides; ``!`
 match ``/``; ``**`` matches any number of folders, none among them.
 """
 
-import dataclasses
 import posixpath
 import re
 from collections.abc import Sequence
+
+from agent.kit import frozen
 
 _TOKEN = re.compile(
     r"(?P<deep>\*{2,}/?)|(?P<star>\*)|(?P<any>\?)|(?P<set>\[\^?(?:\\.|[^\\\]-])(?:\\.|[^\\\]])*\])"
@@ -27,7 +28,7 @@ class BadPattern(Exception):
         self.line, self.message = line, f"{pattern}: {message}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Pattern:
     """One line of the file."""
 
@@ -37,7 +38,7 @@ class Pattern:
     expression: re.Pattern[str]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Ignore:
     """The patterns of a file, in their order."""
 

@@ -1,14 +1,14 @@
 """The instructions of a Dockerfile, by the names of its reference."""
 
-import dataclasses
 import enum
 
 from agent.dockerfile import lines, mistake
+from agent.kit import frozen
 
 Pair = tuple[str, str]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Origin:
     """Where an instruction stands, and how it is spelled."""
 
@@ -19,7 +19,7 @@ class Origin:
     """The instruction with its lines joined, without its here-documents."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Command:
     """What RUN, CMD and ENTRYPOINT run."""
 
@@ -47,7 +47,7 @@ class Sharing(enum.StrEnum):
     LOCKED = "locked"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Mount:
     """A mount of RUN."""
 
@@ -69,7 +69,7 @@ class Mount:
     """The variable that holds a secret."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Run:
     """RUN: a command in the image so far."""
 
@@ -81,7 +81,7 @@ class Run:
     security: str = "sandbox"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Cmd:
     """CMD: what a container runs by default."""
 
@@ -89,7 +89,7 @@ class Cmd:
     command: Command
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Entrypoint:
     """ENTRYPOINT: what a container runs, with its command as arguments."""
 
@@ -97,7 +97,7 @@ class Entrypoint:
     command: Command
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Label:
     """LABEL: names and values of the image."""
 
@@ -107,7 +107,7 @@ class Label:
     """Whether it is ``NAME=VALUE``; the old form is ``NAME VALUE``, up to the end of the line."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Env:
     """ENV: variables of the image and of what is built behind it."""
 
@@ -117,7 +117,7 @@ class Env:
     """Whether it is ``NAME=VALUE``; the old form is ``NAME VALUE``, up to the end of the line."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Arg:
     """ARG: variables of the build."""
 
@@ -126,7 +126,7 @@ class Arg:
     """Names with their defaults; ``None`` where there is none."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Maintainer:
     """MAINTAINER: the image's author."""
 
@@ -134,7 +134,7 @@ class Maintainer:
     name: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Expose:
     """EXPOSE: ports that a container listens on."""
 
@@ -142,7 +142,7 @@ class Expose:
     ports: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Sources:
     """What ADD and COPY take, and where to."""
 
@@ -158,7 +158,7 @@ class Sources:
     """Patterns of what is left out."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Add:
     """ADD: files of the context, URLs, git repositories; archives are unpacked."""
 
@@ -170,7 +170,7 @@ class Add:
     """``--unpack``; ``None``: archives of the context are unpacked, those of a URL are not."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Copy:
     """COPY: files of the context, or of another stage, image or context."""
 
@@ -181,7 +181,7 @@ class Copy:
     keeps_parents: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Volume:
     """VOLUME: paths whose content outlives a container."""
 
@@ -189,7 +189,7 @@ class Volume:
     paths: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class User:
     """USER: who runs what comes behind it."""
 
@@ -197,7 +197,7 @@ class User:
     user: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Workdir:
     """WORKDIR: where what comes behind it runs."""
 
@@ -205,7 +205,7 @@ class Workdir:
     path: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class StopSignal:
     """STOPSIGNAL: the signal that asks a container to end."""
 
@@ -213,7 +213,7 @@ class StopSignal:
     signal: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Shell:
     """SHELL: what runs the shell form."""
 
@@ -221,7 +221,7 @@ class Shell:
     words: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Healthcheck:
     """HEALTHCHECK: how a container's health is asked for. Times are in nanoseconds; 0: the engine's default."""
 
@@ -235,7 +235,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Onbuild:
     """ONBUILD: an instruction for who builds upon the image."""
 
@@ -266,7 +266,7 @@ Instruction = (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Stage:
     """FROM with the instructions behind it."""
 
@@ -279,7 +279,7 @@ class Stage:
     instructions: tuple[Instruction, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Dockerfile:
     """A whole Dockerfile."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from agent.dockerfile import expand, places
 from agent.dockerfile.mistake import Mistake
+from agent.kit import frozen
 
 LARGEST = 8 * 1024 * 1024
 """Bytes of a Dockerfile."""
@@ -19,7 +20,7 @@ _AS_SPELLED = expand.Quoting(keeps_quotes=True, keeps_escapes=True, keeps_missin
 _WITH_HERE_DOCUMENTS = {"ADD", "COPY", "RUN"}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class HereDocument:
     """A text that an instruction holds, from the line behind it to one that is its name."""
 
@@ -34,7 +35,7 @@ class HereDocument:
     """The file descriptor in front of ``<<``; empty: standard input."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Instruction:
     """An instruction as it stands in the file."""
 
@@ -63,7 +64,7 @@ class Instruction:
         return json_words(self.arguments)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Lines:
     """A file's directives and instructions."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from agent.dockerfile import flags, instructions, lines, mistake, mounts, places, words
 from agent.dockerfile.mistake import Mistake
-from agent.kit import quantities
+from agent.kit import frozen, quantities
 
 _STAGE = re.compile(r"[a-z][a-z0-9\-_.]*")
 _SHORTEST = 0.001
@@ -17,7 +17,7 @@ _NOT_TRIGGERS = {"FROM", "MAINTAINER", "ONBUILD"}
 _FORM = 'write it as ["PROGRAM", "ARGUMENT"]'
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Parsed:
     """A Dockerfile, and what is wrong in it: with any mistake it must not be built."""
 

@@ -1,17 +1,17 @@
 """Text that knows where each of its characters stands in a file, also after its lines were joined."""
 
 import bisect
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator
 
 from agent.dockerfile import mistake
+from agent.kit import frozen
 
 Piece = tuple[int, int, int]
 """From which index on, line and column: characters of a line that follow one another."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Text:
     """A part of a file. Its text may have been continued over several lines."""
 

@@ -1,11 +1,11 @@
 """Mistakes that show only where a Dockerfile is followed: without a build, and whatever its base images are."""
 
-import dataclasses
 from collections.abc import Iterator
 
 from agent.dockerfile import configuration, evaluate, instructions, parse, stages
 from agent.dockerfile.checks import PLATFORM_ARGUMENTS
 from agent.dockerfile.mistake import Mistake
+from agent.kit import frozen
 
 
 class _Anything(dict[str, str]):
@@ -43,7 +43,7 @@ def _mistakes(dockerfile: instructions.Dockerfile) -> Iterator[Mistake]:
         ends.append(_End(frame.configuration, below.is_complete))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _End:
     """A stage's end, as far as it is known."""
 

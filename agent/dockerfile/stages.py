@@ -1,15 +1,15 @@
 """The stages of a Dockerfile: what each begins with, which others it needs, and which a target needs."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from agent.dockerfile import expand, instructions, mounts
 from agent.dockerfile.mistake import Mistake, suggestion
+from agent.kit import frozen
 
 SCRATCH = "scratch"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Base:
     """What a stage begins with, or takes files of."""
 
@@ -19,7 +19,7 @@ class Base:
     """A reference, or the name of a context; empty: nothing, or a stage."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Node:
     """A stage with what it needs."""
 
@@ -36,7 +36,7 @@ class Node:
         yield from (base.stage for base in (self.base, *self.sources.values()) if base.stage is not None)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Graph:
     """All stages, in the order of the file: each needs earlier ones only."""
 

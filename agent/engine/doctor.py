@@ -1,7 +1,6 @@
 """What this host lacks, found out by trying, and how to mend it."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import pathlib
@@ -17,7 +16,7 @@ from agent.engine.bundle import seccomp
 from agent.engine.cgroups import hierarchy
 from agent.engine.kernel import api, linux
 from agent.engine.shim import probing
-from agent.kit import damage, processes
+from agent.kit import damage, frozen, processes
 
 _MODULES = pathlib.Path("/lib/modules")
 _OLDEST = (5, 12)
@@ -25,7 +24,7 @@ _ENOUGH_FILES = 4096
 _ENOUGH_DISK = 2 * 1024**3
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Check:
     """One thing that was looked at."""
 

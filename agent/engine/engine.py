@@ -4,7 +4,6 @@ One process may change an instance (it holds the lock); any number may look at i
 """
 
 import contextlib
-import dataclasses
 import functools
 import pathlib
 import sqlite3
@@ -23,7 +22,7 @@ from agent.engine.network import networks
 from agent.engine.shim import oci_runtime, probing
 from agent.engine.snapshots import snapshots
 from agent.engine.volumes import volumes
-from agent.kit import clock, counts, damage, notices, processes, tasks
+from agent.kit import clock, counts, damage, frozen, notices, processes, tasks
 from agent.reasons import Reason
 
 _ANY_REGISTRY = hosts.Hosts()
@@ -36,7 +35,7 @@ Notice = supervise.Event | collector.Collected | notices.NoticeChange | networks
 SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Options:
     """What can be set of an engine."""
 
@@ -57,7 +56,7 @@ class Options:
     """When images that nobody uses are removed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Engine:
     """The parts of an open instance."""
 
@@ -202,7 +201,7 @@ def _database(where: layout.Layout, register: notices.Register, *, read_only: bo
     return database
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class _Stores:
     """What containers are made from and with."""
 

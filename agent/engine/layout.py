@@ -4,10 +4,9 @@
 tables, cgroups) carry ``instance``, so that instances on one host do not see each other.
 """
 
-import dataclasses
 import pathlib
 
-from agent.kit import instance
+from agent.kit import frozen, instance
 
 
 def of(root: pathlib.Path, run: pathlib.Path) -> "Layout":
@@ -15,7 +14,7 @@ def of(root: pathlib.Path, run: pathlib.Path) -> "Layout":
     return Layout(root.absolute(), run.absolute())
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Layout:
     """The two trees of an instance, as absolute paths."""
 

@@ -6,7 +6,6 @@ are right about all else.
 """
 
 import contextlib
-import dataclasses
 import fcntl
 import os
 import pathlib
@@ -15,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from agent.engine import redo
-from agent.kit import columns, damage
+from agent.kit import columns, damage, frozen
 from agent.reasons import Reason
 
 REASON = Reason.RECORDS_DAMAGED
@@ -25,7 +24,7 @@ Check = Callable[[sqlite3.Row], object]
 """Raises ``ValueError`` for a row that its room cannot use."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Damaged:
     """A database that has to be made again."""
 

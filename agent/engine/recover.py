@@ -5,7 +5,6 @@ the name), so nothing has to be remembered to be cleaned up: without a record it
 """
 
 import asyncio
-import dataclasses
 import functools
 import pathlib
 import secrets
@@ -20,10 +19,10 @@ from agent.engine.network import networks
 from agent.engine.shim import liveness
 from agent.engine.snapshots import overlay
 from agent.engine.volumes import volumes
-from agent.kit import atomicfile, trees
+from agent.kit import atomicfile, frozen, trees
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of recovery."""
 

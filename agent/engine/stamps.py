@@ -4,14 +4,13 @@ Asked by every command, also by those that only look: nothing that takes long to
 """
 
 import contextlib
-import dataclasses
 import itertools
 import json
 import pathlib
 
 from agent import errors
 from agent.engine import layout
-from agent.kit import state_format
+from agent.kit import frozen, state_format
 
 NAME = state_format.STAMP
 """In both directories: the root and the run directory of the instance, the format of its state, and who wrote it."""
@@ -23,7 +22,7 @@ class ForeignDirectory(errors.TrimtabError):
     """The root or the run directory belongs to another instance."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Stamp:
     """Which two directories are one instance's, as absolute paths."""
 

@@ -1,6 +1,5 @@
 """How much of the disk an instance takes, as ``du`` measures it: in blocks, and what has many links is counted once."""
 
-import dataclasses
 import os
 import pathlib
 from collections.abc import Iterable
@@ -10,14 +9,14 @@ from agent.engine import layout
 from agent.engine.containers import table
 from agent.engine.images import collector
 from agent.engine.volumes import volumes
-from agent.kit import processes
+from agent.kit import frozen, processes
 from agent.reasons import Reason
 
 _PATIENCE = 600.0
 """Seconds that measuring may take."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Share:
     """Things of one sort."""
 
@@ -28,7 +27,7 @@ class Share:
     """Bytes."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Usage:
     """All that an instance keeps."""
 

@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import AsyncGenerator
 from typing import Generic, TypeVar
 
-from agent.kit import tasks
+from agent.kit import frozen, tasks
 
 T = TypeVar("T")
 _BACKLOG = 1000
@@ -48,7 +47,7 @@ class Broadcast(Generic[T]):
             queue.put_nowait(event)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _End:
     """The end of a stream, and what has ended it."""
 

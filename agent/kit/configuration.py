@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from agent import errors
-from agent.kit import writers
+from agent.kit import frozen, writers
 
 _MAXIMUM_SIZE = 1024 * 1024
 _SHOWN = 100
@@ -28,7 +28,7 @@ class BadSettings(errors.TrimtabError):
     """A setting that is unknown or cannot be what it is set to."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SettingValue:
     """A value that somebody has set, and where."""
 
@@ -38,7 +38,7 @@ class SettingValue:
     """It is written as a list, and its text is JSON."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ListOf(Generic[T]):
     """A parser of lists."""
 

@@ -1,11 +1,12 @@
 """The size of a file system, and what is free of it."""
 
-import dataclasses
 import os
 import pathlib
 
+from agent.kit import frozen
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@frozen.value
 class DiskSpace:
     """A file system, in bytes."""
 

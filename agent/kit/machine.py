@@ -1,10 +1,11 @@
 """The size of a machine."""
 
-import dataclasses
 import os
 
+from agent.kit import frozen
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@frozen.value
 class Machine:
     """What a machine has."""
 

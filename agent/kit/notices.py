@@ -1,10 +1,9 @@
 """What could not be cleaned up, and what had to be mended: kept as notices, and tried again until it is over."""
 
-import dataclasses
 import enum
 from collections.abc import Awaitable, Callable
 
-from agent.kit import backoff, clock
+from agent.kit import backoff, clock, frozen
 
 _FIRST, _LONGEST = 1.0, 60.0
 """Seconds before a failed clean-up is tried again: at first, and at most."""
@@ -21,7 +20,7 @@ class NoticeReason(enum.StrEnum):
     """A database was damaged. It was put aside and made again from what else is known."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Notice:
     """One thing that people should know of until it is over. Times are seconds since the epoch."""
 
@@ -36,7 +35,7 @@ class Notice:
     """When it is tried again; ``None`` where there is nothing to be tried."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class NoticeChange:
     """A notice that begins or stands after another attempt, or that is over."""
 

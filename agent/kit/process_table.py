@@ -1,10 +1,11 @@
 """Processes of this host as ``ps`` shows them: read from ``/proc``, some or all of them. Blocks: for threads."""
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 from collections.abc import Collection, Iterable, Iterator
+
+from agent.kit import frozen
 
 _PROC = pathlib.Path("/proc")
 _LONGEST = 4096
@@ -18,7 +19,7 @@ _EFFECTIVE = 1
 """Which of the four user ids of ``/proc/PID/status`` counts."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Process:
     """A process."""
 

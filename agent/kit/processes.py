@@ -10,7 +10,6 @@ containers at once feels both.
 
 import asyncio
 import contextlib
-import dataclasses
 import errno
 import os
 import pathlib
@@ -20,7 +19,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent import errors
-from agent.kit import isolation, tasks
+from agent.kit import frozen, isolation, tasks
 
 Process = subprocess.Popen[bytes]
 PIPE = subprocess.PIPE
@@ -35,7 +34,7 @@ _LOOK = 0.02
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Completed:
     """How a program ended."""
 
@@ -79,7 +78,7 @@ class ProcessHangs(errors.TrimtabError):
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Options:
     """How a program is run."""
 
@@ -91,7 +90,7 @@ class Options:
     pass_fds: tuple[int, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Streams:
     """A child's standard streams: a descriptor of ours, ``PIPE`` or ``DISCARD``."""
 

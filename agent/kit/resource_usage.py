@@ -1,9 +1,9 @@
 """What a container uses, as the kernel counts it. What nobody tells is ``None`` and never 0."""
 
-import dataclasses
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Cpu:
     """CPU time so far, in seconds."""
 
@@ -12,7 +12,7 @@ class Cpu:
     system_seconds: float | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Throttling:
     """What a quota of CPU time has done so far."""
 
@@ -22,7 +22,7 @@ class Throttling:
     throttled_seconds: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Memory:
     """Memory in use, in bytes."""
 
@@ -41,7 +41,7 @@ class Memory:
     """The limit of memory and swap together; 0 where there is none."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Device:
     """What was read from and written to a block device so far."""
 
@@ -53,7 +53,7 @@ class Device:
     writes: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Interface:
     """Counters of one of a container's interfaces, seen from inside, in the order of /proc/net/dev."""
 
@@ -68,7 +68,7 @@ class Interface:
     transmit_dropped: int | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Usage:
     """What a running container uses."""
 

@@ -5,10 +5,10 @@ that a state which was declared under other settings is judged as well. A path o
 written; that no symlink leads out of an allowed root is for the runtime to see when it makes the mount.
 """
 
-import dataclasses
 import enum
 from collections.abc import Iterable, Iterator
 
+from agent.kit import frozen
 from agent.manifests import problem, registry
 from agent.model import container, hostaccess, image, state
 from agent.model.key import Kind, ObjectKey
@@ -34,7 +34,7 @@ RESTRICTED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
 """Capabilities that may be added at the level restricted, where all others have to be dropped."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Policy:
     """A level, and what is allowed or refused beside it."""
 
@@ -84,7 +84,7 @@ class Policy:
 EVERYTHING = Policy()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Refusal:
     """Something that a policy does not admit."""
 
@@ -120,7 +120,7 @@ def refusals(desired: state.DesiredState, policy: Policy) -> Iterator[Refusal]:
         yield from _image(policy, image_config)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Container:
     """The checks of one container against a policy."""
 

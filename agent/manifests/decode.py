@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 import yaml
 
+from agent.kit import frozen
 from agent.manifests import json_documents, problem
 
 LARGEST = 8 * 1024 * 1024
@@ -59,7 +60,7 @@ class WrittenNumber(float):
     __repr__ = __str__
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Document:
     """One YAML document of a file. What it says can be let go, and is read again when somebody asks for it."""
 
@@ -120,7 +121,7 @@ class Document:
         return None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Content:
     """What a document says, and where: a hundred objects for each container."""
 

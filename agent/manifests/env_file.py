@@ -8,6 +8,8 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
+from agent.kit import frozen
+
 LARGEST = 256 * 1024
 """Bytes of an env file."""
 LONGEST = 128 * 1024 - 1
@@ -24,7 +26,7 @@ _IN_NAMES = " \t"
 """The white space that Docker looks for in a name."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Mistake:
     """A line that is not understood."""
 
@@ -34,7 +36,7 @@ class Mistake:
     hint: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class EnvFile:
     """The variables of a file, the last line of a name counting, and its mistakes."""
 

@@ -1,6 +1,5 @@
 """What a field means, read from the models: the text behind ``trimtab explain container.spec.health``."""
 
-import dataclasses
 import types
 import typing
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import pydantic_core
 from pydantic.fields import FieldInfo
 
 from agent import errors
+from agent.kit import frozen
 from agent.manifests import registry, wording
 from agent.manifests.v1 import forms
 
@@ -20,7 +20,7 @@ class UnknownField(errors.TrimtabError):
     """There is no such kind or field."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Member:
     """One field: its name, type and description."""
 
@@ -31,7 +31,7 @@ class Member:
     description: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Explanation:
     """A kind or field with its description and its members."""
 

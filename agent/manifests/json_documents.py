@@ -5,7 +5,6 @@ read here, into nodes as YAML's composer makes them.
 """
 
 import bisect
-import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import cast
 
 import yaml
 
+from agent.kit import frozen
 from agent.manifests import problem
 
 _SEPARATORS = re.compile(r"(?:\A|(?<=[\n\r]))(?:---|\.\.\.)(?=[ \t\r\n]|\Z)")
@@ -29,7 +29,7 @@ _ESCAPES = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|u(d[89a-f][
 _TAG = "tag:yaml.org,2002:"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Limits:
     """How much a document may hold."""
 
@@ -37,7 +37,7 @@ class Limits:
     depth: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Split:
     """A file's documents that are JSON, and the others."""
 

@@ -6,13 +6,14 @@ Between them the caller reads the external inputs that the manifests declare; wh
 import dataclasses
 from collections.abc import Sequence
 
+from agent.kit import frozen
 from agent.manifests import admission, admit, decode, inputs, problem, registry, support
 from agent.manifests import lower as lowering
 from agent.model import external_input, features, state
 from agent.oci import reference
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ManifestFile:
     """One manifest file's bytes and where it is."""
 
@@ -30,7 +31,7 @@ class ManifestFile:
         return registry.Location(self.directory, self.folder or external_input.SourceFolder(self.directory))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ParseOptions:
     """Options of parsing: unsupported features, the default registry, the admission policy."""
 
@@ -47,7 +48,7 @@ class ParseOptions:
 _DEFAULTS = ParseOptions()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Parsed:
     """The manifests and problems of all files; with any problem, the manifests must not be lowered."""
 

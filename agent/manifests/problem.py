@@ -3,8 +3,10 @@
 import dataclasses
 from collections.abc import Iterable
 
+from agent.kit import frozen
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+
+@frozen.value(order=True)
 class Problem:
     """One mistake; prints as ``path:line:column: message (hint)``, which editors can follow."""
 

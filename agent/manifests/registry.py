@@ -1,9 +1,8 @@
 """From documents to models: find the model of a document's kind and validate it."""
 
-import dataclasses
-
 import pydantic
 
+from agent.kit import frozen
 from agent.manifests import decode, foreign_spellings, problem, wording
 from agent.manifests.v1 import container, image, network, secret, volume
 from agent.model import external_input
@@ -22,7 +21,7 @@ MODELS: dict[str, type[Object]] = {
 LATER = ("Config", "Stack", "Release", "Source", "Service")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Manifest:
     """A document with its validated object."""
 
@@ -35,7 +34,7 @@ class Manifest:
     """What the source's own files lie below."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Location:
     """Where a manifest file lies on the host."""
 

@@ -1,8 +1,8 @@
 """What is said of an object: Kubernetes' conditions, as Flux uses them."""
 
-import dataclasses
 import enum
 
+from agent.kit import frozen
 from agent.model.key import ObjectKey
 from agent.reasons import Reason
 
@@ -24,7 +24,7 @@ class ConditionStatus(enum.StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Condition:
     """One answer."""
 
@@ -37,7 +37,7 @@ class Condition:
     """When ``status`` last changed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObjectStatus:
     """All that is said of one object."""
 

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 from typing import Literal, Self
 
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.model import health, secret
 from agent.model.key import Pairs
 
@@ -56,7 +56,7 @@ class UpdateStrategy(enum.StrEnum):
     RECREATE = "Recreate"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class PortMapping:
     """A container's port that the host answers for."""
 
@@ -71,7 +71,7 @@ class PortMapping:
         return f"{self.address}:{self.host_port}:{self.container_port}/{self.protocol.value}"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class NetworkAttachment:
     """A container's place in one network."""
 
@@ -82,7 +82,7 @@ class NetworkAttachment:
     """The address asked for; ``None`` lets the runtime choose."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class VolumeMount:
     """A named volume in the container's tree."""
 
@@ -92,7 +92,7 @@ class VolumeMount:
     type: Literal["volume"] = "volume"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class BindMount:
     """A file or directory of the host in the container's tree."""
 
@@ -102,7 +102,7 @@ class BindMount:
     type: Literal["bind"] = "bind"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class TmpfsMount:
     """Memory in the container's tree, empty at each start."""
 
@@ -116,7 +116,7 @@ class TmpfsMount:
 Mount = VolumeMount | BindMount | TmpfsMount
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class BackoffConfig:
     """How long a failing container waits before it is started again: initial, doubled each time, up to a maximum."""
 
@@ -126,7 +126,7 @@ class BackoffConfig:
     """A run at least this long ends the streak of failures."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RestartConfig:
     """The agent's own restart policy; no runtime is asked to restart anything by itself."""
 
@@ -134,7 +134,7 @@ class RestartConfig:
     backoff: BackoffConfig
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Resources:
     """Limits; ``None`` is no limit."""
 
@@ -146,7 +146,7 @@ class Resources:
     pids: int | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Security:
     """What a container may do."""
 
@@ -160,7 +160,7 @@ class Security:
     seccomp: SeccompProfile
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class StopConfig:
     """How a container is asked to end."""
 
@@ -169,7 +169,7 @@ class StopConfig:
     grace_period: float
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Dependency:
     """Another container that must have got somewhere before this one starts."""
 
@@ -177,7 +177,7 @@ class Dependency:
     condition: DependencyCondition
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Supervision:
     """What the agent itself does with a container: declared anew, it holds at once and touches nothing that runs."""
 
@@ -188,7 +188,7 @@ class Supervision:
     depends_on: tuple[Dependency, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerConfig:
     """One instance of a container as it is wanted: fully lowered, nothing left to default."""
 
@@ -241,7 +241,7 @@ class ContainerState(enum.StrEnum):
     EXITED = "exited"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObservedContainer:
     """A container as the runtime has it."""
 

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from agent.kit import frozen
+
 MISSING = ""
 """The fingerprint of an input that does not exist, or cannot be used."""
 
@@ -23,7 +25,7 @@ class InputKind(enum.StrEnum):
     """A file of environment variables: its content is read."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class SourceFolder:
     """The folder that a source's own files lie below."""
 
@@ -34,7 +36,7 @@ class SourceFolder:
     ``None`` where files are no commit's. A checkout's files count only as committed: containers may write to them."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class ExternalInput:
     """A file or directory that a manifest names."""
 
@@ -45,7 +47,7 @@ class ExternalInput:
     """What the path leads to has to lie in there, symlinks followed; ``None``: anywhere."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Reading:
     """What was read of an input that exists."""
 
@@ -58,7 +60,7 @@ class Reading:
     """Empty for kinds of which only the metadata is read."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class InputState:
     """What an input is, as far as lowering needs to know."""
 

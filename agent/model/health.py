@@ -1,11 +1,12 @@
 """Probes, and what they have found out."""
 
-import dataclasses
 import enum
 from typing import Literal
 
+from agent.kit import frozen
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@frozen.value
 class ExecProbe:
     """Healthy when the command, run in the container, exits with 0."""
 
@@ -13,7 +14,7 @@ class ExecProbe:
     type: Literal["exec"] = "exec"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class HttpProbe:
     """Healthy when GET answers with 200 to 399."""
 
@@ -24,7 +25,7 @@ class HttpProbe:
     type: Literal["http"] = "http"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class TcpProbe:
     """Healthy when the port accepts a connection."""
 
@@ -35,7 +36,7 @@ class TcpProbe:
 ProbeAction = ExecProbe | HttpProbe | TcpProbe
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Probe:
     """One check and its rhythm, as in Kubernetes."""
 
@@ -47,7 +48,7 @@ class Probe:
     failure_threshold: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class HealthConfig:
     """The three probes of a container, each optional."""
 
@@ -67,7 +68,7 @@ class Health(enum.StrEnum):
     """A liveness or startup probe has failed for good: it is to be restarted."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class ObservedHealth:
     """What the probes say of one run of one container."""
 

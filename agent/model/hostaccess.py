@@ -1,11 +1,12 @@
 """What containers may have of the host, as a value that a runtime is given and asks before it makes or starts one."""
 
-import dataclasses
 import posixpath
 from collections.abc import Iterable
 
+from agent.kit import frozen
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@frozen.value
 class HostAccess:
     """What a runtime refuses whatever a container's config says."""
 

@@ -1,9 +1,9 @@
 """An image: where it is to come from, and what the runtime holds."""
 
-import dataclasses
 import enum
 from typing import Literal
 
+from agent.kit import frozen
 from agent.model.key import Pairs
 
 
@@ -16,7 +16,7 @@ class PullPolicy(enum.StrEnum):
     NEVER = "Never"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PullSource:
     """From a registry, by tag or digest."""
 
@@ -25,7 +25,7 @@ class PullSource:
     type: Literal["pull"] = "pull"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ArchiveSource:
     """From a file or directory on the host: OCI layout, OCI archive or docker-archive."""
 
@@ -40,7 +40,7 @@ class ArchiveSource:
 ImageSource = PullSource | ArchiveSource
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ImageConfig:
     """An image as it is wanted."""
 
@@ -51,7 +51,7 @@ class ImageConfig:
     source: ImageSource
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class UpdatePolicy:
     """How a pulled Image follows its registry. It is no part of the config: another interval changes no image."""
 
@@ -71,7 +71,7 @@ class UpdatePolicy:
         return f"{self.reference} {self.track}".rstrip()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObservedImage:
     """An image in the runtime's store."""
 

@@ -14,7 +14,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 
 Pairs = tuple[tuple[str, str], ...]
 """A string mapping as a value: (key, value) pairs sorted by key."""
@@ -44,7 +44,7 @@ OBJECTS = (Kind.CONTAINER, Kind.IMAGE, Kind.NETWORK, Kind.VOLUME)
 """What a runtime has; of all other kinds something is used, and nothing is made."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class ObjectKey:
     """One instance of a declared object: its kind and its name, which is unique per kind. Prints as ``Container/web``.
 
@@ -71,7 +71,7 @@ class ObjectKey:
         return ObjectKey(self.kind, f"{self.name}-{ordinal}", ordinal) if ordinal else self
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Ownership:
     """What the labels of a runtime object say: which agent owns it, what it is, and from which config."""
 

@@ -4,10 +4,10 @@ Whoever adds a kind adds its row here; ``ops/docs/add-a-kind.md`` tells the rest
 runtime (``Secret``) have no row: they are part of what is desired, and are not observed.
 """
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar
 
+from agent.kit import frozen
 from agent.model import container, image, network, volume
 from agent.model.key import Kind
 
@@ -16,7 +16,7 @@ Observed = container.ObservedContainer | image.ObservedImage | network.ObservedN
 Item = TypeVar("Item", Config, Observed)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class KindTraits:
     """What a kind of object is."""
 

@@ -4,9 +4,9 @@ Kept in the journal. Losing it loses no intent: the back-off starts afresh, and 
 reason "missing" in place of "drifted".
 """
 
-import dataclasses
 import enum
 
+from agent.kit import frozen
 from agent.model.key import ObjectKey
 
 
@@ -18,7 +18,7 @@ class RestartReason(enum.StrEnum):
     UNHEALTHY = "unhealthy"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class RestartCount:
     """How often a container was started again for one reason, over all of its lives."""
 
@@ -26,7 +26,7 @@ class RestartCount:
     count: int
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class LatestImage:
     """A registry's last answer to an update policy's question."""
 
@@ -41,7 +41,7 @@ class LatestImage:
     """Why the last query failed; empty where it succeeded. The answer is then the previous one."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class LedgerEntry:
     """The memory of one object."""
 

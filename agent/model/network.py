@@ -1,8 +1,8 @@
 """A network: what is wanted, and what is there."""
 
-import dataclasses
 import enum
 
+from agent.kit import frozen
 from agent.model.key import Pairs
 
 
@@ -12,7 +12,7 @@ class NetworkDriver(enum.StrEnum):
     BRIDGE = "bridge"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Subnet:
     """An IPv4 range of a network."""
 
@@ -23,7 +23,7 @@ class Subnet:
     """Where addresses are given out from; ``None``: the whole subnet."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class NetworkConfig:
     """A network as it is wanted."""
 
@@ -39,7 +39,7 @@ class NetworkConfig:
     mtu: int | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObservedNetwork:
     """A network as the runtime has it."""
 

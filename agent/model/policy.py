@@ -1,13 +1,13 @@
 """What a plan may do, and what it must leave alone for now."""
 
-import dataclasses
 import enum
 
+from agent.kit import frozen
 from agent.model.key import ObjectKey
 from agent.reasons import Reason
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Hold:
     """An object that this plan must not touch: an action on it is under way, or the last one failed and waits."""
 
@@ -33,7 +33,7 @@ class InPlace(enum.StrEnum):
     """Attaching to the first network, and leaving the last one, beside moving between networks."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PlanPolicy:
     """The values that a plan depends on beside the two states."""
 

@@ -8,6 +8,8 @@ import dataclasses
 import hashlib
 import hmac
 
+from agent.kit import frozen
+
 HIDDEN = "(hidden)"
 
 
@@ -15,7 +17,7 @@ _NO_KEY = "none"
 """Stands for a key that is not there yet: whoever changes things makes one."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Login:
     """A login that pulls show. Its text never shows it."""
 
@@ -37,7 +39,7 @@ class Login:
         )
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class SecretVariable:
     """A variable of a container's environment whose value is a Secret's: the value is nowhere in here."""
 
@@ -59,7 +61,7 @@ class SecretVariable:
         return f"key {self.key} of Secret/{self.secret}"
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class SecretValue:
     """A value that a container refers to. Its text never shows it, and being bytes it cannot be written as JSON."""
 

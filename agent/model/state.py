@@ -5,7 +5,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self, cast
 
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.model import container, image, kinds, network, secret, suspension, volume
 from agent.model import health as probes
 from agent.model import ledger as memory
@@ -46,7 +46,7 @@ def _stored_form(name: str, of: str, *others: tuple[str, Any, Any]) -> type:
     return dataclasses.make_dataclass(name, [*others, *collections], frozen=True, kw_only=True)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class DesiredState:
     """All that a revision of the source declares for this host."""
 
@@ -128,7 +128,7 @@ class DesiredState:
         return cls(stored.revision, _by_kind(stored), stored.follows, stored.logins)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObservedState:
     """One consistent reading of the runtime, the probes and the agent's own memory; each tuple sorted."""
 

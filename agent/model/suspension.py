@@ -3,17 +3,17 @@
 Kept in the journal. Unlike the ledger it is intent: it outlives restarts of the agent, and goes with its object only.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 
+from agent.kit import frozen
 from agent.model.key import ObjectKey
 
 SOURCE = "Source"
 """What the whole source is called where objects are ``KIND/NAME``."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Suspension:
     """One object that is suspended."""
 
@@ -22,7 +22,7 @@ class Suspension:
     """Seconds since the epoch."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Suspensions:
     """All that is suspended."""
 

@@ -1,8 +1,8 @@
 """A volume: what is wanted, and what is there."""
 
-import dataclasses
 import enum
 
+from agent.kit import frozen
 from agent.model.key import Pairs
 
 
@@ -19,7 +19,7 @@ class DeletionPolicy(enum.StrEnum):
     DELETE = "Delete"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class VolumeConfig:
     """A volume as it is wanted."""
 
@@ -29,7 +29,7 @@ class VolumeConfig:
     deletion_policy: DeletionPolicy
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObservedVolume:
     """A volume as the runtime has it."""
 

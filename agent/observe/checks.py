@@ -1,10 +1,10 @@
 """The three checks of a container: command, HTTP and TCP. None raises: ``UNKNOWN`` is an answer too."""
 
-import dataclasses
 import enum
 import errno
 
 from agent import errors
+from agent.kit import frozen
 from agent.model import health
 from agent.observe import connections, http_check
 from agent.runtime import api, streams
@@ -24,7 +24,7 @@ class ProbeOutcome(enum.StrEnum):
     """The container could not be asked: as with kubelet, that counts neither for nor against it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CheckResult:
     """The outcome of a check, with the reason of a failure."""
 

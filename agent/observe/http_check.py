@@ -6,12 +6,12 @@ and each check is one connection, one request and one answer.
 
 import asyncio
 import contextlib
-import dataclasses
 import ssl
 import urllib.parse
 from collections.abc import Iterable
 
 import agent
+from agent.kit import frozen
 from agent.model import health
 from agent.observe import connections, http_response
 
@@ -28,7 +28,7 @@ _LATIN = "".join(map(chr, range(0x21, 0x7F)))
 """Characters that a request's target may contain unencoded."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Target:
     """The destination of one request."""
 

@@ -4,9 +4,10 @@ Where Go refuses, this refuses: what is no HTTP, lengths that contradict each ot
 takes, this takes: lines that end without CR, folded headers, as many and as long ones as there are.
 """
 
-import dataclasses
 import re
 from collections.abc import Iterable
+
+from agent.kit import frozen
 
 MOST_HEAD = 10 << 20
 """Bytes of a response's head: Go's default."""
@@ -22,7 +23,7 @@ class MalformedResponseError(Exception):
     """A response that Go's ``net/http`` would refuse."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Head:
     """Status and headers of a response."""
 

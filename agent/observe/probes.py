@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from agent.kit import clock, tasks
+from agent.kit import clock, frozen, tasks
 from agent.model import container
 from agent.model import health as healths
 from agent.observe import checks, thresholds
@@ -15,7 +15,7 @@ from agent.runtime import api
 _LOOPBACK = "127.0.0.1"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ProbeResult:
     """The outcome of one check, for logs and metrics."""
 
@@ -26,7 +26,7 @@ class ProbeResult:
     duration: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ProbedInstance:
     """One run of one container: a restart makes another one."""
 

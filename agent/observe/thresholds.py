@@ -3,13 +3,14 @@
 import dataclasses
 from typing import Literal, get_args
 
+from agent.kit import frozen
 from agent.model import health
 
 Kind = Literal["startup", "readiness", "liveness"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Streak:
     """Consecutive results of one probe."""
 
@@ -23,7 +24,7 @@ class Streak:
         return Streak(self.successes + 1, 0) if failure is None else Streak(0, self.failures + 1, failure)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ProbeState:
     """The state of the probes of one run of a container."""
 

@@ -1,8 +1,9 @@
 """Archives of images: their formats, and how a root file system becomes an image."""
 
-import dataclasses
 import enum
 from typing import Protocol
+
+from agent.kit import frozen
 
 
 class ArchiveFormat(enum.StrEnum):
@@ -14,7 +15,7 @@ class ArchiveFormat(enum.StrEnum):
     """Layers as plain tars, for everything that reads what ``docker save`` has always written."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RootImage:
     """How a root file system is to be run, as image configs say it."""
 

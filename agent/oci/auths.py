@@ -8,10 +8,11 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+from agent.kit import frozen
 from agent.oci import reference
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Credentials:
     """A name and a password, or an identity token that stands for both. Its text never shows them."""
 
@@ -26,7 +27,7 @@ class Credentials:
         return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Auths:
     """The logins and credential helpers of one document."""
 

@@ -1,7 +1,6 @@
 """Descriptors: what content is, how large, and its digest (image specification, "OCI Content Descriptors")."""
 
-import dataclasses
-
+from agent.kit import frozen
 from agent.oci import digest, document
 from agent.oci import platform as platforms
 
@@ -9,7 +8,7 @@ _LARGEST = 1 << 50
 """Bytes, a pebibyte: what sums up to less than 64 bits, however many there are, and is more than any disk."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Descriptor:
     """A pointer to content."""
 

@@ -1,9 +1,10 @@
 """Typed access to untrusted JSON: every failure is a ``Malformed`` that names the path in the document."""
 
-import dataclasses
 import json
 import re
 from typing import TypeGuard
+
+from agent.kit import frozen
 
 _LARGEST = 4 * 1024 * 1024
 """Bytes: what registries accept as a manifest (distribution specification, "Pushing Manifests")."""
@@ -16,7 +17,7 @@ class Malformed(ValueError):
     """A document that violates its specification."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Node:
     """A JSON object in a document, with its path for messages."""
 

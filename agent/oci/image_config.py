@@ -1,12 +1,11 @@
 """Image configs: how the image is to be run, and the digests of its unpacked layers."""
 
-import dataclasses
-
+from agent.kit import frozen
 from agent.oci import digest, document
 from agent.oci import platform as platforms
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ImageConfig:
     """The fields of an image config that the engine uses (image specification, "OCI Image Configuration")."""
 

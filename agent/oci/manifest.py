@@ -1,7 +1,6 @@
 """Image manifests and indexes, OCI's and Docker's, which differ in nothing but their media types."""
 
-import dataclasses
-
+from agent.kit import frozen
 from agent.oci import descriptor, document, mediatypes
 
 MOST_LAYERS = 500
@@ -9,7 +8,7 @@ MOST_LAYERS = 500
 _MOST_MANIFESTS = 1000
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Manifest:
     """One image: its config and its layers, the lowest first."""
 
@@ -17,7 +16,7 @@ class Manifest:
     layers: tuple[descriptor.Descriptor, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Index:
     """One image for several platforms, or the table of contents of an image layout."""
 

@@ -1,8 +1,9 @@
 """Platforms: operating system, architecture and variant, in Go's words as the image specification has them."""
 
-import dataclasses
 import re
 from collections.abc import Sequence
+
+from agent.kit import frozen
 
 _MACHINES = {
     "x86_64": ("amd64", ""),
@@ -36,7 +37,7 @@ _COMPATIBLE = {
 """Variants that a machine can run, the best first. Without one, ``arm64`` means v8 and ``arm`` v7, as everywhere."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Platform:
     """The platform that an image is built for."""
 

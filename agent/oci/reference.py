@@ -6,11 +6,11 @@ before a port, no default port, ``docker.io`` for all names of Docker Hub. An ad
 that leads to it: only the network knows that both are one.
 """
 
-import dataclasses
 import fnmatch
 import ipaddress
 import re
 
+from agent.kit import frozen
 from agent.oci import digest
 
 DEFAULT_REGISTRY = "docker.io"
@@ -31,7 +31,7 @@ class InvalidReference(ValueError):
     """A text that is no image reference."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Reference:
     """An image's full name. With a digest the tag has no meaning, and is kept as it was written."""
 

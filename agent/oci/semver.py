@@ -4,11 +4,12 @@ A range is rewritten to plain comparisons step by step, in the steps and with th
 licence): people know what it does, and there is no other specification of ranges. Build metadata counts for nothing.
 """
 
-import dataclasses
 import functools
 import operator
 import re
 from collections.abc import Callable
+
+from agent.kit import frozen
 
 _LONGEST = 256
 _LARGEST = 2**53 - 1
@@ -52,7 +53,7 @@ _RELATIONS: dict[str, Callable[["Version", "Version"], bool]] = {
 
 
 @functools.total_ordering
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Version:
     """A version, in the order of versions."""
 
@@ -88,7 +89,7 @@ def _version(match: re.Match[str], first: int) -> Version:
     return Version(release, tuple(int(part) if part.isdigit() else part for part in parts))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Comparator:
     """A comparison with one version."""
 
@@ -103,7 +104,7 @@ _Set = tuple[_Comparator, ...]
 """Comparisons that must all hold; none: any version matches."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Range:
     """A range of versions."""
 

@@ -5,9 +5,8 @@ image's signatures are the layers of a manifest at a tag that is made of the ima
 """
 
 import base64
-import dataclasses
 
-from agent.kit import counts
+from agent.kit import counts, frozen
 from agent.oci import descriptor, digest, document, manifest, reference
 
 MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -19,7 +18,7 @@ _LONGEST_SIGNATURE = 8192
 """Characters: RSA's longest keys need a tenth of it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Payload:
     """A signed payload: the image that it names."""
 

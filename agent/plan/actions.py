@@ -4,10 +4,10 @@ What the rest of the agent has to know of a kind of action stands at the action 
 ordered, said, bounded and judged by them, and mypy refuses one without.
 """
 
-import dataclasses
 import enum
 from typing import ClassVar
 
+from agent.kit import frozen
 from agent.model import container, image, ledger, network, volume
 from agent.model.key import ObjectKey
 from agent.reasons import Reason
@@ -50,7 +50,7 @@ class Phase(enum.IntEnum):
     REMOVE_VOLUME = enum.auto()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Traits:
     """What is the same for all actions of a type."""
 
@@ -67,7 +67,7 @@ class Traits:
     """A container goes on running through it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Cause:
     """Why, for machines and for people."""
 
@@ -78,7 +78,7 @@ class Cause:
     """The config's fields that differ, where that is the cause."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class EnsureImage:
     """Pull or load an image."""
 
@@ -90,7 +90,7 @@ class EnsureImage:
     """What is pulled, where a registry has said what the reference stands for: ``REPOSITORY[:TAG]@DIGEST``."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RemoveImage:
     """Drop an image that nothing declares any more."""
 
@@ -100,7 +100,7 @@ class RemoveImage:
     reference: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CreateNetwork:
     """Make a network, mend one whose device is gone, or give an existing one its new labels."""
 
@@ -110,7 +110,7 @@ class CreateNetwork:
     config: network.NetworkConfig
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RemoveNetwork:
     """Remove a network."""
 
@@ -120,7 +120,7 @@ class RemoveNetwork:
     name: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CreateVolume:
     """Make a volume, or give an existing one its new labels and deletion policy."""
 
@@ -130,7 +130,7 @@ class CreateVolume:
     config: volume.VolumeConfig
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RemoveVolume:
     """Remove a volume and its data: only after ``deletionPolicy: Delete``."""
 
@@ -140,7 +140,7 @@ class RemoveVolume:
     name: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CreateContainer:
     """Make a container that does not run yet."""
 
@@ -152,7 +152,7 @@ class CreateContainer:
     """The runtime's name for it: the declared one, or a temporary one while its predecessor is there."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class StartContainer:
     """Start a container, for the first time or again."""
 
@@ -166,7 +166,7 @@ class StartContainer:
     """The failure streak to remember with it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class StopContainer:
     """Stop a container with its own signal and patience."""
 
@@ -181,7 +181,7 @@ class StopContainer:
     """Set where the stop is the first half of a restart; the start that follows does not count again."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RemoveContainer:
     """Remove a container and its writable layer."""
 
@@ -191,7 +191,7 @@ class RemoveContainer:
     ref: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RenameContainer:
     """Give a replacement its real name, once its predecessor is gone."""
 
@@ -202,7 +202,7 @@ class RenameContainer:
     name: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class UpdateContainer:
     """Change resources, labels or supervision in place; ``None`` stays as it is."""
 
@@ -215,7 +215,7 @@ class UpdateContainer:
     supervision: container.Supervision | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ConnectContainer:
     """Attach a container to a network, or change its place there."""
 
@@ -226,7 +226,7 @@ class ConnectContainer:
     attachment: container.NetworkAttachment
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class DisconnectContainer:
     """Detach a container from a network."""
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
+from agent.kit import frozen
 from agent.model import container, state
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, diff, draft, match
@@ -14,7 +15,7 @@ _FORCES = "(forces replacement)"
 """Marks what cannot be changed in place, among all that changes."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Changes:
     """Compares one declared container with what there is of it, and writes what can change in place."""
 

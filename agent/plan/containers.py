@@ -8,7 +8,7 @@ stopped for a replacement that is no longer declared, and cannot be replaced yet
 import dataclasses
 from collections.abc import Iterable
 
-from agent.kit import canonical, graph
+from agent.kit import canonical, frozen, graph
 from agent.model import container, state
 from agent.model.key import Kind
 from agent.plan import actions, changes, draft, gates, match, plan, restarts, stores
@@ -18,7 +18,7 @@ from agent.reasons import Reason
 Observed = container.ObservedContainer
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Writer:
     """Writes all containers' steps into a draft."""
 

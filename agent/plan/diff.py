@@ -7,6 +7,7 @@ configs; a hash only tells whether it was us who brought an object about.
 import dataclasses
 import enum
 
+from agent.kit import frozen
 from agent.model import container, network, policy, volume
 from agent.plan import wording
 
@@ -64,7 +65,7 @@ VOLUME: dict[str, Change] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Difference:
     """One field that is other than declared."""
 

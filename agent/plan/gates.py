@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from agent.kit import frozen
 from agent.model import container
 from agent.model.key import Kind, ObjectKey
 from agent.plan import draft, match, plan, stores
@@ -9,7 +10,7 @@ from agent.plan import ground as grounds
 from agent.reasons import Reason
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Gate:
     """Open with steps to wait for, or closed with the reason."""
 

@@ -1,8 +1,8 @@
 """The plan: a value that prints. What to do, in which order, why, what has to wait, and when to look again."""
 
-import dataclasses
 import enum
 
+from agent.kit import frozen
 from agent.model.key import ObjectKey
 from agent.plan import actions
 from agent.reasons import Reason
@@ -25,7 +25,7 @@ class Bucket(enum.StrEnum):
     """Not ours: never touched."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Step:
     """One action in its place in the DAG."""
 
@@ -35,7 +35,7 @@ class Step:
     """Ids of the steps that must have succeeded before."""
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
+@frozen.value(order=True)
 class Blocked:
     """An object that cannot be brought about yet, and what it waits for."""
 
@@ -46,7 +46,7 @@ class Blocked:
     until: float | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Plan:
     """All that a reconciliation is going to do. Deterministic: equal inputs give an equal plan."""
 

@@ -1,16 +1,15 @@
 """A plan as people read it, in the form that Terraform has taught them; and as JSON for programs."""
 
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.model.key import ObjectKey
 from agent.plan import actions, plan
 from agent.reasons import Reason
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Line:
     """A line and its style: ``create``, ``change``, ``replace``, ``remove``, ``wait``, ``detail`` or ``summary``."""
 

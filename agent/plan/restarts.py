@@ -1,8 +1,6 @@
 """When a container that does not do what it should is started again: policies and back-off, as pure arithmetic."""
 
-import dataclasses
-
-from agent.kit import backoff
+from agent.kit import backoff, frozen
 from agent.model import container, ledger
 from agent.plan import actions
 from agent.reasons import Reason
@@ -11,7 +9,7 @@ _KILLED = (128 + 9, 128 + 15)
 """Exit codes of programs that SIGKILL and SIGTERM have ended."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Restart:
     """A restart that is wanted, now or later."""
 

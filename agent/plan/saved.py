@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from agent.kit import canonical, counts
+from agent.kit import canonical, counts, frozen
 from agent.model import kinds, state
 from agent.model.key import ObjectKey, ownership_of
 from agent.plan import plan, render
@@ -34,7 +34,7 @@ class NewerPlan(ValueError):
     """A plan that a newer release has written."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Origin:
     """Where a plan was made, and of what."""
 
@@ -48,7 +48,7 @@ class Origin:
     """Seconds since the epoch."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SavedPlan:
     """A plan, and by what it is told whether everything is still as it was."""
 

@@ -11,12 +11,11 @@ Rules for every implementation, specified by ``tests/conformance``:
 - Failures are the kinds of ``errors`` and no others. Cancelling a call leaves nothing half made.
 """
 
-import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 from agent import errors
-from agent.kit import machine, notices, resource_usage
+from agent.kit import frozen, machine, notices, resource_usage
 from agent.model import container, features, image, network, policy, secret, volume
 from agent.model.key import Pairs
 from agent.oci import archives
@@ -24,7 +23,7 @@ from agent.reasons import Reason
 from agent.runtime import disk, events, files, processes, streams
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Features:
     """What one runtime can do, beyond what all can."""
 
@@ -47,7 +46,7 @@ class Features:
             raise errors.InvalidArgument(message, hint="choose another --runtime", reason=Reason.UNSUPPORTED)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Progress:
     """How far a long call has got."""
 
@@ -60,7 +59,7 @@ class Progress:
 ProgressSink = Callable[[Progress], None]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerChange:
     """What to change on an existing container; ``None`` leaves it as it is."""
 

@@ -1,10 +1,9 @@
 """A role of runtimes: the room that their objects take, and how some of it is given back."""
 
-import dataclasses
 import enum
 from typing import Protocol
 
-from agent.kit import disk_space
+from agent.kit import disk_space, frozen
 
 
 class Sort(enum.StrEnum):
@@ -16,7 +15,7 @@ class Sort(enum.StrEnum):
     VOLUMES = "volumes"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Share:
     """What all things of a sort take."""
 
@@ -30,7 +29,7 @@ class Share:
     """Bytes that ``prune`` would give back."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class DiskUsage:
     """What a runtime keeps."""
 

@@ -1,9 +1,8 @@
 """What a runtime tells without being asked. An event is only a hint to look: nothing is decided from its content."""
 
-import dataclasses
 import enum
 
-from agent.kit import notices
+from agent.kit import frozen, notices
 from agent.model.key import Kind
 
 
@@ -24,7 +23,7 @@ class EventAction(enum.StrEnum):
     """It could be, by now."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RuntimeEvent:
     """Something that happened to one object of the runtime."""
 

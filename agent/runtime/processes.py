@@ -3,14 +3,13 @@
 Apart from ``api``, for whoever asks for nothing else: it knows no config of any kind.
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from agent.kit import process_table
+from agent.kit import frozen, process_table
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerProcess:
     """A process of a container, as the host has it that the container runs on."""
 

@@ -4,14 +4,14 @@ Apart from ``api``, for whoever asks for nothing else: it knows no config of any
 """
 
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from agent.kit import frozen
 from agent.model.key import Pairs
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class LogLine:
     """One line that a container wrote."""
 
@@ -27,7 +27,7 @@ class LogLine:
         return self.data.decode(errors="replace")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class LogRequest:
     """Which lines of a log."""
 
@@ -38,7 +38,7 @@ class LogRequest:
     since: float | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ExecRequest:
     """A command to run in a running container."""
 

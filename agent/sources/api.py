@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from agent import errors
+from agent.kit import frozen
 from agent.model import external_input
 
 _POLL = 0.05
@@ -21,7 +22,7 @@ class SourceUnavailable(errors.TrimtabError):
     """The source cannot be read now: nothing is known of what it declares, so nothing may be changed by it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceFile:
     """One file of a source."""
 
@@ -34,7 +35,7 @@ class SourceFile:
     """Why it was not read (too large, no permission); ``data`` is empty then."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceSnapshot:
     """All files of a source at one moment, sorted by path."""
 
@@ -58,7 +59,7 @@ class SourceSnapshot:
     """What the files that manifests name as the source's own lie below; ``None``: each manifest's own directory."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SourceHealth:
     """The results of the looks at a source: "unchanged" is not "unreadable". Times are seconds since the epoch."""
 

@@ -1,11 +1,12 @@
 """Letting a burst of hints settle: one hint once it has been quiet for a while, and at the latest after a bound."""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 
+from agent.kit import frozen
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@frozen.value
 class QuietPeriod:
     """When a burst of hints counts as settled, in seconds."""
 

@@ -7,7 +7,6 @@ never taken for the whole.
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import pathlib
 import time
@@ -15,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-from agent.kit import tasks, watch_limits
+from agent.kit import frozen, tasks, watch_limits
 from agent.model import external_input
 from agent.sources import api, change_hints, stability, tree, watch
 from agent.sources import limits as source_limits
@@ -23,7 +22,7 @@ from agent.sources import limits as source_limits
 _log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class WatchIntervals:
     """When a directory is read again, and when a changed file is accepted, in seconds."""
 

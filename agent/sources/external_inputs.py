@@ -4,14 +4,13 @@ An archive is known by its metadata, an env file by its content; each kind has a
 change of it counts. Nothing but a regular file is opened, and no more is read than the limits allow.
 """
 
-import dataclasses
 import errno
 import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from agent.kit import files
+from agent.kit import files, frozen
 from agent.kit.writers import Writer, Writers
 from agent.manifests import env_file
 from agent.model import external_input
@@ -33,7 +32,7 @@ _UNUSABLE = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RestPeriods:
     """How long a changed input of a kind has to be the same before that counts, in seconds."""
 
@@ -51,7 +50,7 @@ REST_PERIODS: Mapping[InputKind, RestPeriods] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class InputReading:
     """One reading of an input."""
 
@@ -61,7 +60,7 @@ class InputReading:
     """Seconds since it was last changed, where that counts as rest."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Candidate:
     """A state that is not accepted yet."""
 

@@ -1,6 +1,5 @@
 """Which files are manifests by their name (pure), and reading one safely."""
 
-import dataclasses
 import errno
 import os
 import pathlib
@@ -8,7 +7,7 @@ import re
 import stat
 import time
 
-from agent.kit import files
+from agent.kit import files, frozen
 from agent.kit.writers import Writer, Writers
 from agent.manifests import decode
 
@@ -40,7 +39,7 @@ def is_volume_switch(name: str) -> bool:
     return name.startswith("..") and name != ".."
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class FileContent:
     """A file's bytes, and whether they may be incomplete."""
 

@@ -5,13 +5,12 @@ never stand on a command line (git's own helper for HTTP has its URL on one), in
 error.
 """
 
-import dataclasses
 import pathlib
 import signal
 import urllib.parse
 from collections.abc import Iterator
 
-from agent.kit import isolation, processes
+from agent.kit import frozen, isolation, processes
 from agent.sources import api, git_location
 from agent.sources import limits as source_limits
 
@@ -78,7 +77,7 @@ class TooLarge(api.SourceUnavailable):
     """A repository is more than the settings allow."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CommandOptions:
     """Limits of one git command."""
 
@@ -91,7 +90,7 @@ class CommandOptions:
     """Bytes of the largest file that it may write, what it prints included."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Git:
     """Git for one location."""
 

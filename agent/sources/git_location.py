@@ -6,7 +6,7 @@ import pathlib
 import re
 import urllib.parse
 
-from agent.kit import quantities
+from agent.kit import frozen, quantities
 from agent.sources import api
 
 PREFIX = "git+"
@@ -23,7 +23,7 @@ _EXAMPLES = "write git+https://HOST/PATH, git+ssh://USER@HOST/PATH or git+/PATH"
 _FORM = "the form is git+URL[?interval=60s][#REF[:SUBPATH]]"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class GitLocation:
     """A path in a repository, and how often the repository is polled."""
 

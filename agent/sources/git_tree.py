@@ -5,12 +5,12 @@ the tree, round in a circle, or to nothing, and a submodule become problems, wha
 for is not known, and must not be taken for "no longer declared".
 """
 
-import dataclasses
 import enum
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from agent.kit import frozen
 from agent.sources import files
 
 _TREE, _LINK, _SUBMODULE = "040000", "120000", "160000"
@@ -32,7 +32,7 @@ class BadListing(ValueError):
     """Output of git that is no listing of a tree."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Entry:
     """A name in the tree."""
 
@@ -58,7 +58,7 @@ class Obstacle(enum.Enum):
     TOO_DEEP = "lies deeper than directories may (source.depth)"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ManifestEntry:
     """A manifest to be read, or the problem that prevents it."""
 

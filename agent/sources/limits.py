@@ -1,9 +1,9 @@
 """Limits of a source: more is refused before it fills memory or disk, and the last good state stays."""
 
-import dataclasses
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Limits:
     """Limits of one source; sizes in bytes."""
 

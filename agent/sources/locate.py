@@ -3,11 +3,12 @@
 import dataclasses
 import pathlib
 
+from agent.kit import frozen
 from agent.sources import api, directory, git, git_location
 from agent.sources import limits as source_limits
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Options:
     """Options for opening a source."""
 

@@ -9,6 +9,7 @@ previous content. Absence is accepted at once: what follows from it is decided w
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from agent.kit import frozen
 from agent.kit.writers import Writer
 from agent.sources.api import SourceFile
 
@@ -16,7 +17,7 @@ Signature = tuple[int, int, int, int, int]
 """Device, inode, size, time of the last write and of the last change (both in nanoseconds)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class FileReading:
     """One reading of a file."""
 
@@ -33,7 +34,7 @@ class FileReading:
     """Tells the file from others that had its inode before, where the file system says so."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RestPeriods:
     """How long a changed file has to rest until it is accepted, in seconds."""
 
@@ -48,7 +49,7 @@ class RestPeriods:
     """Where somebody has it open for writing, or it never rests: it must not be hidden for ever."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Settled:
     """The accepted files after a reading of all files."""
 

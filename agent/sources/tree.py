@@ -9,12 +9,12 @@ import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 
-from agent.kit import writers
+from agent.kit import frozen, writers
 from agent.sources import api, files, stability
 from agent.sources import limits as source_limits
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Entry:
     """A file or directory of the tree, before it is read."""
 
@@ -132,7 +132,7 @@ def shown_path(entry: Entry, shown: str) -> str:
     return os.path.join(shown, entry.relative) if entry.relative else shown  # noqa: PTH118 - keeps what was typed
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Visited:
     """Directories by device and inode."""
 

@@ -11,7 +11,7 @@ from prometheus_client import exposition as client_exposition
 from prometheus_client.openmetrics import exposition as client_open_metrics
 
 from agent import errors
-from agent.kit import clock, tasks
+from agent.kit import clock, frozen, tasks
 from agent.runtime import api
 from agent.telemetry import compression, exposition, families, metrics, metrics_sink, samples
 
@@ -19,7 +19,7 @@ TIMEOUT = 5.0
 """Seconds that a scrape waits for the runtime; Prometheus itself gives up after ten."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Scrape:
     """What is answered to a scraper."""
 

@@ -1,7 +1,8 @@
 """What a metric family is: the rows of the tables in ``metrics`` and ``cadvisor``."""
 
-import dataclasses
 import enum
+
+from agent.kit import frozen
 
 
 class Type(enum.StrEnum):
@@ -12,7 +13,7 @@ class Type(enum.StrEnum):
     HISTOGRAM = "histogram"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Metric:
     """One metric family. A counter's name includes its ``_total``."""
 

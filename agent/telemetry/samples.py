@@ -1,12 +1,11 @@
 """From the collected state to samples: pure. Each function yields (metric's name, label values, value)."""
 
 import collections
-import dataclasses
 import platform
 from collections.abc import Iterator, Mapping
 
 import agent
-from agent.kit import disk_space, machine, notices, resource_usage
+from agent.kit import disk_space, frozen, machine, notices, resource_usage
 from agent.model import conditions, container, health, ledger, state
 from agent.model.key import OBJECTS, Kind
 from agent.telemetry import cadvisor, metrics_sink
@@ -19,7 +18,7 @@ Usage = Mapping[str, resource_usage.Usage]
 _STATES = ("missing", *(state.value for state in container.ContainerState))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Moments:
     """The moments that samples refer to, in seconds since the epoch."""
 
@@ -28,7 +27,7 @@ class Moments:
     now: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RuntimeUsage:
     """The runtime's usage at the moment of a scrape."""
 

@@ -4,7 +4,6 @@ An archive is untrusted: every blob is verified on its way into the store.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from agent import errors
 from agent.distribution.archives import archive_files
 from agent.distribution.content import documents, store
 from agent.distribution.layers import entries, streams
-from agent.kit import canonical, counts
+from agent.kit import canonical, counts, frozen
 from agent.oci import descriptor, digest, document, image_config, manifest, mediatypes, platform, reference
 from agent.reasons import Reason
 
@@ -24,7 +23,7 @@ NAME_ANNOTATION = "io.containerd.image.name"
 REF_ANNOTATION = "org.opencontainers.image.ref.name"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ArchivedImage:
     """An image of an archive."""
 

@@ -4,7 +4,6 @@ An archive is untrusted: names in it are only compared, and links in it lead onl
 """
 
 import contextlib
-import dataclasses
 import io
 import os
 import pathlib
@@ -15,6 +14,7 @@ from typing import IO, Protocol
 from agent import errors
 from agent.distribution.content import store
 from agent.distribution.layers import entries, streams
+from agent.kit import frozen
 from agent.reasons import Reason
 
 _CHUNK = 1024 * 1024
@@ -87,7 +87,7 @@ class _Folder:
             return None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Member:
     """Where a file of an archive is."""
 

@@ -15,14 +15,14 @@ from agent import errors
 from agent.distribution.archives import archive
 from agent.distribution.content import store
 from agent.distribution.layers import streams
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.oci import archives, descriptor, digest, document, image_config, manifest, mediatypes, reference
 from agent.reasons import Reason
 
 _CHUNK = 1024 * 1024
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ArchiveEntry:
     """An image that goes into an archive."""
 

@@ -1,7 +1,6 @@
 """Streams of a layer's bytes: decompressed, counted, hashed, and bounded."""
 
 import bz2
-import dataclasses
 import hashlib
 import io
 import lzma
@@ -15,6 +14,7 @@ import zstandard
 from isal import igzip, igzip_lib
 
 from agent import errors
+from agent.kit import frozen
 from agent.reasons import Reason
 
 HEAD = 10
@@ -41,7 +41,7 @@ class Reader(Protocol):
         """Return up to ``size`` bytes, none at the end."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Limits:
     """Upper bounds of a layer, far above what honest images need."""
 

@@ -5,7 +5,6 @@ a blob that breaks off is resumed.
 """
 
 import contextlib
-import dataclasses
 import datetime as dt
 import http
 import json
@@ -18,7 +17,7 @@ import yarl
 
 from agent import errors
 from agent.distribution.registry import credentials, hosts, retries, tokens, transport
-from agent.kit import counts
+from agent.kit import counts, frozen
 from agent.oci import descriptor, digest, mediatypes, reference
 from agent.reasons import Reason
 
@@ -35,7 +34,7 @@ _DENYING = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
 _BUSY = frozenset({http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Fetched:
     """A manifest or index as the registry gave it, verified where a digest was asked for."""
 

@@ -1,13 +1,13 @@
 """Logins: those that ``docker login`` and ``podman login`` keep, declared ones, and registries' challenges."""
 
 import asyncio
-import dataclasses
 import os
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
 
 from agent.distribution.registry import credential_helper
+from agent.kit import frozen
 from agent.oci import auths, reference
 
 _PARAMETER = re.compile(r"""([!#$%&'*+.^`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))""", re.ASCII)
@@ -20,7 +20,7 @@ _TOKEN_USER = "<token>"  # noqa: S105 - the user name of a credential helper's a
 Credentials = auths.Credentials
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Challenge:
     """An authentication challenge (RFC 9110, ``WWW-Authenticate``)."""
 

@@ -1,16 +1,15 @@
 """Endpoints of registries: their mirrors, in order, and then the registry itself, each with its TLS settings."""
 
-import dataclasses
-
 import yarl
 
 from agent.distribution.registry import transport
+from agent.kit import frozen
 from agent.oci import reference
 
 _HUB = "registry-1.docker.io"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Host:
     """Settings of a registry."""
 
@@ -23,7 +22,7 @@ class Host:
     tls: transport.Tls = transport.TRUSTED
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Endpoint:
     """A server to ask for a registry's content."""
 
@@ -41,7 +40,7 @@ class Endpoint:
         return yarl.URL(f"{self.origin.origin()}/v2/{self.prefix}{repository}/{path}", encoded=True)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Hosts:
     """Settings of all registries; others are asked over HTTPS, and on loopback over plain HTTP."""
 

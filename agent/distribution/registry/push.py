@@ -6,14 +6,13 @@ off is resumed where the registry says.
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from agent import errors
 from agent.distribution.content import store
 from agent.distribution.registry import client, transport, uploads
-from agent.kit import tasks
+from agent.kit import frozen, tasks
 from agent.oci import descriptor, digest, document, manifest, mediatypes, reference
 from agent.reasons import Reason
 
@@ -35,7 +34,7 @@ class Sources(Protocol):
         """Remember where blobs are."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class PushProgress:
     """How far a push has got, in bytes; what the registry has already counts as sent."""
 
@@ -43,7 +42,7 @@ class PushProgress:
     total: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Document:
     """A manifest or an index, as it is stored."""
 

@@ -18,6 +18,7 @@ import aiohttp
 import yarl
 
 from agent import errors
+from agent.kit import frozen
 from agent.oci import reference
 from agent.reasons import Reason
 
@@ -42,7 +43,7 @@ _WANTS_CERTIFICATE = "CERTIFICATE"
 """In the reason of TLS alerts about ours: ``CERTIFICATE_REQUIRED``, ``BAD_CERTIFICATE``. They come late, as answers."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Tls:
     """PEM files of TLS, in addition to the host's trusted CAs."""
 
@@ -70,7 +71,7 @@ class TooSlow(TransientError):
     """A body that arrives more slowly than the minimum; what has arrived is no progress."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class LeastSpeed:
     """The minimum speed of a body (as curl's ``--speed-limit`` and ``--speed-time``)."""
 
@@ -101,7 +102,7 @@ class Pace:
         self._waited, self._came = 0.0, 0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Request:
     """An HTTP request. Its text hides what may be a secret: signed addresses, logins."""
 

@@ -21,7 +21,7 @@ import yarl
 
 from agent import errors
 from agent.distribution.registry import client, transport
-from agent.kit import escapes
+from agent.kit import escapes, frozen
 from agent.oci import descriptor, reference
 from agent.reasons import Reason
 
@@ -54,7 +54,7 @@ class _Lost(transport.TransientError):
     """A lost upload: the registry cannot go on with it, so it begins anew."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Blob:
     """A blob to upload."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.drivers.docker import foreign, limits, references, unsupported
 from agent.drivers.docker import names as tables
+from agent.kit import frozen
 from agent.model import container, health
 from agent.model.key import Pairs, pairs
 
@@ -40,7 +41,7 @@ _READ_ONLY_TMPFS = frozenset({"/run", "/tmp", "/var/tmp"})  # noqa: S108 - place
 """Directories that Podman makes writable by itself in a container with a read-only root."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Candidate:
     """A foreign container's config, and what of it no manifest supports."""
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from agent import errors
 from agent.drivers.docker import adoptable, driver, names, translate, unsupported
-from agent.kit import canonical, tasks
+from agent.kit import canonical, frozen, tasks
 from agent.model import container, kinds, network, state, volume
 from agent.model.key import Kind, Ownership, Pairs, ownership_labels, ownership_of, pairs
 
 _COMPOSE_PROJECT = "com.docker.compose.project"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class SkippedContainer:
     """A container that is not adopted, with the reasons."""
 
@@ -25,7 +25,7 @@ class SkippedContainer:
     reasons: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class AdoptableContainer:
     """A container that can be adopted."""
 
@@ -36,7 +36,7 @@ class AdoptableContainer:
     config: container.ContainerConfig
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Survey:
     """The foreign objects of an engine, as configs for manifests."""
 
@@ -204,7 +204,7 @@ class Adoption:
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Stores:
     """An engine's networks and volumes, by the names that manifests have for them."""
 

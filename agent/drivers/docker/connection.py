@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import http
 import json
 import math
@@ -16,6 +15,7 @@ import yarl
 
 from agent import errors
 from agent.drivers.docker import endpoint, failures, ssh
+from agent.kit import frozen
 from agent.reasons import Reason
 
 Json = dict[str, Any]
@@ -200,7 +200,7 @@ def _reason(answer: bytes) -> str:
     return str(read["message"]) if isinstance(read, dict) and "message" in read else text
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Call:
     """One request."""
 

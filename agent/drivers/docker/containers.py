@@ -20,7 +20,7 @@ from agent.drivers.docker import (
     translate,
     usage,
 )
-from agent.kit import canonical, lookups, notices, resource_usage, tasks, timestamps
+from agent.kit import canonical, frozen, lookups, notices, resource_usage, tasks, timestamps
 from agent.model import container, hostaccess, policy, secret
 from agent.model.key import Kind, Pairs, pairs
 from agent.oci import sysctls
@@ -38,7 +38,7 @@ _NEVER_STARTED = frozenset({"created", "configured", "initialized"})
 _PODMAN_STATS = "v4.0.0/libpod/containers/stats"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Containers(inside.Inside):
     """``runtime.api.Containers`` over the Engine API."""
 

@@ -1,14 +1,13 @@
 """Disk usage of an engine's objects, as the engine counts it; foreign ones are counted and never pruned."""
 
-import dataclasses
 from typing import Any
 
 from agent.drivers.docker import connection, images, names
-from agent.kit import disk_space
+from agent.kit import disk_space, frozen
 from agent.runtime import disk
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Disk:
     """``runtime.disk.Disk`` over the Engine API."""
 

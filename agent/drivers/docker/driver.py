@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import pathlib
 from collections.abc import AsyncIterator
@@ -20,13 +19,13 @@ from agent.drivers.docker import (
     sidecar,
     stores,
 )
-from agent.kit import broadcast, clock, machine, notices, tasks, trees
+from agent.kit import broadcast, clock, frozen, machine, notices, tasks, trees
 from agent.model import hostaccess
 from agent.runtime import api
 from agent.runtime import events as runtime_events
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class DockerRuntime:
     """``runtime.api.Runtime`` over the Engine API."""
 
@@ -58,7 +57,7 @@ class DockerRuntime:
         """Do nothing: lists are always the engine's, and events report changes to the rest."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Instance:
     """The owner of the objects, and where what an engine cannot keep of them is noted."""
 

@@ -1,6 +1,5 @@
 """The address of an engine, from the variables and contexts that its own command line reads."""
 
-import dataclasses
 import hashlib
 import json
 import pathlib
@@ -9,6 +8,7 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 
 from agent import errors
+from agent.kit import frozen
 
 DOCKER_SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
 PODMAN_SOCKETS = ("/run/podman/podman.sock",)
@@ -19,7 +19,7 @@ class BadEndpoint(errors.TrimtabError):
     """No engine listens at the address, or the configured address is not valid."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Endpoint:
     """An engine's address."""
 

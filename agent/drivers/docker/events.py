@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
@@ -11,7 +10,7 @@ import aiohttp
 
 from agent import errors
 from agent.drivers.docker import connection, failures, features, inspections, names, stop_requests
-from agent.kit import broadcast, clock
+from agent.kit import broadcast, clock, frozen
 from agent.model.key import Kind
 from agent.reasons import Reason
 from agent.runtime import events
@@ -42,7 +41,7 @@ _NANOSECONDS = 10**9
 """Per second. An integer: start and stop times are compared exactly."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Events:
     """``runtime.api.Events`` over the Engine API."""
 

@@ -13,7 +13,7 @@ from agent import errors
 from agent.distribution.archives import docker_archive
 from agent.distribution.registry import credentials, hosts
 from agent.drivers.docker import connection, names, references, sidecar, transfers
-from agent.kit import clock
+from agent.kit import clock, frozen
 from agent.model import hostaccess, image, secret
 from agent.model.key import Kind, Pairs
 from agent.oci import archives, auths, reference
@@ -24,7 +24,7 @@ _ALL = {"all": "true"}
 """Lists stopped containers as well."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Images:
     """``runtime.api.Images`` over the Engine API. Owners are noted: engines cannot label an existing image."""
 

@@ -1,18 +1,18 @@
 """What is done in an engine's containers that changes none of them: programs, logs, processes, files, inspection."""
 
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 from agent import errors
 from agent.drivers.docker import connection, documents, execs, features, files, inspections, logs, processes
+from agent.kit import frozen
 from agent.model.features import Feature
 from agent.reasons import Reason
 from agent.runtime import api, streams
 from agent.runtime import processes as process_roles
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Inside:
     """``runtime.streams.Streams``, ``files.Files``, ``processes.Processes`` and ``Inspection`` over the Engine API."""
 

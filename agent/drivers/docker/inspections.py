@@ -10,13 +10,13 @@ from typing import Any
 
 from agent import errors
 from agent.drivers.docker import connection, foreign, limits, names, sidecar, translate
-from agent.kit import canonical, tasks, timestamps
+from agent.kit import canonical, frozen, tasks, timestamps
 from agent.model import container
 
 Json = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _CachedContainer:
     """An observed container, and the fingerprint of its list entry at that time."""
 

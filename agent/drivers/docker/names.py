@@ -4,11 +4,11 @@ An engine has networks of its own called ``bridge``, ``host`` and ``none``; ours
 instance there. Adopted objects keep their engine name (``shop_web_1`` is not valid in a manifest).
 """
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from agent.drivers.docker import sidecar
+from agent.kit import frozen
 from agent.model.key import Kind
 
 _RESERVED = frozenset({"bridge", "host", "none", "default", "podman", "ingress", "docker_gwbridge"})
@@ -24,7 +24,7 @@ def name_in_lists(engine: str) -> str:
     return DEFAULT if engine == _PODMAN_DEFAULT else engine
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Names:
     """The two-way name table of one instance."""
 

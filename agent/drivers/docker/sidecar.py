@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 
 from agent import errors
-from agent.kit import atomicfile, canonical, damage, notices, reserve, state_format, tasks
+from agent.kit import atomicfile, canonical, damage, frozen, notices, reserve, state_format, tasks
 from agent.model import container
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs
 from agent.oci import reference
@@ -28,7 +28,7 @@ _GATHERING = 0.1
 that is killed within them has not noticed the stop, as if it had been killed before it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerNote:
     """The note of a container, by its id."""
 
@@ -48,7 +48,7 @@ class ContainerNote:
     """The supervision declared last, if it differs from that of its creation: labels never change."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Notes:
     """The contents of the file. A field is part of the first format, or its default is the meaning of its absence."""
 

@@ -5,10 +5,8 @@ the stream ends with the engine: requests noted then are taken back, or containe
 would stay down after a restart of the engine.
 """
 
-import dataclasses
-
 from agent.drivers.docker import sidecar
-from agent.kit import clock
+from agent.kit import clock, frozen
 
 _SHUTDOWN_GAP = 1.0
 """Seconds between two requests of one shutdown, at most."""
@@ -16,7 +14,7 @@ _SHUTDOWN_TIME = 5.0
 """Seconds between the last exit and the end of the stream, at most; Docker takes about one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Request:
     """The first request to stop a run."""
 

@@ -1,6 +1,5 @@
 """``runtime.api.Networks`` and ``runtime.api.Volumes`` over an engine."""
 
-import dataclasses
 import ipaddress
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +7,7 @@ from typing import Any
 
 from agent import errors
 from agent.drivers.docker import connection, names, subnets, translate
+from agent.kit import frozen
 from agent.model import network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.reasons import Reason
@@ -19,7 +19,7 @@ _MISCOUNTED = "no container is in it: Docker has lost count of what was, and cou
 """Docker 20.10 does so when many containers are killed and removed at once."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Networks:
     """``runtime.api.Networks`` over the Engine API."""
 
@@ -120,7 +120,7 @@ class Networks:
                         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Volumes:
     """``runtime.api.Volumes`` over the Engine API."""
 

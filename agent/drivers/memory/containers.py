@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 from agent import errors
 from agent.drivers.memory import world
-from agent.kit import canonical, resource_usage
+from agent.kit import canonical, frozen, resource_usage
 from agent.model import container, secret
 from agent.model.key import PREFIX, Kind, Pairs, pairs
 from agent.reasons import Reason
@@ -25,7 +25,7 @@ _KILLED = 137
 _ENDS = frozenset({events.EventAction.EXITED, events.EventAction.OOM_KILLED})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Containers:
     """``runtime.api.Containers`` in RAM."""
 

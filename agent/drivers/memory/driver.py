@@ -1,11 +1,10 @@
 """The memory runtime, put together: ``runtime.api.Runtime`` whose every part is a Python value."""
 
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterator
 
 from agent.drivers.memory import containers, stores, world
-from agent.kit import clock, machine, notices
+from agent.kit import clock, frozen, machine, notices
 from agent.model import features, policy
 from agent.runtime import api
 
@@ -15,7 +14,7 @@ _UNSUPPORTED: features.Unsupported = (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class MemoryRuntime:
     """``runtime.api.Runtime`` in RAM. ``events`` is the world itself, which is also where faults are injected."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from agent import errors
 from agent.drivers.memory import world
-from agent.kit import canonical, disk_space
+from agent.kit import canonical, disk_space, frozen
 from agent.model import container, image, network, secret, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
 from agent.oci import archives, reference
@@ -19,7 +19,7 @@ WITHOUT_CONTENT = "simulates: its images have no content"
 _POOL = ipaddress.IPv4Network("10.200.0.0/13")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Images:
     """``runtime.api.Images`` in RAM. An image's id follows from where it comes from."""
 
@@ -116,7 +116,7 @@ def _no_content(what: str) -> errors.InvalidArgument:
     )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Networks:
     """``runtime.api.Networks`` in RAM."""
 
@@ -174,7 +174,7 @@ class Networks:
         return next(free)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Volumes:
     """``runtime.api.Volumes`` in RAM."""
 
@@ -218,7 +218,7 @@ def _first(subnet: str) -> ipaddress.IPv4Address:
     return next(ipaddress.IPv4Network(subnet).hosts())
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Disk:
     """``runtime.disk.Disk`` in RAM: an image takes its ``size``, and everything else takes no space."""
 

@@ -8,7 +8,7 @@ from agent.drivers.native import failures, files, inspection, logs, processes, p
 from agent.engine import engine as engines
 from agent.engine.cgroups import hierarchy, limits, usage
 from agent.engine.containers import table
-from agent.kit import resource_usage, tasks
+from agent.kit import frozen, resource_usage, tasks
 from agent.model import container, hostaccess, secret
 from agent.model.key import Pairs, pairs
 from agent.runtime import admitted, api, streams
@@ -16,7 +16,7 @@ from agent.runtime import processes as process_roles
 from agent.runtime import secrets as secret_store
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Observation:
     """A container as it was listed, and the record that it was made from."""
 

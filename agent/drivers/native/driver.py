@@ -1,7 +1,6 @@
 """The native runtime, put together: the engine behind ``runtime.api.Runtime``."""
 
 import contextlib
-import dataclasses
 import functools
 import pathlib
 from collections.abc import AsyncIterator
@@ -10,14 +9,14 @@ from agent.drivers.native import containers, events, failures, stores, translate
 from agent.engine import engine as engines
 from agent.engine import layout
 from agent.engine.containers import table
-from agent.kit import canonical, machine, notices, state_format
+from agent.kit import canonical, frozen, machine, notices, state_format
 from agent.model import hostaccess, policy
 from agent.runtime import api
 
 _USUAL = engines.Options()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class NativeRuntime:
     """``runtime.api.Runtime`` over an open engine."""
 

@@ -1,7 +1,6 @@
 """Programs that are run in containers beside their own."""
 
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterator
 
 from agent import errors
@@ -10,6 +9,7 @@ from agent.engine.containers import exec as execs
 from agent.engine.containers import sessions, table
 from agent.engine.kernel import linux
 from agent.engine.shim import oci_runtime
+from agent.kit import frozen
 from agent.reasons import Reason
 from agent.runtime import streams
 
@@ -32,7 +32,7 @@ async def session(
         yield ExecSession(opened)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ExecSession:
     """``runtime.streams.ExecSession`` over the engine's."""
 

@@ -12,9 +12,10 @@ from agent.drivers.native import failures
 from agent.engine import layout, records, stamps
 from agent.engine.containers import names, table
 from agent.engine.shim import conmon, liveness
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RecordsView:
     """Where the record of a container is read."""
 

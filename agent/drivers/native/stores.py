@@ -1,6 +1,5 @@
 """The roles of the native runtime beside containers: images, networks and volumes."""
 
-import dataclasses
 import pathlib
 
 from agent import errors
@@ -8,14 +7,14 @@ from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
 from agent.engine import usage
 from agent.engine.images import images
-from agent.kit import disk_space
+from agent.kit import disk_space, frozen
 from agent.model import hostaccess, image, network, secret, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
 from agent.oci import archives, auths, reference
 from agent.runtime import admitted, api, disk
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Images:
     """``runtime.api.Images`` over the engine."""
 
@@ -123,7 +122,7 @@ def _reporting(progress: api.ProgressSink) -> images.Report:
     return lambda report: progress(api.Progress(report.message, report.done, report.total or None))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Networks:
     """``runtime.api.Networks`` over the engine."""
 
@@ -149,7 +148,7 @@ class Networks:
             await self.engine.networks.remove(name)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Volumes:
     """``runtime.api.Volumes`` over the engine. The deletion policy is a label: the engine deletes nothing by itself."""
 
@@ -180,7 +179,7 @@ class Volumes:
             self.engine.volumes.remove(name)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Disk:
     """``runtime.disk.Disk`` over the engine; all of it works beside the process that may change things."""
 

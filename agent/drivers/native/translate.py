@@ -12,7 +12,7 @@ from agent.engine.containers import table
 from agent.engine.spec import container as engine_container
 from agent.engine.spec import network as engine_network
 from agent.engine.volumes import volumes
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.model import container, network, secret, volume
 from agent.model import health as probes
 from agent.model.key import DELETION_POLICY_LABEL, PREFIX, Pairs, ownership_of, pairs, without_ownership
@@ -27,7 +27,7 @@ _UNSUPERVISED = container.RestartConfig(container.RestartPolicy.NEVER, container
 _UNPROBED = probes.HealthConfig(None, None, None)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class AgentSide:
     """The fields of a container that no engine knows; the defaults are what their absence means.
 

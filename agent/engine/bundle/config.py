@@ -8,7 +8,7 @@ from typing import Any
 from agent import errors
 from agent.engine.bundle import confinement, limits, seccomp, users
 from agent.engine.spec import container as container_spec
-from agent.kit import atomicfile
+from agent.kit import atomicfile, frozen
 from agent.oci import image_config, sysctls
 from agent.reasons import Reason
 
@@ -21,7 +21,7 @@ Variables = tuple[tuple[str, str], ...]
 """Environment variables with their values."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class BundleMount:
     """A mount with everything resolved: a path of the host, or memory."""
 
@@ -36,7 +36,7 @@ class BundleMount:
     """Where ``path`` leads in the root file system, its links followed; empty where that is unknown."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Bundle:
     """Inputs of a runtime configuration."""
 

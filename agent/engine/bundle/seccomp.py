@@ -18,6 +18,7 @@ from typing import Any
 
 from agent import errors
 from agent.engine.bundle import filter as filters
+from agent.kit import frozen
 from agent.reasons import Reason
 
 AHEAD = "run.oci.seccomp_bpf_data"
@@ -55,7 +56,7 @@ knows no network namespaces and speaks with the hypervisor; ``AF_ALG`` is the ke
 _ALLOW, _REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Confinement:
     """The seccomp part of a configuration."""
 

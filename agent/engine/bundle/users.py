@@ -4,7 +4,6 @@ The rules are Docker's (``moby/sys/user``): what is written as a number is an id
 tables call themselves; lines that make no sense are no lines.
 """
 
-import dataclasses
 import os
 import pathlib
 import re
@@ -12,6 +11,7 @@ import stat
 
 from agent import errors
 from agent.engine.kernel import api
+from agent.kit import frozen
 from agent.oci import accounts
 from agent.reasons import Reason
 
@@ -24,7 +24,7 @@ _DIGITS = 20
 """Digits: more than any id has, so longer numbers are not converted."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class User:
     """A resolved user."""
 
@@ -36,7 +36,7 @@ class User:
     home: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Account:
     """A line of passwd(5)."""
 
@@ -46,7 +46,7 @@ class _Account:
     home: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Group:
     """A line of group(5)."""
 

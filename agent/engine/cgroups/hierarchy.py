@@ -3,15 +3,16 @@
 A hierarchy of v1 that has none of the controllers that limit anything (a VPN's ``net_cls``) makes no hybrid host.
 """
 
-import dataclasses
 import functools
 import pathlib
+
+from agent.kit import frozen
 
 CONTROLLERS = ("cpu", "memory", "pids")
 """The controllers that limit a container."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Hierarchy:
     """The cgroup mounts of a host."""
 

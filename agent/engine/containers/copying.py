@@ -1,7 +1,6 @@
 """Copying between a container's tree and a tar archive, by a process of its own (``copy_process``)."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import pathlib
@@ -12,7 +11,7 @@ from agent import errors
 from agent.engine import layout
 from agent.engine.containers import copy_process, table
 from agent.engine.shim import liveness
-from agent.kit import isolation, processes, tasks
+from agent.kit import frozen, isolation, processes, tasks
 from agent.reasons import Reason
 
 _CHUNK = 64 * 1024
@@ -23,7 +22,7 @@ _KINDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """What a container that does not run is put together from."""
 

@@ -14,7 +14,7 @@ from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
 from agent.engine.shim import conmon, oci_runtime
 from agent.engine.snapshots import overlay
-from agent.kit import failpoint, locks, notices, tasks, trees
+from agent.kit import failpoint, frozen, locks, notices, tasks, trees
 
 _AT_ONCE = 16
 """Runs that are taken away at a time: a thousand that end together would be a thousand processes of the OCI runtime."""
@@ -23,7 +23,7 @@ _MOUNTS = failpoint.register("containers.clean.mounts")
 _NETWORK = failpoint.register("containers.clean.network")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Cleaner:
     """Takes runs away."""
 

@@ -23,14 +23,14 @@ from agent.engine.bundle import config, users
 from agent.engine.containers import sessions, table
 from agent.engine.kernel import api as kernel_api
 from agent.engine.shim import oci_runtime
-from agent.kit import atomicfile, isolation, processes
+from agent.kit import atomicfile, frozen, isolation, processes
 from agent.reasons import Reason
 
 _TERMINAL = (("TERM", "xterm"),)
 """What Docker tells a program of its terminal."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ExecSpec:
     """What to run."""
 
@@ -44,7 +44,7 @@ class ExecSpec:
     columns: int = 80
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of a command."""
 

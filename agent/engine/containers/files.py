@@ -1,8 +1,9 @@
 """The three files that tell a container who it is and whom to ask: /etc/hostname, /etc/hosts, /etc/resolv.conf."""
 
-import dataclasses
 import ipaddress
 import pathlib
+
+from agent.kit import frozen
 
 _HOSTS = pathlib.Path("/etc/hosts")
 _RESOLV_CONF = pathlib.Path("/etc/resolv.conf")
@@ -16,7 +17,7 @@ _LARGEST = 1 << 16
 _LOOPBACK = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Identity:
     """A container's own names and addresses."""
 

@@ -5,7 +5,6 @@ each relist, in a thread, and let go on: nothing that is declared is ever halted
 """
 
 import contextlib
-import dataclasses
 import os
 import signal
 from collections.abc import Iterable
@@ -13,9 +12,10 @@ from collections.abc import Iterable
 from agent.engine.cgroups import freezer, hierarchy
 from agent.engine.containers import table
 from agent.engine.shim import liveness
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Candidate:
     """A container that runs."""
 

@@ -18,7 +18,7 @@ from agent.engine.snapshots import overlay
 from agent.engine.spec import container as container_spec
 from agent.engine.spec import network as network_spec
 from agent.engine.volumes import seed, volumes
-from agent.kit import failpoint, lookups, tasks
+from agent.kit import failpoint, frozen, lookups, tasks
 from agent.reasons import Reason
 
 _NETWORK = failpoint.register("containers.launch.network")
@@ -30,7 +30,7 @@ _UNTENDED = 4
 """How many times the size at which a log is rotated it may reach where no agent is there to rotate it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of a launch."""
 
@@ -48,7 +48,7 @@ class Deps:
     """Processes of a container that asks for no limit."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Source:
     """What is mounted."""
 
@@ -57,7 +57,7 @@ class _Source:
     is_folder: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Launcher:
     """Starts containers."""
 

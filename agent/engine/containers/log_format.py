@@ -5,11 +5,10 @@ within a character, and the last line of a program that ends without a line end 
 is written before a run begins, so that its first line does not continue the last one of the run before.
 """
 
-import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Iterator
 
-from agent.kit import timestamps
+from agent.kit import frozen, timestamps
 
 PARTIAL, BEGIN = b"P", b"B"
 _STREAMS = (b"stdout", b"stderr")
@@ -20,7 +19,7 @@ _MINUTE, _SECOND, _POINT, _ZONE = 17, 19, 20, 29
 """Where a stamp of conmon's has its seconds, their point, their fraction, and its zone."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Entry:
     """A line that a container wrote."""
 

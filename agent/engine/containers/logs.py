@@ -7,12 +7,13 @@ import pathlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from agent.engine.containers import log_files, log_format
+from agent.kit import frozen
 
 _POLL = 0.1
 """Seconds between two looks at a log that is followed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Query:
     """Which lines."""
 
@@ -40,7 +41,7 @@ async def read(path: pathlib.Path, query: Query, running: Callable[[], bool]) ->
                 yield entry
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Reader:
     """Reads a log on from where its files are."""
 

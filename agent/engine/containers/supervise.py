@@ -18,7 +18,7 @@ from agent.engine import layout
 from agent.engine.cgroups import hierarchy, usage
 from agent.engine.containers import ending, halted, table
 from agent.engine.shim import conmon, liveness, watch
-from agent.kit import clock, failpoint, reserve, tasks
+from agent.kit import clock, failpoint, frozen, reserve, tasks
 from agent.reasons import Reason
 
 _ENDED = failpoint.register("containers.ended")
@@ -34,7 +34,7 @@ _DIGITS = 2
 _REAL_TIME = re.compile(r"RT(MIN\+|MAX-)([0-9]{1,2})")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Event:
     """Something that happened to a container."""
 
@@ -46,7 +46,7 @@ class Event:
     exit_code: int | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of supervision."""
 

@@ -1,6 +1,5 @@
 """What is known of every container: kept in RAM, written through to the records."""
 
-import dataclasses
 import enum
 import json
 import sqlite3
@@ -10,7 +9,7 @@ from agent import errors
 from agent.engine import records
 from agent.engine.containers import names
 from agent.engine.spec import container as container_spec
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 from agent.oci import image_config
 from agent.reasons import Reason
 
@@ -27,7 +26,7 @@ class Phase(enum.StrEnum):
     REMOVING = "removing"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Run:
     """One run of a container: what has to be known to find its processes again."""
 
@@ -41,7 +40,7 @@ class Run:
     """(network, address): one or more of each network."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerRecord:
     """All that is kept of a container. Times are seconds since the epoch."""
 

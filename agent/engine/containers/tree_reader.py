@@ -4,7 +4,6 @@ Whatever runs in there may change the tree meanwhile: every step is taken from a
 but those of the path itself, and nothing is opened before it is known to be a file.
 """
 
-import dataclasses
 import errno
 import io
 import os
@@ -16,6 +15,7 @@ from typing import IO
 
 from agent import errors
 from agent.engine.kernel import api
+from agent.kit import frozen
 from agent.reasons import Reason
 
 _MOST_LINKS = 40
@@ -35,7 +35,7 @@ _TYPES = {
 """What an archive can hold: no sockets."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Tree:
     """A container's tree, or another one that nobody is to be led out of."""
 

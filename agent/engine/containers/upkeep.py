@@ -8,13 +8,13 @@ from agent import errors
 from agent.engine import layout
 from agent.engine.containers import log_files, table
 from agent.engine.shim import liveness
-from agent.kit import locks, notices, tasks
+from agent.kit import frozen, locks, notices, tasks
 
 _INTERVAL = 5.0
 """Seconds between two rounds; a log can outgrow its limit by what is written in so many."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Upkeep:
     """Looks after what runs."""
 

@@ -3,13 +3,12 @@
 Above the high threshold images are removed, the longest unused first, until the low one is reached.
 """
 
-import dataclasses
 from collections.abc import Iterable
 
-from agent.kit import disk_space
+from agent.kit import disk_space, frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Thresholds:
     """Disk use, in percent, at which collection starts (``high``) and stops (``low``)."""
 
@@ -19,7 +18,7 @@ class Thresholds:
     """Seconds that a new image is kept in any case: whoever pulled it is about to use it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CandidateImage:
     """An image in the store, under all names that it has."""
 

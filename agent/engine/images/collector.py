@@ -7,7 +7,6 @@ Content is unrecorded and renamed first, and removed afterwards: a crash in betw
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import pathlib
 import threading
@@ -19,7 +18,7 @@ from agent.distribution.content import store
 from agent.engine import layout, records
 from agent.engine.images import collection, index, inspection, leases, sources, verified
 from agent.engine.snapshots import snapshots
-from agent.kit import clock, disk_space, failpoint, notices, reserve, tasks, trees
+from agent.kit import clock, disk_space, failpoint, frozen, notices, reserve, tasks, trees
 from agent.oci import image_config
 
 SCHEMA = """
@@ -43,7 +42,7 @@ Held = Callable[[records.Database], Mapping[str, tuple[str, ...]]]
 """Returns the images (ids) of containers, each with the diff ids of its layers."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Collected:
     """Images that were removed because the disk was filling."""
 
@@ -51,7 +50,7 @@ class Collected:
     time: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Holdings:
     """Contents of the image store."""
 
@@ -61,7 +60,7 @@ class Holdings:
     """Files and directories that pruning would remove."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of the collector."""
 
@@ -76,7 +75,7 @@ class Deps:
     register: notices.Register
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Needed:
     """What images and containers lead to."""
 

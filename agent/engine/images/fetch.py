@@ -8,7 +8,6 @@ is verified.
 import asyncio
 import collections
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator
 
 from agent import errors
@@ -19,7 +18,7 @@ from agent.engine.images import blob_writer
 from agent.engine.kernel import api
 from agent.engine.layers import growing_file
 from agent.engine.snapshots import snapshots
-from agent.kit import batching, locks, tasks
+from agent.kit import batching, frozen, locks, tasks
 from agent.oci import descriptor, reference
 from agent.reasons import Reason
 
@@ -31,7 +30,7 @@ _CONTENT_REASONS = frozenset({Reason.DIGEST_MISMATCH, Reason.LAYER_DAMAGED, Reas
 """Reasons of refusals that may be damage in transit."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Layer:
     """A layer to fetch and unpack: its blob, and the ids of its content."""
 
@@ -40,7 +39,7 @@ class Layer:
     diff_id: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of the fetcher."""
 
@@ -51,7 +50,7 @@ class Deps:
     registry: client.RegistryClient
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Request:
     """One call of ``layers``: an image's layers, the lowest first."""
 

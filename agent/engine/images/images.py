@@ -17,7 +17,7 @@ from agent.distribution.registry import client
 from agent.engine import records
 from agent.engine.images import collector, fetch, index, inspection, leases, signatures, sources
 from agent.engine.snapshots import overlay, snapshots
-from agent.kit import clock, counts, failpoint, locks
+from agent.kit import clock, counts, failpoint, frozen, locks
 from agent.oci import descriptor, digest, image_config, mediatypes, platform, reference
 from agent.reasons import Reason
 
@@ -46,7 +46,7 @@ _REMOVE = failpoint.register("images.remove")
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class TransferProgress:
     """How far a pull or load has got."""
 
@@ -60,7 +60,7 @@ class TransferProgress:
 Report = Callable[[TransferProgress], None]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class StoredImage:
     """An image that is ready to run."""
 
@@ -75,7 +75,7 @@ class StoredImage:
     """Bytes of manifest, config and layers as stored."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ImageRecord:
     """A stored image as listed: whether it can be used, and what for."""
 
@@ -91,7 +91,7 @@ class ImageRecord:
     """All that a container needs of it is on the disk; a pull restores what is missing."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of the image store."""
 

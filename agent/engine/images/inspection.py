@@ -4,12 +4,12 @@ Every listing and every collection needs all manifests and configs; to hash and 
 than everything else in it.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import TypeVar
 
 from agent import errors
 from agent.distribution.content import documents, store
+from agent.kit import frozen
 from agent.oci import digest, image_config, manifest
 from agent.reasons import Reason
 
@@ -21,7 +21,7 @@ _Stamp = tuple[int, int, int]
 """Inode, size and time of change."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Contents:
     """The parsed manifest and config of an image."""
 

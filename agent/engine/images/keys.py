@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable
 
 from agent import errors
+from agent.kit import frozen
 from agent.reasons import Reason
 
 _LARGEST = 64 * 1024
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]*)PUBLIC KEY-----.*?-----END \1PUBLIC KEY-----", re.DOTALL)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Key:
     """A public key."""
 

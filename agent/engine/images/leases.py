@@ -6,7 +6,6 @@ A lease is a file that is locked for as long as its holder lives, in whatever pr
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import hashlib
 import os
@@ -15,6 +14,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from agent.engine import layout
+from agent.kit import frozen
 
 KEPT = 24 * 3600.0
 """Seconds that content of a broken attempt is kept."""
@@ -26,7 +26,7 @@ _EVERYTHING = "*"
 _PULL, _READ = "pull-", "read-"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Leased:
     """Resources of all leases together."""
 

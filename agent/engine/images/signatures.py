@@ -15,6 +15,7 @@ from agent import errors
 from agent.distribution.registry import client
 from agent.engine import records
 from agent.engine.images import keys, verified
+from agent.kit import frozen
 from agent.oci import descriptor, document, reference, simple_signing
 from agent.reasons import Reason
 
@@ -26,7 +27,7 @@ _CONTENT_REASONS = frozenset({Reason.DIGEST_MISMATCH, Reason.IMAGE_REFUSED})
 """Reasons of refusals of a registry's content, not of our access."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Rule:
     """Images of some repositories must be signed."""
 
@@ -36,7 +37,7 @@ class Rule:
     """Public keys (PEM); a signature by any of them will do."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Policy:
     """All rules, the first that matches holds, and what becomes of images that none is for."""
 
@@ -45,7 +46,7 @@ class Policy:
     """Refuse images that no rule matches: another name or address of a registry is no way around a rule."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ImageDigests:
     """An image to verify: the digests of its manifest and its config."""
 
@@ -149,7 +150,7 @@ class Verifier:
         return key
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Demand:
     """A signature that a rule requires of an image."""
 

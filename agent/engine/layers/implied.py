@@ -6,18 +6,19 @@ below it only later: so they are noted beside the unpacked layer.
 """
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import posixpath
 from collections.abc import Iterator, Sequence
+
+from agent.kit import frozen
 
 _FOLDERS, _TOP = "implied", "top"
 _OPAQUE = "trusted.overlay.opaque"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Implied:
     """The directories of an unpacked layer that had no entry of their own."""
 

@@ -6,7 +6,6 @@ made under an open descriptor of their parent and never followed at their last c
 own.
 """
 
-import dataclasses
 import errno
 import os
 import pathlib
@@ -18,7 +17,7 @@ from agent import errors
 from agent.distribution.layers import entries, streams
 from agent.engine.kernel import api
 from agent.engine.layers import attributes, channel, creation, implied
-from agent.kit import files
+from agent.kit import files, frozen
 from agent.reasons import Reason
 
 _WHITEOUT = ".wh."
@@ -43,7 +42,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class _Folder:
     """An open directory in the layer."""
 

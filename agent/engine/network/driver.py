@@ -5,16 +5,16 @@ time. Each may be repeated after a crash, and makes then what is missing. ``test
 says what every driver has to do.
 """
 
-import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from agent import errors
 from agent.engine.network import hostlinks, ipam, netlink
 from agent.engine.spec import network as network_spec
+from agent.kit import frozen
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Namespace:
     """A container's network namespace, by a descriptor of it, and a netlink socket in it."""
 
@@ -22,7 +22,7 @@ class Namespace:
     inside: netlink.Netlink
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Connection:
     """An endpoint as it is to be on the host."""
 

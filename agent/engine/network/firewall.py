@@ -6,7 +6,6 @@ table is as we made it, and need not be listed.
 
 import asyncio
 import contextlib
-import dataclasses
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -14,7 +13,7 @@ from agent import errors
 from agent.engine.network import netfilter, ruleset
 from agent.engine.network.ruleset import Forwarding
 from agent.engine.spec import network as network_spec
-from agent.kit import batching, failpoint, processes
+from agent.kit import batching, failpoint, frozen, processes
 from agent.reasons import Reason
 
 _APPLY = failpoint.register("network.firewall")
@@ -22,7 +21,7 @@ _TRIES = 3
 """Attempts to list a new table without others' changes in between."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RulesetInput:
     """Inputs of the ruleset."""
 

@@ -5,18 +5,18 @@ The rest is compared at a thorough check, which each relist requests: the safety
 """
 
 import asyncio
-import dataclasses
 from collections.abc import Iterator, Mapping
 
 from agent.engine.kernel import api
 from agent.engine.network import dns, driver, firewall, hostlinks, inside, namespaces, sysctls, table, wiring
 from agent.engine.spec import network as network_spec
+from agent.kit import frozen
 
 Problems = Mapping[str, tuple[str, ...]]
 """Problems by network; an intact one is not in it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen.value(kw_only=True)
 class Deps:
     """Collaborators of the health checks."""
 

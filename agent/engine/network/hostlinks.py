@@ -6,7 +6,6 @@ has told nothing, and of a thousand containers only those are looked into that s
 """
 
 import contextlib
-import dataclasses
 import errno
 import ipaddress
 import socket
@@ -14,6 +13,7 @@ import struct
 import threading
 
 from agent.engine.network import netlink
+from agent.kit import frozen
 
 UP, LOWER_UP = 0x1, 0x10000
 _GROUPS = (1, 5, 7)
@@ -33,7 +33,7 @@ _FILTER = struct.pack("=HHI", 8, 29, 1 << 3)
 """``IFLA_EXT_MASK``: without statistics."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Link:
     """One link of the host."""
 

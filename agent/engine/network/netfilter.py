@@ -5,13 +5,12 @@ container for ever, unless its flow is forgotten.
 """
 
 import contextlib
-import dataclasses
 import ipaddress
 import socket
 import struct
 
 from agent.engine.network import netlink
-from agent.kit import lean
+from agent.kit import frozen, lean
 
 with lean.bare("pyroute2"):
     from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
@@ -29,7 +28,7 @@ _PROTOCOL_IS, _DESTINATION_PORT_IS = 1 << 3, 1 << 5
 _ORIGINAL, _REPLY = 1, 2
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Flow:
     """A UDP flow: from whom to whom it began, and who answers it."""
 

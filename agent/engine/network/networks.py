@@ -31,7 +31,7 @@ from agent.engine.network import (
 )
 from agent.engine.spec import container as container_spec
 from agent.engine.spec import network as network_spec
-from agent.kit import clock, failpoint, state_format
+from agent.kit import clock, failpoint, frozen, state_format
 
 SCHEMA = table.SCHEMA
 _NO_DRIVERS: Mapping[str, driver.NetworkDriver] = types.MappingProxyType({})
@@ -43,7 +43,7 @@ _CREATE = failpoint.register("network.create")
 _REMOVE = failpoint.register("network.remove")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Broken:
     """Networks that are broken, with the problems of each."""
 

@@ -4,13 +4,13 @@ Ports come and go with containers, so they are elements and no rules: one more c
 and a packet's way through the table is as long with a thousand of them as with one.
 """
 
-import dataclasses
 import ipaddress
 import re
 from collections.abc import Collection, Iterable, Iterator
 
 from agent.engine.spec import container as container_spec
 from agent.engine.spec import network as network_spec
+from agent.kit import frozen
 
 EVERYWHERE_MAP, ADDRESS_MAP = "everywhere", "addressed"
 _ELEMENT = re.compile(r"([\w.]+(?: \. [\w.]+)*) : ([\d.]+ \. \d+)")
@@ -19,7 +19,7 @@ _MAP = re.compile(r"\tmap (\w+) \{\n(.*?)\n\t\}\n", re.DOTALL)
 _DNS = "meta l4proto { tcp, udp } th dport 53"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Forwarding:
     """A published port and the container's address behind it."""
 
@@ -27,7 +27,7 @@ class Forwarding:
     address: ipaddress.IPv4Address
 
 
-@dataclasses.dataclass(frozen=True, slots=True, order=True)
+@frozen.value(order=True)
 class Element:
     """A published port as it stands in one of the two maps."""
 
@@ -41,7 +41,7 @@ class Element:
         return self.map, self.key
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Listing:
     """A table as the kernel lists it: its lines without the ports, and the ports."""
 

@@ -7,7 +7,6 @@ is the moment to look.
 
 import asyncio
 import contextlib
-import dataclasses
 import itertools
 import json
 import os
@@ -16,7 +15,7 @@ import signal
 
 from agent import errors
 from agent.engine.shim import oci_runtime
-from agent.kit import processes, tasks
+from agent.kit import frozen, processes, tasks
 from agent.reasons import Reason
 
 _EXIT_FILE_TIMEOUT = 5.0
@@ -30,7 +29,7 @@ _PATIENCE = 60.0
 """Seconds that a ``create`` may take on a machine that is busy starting everything at once."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Launch:
     """Arguments of a conmon."""
 
@@ -44,7 +43,7 @@ class Launch:
     """Bytes after which conmon itself starts the log afresh: the bound that holds while no agent rotates it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Launched:
     """The two processes of a created container."""
 
@@ -82,7 +81,7 @@ async def launch(request: Launch) -> Launched:
     return Launched(_created(answer), int((request.bundle / "conmon.pid").read_text()))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Ending:
     """Exit files that conmon wrote for a container that ended."""
 

@@ -1,11 +1,10 @@
 """The OCI runtime (``runc``, ``crun``) by its command line, as in the runtime specification's and runc's manuals."""
 
-import dataclasses
 import json
 import pathlib
 
 from agent import errors
-from agent.kit import atomicfile, isolation, processes
+from agent.kit import atomicfile, frozen, isolation, processes
 from agent.reasons import Reason
 
 _MEMORY = "oci-runtime"
@@ -20,7 +19,7 @@ def environment() -> dict[str, str]:
     return {"PATH": isolation.search_path(), **_LEAN_GO}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Program:
     """An OCI runtime that is installed here."""
 
@@ -55,7 +54,7 @@ def remembered(run: pathlib.Path) -> Program | None:
         return None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class OciRuntime:
     """One program with its state directory."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import os
 import pathlib
@@ -17,7 +16,7 @@ from agent.distribution.layers import streams
 from agent.engine import layout, records
 from agent.engine.kernel import api
 from agent.engine.layers import growing_file, implied, unpack, worker
-from agent.kit import failpoint, notices, tasks, trees
+from agent.kit import failpoint, frozen, notices, tasks, trees
 from agent.reasons import Reason
 
 SCHEMA = """
@@ -38,7 +37,7 @@ _TEMPORARY = "tmp-"
 _LIMITS = streams.Limits()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Unpacked:
     """A layer that is unpacked, and nobody's yet."""
 

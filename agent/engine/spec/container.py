@@ -5,7 +5,7 @@ import enum
 import ipaddress
 from typing import TypeAlias
 
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -18,7 +18,7 @@ class NetworkMode(enum.StrEnum):
     HOST = "host"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Attachment:
     """A place in one network."""
 
@@ -28,7 +28,7 @@ class Attachment:
     """The address that it has to be; ``None``: a free one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Port:
     """A published port."""
 
@@ -40,7 +40,7 @@ class Port:
     """``tcp`` or ``udp``."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Mount:
     """Something in the container's tree: a named volume, a path of the host, or memory."""
 
@@ -54,7 +54,7 @@ class Mount:
     """Bytes of a tmpfs; ``None`` for the kernel's default."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Limits:
     """Resource limits; ``None`` is none."""
 
@@ -64,7 +64,7 @@ class Limits:
     pids: int | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Process:
     """What runs; what is ``None`` or empty comes from the image."""
 
@@ -79,7 +79,7 @@ class Process:
     """Names of more variables, whose values are given at each start and are in no record."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Confinement:
     """What it may do, as changes to Docker's defaults."""
 
@@ -90,7 +90,7 @@ class Confinement:
     seccomp: bool = True
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ContainerSpec:
     """A container as it is asked for. Kept in the records as JSON, so every field is a plain value."""
 

@@ -6,13 +6,13 @@ import pathlib
 from typing import TypeAlias
 
 from agent.engine.spec import container as container_spec
-from agent.kit import canonical
+from agent.kit import canonical, frozen
 
 Address: TypeAlias = container_spec.Address
 Range: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Subnet:
     """A range of addresses of a network."""
 
@@ -23,7 +23,7 @@ class Subnet:
     """The part that addresses are given out from; ``None``: all of it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class NetworkSpec:
     """A network as requested."""
 
@@ -37,7 +37,7 @@ class NetworkSpec:
     """The name of the driver that makes it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class NetworkRecord:
     """A created network, with all that its driver has chosen for it: subnets and gateways."""
 
@@ -51,7 +51,7 @@ class NetworkRecord:
         return self.spec.name
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Endpoint:
     """A container's interface in a network."""
 
@@ -78,7 +78,7 @@ class Endpoint:
         return dataclasses.replace(self, address=next(iter(addresses), None), further=addresses[1:])
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Publication:
     """A container's published ports."""
 
@@ -86,7 +86,7 @@ class Publication:
     ports: tuple[container_spec.Port, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class AttachRequest:
     """A request to attach a container to networks and publish its ports."""
 
@@ -96,7 +96,7 @@ class AttachRequest:
     ports: tuple[container_spec.Port, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Sandbox:
     """A container's network, ready to be joined."""
 

@@ -1,6 +1,5 @@
 """The instance's volumes: a record each, and data that its driver keeps."""
 
-import dataclasses
 import json
 import pathlib
 import types
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from agent import errors
 from agent.engine import layout, records
 from agent.engine.volumes import driver, local
-from agent.kit import failpoint, reserve, state_format
+from agent.kit import failpoint, frozen, reserve, state_format
 from agent.reasons import Reason
 
 SCHEMA = """
@@ -30,7 +29,7 @@ _NO_DRIVERS: Mapping[str, driver.VolumeDriver] = types.MappingProxyType({})
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class VolumeRecord:
     """A volume."""
 

@@ -1,6 +1,5 @@
 """What all models share: spelling, strictness, fields that are not built, values of several shapes, metadata."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -8,6 +7,7 @@ import pydantic
 import pydantic_core
 from pydantic.alias_generators import to_camel
 
+from agent.kit import frozen
 from agent.manifests.v1 import forms
 
 SHAPE = "shape"
@@ -22,7 +22,7 @@ class Model(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class NotBuilt:
     """Marks a field that is planned and not implemented: setting it is a problem that says so."""
 

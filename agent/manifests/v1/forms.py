@@ -3,7 +3,6 @@
 A refusal's message ends a sentence that begins with the field: ``spec.stop.gracePeriod must be …``.
 """
 
-import dataclasses
 import ipaddress
 import re
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import pydantic
 import pydantic_core
 
-from agent.kit import quantities
+from agent.kit import frozen, quantities
 
 _NUMBER = r"\+?([0-9]+\.?[0-9]*|\.[0-9]+)"
 LONGEST_PATH = 4095
@@ -37,7 +36,7 @@ class TypeMismatch(InvalidField):
     """A value of the wrong type or form: the message shows the value as well."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class Form:
     """A text's form: a pattern for programs, and words for people, with an example."""
 

@@ -93,7 +93,7 @@ CASES = [
 ]
 
 
-def findings(text: str, chosen: checks.Choice = checks.Choice()) -> list[checks.Finding]:  # noqa: B008 - frozen
+def findings(text: str, chosen: checks.Choice = checks.Choice()) -> list[checks.Finding]:
     parsed = parse.parse(text.encode())
     assert parsed.mistakes == ()
     return list(checks.check(parsed, chosen, ignore.parse(b"b\nb.txt")))

@@ -12,7 +12,7 @@ BASE = configuration.Configuration(env=(("PATH", "/bin"), ("LANG", "C")), cmd=("
 def walk(
     text: str,
     base: configuration.Configuration = BASE,
-    options: evaluate.Options = evaluate.Options(),  # noqa: B008 - frozen
+    options: evaluate.Options = evaluate.Options(),
 ) -> tuple[evaluate.Frame, list[evaluate.Step]]:
     """Follow the instructions of a stage."""
     parsed = parse.parse(f"FROM base\n{text}\n".encode())
@@ -24,7 +24,7 @@ def walk(
     return frame, steps
 
 
-def history(text: str, options: evaluate.Options = evaluate.Options()) -> list[str]:  # noqa: B008 - frozen
+def history(text: str, options: evaluate.Options = evaluate.Options()) -> list[str]:
     """Return the history of a stage; a layer has a plus in front."""
     frame, _ = walk(text, options=options)
     return [f"{'+' * entry.has_layer}{entry.created_by}" for entry in frame.history]
