@@ -50,9 +50,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 if [ "$present" != "$wanted-$purpose" ] && [ "$present" != "$wanted-test" ]; then # what tests need includes the rest
     echo "==> Installing Python packages into .venv"
-    # A path in place of an import hook, which takes 25 ms of each command.
-    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --config-settings editable_mode=compat \
-        --editable ".$extra"
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable ".$extra"
     echo "$wanted-$purpose" >.venv/.trimtab-installed
 else
     echo "==> Python packages: all there"

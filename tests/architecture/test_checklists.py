@@ -11,12 +11,11 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = '''
-import dataclasses
-
+from agent.kit import frozen
 from agent.model.key import Pairs
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class GadgetConfig:
     """A gadget as it is desired."""
 
@@ -25,7 +24,7 @@ class GadgetConfig:
     size: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class ObservedGadget:
     """A gadget as the runtime has it."""
 
@@ -89,7 +88,7 @@ def leave(world: match.World, sketch: draft.Draft, steps: ground.Ground) -> None
             ground.leave(world, sketch, steps, actions.RemoveGadget(key, ground.ORPHANED, key.name))
 """
 ACTIONS = '''
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class CreateGadget:
     """Make a gadget."""
 
@@ -99,7 +98,7 @@ class CreateGadget:
     config: gadget.GadgetConfig
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen.value
 class RemoveGadget:
     """Remove a gadget."""
 
@@ -161,7 +160,7 @@ KIND: tuple[Edit, ...] = (  # add-a-kind.md, step by step
     ),
     ("runtime/stores.py", "    Kind.IMAGE:", "    Kind.GADGET: lambda runtime: runtime.gadgets,\n    Kind.IMAGE:"),
     ("drivers/memory/driver.py", "from agent.model import", "from agent.model import gadget, "),
-    ("drivers/memory/driver.py", "@dataclasses.dataclass(frozen", f"{ROLE}@dataclasses.dataclass(frozen"),
+    ("drivers/memory/driver.py", "@frozen.value", f"{ROLE}@frozen.value"),
     (
         "drivers/memory/driver.py",
         "    volumes: stores.Volumes\n",

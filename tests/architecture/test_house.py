@@ -124,8 +124,8 @@ def test_parameters__are_few() -> None:
     for path, node in functions():
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         own = [argument for argument in arguments if argument.arg not in {"self", "cls"}]
-        typer_command = "cli" in path.parts
-        if len(own) > MOST_PARAMETERS and not typer_command:  # a command's parameters are its flags
+        is_command = "cli" in path.parts
+        if len(own) > MOST_PARAMETERS and not is_command:  # a command's parameters are its flags
             many.append(f"{path.relative_to(ROOT)}:{node.name}")
     assert many == []
 
