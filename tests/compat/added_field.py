@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 NAME = "added_by_a_later_release"
-_DECLARED = "dataclasses.field(default=None, metadata=__import__('agent.kit.canonical').kit.canonical.absent(None))"
+_FIELD = "__import__('dataclasses').field(default=None"
+_DECLARED = f"{_FIELD}, metadata=__import__('agent.kit.canonical').kit.canonical.absent(None))"
 _WHOLE = {"Supervision": "ContainerConfig"}
 """Models that are a part of another one, field by field."""
-_UNDECLARED = "dataclasses.field(default=None)"
+_UNDECLARED = f"{_FIELD})"
 
 
 class Finder(importlib.abc.MetaPathFinder):

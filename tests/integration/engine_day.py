@@ -17,7 +17,7 @@ from agent.model import state
 from agent.plan import render
 from tests import engines, faulty_proxy
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 _SOON = 0.2
 """Seconds for what is retried after seconds or minutes elsewhere."""
 _IMAGE = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: box}}\nspec: {{archive: {{path: {path}}}}}\n"
