@@ -59,6 +59,10 @@ ENTRIES = (
 )
 
 
+COMPLETION_VARIABLE = "_TRIMTAB_COMPLETE"
+"""By which a shell asks for completions."""
+
+
 class LazyGroup(peers.SuggestingGroup):
     """The root command."""
 

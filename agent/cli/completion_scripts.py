@@ -7,11 +7,9 @@ from collections.abc import Callable
 import click
 from click import shell_completion
 
-from agent.cli import terminal
+from agent.cli import commands, peers, terminal
 
 SHELLS = ("bash", "zsh", "fish")
-_PROGRAM = "trimtab"
-_VARIABLE = "_TRIMTAB_COMPLETE"
 
 
 def show(shell: str) -> None:
@@ -25,13 +23,13 @@ def install(shell: str) -> None:
     home = pathlib.Path.home()
     match shell:
         case "bash":
-            path = home / ".bash_completions" / f"{_PROGRAM}.sh"
+            path = home / ".bash_completions" / f"{peers.PROGRAM}.sh"
             _add_line(home / ".bashrc", f"source '{path}'")
         case "zsh":
-            path = home / ".zfunc" / f"_{_PROGRAM}"
+            path = home / ".zfunc" / f"_{peers.PROGRAM}"
             _add_line(home / ".zshrc", "fpath+=~/.zfunc; autoload -Uz compinit; compinit")
         case _:
-            path = home / ".config/fish/completions" / f"{_PROGRAM}.fish"
+            path = home / ".config/fish/completions" / f"{peers.PROGRAM}.fish"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_script(shell))
     terminal.result(f"{shell} completion installed in {path}")
@@ -42,7 +40,7 @@ def _script(shell: str) -> str:
     kind = shell_completion.get_completion_class(shell)
     if kind is None:
         raise AssertionError(shell)
-    return kind(click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE).source().lstrip("\n")
+    return kind(click.Command(peers.PROGRAM), {}, peers.PROGRAM, commands.COMPLETION_VARIABLE).source().lstrip("\n")
 
 
 def _checked(flag: str, shell: str) -> str:

@@ -17,9 +17,6 @@ from agent.cli import version as versions
 
 _HELP = "Write down what a host should run; trimtab makes it so and keeps it so."
 
-_PROGRAM = "trimtab"
-_QUESTION = "_TRIMTAB_COMPLETE"
-"""The variable by which a shell asks for completions."""
 _EPILOG = (
     "Settings can also be written to /etc/trimtab/config.yaml, or given as variables: --run-dir as TRIMTAB_RUN_DIR."
 )
@@ -28,13 +25,13 @@ _EPILOG = (
 def build() -> commands.LazyGroup:
     """Return the root command; the others are imported once they are typed."""
     return commands.LazyGroup(
-        _PROGRAM,
+        peers.PROGRAM,
         callback=typed.called(_global_options),
         params=typed.of(_global_options),
         help=_HELP,
         no_args_is_help=True,
         epilog=_EPILOG,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": typed.HELP_NAMES},
     )
 
 
@@ -62,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(root: click.Group, arguments: list[str]) -> object:
     """Run what was typed, or answer a shell's question, and return what the command does."""
-    question = os.environ.get(_QUESTION)
+    question = os.environ.get(commands.COMPLETION_VARIABLE)
     if question:
-        return shell_completion.shell_complete(root, {}, _PROGRAM, _QUESTION, question)
+        return shell_completion.shell_complete(root, {}, peers.PROGRAM, commands.COMPLETION_VARIABLE, question)
     try:
-        with root.make_context(_PROGRAM, arguments) as context:
+        with root.make_context(peers.PROGRAM, arguments) as context:
             return root.invoke(context)
     except click.exceptions.Exit as ending:
         return ending.exit_code

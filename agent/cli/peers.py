@@ -9,7 +9,7 @@ import click
 from agent import errors
 from agent.cli import typed
 
-_PROGRAM = "trimtab"
+PROGRAM = "trimtab"
 _STATUS = "trimtab status prints how everything is"
 _APPLY = "trimtab apply SOURCE brings about what it declares"
 _DELETE = "trimtab delete SOURCE removes what it declares; to remove one object, remove its manifest"
@@ -121,14 +121,14 @@ def group(name: str, text: str, commands: Iterable[tuple[str, Callable[..., None
         name,
         help=text,
         no_args_is_help=True,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": typed.HELP_NAMES},
         commands=[typed.command(own, function, summary=summary) for own, function, summary in commands],
     )
 
 
 def suggestion(path: str, word: str, commands: Sequence[str]) -> str:
     """Return what to type in place of a word behind ``trimtab``, or ``trimtab image``, that is none of its commands."""
-    instead = _WORDS.get(f"{path.removeprefix(_PROGRAM)} {word}".strip().lower(), "")
+    instead = _WORDS.get(f"{path.removeprefix(PROGRAM)} {word}".strip().lower(), "")
     if instead:
         return instead
     similar = difflib.get_close_matches(word.lower(), commands, n=2)

@@ -1,7 +1,7 @@
 """Commands from functions, by click: a parameter's annotation says what it is on the command line.
 
-``Annotated[int, typed.Option("--tail", "-n", min=0, help=...)]``. Typer does the same in twice the time that a
-running agent needs for its answer.
+``Annotated[int, typed.Option("--tail", "-n", min=0, help=...)]``. Typer does the same, and takes
+longer to import (``ops/docs/decisions.md``).
 """
 
 import enum
@@ -21,6 +21,7 @@ Completion = Callable[[click.Context, str], Sequence[str]]
 """Returns what may stand for a word that begins so."""
 _DIGITS = 20
 """More are not a number that anything here can have."""
+HELP_NAMES = ["-h", "--help"]
 _NOTHING = inspect.Parameter.empty
 
 
@@ -156,7 +157,7 @@ def command(name: str, function: Callable[..., None], *, summary: str = "", take
         params=of(function),
         help=function.__doc__,
         short_help=summary or None,
-        context_settings={"help_option_names": ["-h", "--help"], "allow_interspersed_args": not takes_program},
+        context_settings={"help_option_names": HELP_NAMES, "allow_interspersed_args": not takes_program},
     )
 
 
@@ -207,8 +208,6 @@ def _parameter(entry: inspect.Parameter) -> click.Parameter:
     if described.absent_value is not None:
         shared["flag_value"] = described.absent_value
     names = described.names or (f"--{entry.name.replace('_', '-')}",)
-    if kind is bool:
-        shared["type"] = click.BOOL
     option = CommandOption([*names, entry.name], help=described.help, is_flag=kind is bool, multiple=is_list, **shared)
     option.described, option.kind = described, kind
     if not option.is_flag:
@@ -257,6 +256,8 @@ def _completion(described: Described) -> Callable[..., list[CompletionItem]] | N
 
 
 def _type(kind: type, described: Described) -> click.ParamType[Any]:
+    if kind is bool:
+        return click.BOOL
     if kind is int:
         return _Type(_integers(described.min, described.max))
     if kind is pathlib.Path:

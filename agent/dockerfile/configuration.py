@@ -7,8 +7,6 @@ from agent.dockerfile.instructions import Pair
 from agent.kit import frozen
 
 _SECOND = 10**9
-COMMENT = "buildkit.dockerfile.v0"
-"""What BuildKit writes beside each entry of an image's history; tools look for it."""
 
 
 @frozen.value

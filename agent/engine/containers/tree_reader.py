@@ -15,6 +15,7 @@ from typing import IO
 
 from agent import errors
 from agent.engine.kernel import api
+from agent.engine.layers import tar_entries
 from agent.kit import frozen
 from agent.reasons import Reason
 
@@ -23,16 +24,6 @@ _MOST_LINKS = 40
 _DEEPEST = 1000
 """Directories in each other, one open descriptor each."""
 _BUFFER = 64 * 1024
-_NANOSECONDS = 10**9
-_TYPES = {
-    stat.S_IFREG: tarfile.REGTYPE,
-    stat.S_IFDIR: tarfile.DIRTYPE,
-    stat.S_IFLNK: tarfile.SYMTYPE,
-    stat.S_IFIFO: tarfile.FIFOTYPE,
-    stat.S_IFCHR: tarfile.CHRTYPE,
-    stat.S_IFBLK: tarfile.BLKTYPE,
-}
-"""What an archive can hold: no sockets."""
 
 
 @frozen.value
@@ -88,7 +79,7 @@ def write_archive(tree: Tree, path: str, out: IO[bytes]) -> None:
 def _write(tree: Tree, path: str, handle: int, out: IO[bytes]) -> None:
     status = os.fstat(handle)
     name = posixpath.basename(posixpath.normpath(path)) or "."
-    if stat.S_IFMT(status.st_mode) not in _TYPES:
+    if stat.S_IFMT(status.st_mode) not in tar_entries.TYPES:
         raise errors.InvalidArgument(f"{tree.at(path)} is a socket")
     with tarfile.open(
         fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape", bufsize=_BUFFER
@@ -142,7 +133,7 @@ class _Writer:
 
     def _add_below(self, top: int, name: str, stack: list[_Folder]) -> None:
         stack.append((top, name, _names(top)))
-        self._archive.addfile(_entry(name, os.fstat(top)))
+        self._archive.addfile(tar_entries.described(name, os.fstat(top)))
         while stack:
             folder, prefix, names = stack[-1]
             child = next(names, None)
@@ -173,9 +164,9 @@ class _Writer:
         """Add what is open by its path; return it opened to be read where it is a directory that has to be."""
         status = os.fstat(handle)
         kind = stat.S_IFMT(status.st_mode)
-        if kind not in _TYPES:
+        if kind not in tar_entries.TYPES:
             return None
-        entry = _entry(name, status)
+        entry = tar_entries.described(name, status)
         if kind == stat.S_IFLNK:
             entry.linkname = os.readlink("", dir_fd=handle)
         if kind == stat.S_IFDIR:
@@ -215,13 +206,3 @@ class _Padded(io.RawIOBase):
 
 def _names(folder: int) -> Iterator[str]:
     return iter(sorted(os.listdir(folder)))
-
-
-def _entry(name: str, status: os.stat_result) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type = _TYPES[stat.S_IFMT(status.st_mode)]
-    entry.mode = stat.S_IMODE(status.st_mode)
-    entry.uid, entry.gid = status.st_uid, status.st_gid
-    entry.mtime = status.st_mtime_ns // _NANOSECONDS
-    entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
-    return entry

@@ -11,6 +11,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Protocol, cast
 
+from agent.engine.layers import tar_entries
+
 _WHITEOUT = ".wh."
 _OPAQUE_MARK = ".wh..wh..opq"
 _OPAQUE = "trusted.overlay.opaque"
@@ -20,16 +22,6 @@ _ATTRIBUTE = "SCHILY.xattr."
 _OVERLAY = "user.overlay."
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BUFFER = 1024 * 1024
-_NANOSECONDS = 10**9
-_TYPES = {
-    stat.S_IFREG: tarfile.REGTYPE,
-    stat.S_IFDIR: tarfile.DIRTYPE,
-    stat.S_IFLNK: tarfile.SYMTYPE,
-    stat.S_IFIFO: tarfile.FIFOTYPE,
-    stat.S_IFCHR: tarfile.CHRTYPE,
-    stat.S_IFBLK: tarfile.BLKTYPE,
-}
-"""What a layer can hold: no sockets."""
 
 
 class Sink(Protocol):
@@ -119,7 +111,7 @@ class _Packer:
             parent = os.path.dirname(path)  # noqa: PTH120 - a name in an archive
             self._mark(f"{parent}/{_WHITEOUT}{child}" if parent else f"{_WHITEOUT}{child}")
             return
-        if kind not in _TYPES:
+        if kind not in tar_entries.TYPES:
             return
         entry = self._described(path, status)
         if kind == stat.S_IFLNK:
@@ -137,13 +129,9 @@ class _Packer:
             self._archive.addfile(_with_attributes(entry, _attributes(descriptor)), content)
 
     def _described(self, name: str, status: os.stat_result) -> tarfile.TarInfo:
-        entry = tarfile.TarInfo(name)
-        entry.type = _TYPES[stat.S_IFMT(status.st_mode)]
-        entry.mode = stat.S_IMODE(status.st_mode)
-        entry.uid, entry.gid = status.st_uid, status.st_gid
-        seconds = status.st_mtime_ns // _NANOSECONDS
-        entry.mtime = seconds if self._latest is None else min(seconds, self._latest)
-        entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
+        entry = tar_entries.described(name, status)
+        if self._latest is not None:
+            entry.mtime = min(entry.mtime, self._latest)
         return entry
 
     def _mark(self, name: str) -> None:
