@@ -13,7 +13,7 @@ _MALLOC = ((-8, 1), (-3, 128 * 1024), (-1, 128 * 1024))
 values, which it raises by and by unless they are said."""
 _YOUNG = (10_000, 5)
 """New objects between two rounds of the collector, and rounds between two that look at what those kept as well: none of
-them, in whatever thread it falls, keeps the others from running for long (45 ms with a thousand containers, once 95)."""
+them, in whatever thread it falls, keeps the others up for long (45 ms with a thousand containers, once 95)."""
 
 
 @contextlib.contextmanager
