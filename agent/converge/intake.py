@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable
+from typing import Self
 
 from agent.converge import acceptance, history, journal, listening, signals
 from agent.converge import goal as goals
@@ -24,6 +25,29 @@ _SOONEST = 0.001
 """Seconds between two looks at least: a moment that a timer has all but reached is not looked at again and again."""
 DOUBTFUL = 5.0
 """Seconds for which a source may say what is not believed yet, before that is a trouble."""
+
+
+@frozen.value
+class Difference:
+    """How what was read differs from what stands."""
+
+    is_of_content: bool
+    """In more than the revision's name: in objects, or in the values of secrets."""
+    is_recorded: bool
+    """In anything that is written down: all but the values of secrets."""
+
+    @classmethod
+    def between(cls, desired: state.DesiredState, standing: state.DesiredState) -> Self:
+        """Compare all of two states."""
+        return cls(
+            is_of_content=dataclasses.replace(desired, revision=standing.revision) != standing,
+            is_recorded=desired.without_secrets() != standing.without_secrets(),
+        )
+
+    @property
+    def is_any(self) -> bool:
+        """Tell whether anything differs."""
+        return self.is_of_content or self.is_recorded
 
 
 @frozen.value
@@ -159,8 +183,13 @@ class Intake:
         elif is_latest:
             self._reported_problems = ()
             await self._accept(reading)
-        elif reading.desired != self.standing:
+        elif (await self._compare(reading.desired)).is_any:
             await self._stand(reading.desired)
+
+    async def _compare(self, desired: state.DesiredState) -> Difference:
+        """Compare with what stands. With many objects this takes tens of milliseconds: it is done in a thread."""
+        standing = self.standing
+        return await tasks.in_thread(lambda: Difference.between(desired, standing))
 
     def _read_inputs(self, inputs: Iterable[external_input.ExternalInput]) -> external_input.Inputs:
         """Read inputs together with those of what stands, which are not to be forgotten meanwhile. It blocks."""
@@ -300,18 +329,18 @@ class Intake:
         now = self._around.time.now()
         objects = sum(1 for _ in desired)
         empty = not objects and any(True for _ in self.standing)
-        changed = not empty and dataclasses.replace(desired, revision=self.standing.revision) != self.standing
+        difference = await self._compare(desired)
+        changed = not empty and difference.is_of_content
         name = self._around.source.name
         self._around.sink(signals.SourceRead(name, desired.revision, objects, changed, empty, now))
         if empty:
             return
         self._accepted = reading
-        has_stood = desired.without_secrets() == self.standing.without_secrets()
-        if not has_stood or self._has_written_problem:
+        if difference.is_recorded or self._has_written_problem:
             revision = history.Revision(desired.revision, name, now, (), None)
-            self._around.book.history.record_revision(revision, has_stood=has_stood)
+            self._around.book.history.record_revision(revision, has_stood=not difference.is_recorded)
             self._has_written_problem = False
-        if desired != self.standing:
+        if difference.is_any:
             await self._stand(desired)
 
     async def _stand(self, desired: state.DesiredState) -> None:

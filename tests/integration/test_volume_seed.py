@@ -90,11 +90,14 @@ async def test_seed__volume_with_anything_in_it__is_left_alone(rootfs, volume) -
 async def test_seed__another_container_has_it_mounted_already__both_see_one_directory(rootfs, volume) -> None:
     mounted = os.open(volume, os.O_PATH | os.O_DIRECTORY)
 
-    async def write_while_it_is_copied() -> None:
-        pathlib.Path(f"/proc/self/fd/{mounted}/link").write_text("written by the other")
+    class WrittenMeanwhile(linux.LinuxKernel):
+        def open_in_root(self, root: int, path: str, flags: int, *, same_mount: bool = False) -> int:
+            """Write as the other container does: when the volume was found empty, and nothing is copied yet."""
+            pathlib.Path(f"/proc/self/fd/{mounted}/link").write_text("written by the other")
+            return super().open_in_root(root, path, flags, same_mount=same_mount)
 
     try:
-        await asyncio.gather(seed.seed(KERNEL, rootfs, "/srv/data", volume), write_while_it_is_copied())
+        await seed.seed(WrittenMeanwhile(), rootfs, "/srv/data", volume)
         assert sorted(os.listdir(f"/proc/self/fd/{mounted}")) == [".hidden", "link", "sub"]  # noqa: PTH208 - a descriptor
         assert (volume / "link").read_text() == "written by the other"
     finally:
