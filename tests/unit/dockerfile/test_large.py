@@ -7,6 +7,8 @@ import pytest
 from agent.dockerfile import lines, parse
 
 COUNT = 20_000
+_AGES = 60
+"""Seconds of CPU time: a walk that grows with the square takes minutes, one that grows with the size a few seconds."""
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,7 @@ COUNT = 20_000
 def test_parse__large__ends_soon(text: str) -> None:
     begun = time.process_time()
     assert parse.parse(f"FROM a\n{text}\n".encode()).mistakes == ()
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < _AGES
 
 
 def test_parse__too_large__is_refused() -> None:
