@@ -105,6 +105,7 @@ class Reason(enum.StrEnum):
     IMAGE_PUSH_DENIED = "ImagePushDenied"
     IMAGE_PUSH_FAILED = "ImagePushFailed"
     IMAGE_PUSH_REFUSED = "ImagePushRefused"
+    BUILD_FAILED = "BuildFailed"
     IMAGE_REFUSED = "ImageRefused"
     IMAGE_UNSIGNED = "ImageUnsigned"
     IMAGE_UNVERIFIED = "ImageUnverified"

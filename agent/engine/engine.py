@@ -15,6 +15,8 @@ from agent.distribution.content import store
 from agent.distribution.layers import streams
 from agent.distribution.registry import client, hosts, transport
 from agent.engine import claims, layout, mending, records, recover, soundness, stamps
+from agent.engine.build import builder, cache, running
+from agent.engine.cgroups import hierarchy, tree
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.images import collection, collector, fetch, images, inspection, leases, renaming, signatures, transfer
 from agent.engine.kernel import linux
@@ -32,7 +34,7 @@ _LIMITS = streams.Limits()
 _THRESHOLDS = collection.Thresholds()
 Notice = supervise.Event | collector.Collected | notices.NoticeChange | networks.Broken
 """What an engine tells by itself."""
-SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA)
+SCHEMAS = (images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, table.SCHEMA, cache.SCHEMA)
 
 
 @frozen.value
@@ -77,6 +79,7 @@ class Engine:
     collector: collector.Collector
     registry: client.RegistryClient
     notices: notices.Register
+    builder: builder.Builder
 
 
 @contextlib.asynccontextmanager
@@ -175,6 +178,7 @@ async def _joined(
             collector=image_deps.collector,
             registry=registry,
             notices=register,
+            builder=_builder(stores, supervision, image_deps, options),
         )
 
 
@@ -229,6 +233,39 @@ def _launcher(stores: _Stores, supervision: supervise.Deps, options: Options) ->
     return launch.Launcher(deps, stores.cleaner)
 
 
+def _builder(
+    stores: _Stores, supervision: supervise.Deps, image_deps: images.Deps, options: Options
+) -> builder.Builder:
+    """Return what builds images: its steps run confined as containers do, and leave nothing behind."""
+
+    async def clean(run_id: str) -> None:
+        await stores.cleaner.attempt(run_id)
+        if not supervision.table.living():
+            tree.remove_parent(hierarchy.of_host(), supervision.where.cgroup)
+
+    run_deps = running.Deps(
+        where=supervision.where,
+        kernel=stores.kernel,
+        networks=stores.networks,
+        runtime=stores.runtime,
+        pids=options.pids,
+        clean=clean,
+    )
+    return builder.Builder(
+        builder.Deps(
+            where=supervision.where,
+            kernel=stores.kernel,
+            content=image_deps.content,
+            snapshots=image_deps.layers,
+            images=stores.images,
+            runner=running.Runner(run_deps),
+            cache=cache.Cache(image_deps.database),
+            clock=supervision.clock,
+            limits=options.limits,
+        )
+    )
+
+
 def _recovery(stores: _Stores, supervision: supervise.Deps, containers: lifecycle.Containers) -> recover.Deps:
     return recover.Deps(
         where=supervision.where,
@@ -275,6 +312,7 @@ def join_images(
         open=reopen,
         documents=documents,
         held=table.images,
+        cache=cache.Kept(),
         clock=time,
         register=register,
     )

@@ -62,6 +62,11 @@ class Layout:
         return self.root / "snapshots"
 
     @property
+    def build_caches(self) -> pathlib.Path:
+        """What steps of builds keep from one run to the next (``RUN --mount=type=cache``)."""
+        return self.root / "build-caches"
+
+    @property
     def volumes(self) -> pathlib.Path:
         """Data of named volumes."""
         return self.root / "volumes"
@@ -122,7 +127,7 @@ class Layout:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
         for path in (
-            *(self.content, self.leases, self.snapshots, self.volumes, self.containers),
+            *(self.content, self.leases, self.snapshots, self.volumes, self.containers, self.build_caches),
             *(self.bundles, self.oci_runtime, self.namespaces, self.dns, self.internal_dns),
         ):
             path.mkdir(mode=0o700, exist_ok=True)

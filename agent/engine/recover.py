@@ -11,8 +11,9 @@ import secrets
 
 from agent import errors
 from agent.engine import layout
+from agent.engine.bundle import identity
 from agent.engine.cgroups import hierarchy, tree
-from agent.engine.containers import ending, files, lifecycle, table
+from agent.engine.containers import ending, lifecycle, table
 from agent.engine.images import collector, images
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
@@ -49,7 +50,7 @@ async def recover(deps: Deps) -> None:
     for container_id in running:  # those that an earlier release has started, or whose start was cut short
         overlay.unmount(deps.kernel, deps.where.bundles / container_id / "rootfs")
         former, current = deps.networks.former_nameservers(container_id), deps.networks.nameservers(container_id)
-        files.follow(deps.where.bundles / container_id / "resolv.conf", former, current)
+        identity.follow(deps.where.bundles / container_id / "resolv.conf", former, current)
     deps.volumes.recover()
     await asyncio.to_thread(_folders, deps.where, deps.table.ids())
     lower = (pathlib.Path(path) for record in deps.table.all() for path in record.lower_dirs)

@@ -18,6 +18,10 @@ class KeyedLocks:
         """Start with none."""
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
+    def is_held(self, key: Hashable) -> bool:
+        """Return whether somebody holds or awaits the key's lock."""
+        return key in self._locks
+
     @contextlib.asynccontextmanager
     async def hold(self, key: Hashable) -> AsyncIterator[None]:
         """Hold the key's lock; waiters get it in the order they came."""

@@ -112,6 +112,25 @@ class Crew:
         self._tasks[name] = task
         task.add_done_callback(self._ended)
 
+    def promise(self, work: Coroutine[Any, Any, T], *, name: str) -> "asyncio.Future[T]":
+        """Run a task whose result, or failure, is for whoever awaits what is returned; it may be nobody."""
+        promised: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        promised.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+        async def working() -> None:
+            try:
+                result = await work
+            except asyncio.CancelledError:
+                promised.cancel()
+                raise
+            except BaseException as error:  # noqa: BLE001 - told to whoever waits
+                promised.set_exception(error)
+            else:
+                promised.set_result(result)
+
+        self.start(working(), name=name)
+        return promised
+
     def cancel(self, name: str) -> None:
         """Cancel a task if it runs; it ends in its own time."""
         if name in self._tasks:

@@ -144,6 +144,25 @@ class ContentStore:
         with translated_writes(), tempfile.TemporaryFile(dir=self._ingest) as file:
             yield file
 
+    @contextlib.contextmanager
+    def unfinished_file(self) -> Iterator[tuple[pathlib.Path, IO[bytes]]]:
+        """Yield a new file on the store's disk, to be adopted; otherwise it is removed.
+
+        Raises ``errors.Unavailable`` (``DiskFull``).
+        """
+        temporary = self._ingest / secrets.token_hex(8)
+        try:
+            with translated_writes(), temporary.open("x+b") as file:
+                yield temporary, file
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def adopt(self, path: pathlib.Path, blob: descriptor.Descriptor) -> None:
+        """Make a blob of an unfinished file that has the descriptor's bytes, and is flushed to the disk."""
+        target = self.path(blob.digest)
+        path.rename(target)
+        atomicfile.sync_directory(target.parent)
+
     def put(self, media_type: str, data: bytes) -> descriptor.Descriptor:
         """Store bytes under their own digest, replacing a damaged blob."""
         blob = descriptor.Descriptor(media_type, digest.of(data), len(data))

@@ -92,6 +92,15 @@ class _Extensions:
     records: dict[bytes, bytes] = dataclasses.field(default_factory=dict)
 
 
+def is_header(block: bytes) -> bool:
+    """Return whether a block is the header of an entry."""
+    try:
+        _check(block)
+    except Unsound:
+        return False
+    return True
+
+
 class Entries:
     """All entries, once; an entry's content is read before the next one is asked for, or passed over."""
 

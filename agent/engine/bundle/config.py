@@ -56,15 +56,20 @@ class Bundle:
     """It sees its own cgroup as the root of the hierarchy: where there is v2 only, as Docker does it."""
     env_at_start: Variables = dataclasses.field(default=(), repr=False)
     """Variables that are in no record; they come on top of the others."""
+    env: Variables | None = dataclasses.field(default=None, repr=False)
+    """All variables there are; ``None``: those of the spec, of the image and of every container."""
 
 
 def build(bundle: Bundle) -> dict[str, Any]:
     """Return the configuration. Raises ``errors.InvalidArgument`` where there is nothing to run."""
     allowed = confinement.capabilities(bundle.spec.confinement)
     confined = seccomp.confined(allowed, ahead=bundle.filter_ahead) if bundle.spec.confinement.seccomp else None
+    own = process(bundle.spec, bundle.image, bundle.user, bundle.env_at_start)
+    if bundle.env is not None:
+        own["env"] = [f"{name}={value}" for name, value in bundle.env]
     return {
         "ociVersion": "1.0.2",
-        "process": process(bundle.spec, bundle.image, bundle.user, bundle.env_at_start),
+        "process": own,
         "root": {"path": bundle.rootfs, "readonly": bundle.spec.confinement.read_only_rootfs},
         "hostname": bundle.spec.hostname,
         "mounts": [*_system_mounts(), *(_mount(mount) for mount in sorted(bundle.mounts, key=_depth))],

@@ -7,9 +7,9 @@ import pathlib
 
 from agent import errors
 from agent.engine import layout
-from agent.engine.bundle import config, confinement, destinations, users
+from agent.engine.bundle import config, confinement, destinations, identity, users
 from agent.engine.cgroups import hierarchy
-from agent.engine.containers import binds, ending, files, log_files, table
+from agent.engine.containers import binds, ending, log_files, table
 from agent.engine.images import images
 from agent.engine.kernel import api as kernel_api
 from agent.engine.network import networks
@@ -165,7 +165,7 @@ class Launcher:
             namespace=str(sandbox.namespace) if sandbox else None,
             user=users.resolve(self.deps.kernel, rootfs, record.spec.process.user or record.image_config.user),
             mounts=await self._mounts(
-                record, rootfs, files.write(where.identity(record.id), _identity(record, sandbox))
+                record, rootfs, identity.write(where.identity(record.id), _identity(record, sandbox))
             ),
             cgroup=f"/{where.cgroup}/{record.id}",
             pids=self.deps.pids,
@@ -243,8 +243,8 @@ def _is_folder(source: str) -> bool | None:
     return path.is_dir() if path.exists() else None
 
 
-def _identity(record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> files.Identity:
+def _identity(record: table.ContainerRecord, sandbox: network_spec.Sandbox | None) -> identity.Identity:
     if sandbox is None:
-        return files.Identity(record.spec.hostname, (), (), of_host=True)
+        return identity.Identity(record.spec.hostname, (), (), of_host=True)
     addresses = tuple(str(address) for _, address in sandbox.addresses)
-    return files.Identity(record.spec.hostname, addresses, sandbox.nameservers)
+    return identity.Identity(record.spec.hostname, addresses, sandbox.nameservers)

@@ -11,9 +11,9 @@ import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
 from agent import errors
-from agent.engine.bundle import config
+from agent.engine.bundle import config, identity
 from agent.engine.cgroups import hierarchy, limits, tree
-from agent.engine.containers import binds, copying, files, halted, launch, supervise, table
+from agent.engine.containers import binds, copying, halted, launch, supervise, table
 from agent.engine.spec import container as container_spec
 from agent.kit import failpoint, locks, reserve, tasks, trees
 from agent.oci import image_config
@@ -286,7 +286,7 @@ class Containers:
         before = self._launch.networks.nameservers(record.id)
         yield
         after = self._launch.networks.nameservers(record.id)
-        files.follow(self._launch.where.identity(record.id) / "resolv.conf", before, after)
+        identity.follow(self._launch.where.identity(record.id) / "resolv.conf", before, after)
 
     def _reattached(
         self,

@@ -11,7 +11,7 @@ import functools
 import pathlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from agent import errors
 from agent.distribution.content import store
@@ -40,6 +40,16 @@ _COLLECT = failpoint.register("images.collect")
 
 Held = Callable[[records.Database], Mapping[str, tuple[str, ...]]]
 """Returns the images (ids) of containers, each with the diff ids of its layers."""
+
+
+class Cache(Protocol):
+    """What keeps content though no image needs it, for as long as there is room."""
+
+    def needed(self, database: records.Database) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the digests of blobs and the chain ids of layers that are kept."""
+
+    def trim(self, database: records.Database, now: float, *, entirely: bool) -> None:
+        """Forget what is too old or too much; or everything."""
 
 
 @frozen.value
@@ -71,6 +81,7 @@ class Deps:
     """Opens another connection to the records."""
     documents: inspection.Documents
     held: Held
+    cache: Cache
     clock: clock.Clock
     register: notices.Register
 
@@ -193,7 +204,11 @@ class Collector:
 
     def _free_space(self, database: records.Database, given_up: threading.Event) -> tuple[str, ...]:
         self._note_uses(database)
+        self._trim(database, entirely=False)
         self._sweep(database)
+        if collection.available_target(self.space(), self._thresholds):
+            self._trim(database, entirely=True)  # what can be made again goes before images
+            self._sweep(database)
         aim = collection.available_target(self.space(), self._thresholds)
         if not aim:
             return ()
@@ -204,8 +219,13 @@ class Collector:
 
     def _prune(self, database: records.Database, given_up: threading.Event) -> tuple[str, ...]:
         removed = self._remove(database, self._unused(database), given_up)
+        self._trim(database, entirely=True)
         self._sweep(database, kept=0.0)
         return removed
+
+    def _trim(self, database: records.Database, *, entirely: bool) -> None:
+        with database.transaction():
+            self._deps.cache.trim(database, self._deps.clock.now(), entirely=entirely)
 
     def _unused(self, database: records.Database) -> tuple[collection.CandidateImage, ...]:
         self._note_uses(database)
@@ -290,6 +310,10 @@ class Collector:
                 blobs |= {row["manifest"], *(layer.digest for layer in contents.manifest.layers)}
                 configs.add(row["config"])
                 chains.update(image_config.chain_ids(contents.config.diff_ids))
+        if not without:  # else it is asked what would be left without unused images, and it goes with them
+            cached_blobs, cached_chains = self._deps.cache.needed(database)
+            blobs |= cached_blobs
+            chains |= cached_chains
         return _Needed(frozenset(blobs | configs), frozenset(chains), frozenset(configs))
 
 

@@ -6,9 +6,10 @@ owners are numbers. Nobody may change the tree meanwhile.
 
 import hashlib
 import os
+import pathlib
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Protocol, cast
 
 from agent.engine.layers import tar_entries
@@ -22,6 +23,8 @@ _ATTRIBUTE = "SCHILY.xattr."
 _OVERLAY = "user.overlay."
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BUFFER = 1024 * 1024
+_DEEPEST_PRUNED = 64
+"""Directories in each other: what is deeper stays."""
 
 
 class Sink(Protocol):
@@ -47,10 +50,11 @@ class _Hashed:
         return len(data)
 
 
-def pack(top: int, out: Sink, latest: int | None = None) -> tuple[str, int]:
+def pack(top: int, out: Sink, latest: int | None = None, *, states_top: bool = True) -> tuple[str, int]:
     """Write the layer of an open directory, and return the digest of its tar stream and its size.
 
-    ``latest``: seconds since the epoch that no entry is newer than (``SOURCE_DATE_EPOCH``). Blocks. Raises ``OSError``.
+    ``latest``: seconds since the epoch that no entry is newer than (``SOURCE_DATE_EPOCH``). ``states_top``: the
+    directory itself has an entry. Blocks. Raises ``OSError``.
     """
     hashed = _Hashed(out)
     with tarfile.open(
@@ -61,8 +65,58 @@ def pack(top: int, out: Sink, latest: int | None = None) -> tuple[str, int]:
         errors="surrogateescape",
         bufsize=_BUFFER,
     ) as archive:
-        _Packer(archive, latest).folder(top, "")
+        _Packer(archive, latest).folder(top, "", is_stated=states_top)
     return f"sha256:{hashed.hash.hexdigest()}", hashed.size
+
+
+def prune(top: int, lower: Sequence[pathlib.Path]) -> None:
+    """Remove empty directories that are the same below: overlayfs makes them for what is written, and gone.
+
+    ``lower``: topmost first. Nothing may be mounted upon ``top``. Blocks. Raises ``OSError``.
+    """
+    _prune(top, (), lower)
+
+
+def _prune(folder: int, parts: tuple[str, ...], lower: Sequence[pathlib.Path]) -> None:
+    for name in os.listdir(folder) if len(parts) < _DEEPEST_PRUNED else ():
+        if not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+            continue
+        inner = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            before = os.fstat(inner)
+            _prune(inner, (*parts, name), lower)
+            is_empty = not os.listdir(inner) and _attributes(inner).get(_OPAQUE) != b"y"  # noqa: PTH208 - open
+            os.utime(inner, ns=(before.st_atime_ns, before.st_mtime_ns))
+            is_same = is_empty and _is_below((*parts, name), lower, before)
+        finally:
+            os.close(inner)
+        if is_same:
+            os.rmdir(name, dir_fd=folder)
+
+
+def _is_below(parts: tuple[str, ...], lower: Sequence[pathlib.Path], own: os.stat_result) -> bool:
+    """Return whether the layers below have the same directory."""
+    for layer in lower:
+        status = _status_below(parts, layer)
+        if status is not None:
+            same = (own.st_mode, own.st_uid, own.st_gid, own.st_mtime_ns)
+            return (status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns) == same
+    return False
+
+
+def _status_below(parts: tuple[str, ...], layer: pathlib.Path) -> os.stat_result | None:
+    """Return what a path is in a layer; ``None`` where it is not in it, or is not reached by directories alone."""
+    here = os.open(layer, _FOLDER)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, _FOLDER, dir_fd=here)
+            os.close(here)
+            here = inner
+        return os.lstat(parts[-1], dir_fd=here)
+    except OSError:
+        return None
+    finally:
+        os.close(here)
 
 
 class _Packer:
@@ -74,11 +128,12 @@ class _Packer:
         self._links: dict[tuple[int, int], str] = {}
         """Names in the archive of files that have more than one, by device and inode."""
 
-    def folder(self, top: int, name: str) -> None:
+    def folder(self, top: int, name: str, *, is_stated: bool) -> None:
         """Write an open directory with all that is below it, without recursion."""
         stack: list[tuple[int, str, Iterator[str]]] = []
         try:
-            stack.append((os.open(".", _FOLDER, dir_fd=top), name, self._begin(top, name)))
+            names = self._begin(top, name) if is_stated else iter(sorted(os.listdir(top)))
+            stack.append((os.open(".", _FOLDER, dir_fd=top), name, names))
             while stack:
                 here, prefix, names = stack[-1]
                 child = next(names, None)

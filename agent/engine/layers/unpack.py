@@ -54,8 +54,9 @@ class _Folder:
 class Unpacker:
     """Unpacks one layer into one directory."""
 
-    def __init__(self, kernel: api.Kernel, root: int, limits: streams.Limits) -> None:
-        """Write below the open directory ``root``."""
+    def __init__(self, kernel: api.Kernel, root: int, limits: streams.Limits, *, is_layer: bool = True) -> None:
+        """Write below the open directory ``root``. In an archive that is no layer, no name means a whiteout."""
+        self._is_layer = is_layer
         self._kernel = kernel
         self._root = root
         self._limits = limits
@@ -99,6 +100,9 @@ class Unpacker:
         folder, name = posixpath.split(path)
         if not name:
             self._top_itself(entry)
+            return
+        if not self._is_layer:
+            self._make(archive, entry, self._parent(folder), path)
             return
         if f"/{_AUFS}" in f"/{path}" and name != _OPAQUE:
             return

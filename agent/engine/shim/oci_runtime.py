@@ -73,6 +73,11 @@ class OciRuntime:
             return
         (await self._run("delete", "--force", container_id)).check()
 
+    def run_command(self, bundle: pathlib.Path) -> list[str]:
+        """Return the command line that runs a bundle's container, called as the bundle is, to its end."""
+        words = ["--root", str(self.state), "run", "--bundle", str(bundle), bundle.name]
+        return [*self.program.prefix, str(self.program.path), *words]
+
     def exec_command(self, container_id: str, options: list[str]) -> list[str]:
         """Return the command line that runs another program in a container."""
         return [str(self.program.path), "--root", str(self.state), "exec", *options, container_id]

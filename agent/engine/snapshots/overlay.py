@@ -25,8 +25,21 @@ def visible(lower: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
                 return
 
 
-def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
+_PLAIN = ",redirect_dir=off,metacopy=off"
+"""What is written above is whole, and can become a layer, whatever the kernel's defaults are."""
+
+
+def mount(
+    kernel: api.Kernel,
+    lower: Sequence[pathlib.Path],
+    own: pathlib.Path,
+    target: pathlib.Path,
+    *,
+    is_plain: bool = False,
+) -> None:
     """Mount ``lower`` (topmost first) under ``own/upper`` at ``target``; device nodes in there are dead for the host.
+
+    ``is_plain``: what is written is to become a layer.
 
     Raises ``errors.InvalidArgument`` where the layers are too many for one mount, ``errors.Unavailable`` where the
     kernel refuses.
@@ -38,7 +51,7 @@ def mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, 
     for folder in (own / "work", target):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     with _refusals():
-        _mount(kernel, lower, own, target)
+        _mount(kernel, lower, own, target, _PLAIN if is_plain else "")
 
 
 def mount_to_read(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path, target: pathlib.Path) -> None:
@@ -67,16 +80,18 @@ def _refusals() -> Iterator[None]:
         ) from error
 
 
-def _mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path | None, target: pathlib.Path) -> None:
+def _mount(
+    kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path | None, target: pathlib.Path, more: str = ""
+) -> None:
     """Mount, with paths as short as it takes: the kernel reads one page of options. Without ``own``, read-only."""
     flags = api.MS_NODEV | (api.MS_RDONLY if own is None else 0)
-    options = _options(lower, own)
+    options = _options(lower, own, more)
     if options is not None:
         kernel.mount("overlay", str(target), "overlay", flags, options)
         return
     folder = os.path.realpath(os.path.commonpath([path.parent for path in lower]))
     own = None if own is None else _relative(own, folder)
-    options = _options([_relative(path, folder) for path in lower], own)
+    options = _options([_relative(path, folder) for path in lower], own, more)
     if options is None:
         raise errors.InvalidArgument(
             f"an image of {len(lower)} layers does not fit into one overlay mount",
@@ -86,11 +101,11 @@ def _mount(kernel: api.Kernel, lower: Sequence[pathlib.Path], own: pathlib.Path 
     kernel.mount_from(folder, "overlay", str(target), flags, options)
 
 
-def _options(lower: Sequence[pathlib.Path], own: pathlib.Path | None) -> str | None:
+def _options(lower: Sequence[pathlib.Path], own: pathlib.Path | None, more: str) -> str | None:
     """Return the mount's options; ``None`` where the kernel would not read them all."""
     layers = ":".join(_escaped(path) for path in lower)
     above = "" if own is None else f",upperdir={_escaped(own / 'upper')},workdir={_escaped(own / 'work')}"
-    options = f"lowerdir={layers}{above}"
+    options = f"lowerdir={layers}{above}{more}"
     return options if len(options.encode()) < mmap.PAGESIZE else None
 
 

@@ -134,6 +134,19 @@ class Snapshots:
         _COMMIT.hit()
         self._database.execute("INSERT OR IGNORE INTO snapshots (chain_id, directory) VALUES (?, ?)", (chain_id, name))
 
+    def adopt(self, chain_id: str, directory: pathlib.Path) -> None:
+        """Make a snapshot of a directory among the others with a layer in ``fs``, which is on the disk for good.
+
+        Where a layer of this chain id was recorded and is gone, it comes to lie there. Raises ``errors.Unavailable``.
+        """
+        name = self._name(chain_id)
+        if name:
+            with store.translated_writes():
+                trees.remove(self._root / name)
+                directory.rename(self._root / name)
+            return
+        self._database.execute("INSERT INTO snapshots (chain_id, directory) VALUES (?, ?)", (chain_id, directory.name))
+
     def _name(self, chain_id: str) -> str:
         """Return the name of a layer's directory; empty where none is recorded."""
         row = self._database.first("SELECT directory FROM snapshots WHERE chain_id = ?", (chain_id,))

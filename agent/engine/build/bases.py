@@ -1,0 +1,87 @@
+"""What stages begin with, and take files of: images, pulled where they are not there."""
+
+import json
+from typing import Any
+
+from agent import errors
+from agent.distribution.content import store
+from agent.engine.build import result, spec
+from agent.engine.images import images, leases
+from agent.kit import frozen
+from agent.oci import digest, image_config, manifest, platform, reference
+
+
+@frozen.value
+class Image:
+    """An image that a build stands on."""
+
+    name: str
+    base: result.Base
+    layers: tuple[spec.Layer, ...]
+    config: str
+    """Digest of its configuration."""
+
+
+class Bases:
+    """The images of an instance, as builds use them."""
+
+    def __init__(self, store_of_images: images.Images, content: store.ContentStore) -> None:
+        """Nothing is looked for yet."""
+        self._images = store_of_images
+        self._content = content
+
+    async def image(self, name: str, requested: platform.Platform, lease: leases.Lease, *, pulls: bool) -> Image:
+        """Return an image for a platform, on lease; it is pulled where it is not there, or where ``pulls``.
+
+        Raises ``errors.InvalidArgument`` for what is no reference, and what a pull raises.
+        """
+        try:
+            canonical = str(reference.parse(name))
+        except ValueError as error:
+            raise errors.InvalidArgument(str(error), hint="see FROM in the Dockerfile") from error
+        if not pulls:
+            present = await self._held(canonical, requested, lease)
+            if present is not None:
+                return present
+        await self._images.pull(canonical, str(requested), self._labels(canonical), lambda _: None)
+        present = await self._held(canonical, requested, lease)
+        if present is None:
+            raise errors.NotFound(f"{name} is not made for {requested}")
+        return present
+
+    async def _held(self, name: str, requested: platform.Platform, lease: leases.Lease) -> Image | None:
+        """Return an image that is there, with a hold on all that it consists of."""
+        present = self._present(name, requested)
+        if present is None:
+            return None
+        diff_ids = tuple(layer.diff_id for layer in present.layers)
+        blobs = (present.config, *(layer.blob.digest for layer in present.layers))
+        await lease.add((*blobs, *image_config.chain_ids(diff_ids)))
+        return self._present(name, requested)  # which may have gone meanwhile
+
+    def _labels(self, name: str) -> images.Labels:
+        """Return the labels that an image has, which a pull keeps."""
+        try:
+            return self._images.record(name).labels
+        except errors.NotFound:
+            return ()
+
+    def _present(self, name: str, requested: platform.Platform) -> Image | None:
+        try:
+            stored = self._images.runnable(name)
+            parsed = manifest.parse(self._images.manifest(name))
+            document: dict[str, Any] = json.loads(self._content.read(stored.id))
+        except (errors.NotFound, ValueError):
+            return None
+        if not isinstance(parsed, manifest.Manifest):
+            return None
+        own = stored.config.platform
+        if own.architecture and platform.choose(requested, [own]) is None:
+            return None
+        layers = tuple(map(spec.Layer, stored.config.diff_ids, parsed.layers))
+        return Image(name, result.Base(document, own if own.architecture else requested), layers, stored.id)
+
+
+def of_nothing(requested: platform.Platform) -> Image:
+    """Return what a stage ``FROM scratch`` begins with."""
+    return Image("", result.Base({}, platform.normal(requested)), (), digest.of(b""))

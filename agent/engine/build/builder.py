@@ -1,0 +1,75 @@
+"""The builder of an instance: what its builds share, and what becomes of what they make."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator
+
+from agent.distribution.content import store
+from agent.distribution.layers import streams
+from agent.engine import layout
+from agent.engine.build import bases, cache, disk_trees, result, running, solve, spec, workspace
+from agent.engine.images import images
+from agent.engine.kernel import api
+from agent.engine.snapshots import snapshots
+from agent.kit import batching, clock, frozen, locks, tasks
+from agent.oci import mediatypes
+
+
+@frozen.value(kw_only=True)
+class Deps:
+    """Collaborators of builds."""
+
+    where: layout.Layout
+    kernel: api.Kernel
+    content: store.ContentStore
+    snapshots: snapshots.Snapshots
+    images: images.Images
+    runner: running.Runner
+    cache: cache.Cache
+    clock: clock.Clock
+    limits: streams.Limits
+
+
+class Builder:
+    """Builds images. What two builds have to do alike is done once."""
+
+    def __init__(self, deps: Deps) -> None:
+        """Nothing is built yet."""
+        self._deps = deps
+        self._flush = batching.Batch(lambda: asyncio.to_thread(deps.kernel.sync, str(deps.where.root)))
+        self._room = workspace.Deps(
+            where=deps.where, kernel=deps.kernel, content=deps.content, snapshots=deps.snapshots
+        )
+        self._shared = solve.Shared(
+            where=deps.where,
+            kernel=deps.kernel,
+            bases=bases.Bases(deps.images, deps.content),
+            runner=deps.runner,
+            cache=deps.cache,
+            clock=deps.clock,
+            limits=deps.limits,
+            steps=locks.KeyedLocks(),
+            caches=locks.KeyedLocks(),
+            digests=disk_trees.Digests(),
+        )
+
+    @contextlib.asynccontextmanager
+    async def built(self, request: spec.BuildRequest, report: spec.Report) -> AsyncIterator[spec.BuiltImage]:
+        """Build an image, and keep what it is made of for as long as the context lasts.
+
+        Raises ``solve.BuildFailed``, and other failures of what a build uses.
+        """
+        async with contextlib.AsyncExitStack() as held:
+            lease = await held.enter_async_context(self._deps.images.leases.reading([]))
+            workshop = workspace.Workshop(self._room, self._flush)
+            held.push_async_callback(functools.partial(asyncio.to_thread, workshop.close))
+            crew = await held.enter_async_context(tasks.Crew())
+            own = solve.Own(workshop=workshop, lease=lease, crew=crew, held=held)
+            yield await solve.Solve(self._shared, own, request, report).image()
+
+    async def store(self, name: str, built: spec.BuiltImage, labels: images.Labels) -> images.StoredImage:
+        """Record a built image under a name, replacing the one that had it."""
+        self._deps.content.put(mediatypes.CONFIG, built.config)
+        data = result.manifest(built.config, built.layers)
+        return await self._deps.images.keep(name, data, labels, lambda _: None)

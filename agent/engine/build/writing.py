@@ -1,0 +1,239 @@
+"""Writing into a root file system that is being built: folders on the way, files with all that they are.
+
+What is there already may be an image's, and hostile: a link is followed as the image will see it, and nowhere else.
+"""
+
+import contextlib
+import os
+import pathlib
+import posixpath
+import stat
+
+from agent import errors
+from agent.engine.build import disk_trees, trees
+from agent.engine.bundle import destinations
+from agent.engine.kernel import api
+from agent.kit import frozen
+from agent.reasons import Reason
+
+_CHUNK = 8 * 1024 * 1024
+_KEPT = ("user.", "security.capability")
+_OVERLAY = "user.overlay."
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_FOLDER_MODE = 0o755
+
+
+@frozen.value
+class Owner:
+    """Whose a file is to be, and what may be done to it."""
+
+    uid: int | None = None
+    """``None``: as in the source."""
+    gid: int | None = None
+    mode: int | None = None
+
+
+class Writer:
+    """Writes beneath an open directory."""
+
+    def __init__(self, kernel: api.Kernel, top: int, owner: Owner, latest: int | None) -> None:
+        """Take an open directory, which stays the caller's. ``latest``: nanoseconds that nothing is newer than."""
+        self._kernel = kernel
+        self._top = top
+        self._owner = owner
+        self._latest = latest
+        self._links: dict[tuple[int, int], str] = {}
+        """Where a file that has more than one name in its source has been written first."""
+        self._times: dict[str, int] = {}
+        """Times of folders, which are set last: what is made in them changes them."""
+        self._parent: tuple[str, int] | None = None
+
+    def close(self) -> None:
+        """Set the times of folders, and let go. Raises ``OSError``."""
+        self._leave()
+        for path, time in reversed(self._times.items()):
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = self._opened(path)
+                try:
+                    os.utime(descriptor, ns=(time, time))
+                finally:
+                    os.close(descriptor)
+
+    def resolved(self, path: str) -> str:
+        """Return a path of the image with its links followed, also those that lead to nothing yet."""
+        return destinations.resolve(self._kernel, pathlib.Path(f"/proc/self/fd/{self._top}"), path).strip("/")
+
+    def is_folder(self, path: str) -> bool | None:
+        """Return whether a path without links is a directory; ``None`` where nothing is there."""
+        folder, name = posixpath.split(path)
+        if not name:
+            return True
+        try:
+            descriptor = self._opened(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return stat.S_ISDIR(os.lstat(name, dir_fd=descriptor).st_mode)
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(descriptor)
+
+    def make_folders(self, path: str) -> None:
+        """Make a directory at a path without links, and those above it, where they are not there.
+
+        Raises ``errors.InvalidArgument`` where something else is in the way.
+        """
+        here = ""
+        for part in filter(None, path.split("/")):
+            folder, here = here, posixpath.join(here, part)
+            descriptor = self._opened(folder)
+            try:
+                os.mkdir(part, 0o700, dir_fd=descriptor)
+            except FileExistsError:
+                if not stat.S_ISDIR(os.lstat(part, dir_fd=descriptor).st_mode):
+                    raise _in_the_way(here) from None
+                continue
+            finally:
+                os.close(descriptor)
+            self._settle_folder(here, self._owner.uid or 0, self._owner.gid or 0, _FOLDER_MODE)
+            if self._latest is not None:
+                self._times[here] = self._latest
+
+    def folder(self, path: str, entry: trees.Entry, *, overwrites: bool) -> None:
+        """Make a directory as one of the source is; one that is there gets its mode where ``overwrites``."""
+        parent, name = posixpath.split(path)
+        if not name:
+            return
+        descriptor = self._parent_of(parent)
+        uid, gid, mode = self._own(entry.status)
+        try:
+            os.mkdir(name, 0o700, dir_fd=descriptor)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(name, dir_fd=descriptor).st_mode):
+                raise _in_the_way(path) from None
+            if overwrites:
+                os.chmod(name, mode, dir_fd=descriptor)
+            return
+        self._settle_folder(path, uid, gid, mode)
+        self._times[path] = self._time(entry.status.modified)
+
+    def file(self, path: str, entry: trees.Entry, source: disk_trees.DiskTree) -> None:
+        """Write a file, a link or a device as one of the source is, in place of what is there.
+
+        Raises ``errors.InvalidArgument`` where that is a directory.
+        """
+        parent, name = posixpath.split(path)
+        folder = self._parent_of(parent)
+        self._free(folder, name, path)
+        status = entry.status
+        first = self._links.get(status.identity) if status.identity else None
+        if first is not None:
+            upper, own = posixpath.split(first)
+            linked = self._opened(upper)
+            try:
+                os.link(own, name, src_dir_fd=linked, dst_dir_fd=folder, follow_symlinks=False)
+            finally:
+                os.close(linked)
+            return
+        if status.identity is not None:
+            self._links[status.identity] = path
+        if stat.S_ISREG(status.mode):
+            descriptor = source.open(entry.path)
+            try:
+                self._regular(folder, name, descriptor, status)
+            finally:
+                os.close(descriptor)
+            return
+        uid, gid, mode = self._own(status)
+        if status.is_link:
+            os.symlink(source.link(entry.path), name, dir_fd=folder)
+        elif status.device == (0, 0) and stat.S_ISCHR(status.mode):
+            raise errors.InvalidArgument(
+                f"{entry.path} is a device that only overlayfs makes", reason=Reason.IMAGE_REFUSED
+            )
+        else:
+            os.mknod(name, stat.S_IFMT(status.mode) | 0o600, os.makedev(*status.device), dir_fd=folder)
+            os.chmod(name, mode, dir_fd=folder)
+        os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
+        time = self._time(status.modified)
+        os.utime(name, ns=(time, time), dir_fd=folder, follow_symlinks=False)
+
+    def content(self, path: str, data: bytes, mode: int, modified: int) -> None:
+        """Write a file that is nowhere yet, in place of what is there. ``modified``: nanoseconds since the epoch."""
+        parent, name = posixpath.split(path)
+        folder = self._parent_of(parent)
+        self._free(folder, name, path)
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchown(descriptor, self._owner.uid or 0, self._owner.gid or 0)
+            os.fchmod(descriptor, mode if self._owner.mode is None else self._owner.mode)
+            time = self._time(modified)
+            os.utime(descriptor, ns=(time, time))
+
+    def _regular(self, folder: int, name: str, source: int, status: trees.Status) -> None:
+        target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        try:
+            while os.sendfile(target, source, None, _CHUNK):
+                pass
+            uid, gid, mode = self._own(status)
+            os.fchown(target, uid, gid)  # which takes set-user-ID and capabilities away: they come behind it
+            os.fchmod(target, mode)
+            for attribute in os.listxattr(source):
+                if attribute.startswith(_KEPT) and not attribute.startswith(_OVERLAY):
+                    os.setxattr(target, attribute, os.getxattr(source, attribute))
+            time = self._time(status.modified)
+            os.utime(target, ns=(time, time))
+        finally:
+            os.close(target)
+
+    def _free(self, folder: int, name: str, path: str) -> None:
+        """Take away what is in a file's place."""
+        try:
+            is_folder = stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode)
+        except FileNotFoundError:
+            return
+        if is_folder:
+            raise errors.InvalidArgument(f"/{path} is a directory, and a file cannot replace it")
+        os.unlink(name, dir_fd=folder)
+
+    def _own(self, status: trees.Status) -> tuple[int, int, int]:
+        owner = self._owner
+        return (
+            status.uid if owner.uid is None else owner.uid,
+            status.gid if owner.gid is None else owner.gid,
+            stat.S_IMODE(status.mode) if owner.mode is None else owner.mode,
+        )
+
+    def _settle_folder(self, path: str, uid: int, gid: int, mode: int) -> None:
+        descriptor = self._opened(path)
+        try:
+            os.fchown(descriptor, uid, gid)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+    def _time(self, modified: int) -> int:
+        return modified if self._latest is None else min(modified, self._latest)
+
+    def _parent_of(self, folder: str) -> int:
+        """Return a descriptor of a folder, which stays open for what comes next in it."""
+        if self._parent is None or self._parent[0] != folder:
+            self._leave()
+            self.make_folders(folder)
+            self._parent = folder, self._opened(folder)
+        return self._parent[1]
+
+    def _leave(self) -> None:
+        if self._parent is not None:
+            os.close(self._parent[1])
+            self._parent = None
+
+    def _opened(self, folder: str) -> int:
+        return self._kernel.open_in_root(self._top, folder or ".", _FOLDER)
+
+
+def _in_the_way(path: str) -> errors.InvalidArgument:
+    return errors.InvalidArgument(f"/{path} is no directory", hint="choose another target, or remove it first")
