@@ -79,12 +79,12 @@ class Configuration:
             "ArgsEscaped": self.args_escaped,
             "Volumes": {path: {} for path in self.volumes},
             "WorkingDir": self.working_dir,
-            "OnBuild": list(self.on_build),
+            "OnBuild": list(self.on_build) or None,
             "Labels": dict(self.labels),
             "StopSignal": self.stop_signal,
-            "Shell": list(self.shell),
+            "Shell": list(self.shell) or None,
         }
-        return {name: value for name, value in fields.items() if value not in (None, "", [], {}, False) or value == []}
+        return {name: value for name, value in fields.items() if value not in (None, "", {}, False)}
 
 
 def with_pair(pairs: tuple[Pair, ...], name: str, value: str) -> tuple[Pair, ...]:

@@ -291,7 +291,7 @@ class _Walk:
             value = self._argument(name, default, dict(variables))
             if value is not None:
                 variables = configuration.with_pair(variables, name, value)
-            shown.append(name if value is None else f"{name}={value}")
+            shown.append(name if default is None else f"{name}={self._expanded(default)}")
         frame = self._frame.noted(f"ARG {' '.join(shown)}")
         names = (*self._frame.arguments, *(name for name, _ in arg.pairs))
         return dataclasses.replace(frame, variables=variables, arguments=names)

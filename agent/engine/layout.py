@@ -9,6 +9,10 @@ import pathlib
 from agent.kit import frozen, instance
 
 
+OF_BUILDS = "build-"
+"""What the names of bundles in which steps of builds run begin with."""
+
+
 def of(root: pathlib.Path, run: pathlib.Path) -> "Layout":
     """Return the layout of two paths as people write them."""
     return Layout(root.absolute(), run.absolute())

@@ -84,4 +84,4 @@ class Bases:
 
 def of_nothing(requested: platform.Platform) -> Image:
     """Return what a stage ``FROM scratch`` begins with."""
-    return Image("", result.Base({}, platform.normal(requested)), (), digest.of(b""))
+    return Image("", result.Base({"config": {"WorkingDir": "/"}}, platform.normal(requested)), (), digest.of(b""))

@@ -72,4 +72,6 @@ class Builder:
         """Record a built image under a name, replacing the one that had it."""
         self._deps.content.put(mediatypes.CONFIG, built.config)
         data = result.manifest(built.config, built.layers)
-        return await self._deps.images.keep(name, data, labels, lambda _: None)
+        stored = await self._deps.images.keep(name, data, labels, lambda _: None)
+        self._deps.images.collector.wake()  # the image that had the name may be nobody's now
+        return stored

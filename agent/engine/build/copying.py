@@ -185,14 +185,15 @@ class Copying:
         self._copy(tree, selection, posixpath.join(top, selection.path))
 
     def _copy(self, tree: disk_trees.DiskTree, selection: Selection, target: str) -> None:
-        if selection.is_folder:
-            self._writer.make_folders(posixpath.dirname(target))
+        self._writer.begin_source()
+        if selection.is_folder:  # its contents are copied, and not what it is itself
+            self._writer.make_folders(target)
         for entry in selection.entries:
             path = posixpath.join(target, entry.relative) if entry.relative else target
-            if entry.status.is_folder:
-                self._writer.folder(path, entry, overwrites=bool(entry.relative))
-            else:
+            if not entry.status.is_folder:
                 self._writer.file(path, entry, tree)
+            elif entry.relative:
+                self._writer.folder(path, entry, overwrites=True)
 
     def _unpacks(self, tree: disk_trees.DiskTree, selection: Selection) -> bool:
         if not self._step.is_add or self._step.unpacks is False or not stat.S_ISREG(selection.entries[0].status.mode):

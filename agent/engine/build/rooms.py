@@ -11,8 +11,6 @@ from agent.engine.kernel import api
 from agent.engine.snapshots import overlay
 from agent.kit import trees
 
-PREFIX = "build-"
-"""Of the names of such directories, and of the containers that steps run in."""
 _ROOT = "rootfs"
 
 
@@ -30,7 +28,7 @@ class Room:
     def path(self) -> pathlib.Path:
         """The directory. It lies among the containers' bundles, whose left-overs a crash leaves to recovery."""
         if self._path is None:
-            self._path = self._where.bundles / f"{PREFIX}{secrets.token_hex(8)}"
+            self._path = self._where.bundles / f"{layout.OF_BUILDS}{secrets.token_hex(8)}"
             self._path.mkdir(mode=0o700)
         return self._path
 
@@ -49,7 +47,7 @@ class Room:
     async def leave(self) -> None:
         """Remove it. Raises ``OSError``."""
         if self._path is not None:
-            overlay.unmount(self._kernel, self._path / _ROOT)
+            overlay.unmount_below(self._kernel, self._path)
             await asyncio.to_thread(trees.remove, self._path)
 
 

@@ -93,7 +93,7 @@ class Workshop:
         try:
             yield target
         finally:
-            overlay.unmount(self._deps.kernel, target)
+            self._deps.kernel.umount(str(target), api.MNT_DETACH)
 
     @contextlib.asynccontextmanager
     async def layer(self, below: Sequence[str], root: pathlib.Path) -> AsyncIterator[WorkLayer]:

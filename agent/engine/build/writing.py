@@ -59,6 +59,10 @@ class Writer:
                 finally:
                     os.close(descriptor)
 
+    def begin_source(self) -> None:
+        """Begin with another source: files of different ones are never hard links of each other."""
+        self._links.clear()
+
     def resolved(self, path: str) -> str:
         """Return a path of the image with its links followed, also those that lead to nothing yet."""
         return destinations.resolve(self._kernel, pathlib.Path(f"/proc/self/fd/{self._top}"), path).strip("/")
@@ -113,7 +117,7 @@ class Writer:
             if not stat.S_ISDIR(os.lstat(name, dir_fd=descriptor).st_mode):
                 raise _in_the_way(path) from None
             if overwrites:
-                os.chmod(name, mode, dir_fd=descriptor)
+                self._settle_folder(path, uid, gid, mode)
             return
         self._settle_folder(path, uid, gid, mode)
         self._times[path] = self._time(entry.status.modified)

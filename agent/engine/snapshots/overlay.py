@@ -132,3 +132,10 @@ def unmount(kernel: api.Kernel, target: pathlib.Path) -> None:
     """Take a mount away; one that is not there is no failure. Users of it keep it alive until they end."""
     if target.is_mount():
         kernel.umount(str(target), api.MNT_DETACH)
+
+
+def unmount_below(kernel: api.Kernel, folder: pathlib.Path) -> None:
+    """Take away all mounts below a folder, the last ones first."""
+    for target in reversed(kernel.mounts()):
+        if target.startswith(f"{folder}/"):
+            kernel.umount(target, api.MNT_DETACH)
