@@ -114,6 +114,11 @@ def begin(base: Configuration) -> Frame:
     return Frame(dataclasses.replace(base, working_dir=working_dir, on_build=()), base.env)
 
 
+def inherit(below: Frame) -> Frame:
+    """Return a stage's frame in front of its first instruction, upon an earlier stage: its ARGs are known as well."""
+    return dataclasses.replace(begin(below.configuration), variables=below.variables)
+
+
 def follow(frame: Frame, instruction: instructions.Instruction, options: Options) -> tuple[Frame, Step | None]:
     """Return the frame behind an instruction, and what is to be done. Raises ``Mistake``."""
     return _Walk(frame, instruction.origin, options).instruction(instruction)
@@ -272,7 +277,7 @@ class _Walk:
         return whole if whole == "/" or not is_folder else f"{whole}/"
 
     def _workdir(self, path: str) -> tuple[Frame, Step | None]:
-        whole = posixpath.normpath(posixpath.join("/", self._now.working_dir, path))
+        whole = f"/{posixpath.normpath(posixpath.join('/', self._now.working_dir, path)).lstrip('/')}"
         frame = self._frame.noted(f"WORKDIR {whole}", has_layer=whole != "/", working_dir=whole)
         return frame, None if whole == "/" else DirectoryStep(self._origin, whole, self._now.user)
 
@@ -332,7 +337,8 @@ class _Walk:
         texts = [word for port in expose.ports for word in self._expansion(port).words]
         ports = [port for text in texts for port in self._ports(text)]
         own = tuple(sorted({*self._now.ports, *ports}))
-        return self._frame.noted(f"EXPOSE [{' '.join(ports)}]", ports=own)
+        shown = " ".join(f"{port}:{{}}" for port in sorted(set(ports)))
+        return self._frame.noted(f"EXPOSE map[{shown}]", ports=own)
 
     def _ports(self, text: str) -> list[str]:
         match = _PORT.fullmatch(text)

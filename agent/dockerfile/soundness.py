@@ -27,26 +27,30 @@ def _mistakes(dockerfile: instructions.Dockerfile) -> Iterator[Mistake]:
     bases = [stages.Base(image="unknown")] * len(dockerfile.stages)
     try:
         arguments.update(stages.global_arguments(dockerfile, {}, dict.fromkeys(PLATFORM_ARGUMENTS, "x")))
-        bases = [node.base for node in stages.graph(dockerfile, arguments).nodes]
+        nodes = stages.graph(dockerfile, arguments).nodes
+        bases = [node.base for node in nodes]
+        yield from (node.mistake for node in nodes if node.mistake is not None)
     except Mistake as mistake:
         yield mistake
     ends: list[_End] = []
     for stage, base in zip(dockerfile.stages, bases, strict=True):
-        below = _End(configuration.Configuration(), base == stages.Base()) if base.stage is None else ends[base.stage]
-        options = evaluate.Options(dockerfile.escape, {}, dict(arguments), is_base_complete=below.is_complete)
-        frame = evaluate.begin(below.configuration)
+        if base.stage is None:
+            is_complete, frame = base == stages.Base(), evaluate.begin(configuration.Configuration())
+        else:
+            is_complete, frame = ends[base.stage].is_complete, evaluate.inherit(ends[base.stage].frame)
+        options = evaluate.Options(dockerfile.escape, {}, dict(arguments), is_base_complete=is_complete)
         for instruction in stage.instructions:
             try:
                 frame, _ = evaluate.follow(frame, instruction, options)
             except Mistake as mistake:
                 yield mistake
-        ends.append(_End(frame.configuration, below.is_complete))
+        ends.append(_End(frame, is_complete))
 
 
 @frozen.value
 class _End:
     """A stage's end, as far as it is known."""
 
-    configuration: configuration.Configuration
+    frame: evaluate.Frame
     is_complete: bool
     """Whether it begins with nothing, so that all that is set is known."""

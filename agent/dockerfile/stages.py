@@ -30,6 +30,8 @@ class Node:
     """Expanded; empty: the target's."""
     sources: Mapping[str, Base]
     """What each ``--from``, and each ``from`` of a mount, is."""
+    mistake: Mistake | None = None
+    """What is wrong with those: nobody minds where the stage is not needed."""
 
     def needs(self) -> Iterator[int]:
         """Yield the numbers of the stages that it needs itself."""
@@ -80,7 +82,7 @@ def global_arguments(
 
 
 def graph(dockerfile: instructions.Dockerfile, arguments: Mapping[str, str]) -> Graph:
-    """Return the stages with what they need. ``arguments``: what FROM knows. Raises ``Mistake``."""
+    """Return the stages with what they need. ``arguments``: what FROM knows. Raises ``Mistake`` for a FROM."""
     nodes: list[Node] = []
     for stage in dockerfile.stages:
         text = _expanded(stage.base, arguments, dockerfile.escape, stage.origin)
@@ -91,8 +93,12 @@ def graph(dockerfile: instructions.Dockerfile, arguments: Mapping[str, str]) -> 
         if stage.platform and not platform:
             hint = "give its ARG a default, or set it with --build-arg"
             raise Mistake(stage.origin.position, f"with the ARGs as they are, {stage.platform} is empty", hint)
-        sources = dict(_sources(stage, nodes, dockerfile.escape))
-        nodes.append(Node(len(nodes), stage, _base(text, nodes), platform, sources))
+        wrong: Mistake | None = None
+        try:
+            sources = dict(_sources(stage, nodes, dockerfile.escape))
+        except Mistake as mistake:
+            sources, wrong = {}, mistake
+        nodes.append(Node(len(nodes), stage, _base(text, nodes), platform, sources, wrong))
     return Graph(tuple(nodes))
 
 

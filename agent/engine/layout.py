@@ -8,7 +8,6 @@ import pathlib
 
 from agent.kit import frozen, instance
 
-
 OF_BUILDS = "build-"
 """What the names of bundles in which steps of builds run begin with."""
 

@@ -2,7 +2,8 @@
 
 ``=== name`` begins a case, ``option: value`` lines follow, and ``--- path`` begins each file: ``Dockerfile`` is the
 Dockerfile, all others are the context's. ``--- path 755`` is a file of that mode, ``--- path/`` an empty directory,
-``--- path -> target`` a link, ``--- path = other`` a hard link, ``--- path.tar`` an archive of the lines ``name content``.
+``--- path -> target`` a link, ``--- path = other`` a hard link. ``--- path.tar`` that begins with ``name content`` is
+an archive of the lines behind that.
 """
 
 import dataclasses

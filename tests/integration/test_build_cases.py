@@ -9,12 +9,25 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent import errors
-from agent.dockerfile import ignore, parse
+from agent.dockerfile import builds, ignore, parse
 from agent.engine import engine, layout, recover
-from agent.engine.build import builder, spec
+from agent.engine.build import builder
 from tests.builds import cases, described
 
 pytestmark = pytest.mark.root
+
+
+OTHERWISE = {
+    "archive-xz": "Docker calls xz to unpack, which the Debian 13 tree lacks, so that it copies the archive",
+    "chown-unknown-fails": "BuildKit takes root for an unknown user; ours fails, as the classic builder does",
+    "touches-the-top": "BuildKit's layers never hold the top directory; ours does where RUN has changed it",
+    "target-by-number": "BuildKit knows targets by name only; ours takes numbers too, as the classic builder does",
+    "stage-names-in-capitals": "BuildKit does not find a stage by a name in capitals; ours does",
+    "workdir-slashes": "BuildKit 0.13 keeps detours of an absolute path; later releases clean it",
+    "instruction-without-arguments-fails": "BuildKit runs an empty command; ours says that one is missing",
+    "exclude-is-labs": "BuildKit 0.13 has --exclude in its labs channel only; later releases have it",
+}
+"""Cases in which ours is meant to be another way, and why."""
 
 
 @contextlib.asynccontextmanager
@@ -29,15 +42,16 @@ async def opened(folder: pathlib.Path) -> AsyncIterator[engine.Engine]:
         assert await recover.leftovers(instance.recovery) == []
 
 
-def request(case: cases.Case, context: pathlib.Path) -> spec.BuildRequest:
+def request(case: cases.Case, context: pathlib.Path) -> builds.Request:
     """Return a case as it is asked for."""
     parsed = parse.parse(case.dockerfile)
     assert parsed.mistakes == ()
     ignored = context / ".dockerignore"
     epoch = next(iter(case.values("epoch")), None)
-    return spec.BuildRequest(
+    return builds.Request(
         dockerfile=parsed.dockerfile,
-        context=spec.Context(context, ignore.parse(ignored.read_bytes()) if ignored.exists() else ignore.Ignore()),
+        source=case.dockerfile,
+        context=builds.Context(context, ignore.parse(ignored.read_bytes()) if ignored.exists() else ignore.Ignore()),
         target=next(iter(case.values("target")), ""),
         build_args=case.pairs("arg"),
         labels=case.pairs("label"),
@@ -99,6 +113,6 @@ async def test_build__case__is_as_buildkit_has_it(tmp_path: pathlib.Path, group:
             own = await result(instance.builder, instance, case, folder)
             fails = "fails" in own and "fails" in expected[case.name]
             lines = [] if fails else differences(own, expected[case.name])
-            if lines:
+            if lines and case.name not in OTHERWISE:
                 wrong[case.name] = lines
     assert wrong == {}, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)

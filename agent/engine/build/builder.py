@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 
 from agent.distribution.content import store
 from agent.distribution.layers import streams
+from agent.dockerfile import builds
 from agent.engine import layout
 from agent.engine.build import bases, cache, disk_trees, result, running, solve, spec, workspace
 from agent.engine.images import images
 from agent.engine.kernel import api
 from agent.engine.snapshots import snapshots
 from agent.kit import batching, clock, frozen, locks, tasks
-from agent.oci import mediatypes
+from agent.oci import digest, mediatypes
 
 
 @frozen.value(kw_only=True)
@@ -55,7 +56,7 @@ class Builder:
         )
 
     @contextlib.asynccontextmanager
-    async def built(self, request: spec.BuildRequest, report: spec.Report) -> AsyncIterator[spec.BuiltImage]:
+    async def built(self, request: builds.Request, report: builds.Report) -> AsyncIterator[spec.BuiltImage]:
         """Build an image, and keep what it is made of for as long as the context lasts.
 
         Raises ``solve.BuildFailed``, and other failures of what a build uses.
@@ -70,8 +71,9 @@ class Builder:
 
     async def store(self, name: str, built: spec.BuiltImage, labels: images.Labels) -> images.StoredImage:
         """Record a built image under a name, replacing the one that had it."""
-        self._deps.content.put(mediatypes.CONFIG, built.config)
         data = result.manifest(built.config, built.layers)
-        stored = await self._deps.images.keep(name, data, labels, lambda _: None)
+        async with self._deps.images.leases.reading([digest.of(built.config), digest.of(data)]):
+            self._deps.content.put(mediatypes.CONFIG, built.config)
+            stored = await self._deps.images.keep(name, data, labels, lambda _: None)
         self._deps.images.collector.wake()  # the image that had the name may be nobody's now
         return stored

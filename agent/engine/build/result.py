@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.dockerfile import evaluate
+from agent.dockerfile import evaluate, instructions
 from agent.dockerfile.configuration import HistoryEntry
 from agent.engine.build import spec
 from agent.kit import frozen
@@ -44,7 +44,7 @@ def configuration(
     frame: evaluate.Frame,
     moments: Sequence[Moment],
     diff_ids: Sequence[str],
-    labels: Sequence[spec.Pair],
+    labels: Sequence[instructions.Pair],
     epoch: int | None,
 ) -> bytes:
     """Return the configuration. ``labels`` come on top; nothing is newer than ``epoch``.

@@ -28,6 +28,7 @@ NETWORK = "_build"
 _HOSTNAME = "buildkitsandbox"
 """As BuildKit calls it: what a step writes of it is the same."""
 _CHUNK = 65536
+_SCRIPT_MODE = 0o755
 _NO_IMAGE = image_config.ImageConfig(platform.Platform("linux", ""), (), (), (), "", "", "", (), (), ())
 _DEFAULT_PATH = ("PATH", evaluate.DEFAULT_PATH)
 
@@ -100,8 +101,10 @@ class Runner:
         mounts = [
             *(config.BundleMount(own[path], path, read_only=True) for path in ("/etc/hosts", "/etc/resolv.conf")),
             *mounted.mounts,
+            *_script(step, room),
         ]
         with stubs.cleaned(self._deps.kernel, rootfs, [mount.path for mount in mounts]):
+            stubs.make_system_folders(rootfs)
             document = config.Bundle(
                 spec=_spec(step, sandbox),
                 image=_NO_IMAGE,
@@ -168,6 +171,16 @@ async def _copy(descriptor: int, output: Callable[[bytes], None]) -> None:
         if not chunk:
             return
         output(chunk)
+
+
+def _script(step: evaluate.RunStep, room: rooms.Room) -> list[config.BundleMount]:
+    """Return the mount of a here-document that is a program of its own."""
+    if step.script is None:
+        return []
+    path = room.folder("script") / "content"
+    path.write_bytes(step.script.content.encode("utf-8", "surrogateescape"))
+    path.chmod(_SCRIPT_MODE)
+    return [config.BundleMount(str(path), step.script.path, read_only=True)]
 
 
 def _spec(step: evaluate.RunStep, sandbox: network_spec.Sandbox | None) -> container_spec.ContainerSpec:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from agent import errors
 from agent.distribution.content import documents
 from agent.distribution.layers import streams
-from agent.dockerfile import configuration, evaluate, ignore, instructions, parse, stages
+from agent.dockerfile import builds, configuration, evaluate, ignore, instructions, parse, stages
 from agent.dockerfile.mistake import Mistake
 from agent.engine import layout
 from agent.engine.build import (
@@ -41,16 +41,6 @@ _TITLE = 160
 _LAST_LINES = 20
 _LONGEST_LINE = 1000
 _FILE_STEPS = (instructions.Run, instructions.Copy, instructions.Add, instructions.Workdir)
-
-
-class BuildFailed(errors.InvalidArgument):
-    """A step has failed."""
-
-    def __init__(self, position: tuple[int, int], message: str, hint: str = "", output: tuple[str, ...] = ()) -> None:
-        """Take line and column in the Dockerfile, and the last lines that the step has printed."""
-        super().__init__(f"{position[0]}:{position[1]}: {message}", hint=hint, reason=Reason.BUILD_FAILED)
-        self.position = position
-        self.output = output
 
 
 @frozen.value(kw_only=True)
@@ -84,7 +74,7 @@ class Own:
 class Solve:
     """One build."""
 
-    def __init__(self, shared: Shared, own: Own, request: spec.BuildRequest, report: spec.Report) -> None:
+    def __init__(self, shared: Shared, own: Own, request: builds.Request, report: builds.Report) -> None:
         """Nothing is looked at yet."""
         self._shared = shared
         self._own = own
@@ -99,7 +89,7 @@ class Solve:
         self._arguments: Mapping[str, str] = {}
 
     async def image(self) -> spec.BuiltImage:
-        """Build. Raises ``BuildFailed``, and other failures of what a build uses."""
+        """Build. Raises ``builds.BuildFailed``, and other failures of what a build uses."""
         request = self._request
         try:
             self._arguments = stages.global_arguments(
@@ -114,6 +104,9 @@ class Solve:
             message = f"there is no stage {request.target}"
             raise errors.InvalidArgument(message, hint=str(error.args[0]), reason=Reason.BUILD_FAILED) from error
         nodes = graph.needed(target)
+        for node in nodes:
+            if node.mistake is not None:
+                raise _failed(node.mistake)
         loop = asyncio.get_running_loop()
         self._ends = {node.number: loop.create_future() for node in nodes}
         try:
@@ -152,7 +145,7 @@ class Solve:
             self._context = self.context(self._request.context)
         return self._context
 
-    def context(self, context: spec.Context) -> disk_trees.DiskTree:
+    def context(self, context: builds.Context) -> disk_trees.DiskTree:
         """Open a context, for as long as the build lasts. Raises ``errors.NotFound``."""
         try:
             top = os.open(context.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -184,7 +177,7 @@ class Solve:
         return self._own
 
     @property
-    def request(self) -> spec.BuildRequest:
+    def request(self) -> builds.Request:
         """What is asked for."""
         return self._request
 
@@ -202,21 +195,21 @@ class Solve:
 class _Step:
     """A step as it is told of."""
 
-    def __init__(self, number: int, title: str, report: spec.Report) -> None:
+    def __init__(self, number: int, title: str, report: builds.Report) -> None:
         self._number = number
         self._report = report
         self._begun = time.monotonic()
         self._tail = b""
-        report(spec.StepBegun(number, title))
+        report(builds.StepBegun(number, title))
 
     def output(self, data: bytes) -> None:
         """Tell what it prints."""
         self._tail = (self._tail + data)[-_LAST_LINES * _LONGEST_LINE :]
-        self._report(spec.StepOutput(self._number, data))
+        self._report(builds.StepOutput(self._number, data))
 
     def ended(self, *, is_cached: bool = False, error: str = "") -> None:
         """Tell that it has ended."""
-        self._report(spec.StepEnded(self._number, time.monotonic() - self._begun, is_cached, error))
+        self._report(builds.StepEnded(self._number, time.monotonic() - self._begun, is_cached, error))
 
     @property
     def last_lines(self) -> tuple[str, ...]:
@@ -277,8 +270,7 @@ class _Walk:
         if base.stage is not None:
             below = await self._solve.end(base.stage)
             self._on_build = below.frame.configuration.on_build
-            frame = evaluate.begin(below.frame.configuration)
-            return dataclasses.replace(below, frame=frame), options
+            return dataclasses.replace(below, frame=evaluate.inherit(below.frame)), options
         title = self._node.base.image or stages.SCRATCH
         step = self._solve.begin_step(f"[{self._prefix}1/{self._total}] FROM {title}")
         with self._told(step, self._node.stage.origin):
@@ -300,7 +292,7 @@ class _Walk:
         if not name:
             return bases.of_nothing(wanted)
         own = self._solve.request.contexts.get(name)
-        if isinstance(own, spec.Context):
+        if isinstance(own, builds.Context):
             raise errors.InvalidArgument(
                 f"the context {name} is a directory, which no stage can begin with",
                 hint=f"COPY --from={name}, or give it as an image: --build-context {name}=docker-image://REFERENCE",
@@ -314,7 +306,7 @@ class _Walk:
         parsed = parse.parse(("FROM scratch\n" + "\n".join(self._on_build)).encode())
         position = self._node.stage.origin.position
         if parsed.mistakes:
-            raise BuildFailed(position, f"an ONBUILD of {self._node.stage.base}: {parsed.mistakes[0].message}")
+            raise builds.BuildFailed(position, f"an ONBUILD of {self._node.stage.base}: {parsed.mistakes[0].message}")
         (stage,) = parsed.dockerfile.stages
         self._total += sum(isinstance(instruction, _FILE_STEPS) for instruction in stage.instructions)
         return tuple(_moved(instruction, position) for instruction in stage.instructions)
@@ -351,11 +343,11 @@ class _Walk:
         except running.Failed as error:
             step.ended(error=str(error))
             message = f"{_shown(origin.source)} has ended with {error}"
-            raise BuildFailed(origin.position, message, output=step.last_lines) from error
+            raise builds.BuildFailed(origin.position, message, output=step.last_lines) from error
         except errors.Failure as error:
             step.ended(error=error.message)
             if isinstance(error, errors.InvalidArgument) or error.reason is Reason.CONTENT_MISSING:
-                raise BuildFailed(origin.position, error.message, error.hint) from error
+                raise builds.BuildFailed(origin.position, error.message, error.hint) from error
             raise
         except BaseException as error:
             step.ended(error=str(error) or type(error).__name__)
@@ -367,7 +359,7 @@ class _Walk:
         own = self._solve.request.contexts.get(origin)
         if not origin:
             yield self._solve.context_tree()
-        elif isinstance(own, spec.Context):
+        elif isinstance(own, builds.Context):
             yield self._solve.context(own)
         else:
             async with self._root(origin, room) as root:
@@ -393,11 +385,11 @@ class _Walk:
     async def _mounted(self, origin: str, room: rooms.Room) -> AsyncIterator[pathlib.Path]:
         """Make what a mount's ``from`` names readable: of a context a copy, without what is left out of it."""
         own = self._solve.request.contexts.get(origin)
-        if origin and not isinstance(own, spec.Context):
+        if origin and not isinstance(own, builds.Context):
             async with self._root(origin, room) as root:
                 yield root
             return
-        tree = self._solve.context(own) if isinstance(own, spec.Context) else self._solve.context_tree()
+        tree = self._solve.context(own) if isinstance(own, builds.Context) else self._solve.context_tree()
         folder = room.folder("context")
         await tasks.in_thread(lambda: _copied(self._solve.shared.kernel, tree, folder))
         yield folder
@@ -424,8 +416,8 @@ def _made(layer: spec.Layer) -> steps.Made:
     return steps.Made(layer.diff_id, promised, 0.0, is_cached=True)
 
 
-def _failed(mistake: Mistake) -> BuildFailed:
-    return BuildFailed(mistake.position, mistake.message, mistake.hint)
+def _failed(mistake: Mistake) -> builds.BuildFailed:
+    return builds.BuildFailed(mistake.position, mistake.message, mistake.hint)
 
 
 def _moved(instruction: instructions.Instruction, position: tuple[int, int]) -> instructions.Instruction:

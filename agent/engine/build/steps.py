@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from agent import errors
 from agent.distribution.layers import streams
-from agent.dockerfile import evaluate, instructions
+from agent.dockerfile import builds, evaluate, instructions
 from agent.engine.build import (
     cache,
     copying,
@@ -87,7 +87,7 @@ class Deps:
 class Steps:
     """Does steps."""
 
-    def __init__(self, deps: Deps, request: spec.BuildRequest) -> None:
+    def __init__(self, deps: Deps, request: builds.Request) -> None:
         """Nothing is done yet."""
         self._deps = deps
         self._request = request

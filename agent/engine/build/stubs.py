@@ -11,6 +11,8 @@ from agent.engine.bundle import destinations
 from agent.engine.kernel import api
 from agent.kit import frozen
 
+_SYSTEM_FOLDERS = ("dev", "proc", "sys")
+
 
 @frozen.value
 class _Stub:
@@ -19,30 +21,45 @@ class _Stub:
     folder: str
     name: str
 
+    @property
+    def depth(self) -> int:
+        """Return how many names its path has."""
+        return posixpath.join(self.folder, self.name).count("/")
+
+
+def make_system_folders(rootfs: pathlib.Path) -> None:
+    """Make the folders that every container has something mounted on; they stay, and are the same whatever runs it."""
+    for name in _SYSTEM_FOLDERS:
+        path = rootfs / name
+        if not os.path.lexists(path):
+            path.mkdir()
+            path.chmod(0o755)
+
 
 @contextlib.contextmanager
 def cleaned(kernel: api.Kernel, rootfs: pathlib.Path, paths: Sequence[str]) -> Iterator[None]:
-    """Remove mount points that were not there before the block, where they are empty still; their folders keep time.
+    """Remove what was not there before the block of mount points and the folders on the way, where it is empty still.
 
-    Folders that were made for them stay, as BuildKit leaves them.
+    The folders that were there keep their times.
     """
     top = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        missing = [stub for path in paths if (stub := _missing(kernel, rootfs, top, path)) is not None]
+        missing = list(dict.fromkeys(stub for path in paths for stub in _missing(kernel, rootfs, top, path)))
         times = {stub.folder: _times(kernel, top, stub.folder) for stub in missing}
         yield
-        for stub in missing:
+        for stub in sorted(missing, key=lambda stub: stub.depth, reverse=True):
             _remove(kernel, top, stub, times[stub.folder])
     finally:
         os.close(top)
 
 
-def _missing(kernel: api.Kernel, rootfs: pathlib.Path, top: int, path: str) -> _Stub | None:
+def _missing(kernel: api.Kernel, rootfs: pathlib.Path, top: int, path: str) -> Iterator[_Stub]:
+    """Yield what is not there of a mount point, itself first."""
     resolved = destinations.resolve(kernel, rootfs, path)
-    if _opened(kernel, top, resolved) is not None:
-        return None
-    folder, name = posixpath.split(resolved)
-    return _Stub(folder, name) if name else None
+    while resolved != "/" and _opened(kernel, top, resolved) is None:
+        folder, name = posixpath.split(resolved)
+        yield _Stub(folder, name)
+        resolved = folder
 
 
 def _opened(kernel: api.Kernel, top: int, path: str) -> os.stat_result | None:

@@ -106,7 +106,7 @@ def test_follow__instructions__change_the_configuration(text: str, expected: dic
         ("CMD a", ['CMD ["/bin/sh" "-c" "a"]']),
         ('ENTRYPOINT ["a", "\\""]', ['ENTRYPOINT ["a" "\\""]']),
         ("VOLUME /b /a", ["VOLUME [/b /a]"]),
-        ("EXPOSE 80 53/udp", ["EXPOSE [53/udp 80/tcp]"]),
+        ("EXPOSE 80 53/udp", ["EXPOSE map[53/udp:{} 80/tcp:{}]"]),
         ("STOPSIGNAL TERM", ["STOPSIGNAL TERM"]),
         ('SHELL ["a", "b"]', ["SHELL [a b]"]),
         ("MAINTAINER me", ["MAINTAINER me"]),
@@ -122,7 +122,7 @@ def test_follow__build_arguments__win_over_defaults_and_only_where_they_are_decl
     step = run("ARG A=default B B2=$B\nRUN x", options=options)
     assert step.env == (*BASE.env, ("A", "given"), ("B", "global"), ("B2", "global"))
     assert history("ARG A B\nRUN x", options) == [
-        "ARG A=given B=global",
+        "ARG A B",
         "+RUN |2 A=given B=global /bin/sh -c x # buildkit",
     ]
 
@@ -233,7 +233,6 @@ def test_configuration__document__is_what_docker_reads() -> None:
         "User": "u",
         "ExposedPorts": {"80/tcp": {}},
         "Env": ["PATH=/bin", "A=1"],
-        "Cmd": [],
         "Healthcheck": {"Test": ["CMD-SHELL", "c"], "Interval": 90 * 10**9},
         "ArgsEscaped": True,
         "Volumes": {"/v": {}},
@@ -243,7 +242,8 @@ def test_configuration__document__is_what_docker_reads() -> None:
         "StopSignal": "TERM",
         "Shell": ["s"],
     }
-    assert configuration.of_document({**document, "Cmd": ["x"]}) == dataclasses.replace(frame.configuration, cmd=("x",))
+    read = configuration.of_document({**document, "Cmd": ["x"]})
+    assert read == dataclasses.replace(frame.configuration, cmd=("x",))
     assert configuration.of_document({"Env": None, "Labels": [], "Healthcheck": {}}) == configuration.Configuration()
 
 

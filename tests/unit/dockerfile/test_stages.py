@@ -72,9 +72,6 @@ def test_graph__build_arguments__win() -> None:
         ("FROM --platform=$V a", "1:1: with the ARGs as they are, $V is empty"),
         ("FROM ${V", "1:1: there is no } that closes ${"),
         ("ARG A=${V:?no}\nFROM a", "1:1: V: no"),
-        ("FROM a\nCOPY --from=$V b c", "2:1: $V cannot have variables"),
-        ("FROM a\nCOPY --from=0 b c", "2:1: there is no earlier stage 0"),
-        ("FROM a\nRUN --mount=target=/x,from=1 b", "2:1: there is no earlier stage 1"),
     ],
 )
 def test_graph__what_cannot_be__is_told(text: str, expected: str) -> None:
@@ -82,6 +79,30 @@ def test_graph__what_cannot_be__is_told(text: str, expected: str) -> None:
         graph(text)
     assert str(error.value).partition(" (")[0] == expected
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FROM a\nCOPY --from=$V b c", "2:1: $V cannot have variables"),
+        ("FROM a\nCOPY --from=0 b c", "2:1: there is no earlier stage 0"),
+        ("FROM a\nRUN --mount=target=/x,from=1 b", "2:1: there is no earlier stage 1"),
+    ],
+)
+def test_graph__sources_that_cannot_be__are_a_mistake_of_their_stage(text: str, expected: str) -> None:
+    wrong = graph(text).nodes[0].mistake
+    assert wrong is not None
+    assert str(wrong).partition(" (")[0] == expected
+    assert wrong.hint
+
+
+def test_graph__sources_that_can_be__are_none() -> None:
+    assert [node.mistake for node in graph("FROM a AS x\nFROM b\nCOPY --from=x c d").nodes] == [None, None]
+
+
+def test_inherit__arguments_of_a_stage__are_known_behind_it() -> None:
+    lines = "FROM scratch AS x\nARG A=1\nFROM x\nENV B=${A:?must be known}"
+    assert soundness.mistakes(parse.parse(lines.encode())) == ()
 
 
 @pytest.mark.parametrize(

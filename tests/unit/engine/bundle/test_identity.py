@@ -21,15 +21,15 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
     return folder
 
 
-def written_files(bundle: pathlib.Path, identity: identity.Identity) -> dict[str, str]:
+def written_files(bundle: pathlib.Path, own: identity.Identity) -> dict[str, str]:
     """Write an identity's files and give their contents by where they belong."""
-    return {path: pathlib.Path(source).read_text() for path, source in identity.write(bundle, identity).items()}
+    return {path: pathlib.Path(source).read_text() for path, source in identity.write(bundle, own).items()}
 
 
 def test_write__in_networks__has_its_addresses_and_their_servers(host, tmp_path) -> None:
     (host / "resolv.conf").write_text("nameserver 192.0.2.1\n")
-    identity = identity.Identity("web", ("10.0.0.2", "10.0.1.2"), ("10.0.0.1", "10.0.1.1"))
-    assert written_files(tmp_path, identity) == {
+    own = identity.Identity("web", ("10.0.0.2", "10.0.1.2"), ("10.0.0.1", "10.0.1.1"))
+    assert written_files(tmp_path, own) == {
         "/etc/hostname": "web\n",
         "/etc/hosts": f"{LOOPBACK}10.0.0.2\tweb\n10.0.1.2\tweb\n",
         "/etc/resolv.conf": "nameserver 10.0.0.1\nnameserver 10.0.1.1\noptions ndots:0\n",
