@@ -1,30 +1,116 @@
-"""``build``: look at a Dockerfile. Building itself comes later, and is refused until then."""
+"""``build``: build an image from a Dockerfile, or look at the Dockerfile alone."""
 
+import enum
 from typing import Annotated
 
 import click
 
-from agent import errors
+from agent import settings
 from agent.cli import exits, options, terminal, typed
 
 
-def build(
+class Progress(enum.StrEnum):
+    """How progress is shown."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+class BuildNetwork(enum.StrEnum):
+    """What RUN has of a network."""
+
+    DEFAULT = "default"
+    NONE = "none"
+    HOST = "host"
+
+
+Pairs = Annotated[list[str] | None, typed.Option("--build-arg", metavar="NAME[=VALUE]", help="A value of an ARG.")]
+Labels = Annotated[list[str] | None, typed.Option("--label", metavar="NAME=VALUE", help="A label of the image.")]
+Secrets = Annotated[
+    list[str] | None,
+    typed.Option(
+        "--secret", metavar="id=ID[,src=FILE|,env=NAME]", help="What RUN --mount=type=secret,id=ID gets; in no layer."
+    ),
+]
+Agents = Annotated[
+    list[str] | None,
+    typed.Option("--ssh", metavar="ID[=SOCKET]", help="An ssh agent for RUN --mount=type=ssh. Default: SSH_AUTH_SOCK."),
+]
+Contexts = Annotated[
+    list[str] | None,
+    typed.Option(
+        "--build-context", metavar="NAME=WHAT", help="A named context: a directory, or docker-image://REFERENCE."
+    ),
+]
+
+
+@options.with_settings()
+def build(  # noqa: PLR0913 - as people know it
+    chosen: settings.Settings,
     path: Annotated[str, typed.Argument(metavar="PATH", help="The context's directory, or a Dockerfile.")] = ".",
     *,
-    check: Annotated[bool, typed.Option("--check", help="Look at the Dockerfile without building it.")] = False,
+    tag: Annotated[
+        str, typed.Option("--tag", "-t", metavar="NAME", help="What the image is kept as. Default: it is not kept.")
+    ] = "",
     file: Annotated[
         str | None, typed.Option("--file", "-f", metavar="FILE", help="The Dockerfile. Default: PATH/Dockerfile.")
     ] = None,
+    target: Annotated[
+        str, typed.Option("--target", metavar="STAGE", help="The stage to build. Default: the last one.")
+    ] = "",
+    build_arg: Pairs = None,
+    label: Labels = None,
+    platform: Annotated[
+        str, typed.Option("--platform", metavar="OS/ARCH", help="What the image is for. Default: this host.")
+    ] = "",
+    secret: Secrets = None,
+    ssh: Agents = None,
+    build_context: Contexts = None,
+    network: Annotated[
+        BuildNetwork, typed.Option("--network", help="The network of RUN, where it names none.")
+    ] = BuildNetwork.DEFAULT,
+    no_cache: Annotated[bool, typed.Option("--no-cache", help="Do every step anew.")] = False,
+    pull: Annotated[bool, typed.Option("--pull", help="Ask the registries for the base images again.")] = False,
+    progress: Annotated[Progress, typed.Option("--progress", help="How progress is shown.")] = Progress.AUTO,
+    check: Annotated[bool, typed.Option("--check", help="Look at the Dockerfile without building it.")] = False,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
-    """Check a Dockerfile: every mistake with path:line:column, and BuildKit's build checks by their names.
+    """Build an image from a Dockerfile by the native engine, with the result that Docker gives.
 
-    Exits with 1 where there is anything to say. `# check=skip=NAME,...` in the file leaves checks out. Nothing is
-    fetched: what a base image sets is not known. Building images is not there yet.
+    Steps whose instruction and files are as in an earlier build are taken from the cache. The image's reference and id
+    go to stdout, progress to stderr. SOURCE_DATE_EPOCH as a --build-arg makes builds reproducible.
+
+    With --check nothing is built: every mistake is told with path:line:column, and BuildKit's build checks by their
+    names. Exits with 1 where there is anything to say. `# check=skip=NAME,...` in the file leaves checks out. Nothing
+    is fetched: what a base image sets is not known.
     """
-    if not check:
-        message = "building images is not there yet"
-        raise errors.InvalidArgument(message, hint="check the Dockerfile with --check; build it with docker build")
+    if check:
+        _check(path, file, output)
+        return
+    from agent.cli import building, dockerfiles
+
+    where = dockerfiles.Location.of(path, file)
+    wanted = building.Wanted(
+        target=target,
+        build_args=tuple(building.argument(text) for text in build_arg or ()),
+        labels=tuple(building.pair(text, "--label") for text in label or ()),
+        platform=platform,
+        secrets=dict(building.secret(text) for text in secret or ()),
+        ssh=dict(building.agent(text) for text in ssh or ()),
+        contexts=dict(building.context(text) for text in build_context or ()),
+        uses_cache=not no_cache,
+        pulls=pull,
+        network=network.value,
+    )
+    image = building.build(chosen, where, wanted, tag, progress.value)
+    if output is not options.Output.TEXT:
+        terminal.result_document({"reference": image.reference or None, "id": image.id}, output)
+    else:
+        terminal.result(f"{image.reference} {image.id}" if image.reference else image.id)
+
+
+def _check(path: str, file: str | None, output: options.Output) -> None:
     from agent.cli import dockerfiles
 
     examination = dockerfiles.examine(path, file)

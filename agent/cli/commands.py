@@ -52,7 +52,7 @@ ENTRIES = (
     Entry("top", "processes.top", "Print the processes of a running container"),
     Entry("wait", "processes.wait", "Wait until containers end, print their exit codes"),
     Entry("doctor", "doctor.doctor", "Check what this host lacks, and print each fix"),
-    Entry("build", "build.build", "Check a Dockerfile: problems with path:line:column"),
+    Entry("build", "build.build", "Build an image from a Dockerfile, or check it"),
     Entry("image", "image.group", "Work with images by hand", is_group=True),
     Entry("system", "system.group", "See and free what takes room on the disk", is_group=True),
     Entry("version", "version.version", "Print the version"),

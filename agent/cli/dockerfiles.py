@@ -1,8 +1,9 @@
-"""What ``build --check`` reads, and how it is shown."""
+"""What ``build`` reads: Dockerfiles and what is left out of contexts; and what ``build --check`` says of them."""
 
 import os
 import pathlib
 import sys
+from typing import Self
 
 from agent import errors
 from agent.cli import problems, terminal
@@ -49,42 +50,82 @@ class Examination:
             terminal.note(f"{terminal.style('hint:', 'cyan', sys.stderr)} {terminal.printable(finding.hint)}")
 
 
+@frozen.value
+class Location:
+    """Where a build's files are."""
+
+    dockerfile: pathlib.Path
+    context: pathlib.Path
+
+    @classmethod
+    def of(cls, path: str, file: str | None) -> Self:
+        """Return where they are: a directory's Dockerfile, or a file that is named."""
+        target = pathlib.Path(path)
+        if file is not None:
+            return cls(pathlib.Path(file), target)
+        return cls(target / "Dockerfile", target) if target.is_dir() else cls(target, target.parent)
+
+    def read(self) -> bytes:
+        """Read the Dockerfile. Raises ``errors.InvalidArgument``."""
+        try:
+            return _read_most(self.dockerfile, lines.LARGEST + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "its name has a NUL"
+            hint = "name the Dockerfile: trimtab build --file FILE PATH"
+            raise errors.InvalidArgument(f"{self.dockerfile} cannot be read: {reason}", hint=hint) from error
+
+    @property
+    def ignore_file(self) -> pathlib.Path:
+        """What says what is left out of the context: ``NAME.dockerignore`` beside the Dockerfile, or the context's."""
+        own = self.dockerfile.with_name(f"{self.dockerfile.name}.dockerignore")
+        return own if os.path.lexists(own) else self.context / ".dockerignore"
+
+    def ignored(self) -> ignore.Ignore:
+        """Read what is left out. Raises ``errors.InvalidArgument``, ``ignore.BadPattern``."""
+        return _ignored(self.ignore_file)
+
+
+def ignored_in(context: pathlib.Path) -> ignore.Ignore:
+    """Read what is left out of another context. Raises ``errors.InvalidArgument``."""
+    file = context / ".dockerignore"
+    try:
+        return _ignored(file)
+    except ignore.BadPattern as error:
+        raise errors.InvalidArgument(f"{file}:{error.line}: {error.message}") from error
+
+
 def examine(path: str, file: str | None) -> Examination:
     """Read a Dockerfile and look at it. Raises ``InvalidArgument`` where it cannot be read."""
-    dockerfile, context = _locations(path, file)
-    data = _read(dockerfile)
+    where = Location.of(path, file)
+    data = where.read()
     parsed = parse.parse(data)
     mistakes = [
-        problem.Problem(str(dockerfile), *wrong.position, wrong.message, wrong.hint)
+        problem.Problem(str(where.dockerfile), *wrong.position, wrong.message, wrong.hint)
         for wrong in parsed.mistakes or soundness.mistakes(parsed)
     ]
     try:
         chosen = checks.choice(parsed.dockerfile.check)
     except ValueError as error:
         chosen = checks.Choice()
-        mistakes.append(problem.Problem(str(dockerfile), 1, 1, f"the check directive: {error}"))
-    patterns, wrong_pattern = _ignored(dockerfile, context)
-    if wrong_pattern is not None:
-        mistakes.append(wrong_pattern)
-    findings = () if mistakes else checks.check(parsed, chosen, patterns)
-    return Examination(dockerfile, data, tuple(mistakes), findings)
-
-
-def _locations(path: str, file: str | None) -> tuple[pathlib.Path, pathlib.Path]:
-    """Return the Dockerfile and its context."""
-    target = pathlib.Path(path)
-    if file is not None:
-        return pathlib.Path(file), target
-    return (target / "Dockerfile", target) if target.is_dir() else (target, target.parent)
-
-
-def _read(path: pathlib.Path) -> bytes:
+        mistakes.append(problem.Problem(str(where.dockerfile), 1, 1, f"the check directive: {error}"))
+    patterns = ignore.Ignore()
     try:
-        return _read_most(path, lines.LARGEST + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its name has a NUL"
-        hint = "name the Dockerfile: trimtab build --check --file FILE PATH"
-        raise errors.InvalidArgument(f"{path} cannot be read: {reason}", hint=hint) from error
+        patterns = where.ignored()
+    except ignore.BadPattern as error:
+        mistakes.append(problem.Problem(str(where.ignore_file), error.line, 1, error.message))
+    except errors.InvalidArgument as error:
+        mistakes.append(problem.Problem(str(where.ignore_file), 1, 1, error.message))
+    findings = () if mistakes else checks.check(parsed, chosen, patterns)
+    return Examination(where.dockerfile, data, tuple(mistakes), findings)
+
+
+def _ignored(file: pathlib.Path) -> ignore.Ignore:
+    try:
+        return ignore.parse(_read_most(file, _LARGEST_IGNORE))
+    except FileNotFoundError:
+        return ignore.Ignore()
+    except OSError as error:
+        raise errors.InvalidArgument(f"it cannot be read: {error.strerror}", hint=f"look at {file}") from error
 
 
 def _read_most(path: pathlib.Path, largest: int) -> bytes:
@@ -93,17 +134,3 @@ def _read_most(path: pathlib.Path, largest: int) -> bytes:
         return files.read_most(descriptor, largest)
     finally:
         os.close(descriptor)
-
-
-def _ignored(path: pathlib.Path, context: pathlib.Path) -> tuple[ignore.Ignore, problem.Problem | None]:
-    """Return what is left out of the context: by ``NAME.dockerignore`` beside the Dockerfile, or its own file."""
-    for file in (path.with_name(f"{path.name}.dockerignore"), context / ".dockerignore"):
-        try:
-            return ignore.parse(_read_most(file, _LARGEST_IGNORE)), None
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            return ignore.Ignore(), problem.Problem(str(file), 1, 1, f"it cannot be read: {error.strerror}")
-        except ignore.BadPattern as error:
-            return ignore.Ignore(), problem.Problem(str(file), error.line, 1, error.message)
-    return ignore.Ignore(), None

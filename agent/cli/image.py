@@ -6,21 +6,17 @@ import dataclasses
 import pathlib
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Annotated
 
 import click
 
 from agent import errors, settings
-from agent.cli import options, peers, terminal, typed
+from agent.cli import exclusive, options, peers, terminal, typed
 from agent.model import key
 from agent.oci import archives, reference
 from agent.runtime import api
 
-_LOCKED = (
-    "an agent works on this instance: declare the image in its source (kind: Image), or stop the agent for a moment;"
-    " ls, push and save work beside it"
-)
 _SHORT_ID = 12
 NameArgument = Annotated[str, typed.Argument(metavar="REFERENCE", help="An image that is there, as ls prints it.")]
 PathArgument = Annotated[pathlib.Path, typed.Argument(metavar="FILE", help="A file of this host.")]
@@ -99,7 +95,7 @@ def tag(
     source, other = _reference(chosen, name), _reference(chosen, new)
 
     async def tagged() -> None:
-        async with _open_exclusive(chosen) as runtime:
+        async with exclusive.opened(chosen) as runtime:
             await runtime.images.tag(source, other)
 
     asyncio.run(tagged())
@@ -146,7 +142,7 @@ def load(
     target = _reference(chosen, name) if name else ""
 
     async def loaded() -> tuple[str, ...]:
-        async with _open_exclusive(chosen) as runtime:
+        async with exclusive.opened(chosen) as runtime:
             return await runtime.images.load(str(path.absolute()), target, progress)
 
     with transfer.TransferProgress() as progress:
@@ -176,7 +172,7 @@ def import_root(
     target, root = _reference(chosen, name), changes.root_image(change or [])
 
     async def imported() -> None:
-        async with _open_exclusive(chosen) as runtime:
+        async with exclusive.opened(chosen) as runtime:
             await runtime.images.import_root(str(path.absolute()), target, root, progress)
 
     with transfer.TransferProgress() as progress:
@@ -194,7 +190,7 @@ def remove(
     references = [_reference(chosen, name) for name in names]
 
     async def removed() -> None:
-        async with _open_exclusive(chosen) as runtime:
+        async with exclusive.opened(chosen) as runtime:
             for name in references:
                 await runtime.images.remove(name)
 
@@ -214,20 +210,6 @@ def _open_shared(chosen: settings.Settings) -> contextlib.AbstractAsyncContextMa
     from agent import app
 
     return app.open_runtime(chosen, exclusive=False)
-
-
-@contextlib.asynccontextmanager
-async def _open_exclusive(chosen: settings.Settings) -> AsyncIterator[api.Runtime]:
-    """Open the runtime for changes, which one process at a time may do."""
-    from agent import app
-    from agent.kit import locks
-
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            runtime = await stack.enter_async_context(app.open_runtime(chosen, exclusive=True))
-        except locks.LockedElsewhere as error:
-            raise errors.TrimtabError(error.message, hint=_LOCKED) from error
-        yield runtime
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ class Feature(enum.StrEnum):
     """Containers that have files, which can be copied out and in."""
     PROCESSES = "Processes"
     """Listing of the processes in a container."""
+    BUILDS = "Builds"
+    """Images that are built from Dockerfiles."""
 
 
 Unsupported = tuple[tuple[Feature, str], ...]

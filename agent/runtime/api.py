@@ -20,7 +20,7 @@ from agent.model import container, features, image, network, policy, secret, vol
 from agent.model.key import Pairs
 from agent.oci import archives
 from agent.reasons import Reason
-from agent.runtime import disk, events, files, processes, streams
+from agent.runtime import builds, disk, events, files, processes, streams
 
 
 @frozen.value
@@ -235,6 +235,10 @@ class Runtime(Protocol):
     @property
     def images(self) -> Images:
         """The image store."""
+
+    @property
+    def builds(self) -> builds.Builds:
+        """Builds of images."""
 
     @property
     def containers(self) -> Containers:

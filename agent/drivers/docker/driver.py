@@ -21,7 +21,7 @@ from agent.drivers.docker import (
 )
 from agent.kit import broadcast, clock, frozen, machine, notices, tasks, trees
 from agent.model import hostaccess
-from agent.runtime import api
+from agent.runtime import api, builds
 from agent.runtime import events as runtime_events
 
 
@@ -31,6 +31,7 @@ class DockerRuntime:
 
     current_features: features.EngineFeatures
     images: images.Images
+    builds: builds.NoBuilds
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
@@ -90,6 +91,7 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
             register.note(notices.NoticeReason.RECORDS_DAMAGED, instance.state_path.name, state_file.mended)
         runtime = DockerRuntime(
             current_features=current_features,
+            builds=builds.NoBuilds(current_features.require),
             images=images.Images(engine=engine, names=table, scratch=scratch, access=instance.access),
             containers=containers.Containers(
                 engine=engine,

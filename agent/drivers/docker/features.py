@@ -2,7 +2,7 @@
 
 from agent.drivers.docker import connection, unsupported_features
 from agent.kit import machine
-from agent.model import policy
+from agent.model import features, policy
 from agent.runtime import api
 
 
@@ -21,6 +21,10 @@ class EngineFeatures:
         if self._features is None:
             raise RuntimeError("the engine has not been asked yet")
         return self._features
+
+    def require(self, feature: features.Feature) -> None:
+        """Raise as ``api.Features.require``, by the last answer."""
+        self.features.require(feature)
 
     async def ask(self) -> None:
         """Ask the engine for its version. Raises ``errors.Unavailable``."""

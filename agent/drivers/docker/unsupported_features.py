@@ -6,7 +6,10 @@ from agent.model.features import Feature, Unsupported
 def of(flavour: str, *, local: bool) -> Unsupported:
     """Return what an engine lacks; ``local``: its containers are on this host."""
     name = flavour.capitalize()
-    unsupported = [(Feature.NETWORK_WITHOUT_DNS, f"{name} answers names in every network that is made")]
+    unsupported = [
+        (Feature.NETWORK_WITHOUT_DNS, f"{name} answers names in every network that is made"),
+        (Feature.BUILDS, f"builds are the native engine's; {flavour} build makes the image in {name}"),
+    ]
     if flavour == "docker":
         unsupported += [
             (Feature.SEVERAL_SUBNETS, "Docker gives a bridge one IPv4 subnet"),

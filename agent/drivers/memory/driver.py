@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from agent.drivers.memory import containers, stores, world
 from agent.kit import clock, frozen, machine, notices
 from agent.model import features, policy
-from agent.runtime import api
+from agent.runtime import api, builds
 
 _UNSUPPORTED: features.Unsupported = (
     (features.Feature.IMAGE_CONTENT, stores.WITHOUT_CONTENT),
     (features.Feature.CONTAINER_FILES, containers.WITHOUT_FILES),
+    (features.Feature.BUILDS, stores.WITHOUT_CONTENT),
 )
 
 
@@ -20,6 +21,7 @@ class MemoryRuntime:
 
     features: api.Features
     images: stores.Images
+    builds: builds.NoBuilds
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
@@ -40,11 +42,11 @@ class MemoryRuntime:
 
 def runtime_in(simulated: world.World) -> MemoryRuntime:
     """Return a runtime over an existing world, in which the caller may inject faults."""
+    own = api.Features("memory", frozenset(policy.InPlace), _UNSUPPORTED, secrets_at_start=True, is_simulated=True)
     return MemoryRuntime(
-        features=api.Features(
-            "memory", frozenset(policy.InPlace), _UNSUPPORTED, secrets_at_start=True, is_simulated=True
-        ),
+        features=own,
         images=stores.Images(simulated),
+        builds=builds.NoBuilds(own.require),
         containers=containers.Containers(simulated),
         networks=stores.Networks(simulated),
         volumes=stores.Volumes(simulated),

@@ -5,7 +5,7 @@ import functools
 import pathlib
 from collections.abc import AsyncIterator
 
-from agent.drivers.native import containers, events, failures, stores, translate
+from agent.drivers.native import builds, containers, events, failures, stores, translate
 from agent.engine import engine as engines
 from agent.engine import layout
 from agent.engine.containers import table
@@ -22,6 +22,7 @@ class NativeRuntime:
 
     features: api.Features
     images: stores.Images
+    builds: builds.Builds
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
@@ -69,6 +70,7 @@ async def open_runtime(
         yield NativeRuntime(
             features=api.Features("native", frozenset(policy.InPlace), secrets_at_start=True),
             images=stores.Images(engine, access),
+            builds=builds.Builds(engine),
             containers=containers.Containers(engine, access),
             networks=stores.Networks(engine),
             volumes=stores.Volumes(engine),

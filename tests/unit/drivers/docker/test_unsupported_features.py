@@ -9,8 +9,8 @@ from agent.model.features import Feature
 @pytest.mark.parametrize(
     ("flavour", "local", "expected"),
     [
-        ("podman", True, {Feature.NETWORK_WITHOUT_DNS}),
-        ("podman", False, {Feature.NETWORK_WITHOUT_DNS, Feature.NETWORK_PROBES, Feature.PROCESSES}),
+        ("podman", True, {Feature.NETWORK_WITHOUT_DNS, Feature.BUILDS}),
+        ("podman", False, {Feature.NETWORK_WITHOUT_DNS, Feature.NETWORK_PROBES, Feature.PROCESSES, Feature.BUILDS}),
         ("docker", False, set(Feature) - {Feature.IMAGE_CONTENT, Feature.CONTAINER_FILES, Feature.PROCESSES}),
         (
             "docker",

@@ -1,0 +1,196 @@
+"""What ``build`` does: reads what is to be built, lets the runtime build it, and shows how it goes."""
+
+import asyncio
+import os
+import pathlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from agent import errors, settings
+from agent.cli import build_progress, dockerfiles, exclusive, exits, problems, terminal
+from agent.dockerfile import builds, ignore, parse
+from agent.kit import files, frozen
+from agent.manifests import problem
+from agent.oci import platform, reference
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+_LARGEST_SECRET = 512 * 1024
+"""Bytes, as BuildKit has it."""
+_IMAGE = "docker-image://"
+_DEFAULT_AGENT = "default"
+
+
+@frozen.value
+class Wanted:
+    """What the command line says of a build."""
+
+    target: str
+    build_args: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    platform: str
+    secrets: Mapping[str, bytes]
+    ssh: Mapping[str, pathlib.Path]
+    contexts: Mapping[str, builds.Context | str]
+    uses_cache: bool
+    pulls: bool
+    network: str
+
+
+@frozen.value
+class Image:
+    """What was built."""
+
+    reference: str
+    """Empty: it is not kept."""
+    id: str
+
+
+def build(chosen: settings.Settings, where: dockerfiles.Location, wanted: Wanted, tag: str, progress: str) -> Image:
+    """Build. A Dockerfile with mistakes, and a step that fails, are shown with their places: exits with 1."""
+    name = _reference(chosen, tag)
+    request = _request(where, wanted)
+    report = build_progress.of(progress)
+
+    async def building() -> str:
+        async with exclusive.opened(chosen) as runtime:
+            return await runtime.builds.build(request, name, (), report)
+
+    try:
+        with report:
+            return Image(name, asyncio.run(building()))
+    except builds.BuildFailed as error:
+        for line in error.output if report.hides_output else ():
+            terminal.note(terminal.style(terminal.printable(line), "dim", sys.stderr))
+        wrong = problem.Problem(str(where.dockerfile), *error.position, error.what, error.hint)
+        problems.show([wrong], {str(where.dockerfile): request.source})
+        raise click.exceptions.Exit(exits.FAILED) from error
+
+
+def argument(text: str) -> tuple[str, str]:
+    """Read ``NAME=VALUE``; ``NAME`` alone has the value of that variable here."""
+    name, equals, value = text.partition("=")
+    if not name:
+        raise click.BadParameter("a name is missing", param_hint="--build-arg")
+    return name, value if equals else os.environ.get(name, "")
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """Read ``NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
+    return name, value
+
+
+def secret(text: str) -> tuple[str, bytes]:
+    """Read ``id=ID,src=FILE`` or ``id=ID,env=NAME``; ``id=ID`` alone is the variable, or the file, of that name."""
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    fields.pop("type", None)
+    name, source = fields.pop("id", ""), fields.pop("src", fields.pop("source", ""))
+    variable = fields.pop("env", "")
+    if fields or not name or (source and variable):
+        raise click.BadParameter(f"{text!r} is not id=ID[,src=FILE|,env=NAME]", param_hint="--secret")
+    if not source and not variable:
+        source, variable = ("", name) if name in os.environ else (name, "")
+    if variable:
+        if variable not in os.environ:
+            raise errors.InvalidArgument(f"there is no variable {variable} for the secret {name}")
+        return name, os.environb[os.fsencode(variable)]
+    return name, _read(pathlib.Path(source), name)
+
+
+def agent(text: str) -> tuple[str, pathlib.Path]:
+    """Read ``ID=SOCKET``; ``ID`` alone is the agent of SSH_AUTH_SOCK."""
+    name, _, socket = text.partition("=")
+    socket = socket or os.environ.get("SSH_AUTH_SOCK", "")
+    if not socket or not pathlib.Path(socket).is_socket():
+        message = f"there is no ssh agent at {socket}" if socket else "no ssh agent is known"
+        raise errors.InvalidArgument(message, hint="start one (eval $(ssh-agent)), or name its socket: --ssh ID=SOCKET")
+    return name or _DEFAULT_AGENT, pathlib.Path(socket).absolute()
+
+
+def context(text: str) -> tuple[str, builds.Context | str]:
+    """Read ``NAME=DIRECTORY`` or ``NAME=docker-image://REFERENCE``."""
+    name, value = pair(text, "--build-context")
+    if value.startswith(_IMAGE):
+        return name, value.removeprefix(_IMAGE)
+    path = pathlib.Path(value)
+    if not path.is_dir():
+        raise errors.InvalidArgument(
+            f"the context {name} is no directory: {value}", hint=f"give a directory, or {_IMAGE}REFERENCE"
+        )
+    return name, builds.Context(path.absolute(), dockerfiles.ignored_in(path))
+
+
+def _reference(chosen: settings.Settings, text: str) -> str:
+    try:
+        return str(reference.parse(text, chosen.registries.default)) if text else ""
+    except reference.InvalidReference as error:
+        raise click.BadParameter(str(error), param_hint="--tag") from error
+
+
+def _request(where: dockerfiles.Location, wanted: Wanted) -> builds.Request:
+    """Return what is asked of the runtime. Mistakes are shown: exits with 1."""
+    source = where.read()
+    parsed = parse.parse(source)
+    if parsed.mistakes:
+        shown = str(where.dockerfile)
+        wrong = [problem.Problem(shown, *own.position, own.message, own.hint) for own in parsed.mistakes]
+        problems.show(wrong, {str(where.dockerfile): source})
+        raise click.exceptions.Exit(exits.FAILED)
+    try:
+        ignored = where.ignored()
+    except ignore.BadPattern as error:
+        raise errors.InvalidArgument(f"{where.ignore_file}:{error.line}: {error.message}") from error
+    if wanted.platform:
+        _check_platform(wanted.platform)
+    arguments = dict(wanted.build_args)
+    return builds.Request(
+        dockerfile=parsed.dockerfile,
+        source=source,
+        context=builds.Context(where.context.absolute(), ignored),
+        target=wanted.target,
+        platform=wanted.platform,
+        build_args=tuple((name, value) for name, value in arguments.items() if name != _EPOCH),
+        labels=wanted.labels,
+        contexts=wanted.contexts,
+        secrets=wanted.secrets,
+        ssh=wanted.ssh,
+        uses_cache=wanted.uses_cache,
+        pulls=wanted.pulls,
+        network=wanted.network,
+        epoch=_epoch(arguments.get(_EPOCH, "")),
+    )
+
+
+def _check_platform(text: str) -> None:
+    try:
+        wanted = platform.normal(platform.parse(text))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--platform") from error
+    if wanted.os == "windows":
+        raise errors.InvalidArgument("an image for Windows cannot be built on Linux", hint="build it on Windows")
+
+
+def _epoch(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(2**40))):
+        raise click.BadParameter(f"{_EPOCH}={text} is no number of seconds", param_hint="--build-arg")
+    return int(text)
+
+
+def _read(path: pathlib.Path, name: str) -> bytes:
+    try:
+        descriptor = files.open_regular(path)
+    except OSError as error:
+        raise errors.InvalidArgument(f"the secret {name} cannot be read from {path}: {error.strerror}") from error
+    try:
+        data = files.read_most(descriptor, _LARGEST_SECRET + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > _LARGEST_SECRET:
+        raise errors.InvalidArgument(f"the secret {name} is larger than {_LARGEST_SECRET // 1024} KiB")
+    return data
