@@ -21,7 +21,7 @@ _OF_ROOT = frozenset(
         *("engine.redo", "engine.sqlite", "engine.sqlite-shm", "engine.sqlite-wal"),
         *("content", "content/oci-layout", "content/index.json", "content/ingest", "content/leases"),
         *("content/blobs", "content/blobs/sha256", "content/blobs/sha512"),
-        *("containers", "snapshots", "volumes"),
+        *("build-caches", "containers", "snapshots", "volumes"),
     }
 )
 """What an instance that has nothing has in its root."""

@@ -52,7 +52,7 @@ def prune(
     dry_run: Annotated[bool, typed.Option("--dry-run", help="Remove nothing; print what would be.")] = False,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
-    """Remove images that no manifest declares and no container uses, and what broken downloads have left.
+    """Remove images that no manifest declares and no container uses, the build cache, and what is left of downloads.
 
     Volumes are never removed, and on a Docker or Podman host only images that trimtab itself has replaced.
     Works beside a running agent of the native runtime.

@@ -102,6 +102,7 @@ async def opened(
             examine(engine.table)
             engine.volumes.check()
             await recover.recover(engine.recovery)
+            await engine.builder.recover()
             async with tasks.Crew() as crew:
                 tending = upkeep.Upkeep(
                     where=where,
@@ -312,7 +313,7 @@ def join_images(
         open=reopen,
         documents=documents,
         held=table.images,
-        cache=cache.Kept(),
+        cache=cache.Kept(where),
         clock=time,
         register=register,
     )

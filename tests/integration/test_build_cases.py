@@ -1,18 +1,16 @@
 """Builds give what BuildKit gives: tree, whiteouts, configuration and history (``tests/builds/expected``)."""
 
-import contextlib
 import gzip
 import json
 import pathlib
-from collections.abc import AsyncIterator
 
 import pytest
 
 from agent import errors
 from agent.dockerfile import builds, ignore, parse
-from agent.engine import engine, layout, recover
+from agent.engine import engine
 from agent.engine.build import builder
-from tests.builds import cases, described
+from tests.builds import cases, described, instances
 
 pytestmark = pytest.mark.root
 
@@ -28,18 +26,6 @@ OTHERWISE = {
     "exclude-is-labs": "BuildKit 0.13 has --exclude in its labs channel only; later releases have it",
 }
 """Cases in which ours is meant to be another way, and why."""
-
-
-@contextlib.asynccontextmanager
-async def opened(folder: pathlib.Path) -> AsyncIterator[engine.Engine]:
-    """Open an instance with the cases' base image in it; nothing is left over of what it does."""
-    where = layout.of(folder / "root", folder / "run")
-    archive = described.base_archive(folder / "base.tar")
-    async with engine.opened(where, engine.Options(), lambda _: None) as instance:
-        await instance.images.load(archive, f"docker.io/library/{described.BASE}", (), lambda _: None)
-        yield instance
-        await instance.collector.sweep()
-        assert await recover.leftovers(instance.recovery) == []
 
 
 def request(case: cases.Case, context: pathlib.Path) -> builds.Request:
@@ -63,7 +49,7 @@ def request(case: cases.Case, context: pathlib.Path) -> builds.Request:
 
 async def result(build: builder.Builder, instance: engine.Engine, case: cases.Case, folder: pathlib.Path) -> object:
     """Build a case, and return what is compared."""
-    base = instance.images.runnable(f"docker.io/library/{described.BASE}")
+    base = instance.images.runnable(instances.BASE)
     with described.mounted(base.lower_dirs, folder / "base") as root:
         before = described.tree(root)
     try:
@@ -106,7 +92,7 @@ def differences(own: object, expected: object, path: str = "") -> list[str]:
 async def test_build__case__is_as_buildkit_has_it(tmp_path: pathlib.Path, group: str) -> None:
     expected = json.loads((cases.EXPECTED / f"{group}.json").read_text())
     wrong: dict[str, list[str]] = {}
-    async with opened(tmp_path) as instance:
+    async with instances.opened(tmp_path) as instance:
         for case in cases.load(cases.FOLDER / f"{group}.txt"):
             folder = tmp_path / case.name
             folder.mkdir()

@@ -2,7 +2,8 @@
 
 from agent.drivers.docker import connection, unsupported_features
 from agent.kit import machine
-from agent.model import features, policy
+from agent.model import policy
+from agent.model.features import Feature
 from agent.runtime import api
 
 
@@ -22,7 +23,7 @@ class EngineFeatures:
             raise RuntimeError("the engine has not been asked yet")
         return self._features
 
-    def require(self, feature: features.Feature) -> None:
+    def require(self, feature: Feature) -> None:
         """Raise as ``api.Features.require``, by the last answer."""
         self.features.require(feature)
 

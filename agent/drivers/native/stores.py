@@ -6,6 +6,7 @@ from agent import errors
 from agent.drivers.native import failures, translate
 from agent.engine import engine as engines
 from agent.engine import usage
+from agent.engine.build import running
 from agent.engine.images import images
 from agent.kit import disk_space, frozen
 from agent.model import hostaccess, image, network, secret, volume
@@ -134,7 +135,9 @@ class Networks:
         with failures.translated():
             problems = await networks.problems()
             return tuple(
-                translate.observed_network(record, healthy=record.name not in problems) for record in networks.list()
+                translate.observed_network(record, healthy=record.name not in problems)
+                for record in networks.list()
+                if record.name != running.NETWORK  # the builds' own is nobody's object
             )
 
     async def create(self, config: network.NetworkConfig, labels: Pairs) -> None:

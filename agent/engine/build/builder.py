@@ -38,6 +38,7 @@ class Builder:
     def __init__(self, deps: Deps) -> None:
         """Nothing is built yet."""
         self._deps = deps
+        self._under_way = 0
         self._flush = batching.Batch(lambda: asyncio.to_thread(deps.kernel.sync, str(deps.where.root)))
         self._room = workspace.Deps(
             where=deps.where, kernel=deps.kernel, content=deps.content, snapshots=deps.snapshots
@@ -62,12 +63,28 @@ class Builder:
         Raises ``solve.BuildFailed``, and other failures of what a build uses.
         """
         async with contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(self._counted())
             lease = await held.enter_async_context(self._deps.images.leases.reading([]))
             workshop = workspace.Workshop(self._room, self._flush)
             held.push_async_callback(functools.partial(asyncio.to_thread, workshop.close))
             crew = await held.enter_async_context(tasks.Crew())
             own = solve.Own(workshop=workshop, lease=lease, crew=crew, held=held)
             yield await solve.Solve(self._shared, own, request, report).image()
+
+    @contextlib.asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        """Count a build; the last one takes the network of all away."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                await self._deps.runner.remove_network()
+
+    async def recover(self) -> None:
+        """Take away what a crash has left of builds, and no other room does."""
+        await self._deps.runner.remove_network()
 
     async def store(self, name: str, built: spec.BuiltImage, labels: images.Labels) -> images.StoredImage:
         """Record a built image under a name, replacing the one that had it."""

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterable
 
-from agent.engine import records
-from agent.engine.build import spec
+from agent.engine import layout, records
+from agent.engine.build import caches, spec
 from agent.kit import frozen
 from agent.oci import descriptor, image_config
 
@@ -79,6 +79,7 @@ _NOTED = 3600.0
 class Kept:
     """What the cache keeps of content, as the collector asks for it."""
 
+    where: layout.Layout
     limits: Limits = _LIMITS
 
     def needed(self, database: records.Database) -> tuple[frozenset[str], frozenset[str]]:
@@ -98,6 +99,10 @@ class Kept:
             size += row["size"]
             if entirely or size > self.limits.size or now - row["used"] > self.limits.unused:
                 database.execute("DELETE FROM build_steps WHERE key = ?", (row["key"],))
+
+    def tidy(self, now: float, *, entirely: bool) -> None:
+        """Remove folders of cache mounts that no step has used for long; or all that none uses."""
+        caches.trim(self.where, now, entirely=entirely)
 
 
 def _plain(layer: spec.Layer) -> list[object]:

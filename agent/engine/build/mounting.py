@@ -12,11 +12,12 @@ from agent import errors
 from agent.dockerfile import instructions
 from agent.dockerfile.instructions import MountType, Sharing
 from agent.engine import layout
-from agent.engine.build import rooms, running
+from agent.engine.build import caches, rooms, running
 from agent.engine.bundle import config, destinations
 from agent.engine.kernel import api
 from agent.kit import frozen, locks, processes
 from agent.oci import digest
+from agent.reasons import Reason
 
 _SECRETS = "/run/secrets"
 _SSH = "/run/buildkit/ssh_agent"
@@ -82,7 +83,8 @@ class Mounts:
         source = destinations.resolve(self._deps.kernel, top, mount.source or "/")
         path = pathlib.Path(f"{top}{source}") if source != "/" else top
         if not os.path.lexists(path):  # noqa: ASYNC240 - on the host's own disk
-            raise errors.NotFound(f"there is no {mount.source} for the mount at {mount.target}")
+            message = f"there is no {mount.source} for the mount at {mount.target}"
+            raise errors.NotFound(message, reason=Reason.CONTENT_MISSING)
         if not mount.is_read_only:
             path = self._writable(path, stack)
         return config.BundleMount(str(path), mount.target, mount.is_read_only, is_folder=path.is_dir())
@@ -110,17 +112,36 @@ class Mounts:
             await stack.enter_async_context(self._deps.caches.hold(name))
         elif mount.sharing is Sharing.PRIVATE:
             folder = await self._private(folder, stack)
-        if not folder.exists():
-            folder.mkdir(mode=0o700, parents=True)
+        is_new = not folder.exists()
+        stack.enter_context(caches.used(folder))
+        if is_new:
             if mount.origin:
                 await self._begin_with(mount, folder, stack)
             os.chown(folder, mount.uid or 0, mount.gid or 0)
             folder.chmod(_CACHE_MODE if mount.mode is None else mount.mode)
-        path = folder
-        if mount.source and not mount.origin:
-            path = folder / destinations.resolve(self._deps.kernel, folder, mount.source).lstrip("/")
-            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path = folder if mount.origin or not mount.source else self._below(folder, mount.source, stack)
         return config.BundleMount(str(path), mount.target, mount.is_read_only, is_folder=True)
+
+    def _below(self, folder: pathlib.Path, path: str, stack: contextlib.AsyncExitStack) -> pathlib.Path:
+        """Mount a folder of a cache where it stays what it is now: another step may put a link in its place.
+
+        Raises ``errors.NotFound``.
+        """
+        top = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = self._deps.kernel.open_in_root(top, path, os.O_PATH | os.O_DIRECTORY)
+        except OSError as error:
+            message = f"there is no folder {path} in the cache: {error.strerror}"
+            raise errors.NotFound(message, reason=Reason.CONTENT_MISSING) from error
+        finally:
+            os.close(top)
+        target = self._room.folder("cache")
+        try:
+            self._deps.kernel.mount(f"/proc/self/fd/{descriptor}", str(target), "", api.MS_BIND, "")
+        finally:
+            os.close(descriptor)
+        stack.callback(self._deps.kernel.umount, str(target), api.MNT_DETACH)
+        return target
 
     async def _private(self, folder: pathlib.Path, stack: contextlib.AsyncExitStack) -> pathlib.Path:
         """Return the first folder of a cache that no other step uses."""

@@ -64,7 +64,7 @@ class Mounted:
 
 
 class Runner:
-    """Runs commands. It keeps network namespaces that no step uses just now, for the next one."""
+    """Runs commands."""
 
     def __init__(self, deps: Deps) -> None:
         """Nothing runs yet."""
@@ -147,13 +147,22 @@ class Runner:
         if code:
             raise Failed(code)
 
+    async def remove_network(self) -> None:
+        """Remove the network of steps, which none uses now; the next one makes it again."""
+        async with self._network:
+            if self._has_network():
+                await self._deps.networks.remove(NETWORK)
+
+    def _has_network(self) -> bool:
+        return any(record.name == NETWORK for record in self._deps.networks.list())
+
     async def _attach(self, container_id: str, network: str) -> network_spec.Sandbox | None:
         if network == "host":
             return None
         attachments: Sequence[container_spec.Attachment] = ()
         if network == "default":
             async with self._network:
-                if NETWORK not in {record.name for record in self._deps.networks.list()}:
+                if not self._has_network():
                     await self._deps.networks.create(network_spec.NetworkSpec(NETWORK, dns=False))
             attachments = [container_spec.Attachment(NETWORK)]
         request = network_spec.AttachRequest(container_id, container_id, tuple(attachments), ())

@@ -216,6 +216,7 @@ class Steps:
         self, stage: Stage, ids: Sequence[str], step: evaluate.RunStep, output: Callable[[bytes], None]
     ) -> Made:
         network = step.network if step.network != "default" else self._request.network
+        _check_privileges(step, self._request.network)
         inputs = [await self._shown(mount) for mount in step.mounts if _is_input(mount)]
         key = keys.of_run(_top(ids), step, inputs, network)
 
@@ -255,6 +256,19 @@ class Steps:
         self, work: workspace.WorkLayer, below: Sequence[str], upon: Sequence[str]
     ) -> workspace.Finished:
         return await self._deps.workshop.finished(work, below, self._request.epoch, upon)
+
+
+def _check_privileges(step: evaluate.RunStep, granted: str) -> None:
+    """Refuse what a Dockerfile may not take for itself. Raises ``errors.InvalidArgument``."""
+    if step.security != "sandbox":
+        raise errors.InvalidArgument(
+            f"RUN --security={step.security} is not granted to any build",
+            hint="run what needs it in a container that says what it may do",
+        )
+    if step.network == "host" and granted != "host":
+        raise errors.InvalidArgument(
+            "RUN --network=host is not granted to this build", hint="grant it: trimtab build --network host"
+        )
 
 
 def _top(ids: Sequence[str]) -> str:

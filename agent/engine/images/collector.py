@@ -51,6 +51,9 @@ class Cache(Protocol):
     def trim(self, database: records.Database, now: float, *, entirely: bool) -> None:
         """Forget what is too old or too much; or everything."""
 
+    def tidy(self, now: float, *, entirely: bool) -> None:
+        """Remove what it keeps beside content, where that is too old; or all that nobody uses just now."""
+
 
 @frozen.value
 class Collected:
@@ -153,7 +156,8 @@ class Collector:
         """Return the ids of stored images, and the files that ``prune`` would remove."""
         content, now = self._deps.content, self._deps.clock.now()
         with self._opened() as database, self._deps.leases.all_held(now, kept=0.0) as leased:
-            needed = self._needed(database, frozenset(image.id for image in self._unused(database)))
+            unused = frozenset(image.id for image in self._unused(database))
+            needed = self._needed(database, unused, with_cache=False)
             ids = frozenset(row["config"] for row in database.query("SELECT config FROM images"))
             layers = snapshots.unneeded(database, needed.chains | leased.resources)
             unneeded = () if leased.everything else content.digests() - needed.blobs - leased.resources
@@ -224,8 +228,10 @@ class Collector:
         return removed
 
     def _trim(self, database: records.Database, *, entirely: bool) -> None:
+        now = self._deps.clock.now()
         with database.transaction():
-            self._deps.cache.trim(database, self._deps.clock.now(), entirely=entirely)
+            self._deps.cache.trim(database, now, entirely=entirely)
+        self._deps.cache.tidy(now, entirely=entirely)
 
     def _unused(self, database: records.Database) -> tuple[collection.CandidateImage, ...]:
         self._note_uses(database)
@@ -296,8 +302,10 @@ class Collector:
             except errors.Failure:
                 database.execute("DELETE FROM images WHERE reference = ?", (row["reference"],))
 
-    def _needed(self, database: records.Database, without: frozenset[str] = frozenset()) -> _Needed:
-        """Return what images and containers need; images with a config in ``without`` do not count."""
+    def _needed(
+        self, database: records.Database, without: frozenset[str] = frozenset(), *, with_cache: bool = True
+    ) -> _Needed:
+        """Return what images, containers and the cache need; images with a config in ``without`` do not count."""
         held = self._deps.held(database)
         blobs: set[str] = set()
         configs = {config for config in held if self._deps.documents.is_sound_config(config)}
@@ -310,7 +318,7 @@ class Collector:
                 blobs |= {row["manifest"], *(layer.digest for layer in contents.manifest.layers)}
                 configs.add(row["config"])
                 chains.update(image_config.chain_ids(contents.config.diff_ids))
-        if not without:  # else it is asked what would be left without unused images, and it goes with them
+        if with_cache:
             cached_blobs, cached_chains = self._deps.cache.needed(database)
             blobs |= cached_blobs
             chains |= cached_chains
