@@ -90,24 +90,23 @@ def build(  # noqa: PLR0913 - as people know it
         return
     from agent.cli import building, dockerfiles
 
-    where = dockerfiles.Location.of(path, file)
-    wanted = building.Wanted(
+    choices = building.Choices(
         target=target,
-        build_args=tuple(building.argument(text) for text in build_arg or ()),
-        labels=tuple(building.pair(text, "--label") for text in label or ()),
+        build_args=build_arg or (),
+        labels=label or (),
         platform=platform,
-        secrets=dict(building.secret(text) for text in secret or ()),
-        ssh=dict(building.agent(text) for text in ssh or ()),
-        contexts=dict(building.context(text) for text in build_context or ()),
+        secrets=secret or (),
+        ssh=ssh or (),
+        contexts=build_context or (),
         uses_cache=not no_cache,
         pulls=pull,
         network=network.value,
     )
-    image = building.build(chosen, where, wanted, tag, progress.value)
+    image = building.build(chosen, dockerfiles.Location.of(path, file), choices, tag, progress.value)
     if output is not options.Output.TEXT:
         terminal.result_document({"reference": image.reference or None, "id": image.id}, output)
     else:
-        terminal.result(f"{image.reference} {image.id}" if image.reference else image.id)
+        terminal.result(" ".join(filter(None, (image.reference, image.id))))
 
 
 def _check(path: str, file: str | None, output: options.Output) -> None:

@@ -60,13 +60,13 @@ class Plain:
                 self._begun[number] = time.monotonic()
                 terminal.note(terminal.printable(f"#{number} {title}"))
             case builds.StepOutput(number=number, data=data):
-                *whole, rest = (self._partial.get(number, b"") + data).split(b"\n")
-                self._partial[number] = rest[-_LONGEST_LINE:]
+                *whole, partial = (self._partial.get(number, b"") + data).split(b"\n")
+                self._partial[number] = partial[-_LONGEST_LINE:]
                 for line in whole:
                     self._line(number, line)
             case builds.StepEnded(number=number):
-                if rest := self._partial.pop(number, b""):
-                    self._line(number, rest)
+                if partial := self._partial.pop(number, b""):
+                    self._line(number, partial)
                 terminal.note(terminal.printable(f"#{number} {_end(progress)}"))
 
     def _line(self, number: int, line: bytes) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import click
 
@@ -23,16 +23,16 @@ _DEFAULT_AGENT = "default"
 
 
 @frozen.value
-class Wanted:
-    """What the command line says of a build."""
+class Choices:
+    """What the options of the command are, as they are typed."""
 
     target: str
-    build_args: tuple[tuple[str, str], ...]
-    labels: tuple[tuple[str, str], ...]
+    build_args: Sequence[str]
+    labels: Sequence[str]
     platform: str
-    secrets: Mapping[str, bytes]
-    ssh: Mapping[str, pathlib.Path]
-    contexts: Mapping[str, builds.Context | str]
+    secrets: Sequence[str]
+    ssh: Sequence[str]
+    contexts: Sequence[str]
     uses_cache: bool
     pulls: bool
     network: str
@@ -47,10 +47,10 @@ class Image:
     id: str
 
 
-def build(chosen: settings.Settings, where: dockerfiles.Location, wanted: Wanted, tag: str, progress: str) -> Image:
+def build(chosen: settings.Settings, where: dockerfiles.Location, choices: Choices, tag: str, progress: str) -> Image:
     """Build. A Dockerfile with mistakes, and a step that fails, are shown with their places: exits with 1."""
     name = _reference(chosen, tag)
-    request = _request(where, wanted)
+    request = _request(where, choices)
     report = build_progress.of(progress)
 
     async def building() -> str:
@@ -131,7 +131,7 @@ def _reference(chosen: settings.Settings, text: str) -> str:
         raise click.BadParameter(str(error), param_hint="--tag") from error
 
 
-def _request(where: dockerfiles.Location, wanted: Wanted) -> builds.Request:
+def _request(where: dockerfiles.Location, choices: Choices) -> builds.Request:
     """Return what is asked of the runtime. Mistakes are shown: exits with 1."""
     source = where.read()
     parsed = parse.parse(source)
@@ -144,33 +144,33 @@ def _request(where: dockerfiles.Location, wanted: Wanted) -> builds.Request:
         ignored = where.ignored()
     except ignore.BadPattern as error:
         raise errors.InvalidArgument(f"{where.ignore_file}:{error.line}: {error.message}") from error
-    if wanted.platform:
-        _check_platform(wanted.platform)
-    arguments = dict(wanted.build_args)
+    if choices.platform:
+        _check_platform(choices.platform)
+    arguments = dict(map(argument, choices.build_args))
     return builds.Request(
         dockerfile=parsed.dockerfile,
         source=source,
         context=builds.Context(where.context.absolute(), ignored),
-        target=wanted.target,
-        platform=wanted.platform,
+        target=choices.target,
+        platform=choices.platform,
         build_args=tuple((name, value) for name, value in arguments.items() if name != _EPOCH),
-        labels=wanted.labels,
-        contexts=wanted.contexts,
-        secrets=wanted.secrets,
-        ssh=wanted.ssh,
-        uses_cache=wanted.uses_cache,
-        pulls=wanted.pulls,
-        network=wanted.network,
+        labels=tuple(pair(text, "--label") for text in choices.labels),
+        contexts=dict(map(context, choices.contexts)),
+        secrets=dict(map(secret, choices.secrets)),
+        ssh=dict(map(agent, choices.ssh)),
+        uses_cache=choices.uses_cache,
+        pulls=choices.pulls,
+        network=choices.network,
         epoch=_epoch(arguments.get(_EPOCH, "")),
     )
 
 
 def _check_platform(text: str) -> None:
     try:
-        wanted = platform.normal(platform.parse(text))
+        choices = platform.normal(platform.parse(text))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--platform") from error
-    if wanted.os == "windows":
+    if choices.os == "windows":
         raise errors.InvalidArgument("an image for Windows cannot be built on Linux", hint="build it on Windows")
 
 

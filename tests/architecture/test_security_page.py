@@ -25,7 +25,6 @@ NUMBERS = (
 )
 """CVEs of containers, their tools and git, each of which stands for a class."""
 UNBUILT_COMMANDS = {"attach", "commit", "export"}
-"""``build`` looks at a Dockerfile and runs nothing of it (``test_build__without_check__is_refused``)."""
 UNBUILT_KINDS = {"Config", "Release", "Service", "Stack"}
 
 

@@ -96,7 +96,93 @@ def test_check__no_file__is_told_at_once(trimtab: command.Trimtab, tmp_path: pat
     assert "Traceback" not in completed.stderr
 
 
-def test_build__without_check__is_refused(trimtab: command.Trimtab, tmp_path: pathlib.Path) -> None:
-    completed = trimtab("build", dockerfile(tmp_path / "app", GOOD))
-    assert completed.returncode == 1
-    assert completed.stderr.startswith("error: building images is not there yet\n")
+BUILT = """
+FROM localhost/base:1 AS made
+ARG WORD=default
+RUN echo $WORD > /word; echo said
+FROM localhost/base:1
+COPY --from=made /word /word
+COPY a.txt /a.txt
+RUN --mount=type=secret,id=key cat /run/secrets/key > /dev/null
+CMD ["cat", "/word"]
+"""
+
+
+@pytest.fixture
+def app(native: command.Trimtab, quickstart_image: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A context upon an image that is in the store."""
+    loaded = native("image", "load", "--as", "localhost/base:1", quickstart_image)
+    assert loaded.returncode == 0, loaded.stderr
+    context = dockerfile(tmp_path / "app", BUILT)
+    (context / "a.txt").write_text("hello")
+    (context / "secret").write_text("hidden")
+    return context
+
+
+@pytest.mark.root
+def test_build__twice__is_told_by_steps_and_taken_from_the_cache(
+    native: command.Trimtab, app: pathlib.Path
+) -> None:
+    words = ("build", "--network", "none", "--tag", "app:1", "--build-arg", "WORD=given")
+    secret = ("--secret", f"id=key,src={app}/secret")
+    first = native(*words, *secret, app)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("docker.io/library/app:1 sha256:")
+    lines = first.stderr.splitlines()
+    (step,) = [line.partition(" ")[0] for line in lines if line.endswith(" [made 2/2] RUN echo $WORD > /word; echo said")]
+    assert any(line.startswith(f"{step} 0.") and line.endswith(" said") for line in lines)
+    assert (first.stderr.count("DONE"), "hidden" in first.stderr) == (4, False)
+    again = native(*words, *secret, app)
+    assert (again.stdout, again.stderr.count("DONE")) == (first.stdout, 0)
+    shown = native("image", "ls", "--output", "json")
+    assert "docker.io/library/app:1" in shown.stdout
+    native("image", "rm", "app:1", "localhost/base:1")
+    native("system", "prune")
+
+
+@pytest.mark.root
+def test_build__step_fails__is_told_with_its_line_and_its_output(
+    native: command.Trimtab, app: pathlib.Path
+) -> None:
+    (app / "Dockerfile").write_text("FROM localhost/base:1\nRUN echo why; exit 3\n")
+    completed = native("build", "--network", "none", "--progress", "json", app)
+    assert (completed.returncode, completed.stdout) == (1, "")
+    events = [json.loads(line) for line in completed.stderr.splitlines() if line.startswith("{")]
+    assert [event["event"] for event in events] == ["begun", "ended", "begun", "output", "ended"]
+    assert (events[3]["text"], events[4]["error"]) == ("why\n", "exit code 3")
+    assert f"{app}/Dockerfile:2:1: error: RUN echo why; exit 3 has ended with exit code 3\n" in completed.stderr
+    native("image", "rm", "localhost/base:1")
+    native("system", "prune")
+
+
+def test_build__mistakes__nothing_is_opened(trimtab: command.Trimtab, tmp_path: pathlib.Path) -> None:
+    completed = trimtab("build", dockerfile(tmp_path / "app", "FROM a\nCOPPY b c\n"))
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert completed.stderr.startswith(f"{tmp_path}/app/Dockerfile:2:1: error: COPPY is no instruction\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--secret", "x"), "'x' is not id=ID[,src=FILE|,env=NAME]"),
+        (("--secret", "id=a,src=/nothing/there"), "the secret a cannot be read from /nothing/there: No such file"),
+        (("--secret", "id=a,env=NOT_THERE"), "there is no variable NOT_THERE for the secret a"),
+        (("--ssh", "default=/nothing"), "there is no ssh agent at /nothing"),
+        (("--build-context", "x=/nothing"), "the context x is no directory: /nothing"),
+        (("--build-context", "x"), "'x' is not NAME=VALUE"),
+        (("--label", "x"), "'x' is not NAME=VALUE"),
+        (("--build-arg", "=x"), "a name is missing"),
+        (("--build-arg", "SOURCE_DATE_EPOCH=soon"), "SOURCE_DATE_EPOCH=soon is no number of seconds"),
+        (("--platform", "amd64"), "'amd64' is no platform"),
+        (("--platform", "windows/amd64"), "an image for Windows cannot be built on Linux"),
+        (("--tag", "A:B:C"), "--tag"),
+        ((), "not over memory"),
+    ],
+)
+def test_build__what_cannot_be__is_told(
+    trimtab: command.Trimtab, tmp_path: pathlib.Path, words: tuple[str, ...], expected: str
+) -> None:
+    completed = trimtab("build", *words, dockerfile(tmp_path / "app", "FROM scratch\nCMD x\n"))
+    assert completed.returncode != 0
+    assert expected in completed.stderr, completed.stderr
+    assert "Traceback" not in completed.stderr

@@ -9,7 +9,7 @@ from agent.distribution.content import store
 from agent.distribution.layers import streams
 from agent.dockerfile import builds
 from agent.engine import layout
-from agent.engine.build import bases, cache, disk_trees, result, running, solve, spec, workspace
+from agent.engine.build import bases, cache, disk_trees, result, running, session, solve, spec, workspace
 from agent.engine.images import images
 from agent.engine.kernel import api
 from agent.engine.snapshots import snapshots
@@ -40,10 +40,10 @@ class Builder:
         self._deps = deps
         self._under_way = 0
         self._flush = batching.Batch(lambda: asyncio.to_thread(deps.kernel.sync, str(deps.where.root)))
-        self._room = workspace.Deps(
+        self._workshop_deps = workspace.Deps(
             where=deps.where, kernel=deps.kernel, content=deps.content, snapshots=deps.snapshots
         )
-        self._shared = solve.Shared(
+        self._shared = session.Shared(
             where=deps.where,
             kernel=deps.kernel,
             bases=bases.Bases(deps.images, deps.content),
@@ -60,16 +60,16 @@ class Builder:
     async def built(self, request: builds.Request, report: builds.Report) -> AsyncIterator[spec.BuiltImage]:
         """Build an image, and keep what it is made of for as long as the context lasts.
 
-        Raises ``solve.BuildFailed``, and other failures of what a build uses.
+        Raises ``builds.BuildFailed``, and other failures of what a build uses.
         """
         async with contextlib.AsyncExitStack() as held:
             await held.enter_async_context(self._counted())
             lease = await held.enter_async_context(self._deps.images.leases.reading([]))
-            workshop = workspace.Workshop(self._room, self._flush)
+            workshop = workspace.Workshop(self._workshop_deps, self._flush)
             held.push_async_callback(functools.partial(asyncio.to_thread, workshop.close))
             crew = await held.enter_async_context(tasks.Crew())
-            own = solve.Own(workshop=workshop, lease=lease, crew=crew, held=held)
-            yield await solve.Solve(self._shared, own, request, report).image()
+            own = session.Own(workshop=workshop, lease=lease, crew=crew, held=held)
+            yield await solve.solve(self._shared, own, request, report)
 
     @contextlib.asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS build_steps (
     layer TEXT NOT NULL,
     below TEXT NOT NULL,
     size INTEGER NOT NULL,
-    made REAL NOT NULL,
+    created REAL NOT NULL,
     used REAL NOT NULL
 ) WITHOUT ROWID;
 """
@@ -26,7 +26,7 @@ class Step:
     """What a step has made."""
 
     layer: spec.Layer
-    made: float
+    created: float
     """When, in seconds since the epoch."""
 
 
@@ -52,21 +52,21 @@ class Cache:
 
     def find(self, key: str, now: float) -> Step | None:
         """Return what a step has made, and note its use."""
-        row = self._database.first("SELECT layer, made, used FROM build_steps WHERE key = ?", (key,))
+        row = self._database.first("SELECT layer, created, used FROM build_steps WHERE key = ?", (key,))
         if row is None:
             return None
         if now - row["used"] > _NOTED:
             self._database.execute("UPDATE build_steps SET used = ? WHERE key = ?", (now, key))
-        return Step(_layer(json.loads(row["layer"])), row["made"])
+        return Step(_layer(json.loads(row["layer"])), row["created"])
 
     def keep(self, key: str, step: Step, below: Iterable[spec.Layer]) -> None:
         """Remember what a step has made just now; its layer is kept for good."""
         layer = step.layer
         self._database.execute(
-            "INSERT OR REPLACE INTO build_steps (key, layer, below, size, made, used) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO build_steps (key, layer, below, size, created, used) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 *(key, json.dumps(_plain(layer)), json.dumps([_plain(other) for other in below])),
-                *(layer.blob.size, step.made, step.made),
+                *(layer.blob.size, step.created, step.created),
             ),
         )
 

@@ -57,15 +57,15 @@ def _selected(tree: trees.Tree, source: str, excluded: ignore.Ignore, step: eval
     paths = trees.matching(tree, source) if trees.has_wildcards(source) else [posixpath.normpath(f"/{source}")[1:]]
     for path in paths:
         resolved = trees.resolve(tree, path)
-        found = tuple(trees.below(tree, resolved, excluded))
-        if not found:
+        entries_below = tuple(trees.below(tree, resolved, excluded))
+        if not entries_below:
             raise errors.NotFound(
                 f"there is no {path or '/'} to copy{' in ' + step.stage if step.stage else ' in the context'}",
                 hint="" if step.stage else "it may be left out by .dockerignore",
                 reason=Reason.CONTENT_MISSING,
             )
         folder = posixpath.dirname(resolved) if step.keeps_parents else ""
-        yield Selection(resolved, posixpath.basename(path), folder, found)
+        yield Selection(resolved, posixpath.basename(path), folder, entries_below)
 
 
 def described(

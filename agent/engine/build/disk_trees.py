@@ -40,9 +40,9 @@ class Digests:
         status = os.fstat(descriptor)
         stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         with self._lock:
-            known = self._digests.get(stamp)
-        if known is not None:
-            return known
+            remembered = self._digests.get(stamp)
+        if remembered is not None:
+            return remembered
         hashed = hashlib.sha256()
         while chunk := os.read(descriptor, _CHUNK):
             hashed.update(chunk)

@@ -78,7 +78,7 @@ class Fetcher:
         expected = _CHECKSUM.fullmatch(step.checksum) if step.checksum else None
         if step.checksum and expected is None:
             raise errors.InvalidArgument(f"{step.checksum} is no checksum", hint="write --checksum=sha256:HEX")
-        sha256, wanted = hashlib.sha256(), hashlib.new(expected[1]) if expected else None
+        sha256, checksum = hashlib.sha256(), hashlib.new(expected[1]) if expected else None
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True, auto_decompress=False) as session,
             session.get(source, headers={"Accept-Encoding": "identity"}) as response,
@@ -93,14 +93,14 @@ class Fetcher:
                     if size > self._largest:
                         raise errors.InvalidArgument(f"{source} is larger than {self._largest} bytes")
                     sha256.update(chunk)
-                    if wanted is not None:
-                        wanted.update(chunk)
+                    if checksum is not None:
+                        checksum.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
             name = _name(source, response.headers.get("Content-Disposition", ""))
             modified = _modified(response.headers.get("Last-Modified", ""))
-        if wanted is not None and expected is not None and wanted.hexdigest() != expected[2]:
+        if checksum is not None and expected is not None and checksum.hexdigest() != expected[2]:
             raise errors.InvalidArgument(
-                f"{source} has the checksum {wanted.name}:{wanted.hexdigest()}, not {step.checksum}",
+                f"{source} has the checksum {checksum.name}:{checksum.hexdigest()}, not {step.checksum}",
                 hint="it has changed there, or on its way",
                 reason=Reason.DIGEST_MISMATCH,
             )

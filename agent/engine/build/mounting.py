@@ -12,7 +12,7 @@ from agent import errors
 from agent.dockerfile import instructions
 from agent.dockerfile.instructions import MountType, Sharing
 from agent.engine import layout
-from agent.engine.build import caches, rooms, running
+from agent.engine.build import caches, running, workbenches
 from agent.engine.bundle import config, destinations
 from agent.engine.kernel import api
 from agent.kit import frozen, locks, processes
@@ -24,7 +24,7 @@ _SSH = "/run/buildkit/ssh_agent"
 _SECRET_MODE, _SSH_MODE, _CACHE_MODE = 0o400, 0o600, 0o755
 _DEFAULT_SSH = "default"
 
-Opened: TypeAlias = Callable[[str, rooms.Room], "contextlib.AbstractAsyncContextManager[pathlib.Path]"]
+Opened: TypeAlias = Callable[[str, workbenches.Workbench], "contextlib.AbstractAsyncContextManager[pathlib.Path]"]
 """Makes what a mount's ``from`` names readable at a path in a step's place, for as long as the context lasts."""
 
 
@@ -43,25 +43,25 @@ class Deps:
 class Mounts:
     """The mounts of one step."""
 
-    def __init__(self, deps: Deps, room: rooms.Room) -> None:
+    def __init__(self, deps: Deps, bench: workbenches.Workbench) -> None:
         """Nothing is made yet."""
         self._deps = deps
-        self._room = room
+        self._bench = bench
         self._ssh = 0
 
     @contextlib.asynccontextmanager
-    async def made(self, mounts: tuple[instructions.Mount, ...]) -> AsyncIterator[running.Mounted]:
+    async def mounted(self, mounts: tuple[instructions.Mount, ...]) -> AsyncIterator[running.Mounted]:
         """Make what a step's mounts need. Raises ``errors.InvalidArgument``, ``errors.NotFound``, ``OSError``."""
         async with contextlib.AsyncExitStack() as stack:
-            made: list[config.BundleMount] = []
+            bundle_mounts: list[config.BundleMount] = []
             env: list[tuple[str, str]] = []
             for mount in mounts:
-                one, variables = await self._made(mount, stack)
-                made += one
+                more, variables = await self._mount(mount, stack)
+                bundle_mounts += more
                 env += variables
-            yield running.Mounted(tuple(made), tuple(env))
+            yield running.Mounted(tuple(bundle_mounts), tuple(env))
 
-    async def _made(
+    async def _mount(
         self, mount: instructions.Mount, stack: contextlib.AsyncExitStack
     ) -> tuple[list[config.BundleMount], list[tuple[str, str]]]:
         match mount.type:
@@ -79,7 +79,7 @@ class Mounts:
                 assert_never(mount.type)
 
     async def _bind(self, mount: instructions.Mount, stack: contextlib.AsyncExitStack) -> config.BundleMount:
-        top = await stack.enter_async_context(self._deps.opened(mount.origin, self._room))
+        top = await stack.enter_async_context(self._deps.opened(mount.origin, self._bench))
         source = destinations.resolve(self._deps.kernel, top, mount.source or "/")
         path = pathlib.Path(f"{top}{source}") if source != "/" else top
         if not os.path.lexists(path):  # noqa: ASYNC240 - on the host's own disk
@@ -93,7 +93,7 @@ class Mounts:
         """Return what can be written to over a folder; what is written is dropped. A file is read only for all that."""
         if not path.is_dir():
             return path
-        own, target = self._room.folder("own"), self._room.folder("merged")
+        own, target = self._bench.folder("own"), self._bench.folder("merged")
         kernel = self._deps.kernel
         upper, work = own / "upper", own / "work"
         for folder in (upper, work):
@@ -135,7 +135,7 @@ class Mounts:
             raise errors.NotFound(message, reason=Reason.CONTENT_MISSING) from error
         finally:
             os.close(top)
-        target = self._room.folder("cache")
+        target = self._bench.folder("cache")
         try:
             self._deps.kernel.mount(f"/proc/self/fd/{descriptor}", str(target), "", api.MS_BIND, "")
         finally:
@@ -157,7 +157,7 @@ class Mounts:
         self, mount: instructions.Mount, folder: pathlib.Path, stack: contextlib.AsyncExitStack
     ) -> None:
         """Fill a new cache with what its ``from`` has."""
-        top = await stack.enter_async_context(self._deps.opened(mount.origin, self._room))
+        top = await stack.enter_async_context(self._deps.opened(mount.origin, self._bench))
         source = destinations.resolve(self._deps.kernel, top, mount.source or "/")
         words = ["cp", "-a", "--", f"{top}{source.rstrip('/')}/.", str(folder)]
         (await processes.run(words, processes.Options(timeout=None))).check()
@@ -175,7 +175,7 @@ class Mounts:
         variables = [(mount.env, value.decode(errors="replace"))] if mount.env else []
         if mount.env and not mount.target:
             return [], variables
-        path = self._room.folder("secret") / "value"
+        path = self._bench.folder("secret") / "value"
         path.touch(mode=0o600)
         path.write_bytes(value)
         os.chown(path, mount.uid or 0, mount.gid or 0)

@@ -35,7 +35,7 @@ class Moment:
     """An instruction's entry of history, and when what it made was made."""
 
     entry: HistoryEntry
-    made: float | None
+    created: float | None
     """Seconds since the epoch; ``None``: it made no layer."""
 
 
@@ -54,8 +54,8 @@ def configuration(
     history: list[object] = list(base.history)
     latest = _latest(base)
     for moment in moments:
-        if moment.made is not None:
-            latest = _shown(moment.made if epoch is None else min(moment.made, epoch))
+        if moment.created is not None:
+            latest = _shown(moment.created if epoch is None else min(moment.created, epoch))
         shown: dict[str, object] = {"created": latest} if latest else {}
         shown |= {"created_by": moment.entry.created_by, "comment": _COMMENT}
         history.append(shown if moment.entry.has_layer else shown | {"empty_layer": True})

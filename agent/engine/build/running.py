@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from agent.dockerfile import evaluate
 from agent.engine import layout
-from agent.engine.build import rooms, stubs
+from agent.engine.build import stubs, workbenches
 from agent.engine.bundle import config, users
 from agent.engine.bundle import identity as identities
 from agent.engine.cgroups import hierarchy
@@ -72,18 +72,18 @@ class Runner:
         self._network = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def room(self) -> AsyncIterator[rooms.Room]:
+    async def workbench(self) -> AsyncIterator[workbenches.Workbench]:
         """Yield a place for a container; whatever is left of the two is taken away."""
-        place = rooms.Room(self._deps.where, self._deps.kernel)
-        place.root.mkdir()
+        bench = workbenches.Workbench(self._deps.where, self._deps.kernel)
+        bench.root.mkdir()
         try:
-            yield place
+            yield bench
         finally:
-            await self._deps.clean(place.path.name)
+            await self._deps.clean(bench.path.name)
 
     async def run(
         self,
-        room: rooms.Room,
+        bench: workbenches.Workbench,
         step: evaluate.RunStep,
         network: str,
         mounted: Mounted,
@@ -93,15 +93,15 @@ class Runner:
 
         Raises ``Failed``, and what cannot be run: ``errors.InvalidArgument``, ``errors.Unavailable``.
         """
-        bundle = room.path
+        bundle = bench.path
         sandbox = await self._attach(bundle.name, network)
         identity = identities.Identity(_HOSTNAME, (), sandbox.nameservers if sandbox else (), of_host=sandbox is None)
         own = identities.write(bundle / "etc", identity)
-        rootfs = room.root
+        rootfs = bench.root
         mounts = [
             *(config.BundleMount(own[path], path, read_only=True) for path in ("/etc/hosts", "/etc/resolv.conf")),
             *mounted.mounts,
-            *_script(step, room),
+            *_script(step, bench),
         ]
         with stubs.cleaned(self._deps.kernel, rootfs, [mount.path for mount in mounts]):
             stubs.make_system_folders(rootfs)
@@ -182,11 +182,11 @@ async def _copy(descriptor: int, output: Callable[[bytes], None]) -> None:
         output(chunk)
 
 
-def _script(step: evaluate.RunStep, room: rooms.Room) -> list[config.BundleMount]:
+def _script(step: evaluate.RunStep, bench: workbenches.Workbench) -> list[config.BundleMount]:
     """Return the mount of a here-document that is a program of its own."""
     if step.script is None:
         return []
-    path = room.folder("script") / "content"
+    path = bench.folder("script") / "content"
     path.write_bytes(step.script.content.encode("utf-8", "surrogateescape"))
     path.chmod(_SCRIPT_MODE)
     return [config.BundleMount(str(path), step.script.path, read_only=True)]

@@ -17,9 +17,9 @@ from agent.engine.build import (
     keys,
     mounting,
     result,
-    rooms,
     running,
     spec,
+    workbenches,
     workspace,
     writing,
 )
@@ -35,12 +35,12 @@ _NOWHERE = instructions.Origin((1, 1), 1, "")
 
 
 @frozen.value
-class Made:
+class StepLayer:
     """A layer of a stage: usable at once; packed and kept once ``layer`` is done."""
 
     diff_id: str
     layer: asyncio.Future[spec.Layer]
-    made: float
+    created: float
     """When, in seconds since the epoch."""
     is_cached: bool
 
@@ -51,13 +51,13 @@ class Stage:
 
     base: result.Base
     frame: evaluate.Frame
-    layers: tuple[Made, ...]
+    layers: tuple[StepLayer, ...]
     moments: tuple[result.Moment, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Return the chain id of each layer, the lowest first."""
-        return image_config.chain_ids(tuple(made.diff_id for made in self.layers))
+        return image_config.chain_ids(tuple(step_layer.diff_id for step_layer in self.layers))
 
 
 @frozen.value(kw_only=True)
@@ -75,9 +75,9 @@ class Deps:
     limits: streams.Limits
     mounts: mounting.Deps
     fetcher: fetching.Fetcher
-    tree: Callable[[str, rooms.Room], contextlib.AbstractAsyncContextManager[disk_trees.DiskTree]]
+    tree: Callable[[str, workbenches.Workbench], contextlib.AbstractAsyncContextManager[disk_trees.DiskTree]]
     """Opens what ``--from`` names, or the context, in a step's place."""
-    room: Callable[[], contextlib.AbstractAsyncContextManager[rooms.Room]]
+    workbench: Callable[[], contextlib.AbstractAsyncContextManager[workbenches.Workbench]]
     """Makes a place where nothing runs."""
     crew: tasks.Crew
     held: contextlib.AsyncExitStack
@@ -92,7 +92,7 @@ class Steps:
         self._deps = deps
         self._request = request
 
-    async def made(self, stage: Stage, step: evaluate.Step, output: Callable[[bytes], None]) -> Made:
+    async def layer(self, stage: Stage, step: evaluate.Step, output: Callable[[bytes], None]) -> StepLayer:
         """Return a step's layer upon a stage, of the cache or made now.
 
         Raises ``running.Failed``, ``errors.Failure``, ``OSError``.
@@ -107,44 +107,44 @@ class Steps:
             case evaluate.RunStep():
                 return await self._run(stage, ids, step, output)
 
-    async def _cached(self, key: str, stage: Stage, make: Callable[[], Awaitable[workspace.Finished]]) -> Made:
+    async def _cached(self, key: str, stage: Stage, make: Callable[[], Awaitable[workspace.Finished]]) -> StepLayer:
         """Return what the cache has, or make it; one build at a time, until others can take it of the cache."""
         async with contextlib.AsyncExitStack() as held:
             await held.enter_async_context(self._deps.locks.hold(key))
-            if self._request.uses_cache and (known := await self._known(key, stage)) is not None:
-                return known
+            if self._request.uses_cache and (step_layer := await self._from_cache(key, stage)) is not None:
+                return step_layer
             finished = await make()
             now = self._deps.clock.now()
             lock = await self._deps.held.enter_async_context(held.pop_all())
             keeping = self._keep(key, stage, finished, now, lock)
             layer = self._deps.crew.promise(keeping, name=f"layer {finished.directory.name}")
-            return Made(finished.diff_id, layer, now, is_cached=False)
+            return StepLayer(finished.diff_id, layer, now, is_cached=False)
 
-    async def _known(self, key: str, stage: Stage) -> Made | None:
+    async def _from_cache(self, key: str, stage: Stage) -> StepLayer | None:
         now = self._deps.clock.now()
         step = self._deps.cache.find(key, now)
         if step is None:
             return None
-        ids = image_config.chain_ids((*(made.diff_id for made in stage.layers), step.layer.diff_id))
+        ids = image_config.chain_ids((*(step_layer.diff_id for step_layer in stage.layers), step.layer.diff_id))
         await self._deps.lease.add([step.layer.blob.digest, ids[-1]])
         if not self._deps.workshop.has(step.layer, ids[-1]):
             return None
         layer: asyncio.Future[spec.Layer] = asyncio.get_running_loop().create_future()
         layer.set_result(step.layer)
-        return Made(step.layer.diff_id, layer, step.made, is_cached=True)
+        return StepLayer(step.layer.diff_id, layer, step.created, is_cached=True)
 
     async def _keep(
         self, key: str, stage: Stage, finished: workspace.Finished, now: float, held: contextlib.AsyncExitStack
     ) -> spec.Layer:
         async with held:
             layer = await self._deps.workshop.kept(finished, self._deps.lease)
-            below = [await made.layer for made in stage.layers]
+            below = [await step_layer.layer for step_layer in stage.layers]
             self._deps.cache.keep(key, cache.Step(layer, now), below)
             return layer
 
     async def _folder(self, ids: Sequence[str], step: evaluate.DirectoryStep) -> workspace.Finished:
-        async with self._deps.room() as room, self._deps.workshop.layer(ids, room.root) as work:
-            owner = self._account(room.root, step.user) if step.user else writing.Owner(0, 0)
+        async with self._deps.workbench() as bench, self._deps.workshop.layer(ids, bench.root) as work:
+            owner = self._account(bench.root, step.user) if step.user else writing.Owner(0, 0)
             await tasks.in_thread(lambda: self._make_folder(work, step.path, owner))
         return await self._finished(work, ids, ids)
 
@@ -152,20 +152,20 @@ class Steps:
         with self._writer(work, owner) as (writer, _):
             writer.make_folders(writer.resolved(path))
 
-    async def _copy(self, stage: Stage, ids: Sequence[str], step: evaluate.CopyStep) -> Made:
+    async def _copy(self, stage: Stage, ids: Sequence[str], step: evaluate.CopyStep) -> StepLayer:
         remote = [path for path in step.sources.paths if step.is_add and fetching.is_remote(path)]
         local = [path for path in step.sources.paths if path not in remote]
         below: Sequence[str] = () if step.sources.is_linked else ids
         async with contextlib.AsyncExitStack() as stack:
-            room = await stack.enter_async_context(self._deps.room())
-            downloads = [await self._deps.fetcher.fetched(path, step, room.path) for path in remote]
+            bench = await stack.enter_async_context(self._deps.workbench())
+            downloads = [await self._deps.fetcher.fetched(path, step, bench.path) for path in remote]
             selections: tuple[copying.Selection, ...] = ()
             tree: disk_trees.DiskTree | None = None
             if local:
-                tree = await stack.enter_async_context(self._deps.tree(step.stage, room))
+                tree = await stack.enter_async_context(self._deps.tree(step.stage, bench))
                 opened = tree
                 selections = await tasks.in_thread(lambda: copying.select(opened, step, local))
-            owner = self._owner(ids, step, room)
+            owner = self._owner(ids, step, bench)
             inputs: list[object] = [download.described() for download in downloads]
             if tree is not None:
                 opened = tree
@@ -173,7 +173,7 @@ class Steps:
             key = keys.of_copy(_top(ids), step, inputs, (owner.uid, owner.gid, owner.mode))
 
             async def make() -> workspace.Finished:
-                async with self._deps.workshop.layer(below, room.root) as work:
+                async with self._deps.workshop.layer(below, bench.root) as work:
                     await tasks.in_thread(lambda: self._write(work, step, owner, tree, selections, downloads))
                 return await self._finished(work, below, ids)
 
@@ -196,7 +196,7 @@ class Steps:
                 copy.download(download, self._deps.limits)
             copy.documents()
 
-    def _owner(self, ids: Sequence[str], step: evaluate.CopyStep, room: rooms.Room) -> writing.Owner:
+    def _owner(self, ids: Sequence[str], step: evaluate.CopyStep, bench: workbenches.Workbench) -> writing.Owner:
         """Return whose the copied files are to be: names are those of the image so far."""
         mode = _mode(step.sources.chmod) if step.sources.chmod else None
         if not step.sources.chown:
@@ -204,7 +204,7 @@ class Steps:
         user, _, group = step.sources.chown.partition(":")
         if user.isdecimal() and (group or user).isdecimal():
             return writing.Owner(int(user), int(group or user), mode)
-        with self._deps.workshop.reading(ids, room.folder("owner")) as root:
+        with self._deps.workshop.reading(ids, bench.folder("owner")) as root:
             account = self._account(root, step.sources.chown)
         return writing.Owner(account.uid, account.gid if group or not user.isdecimal() else account.uid, mode)
 
@@ -214,17 +214,19 @@ class Steps:
 
     async def _run(
         self, stage: Stage, ids: Sequence[str], step: evaluate.RunStep, output: Callable[[bytes], None]
-    ) -> Made:
+    ) -> StepLayer:
         network = step.network if step.network != "default" else self._request.network
         _check_privileges(step, self._request.network)
         inputs = [await self._shown(mount) for mount in step.mounts if _is_input(mount)]
         key = keys.of_run(_top(ids), step, inputs, network)
 
         async def make() -> workspace.Finished:
-            async with self._deps.runner.room() as room, contextlib.AsyncExitStack() as stack:
-                work = await stack.enter_async_context(self._deps.workshop.layer(ids, room.root))
-                mounted = await stack.enter_async_context(mounting.Mounts(self._deps.mounts, room).made(step.mounts))
-                await self._deps.runner.run(room, step, network, mounted, output)
+            async with self._deps.runner.workbench() as bench, contextlib.AsyncExitStack() as stack:
+                work = await stack.enter_async_context(self._deps.workshop.layer(ids, bench.root))
+                mounted = await stack.enter_async_context(
+                    mounting.Mounts(self._deps.mounts, bench).mounted(step.mounts)
+                )
+                await self._deps.runner.run(bench, step, network, mounted, output)
             return await self._finished(work, ids, ids)
 
         return await self._cached(key, stage, make)
@@ -233,7 +235,7 @@ class Steps:
         """Return the digest of what a bind mount shows."""
         copied = instructions.Sources((mount.source or "/",), (), "/")
         step = evaluate.CopyStep(_NOWHERE, copied, mount.origin, is_add=False)
-        async with self._deps.room() as room, self._deps.tree(mount.origin, room) as tree:
+        async with self._deps.workbench() as bench, self._deps.tree(mount.origin, bench) as tree:
             shown = await tasks.in_thread(
                 lambda: list(
                     copying.described(tree, copying.select(tree, step, step.sources.paths), self._deps.digests)

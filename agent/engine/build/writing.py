@@ -96,7 +96,7 @@ class Writer:
                 os.mkdir(part, 0o700, dir_fd=descriptor)
             except FileExistsError:
                 if not stat.S_ISDIR(os.lstat(part, dir_fd=descriptor).st_mode):
-                    raise _in_the_way(here) from None
+                    raise _obstructed(here) from None
                 continue
             finally:
                 os.close(descriptor)
@@ -115,7 +115,7 @@ class Writer:
             os.mkdir(name, 0o700, dir_fd=descriptor)
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(name, dir_fd=descriptor).st_mode):
-                raise _in_the_way(path) from None
+                raise _obstructed(path) from None
             if overwrites:
                 self._settle_folder(path, uid, gid, mode)
             return
@@ -239,5 +239,5 @@ class Writer:
         return self._kernel.open_in_root(self._top, folder or ".", _FOLDER)
 
 
-def _in_the_way(path: str) -> errors.InvalidArgument:
+def _obstructed(path: str) -> errors.InvalidArgument:
     return errors.InvalidArgument(f"/{path} is no directory", hint="choose another target, or remove it first")

@@ -14,7 +14,7 @@ from agent.kit import trees
 _ROOT = "rootfs"
 
 
-class Room:
+class Workbench:
     """A place of one step."""
 
     def __init__(self, where: layout.Layout, kernel: api.Kernel) -> None:
@@ -52,10 +52,10 @@ class Room:
 
 
 @contextlib.asynccontextmanager
-async def room(where: layout.Layout, kernel: api.Kernel) -> AsyncIterator[Room]:
+async def opened(where: layout.Layout, kernel: api.Kernel) -> AsyncIterator[Workbench]:
     """Yield a place, which is gone afterwards."""
-    place = Room(where, kernel)
+    bench = Workbench(where, kernel)
     try:
-        yield place
+        yield bench
     finally:
-        await place.leave()
+        await bench.leave()
