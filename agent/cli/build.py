@@ -81,9 +81,8 @@ def build(  # noqa: PLR0913 - as people know it
     Steps whose instruction and files are as in an earlier build are taken from the cache. The image's reference and id
     go to stdout, progress to stderr. SOURCE_DATE_EPOCH as a --build-arg makes builds reproducible.
 
-    With --check nothing is built: every mistake is told with path:line:column, and BuildKit's build checks by their
-    names. Exits with 1 where there is anything to say. `# check=skip=NAME,...` in the file leaves checks out. Nothing
-    is fetched: what a base image sets is not known.
+    With --check nothing is built or fetched: every mistake is told with path:line:column, and BuildKit's build checks
+    by their names. Exits with 1 where there is anything to say. `# check=skip=NAME,...` in the file leaves checks out.
     """
     if check:
         _check(path, file, output)
