@@ -16,7 +16,7 @@ _ENGINE_VARIABLES = {"docker": ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"
 """What tells which engine is meant: whoever types the command elsewhere needs it too."""
 _QUOTED = re.compile(
     r"\btrimtab (?=(?P<said>(?:--[a-z-]+ \S+ )*)"
-    r"(?:adopt|apply|cp|delete|describe|doctor|events|exec|history|image|logs|observe|plan|reconcile|render|restart|resume"
+    r"(?:adopt|apply|build|cp|delete|describe|doctor|events|exec|history|image|logs|observe|plan|reconcile|render|restart|resume"
     r"|run|status|suspend|system|top|validate|wait)\b)"
 )
 

@@ -26,6 +26,10 @@ class BuildNetwork(enum.StrEnum):
 
 
 Pairs = Annotated[list[str] | None, typed.Option("--build-arg", metavar="NAME[=VALUE]", help="A value of an ARG.")]
+Tags = Annotated[
+    list[str] | None,
+    typed.Option("--tag", "-t", metavar="NAME", help="What the image is kept as. Default: it is not kept."),
+]
 Labels = Annotated[list[str] | None, typed.Option("--label", metavar="NAME=VALUE", help="A label of the image.")]
 Secrets = Annotated[
     list[str] | None,
@@ -50,9 +54,7 @@ def build(  # noqa: PLR0913 - as people know it
     chosen: settings.Settings,
     path: Annotated[str, typed.Argument(metavar="PATH", help="The context's directory, or a Dockerfile.")] = ".",
     *,
-    tag: Annotated[
-        str, typed.Option("--tag", "-t", metavar="NAME", help="What the image is kept as. Default: it is not kept.")
-    ] = "",
+    tag: Tags = None,
     file: Annotated[
         str | None, typed.Option("--file", "-f", metavar="FILE", help="The Dockerfile. Default: PATH/Dockerfile.")
     ] = None,
@@ -101,11 +103,11 @@ def build(  # noqa: PLR0913 - as people know it
         pulls=pull,
         network=network.value,
     )
-    image = building.build(chosen, dockerfiles.Location.of(path, file), choices, tag, progress.value)
+    image = building.build(chosen, dockerfiles.Location.of(path, file), choices, tag or (), progress.value)
     if output is not options.Output.TEXT:
-        terminal.result_document({"reference": image.reference or None, "id": image.id}, output)
+        terminal.result_document(image, output)
     else:
-        terminal.result(" ".join(filter(None, (image.reference, image.id))))
+        terminal.result(" ".join((*image.references, image.id)))
 
 
 def _check(path: str, file: str | None, output: options.Output) -> None:

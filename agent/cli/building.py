@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from agent import errors, settings
-from agent.cli import build_progress, dockerfiles, exclusive, exits, problems, terminal
+from agent.cli import build_progress, dockerfiles, exclusive, exits, interrupts, problems, terminal
 from agent.dockerfile import builds, ignore, parse
 from agent.kit import files, frozen
 from agent.manifests import problem
@@ -42,24 +42,29 @@ class Choices:
 class Image:
     """What was built."""
 
-    reference: str
-    """Empty: it is not kept."""
+    references: tuple[str, ...]
+    """None: it is not kept."""
     id: str
 
 
-def build(chosen: settings.Settings, where: dockerfiles.Location, choices: Choices, tag: str, progress: str) -> Image:
+def build(
+    chosen: settings.Settings, where: dockerfiles.Location, choices: Choices, tags: Sequence[str], progress: str
+) -> Image:
     """Build. A Dockerfile with mistakes, and a step that fails, are shown with their places: exits with 1."""
-    name = _reference(chosen, tag)
+    names = tuple(dict.fromkeys(_reference(chosen, tag) for tag in tags))
     request = _request(where, choices)
     report = build_progress.of(progress)
 
     async def building() -> str:
         async with exclusive.opened(chosen) as runtime:
-            return await runtime.builds.build(request, name, (), report)
+            identity = await runtime.builds.build(request, names[0] if names else "", (), report)
+            for name in names[1:]:
+                await runtime.images.tag(names[0], name)
+            return identity
 
     try:
         with report:
-            return Image(name, asyncio.run(building()))
+            return Image(names, asyncio.run(interrupts.heeded(building())))
     except builds.BuildFailed as error:
         for line in error.output if report.hides_output else ():
             terminal.note(terminal.style(terminal.printable(line), "dim", sys.stderr))
@@ -126,7 +131,7 @@ def context(text: str) -> tuple[str, builds.Context | str]:
 
 def _reference(chosen: settings.Settings, text: str) -> str:
     try:
-        return str(reference.parse(text, chosen.registries.default)) if text else ""
+        return str(reference.parse(text, chosen.registries.default))
     except reference.InvalidReference as error:
         raise click.BadParameter(str(error), param_hint="--tag") from error
 
@@ -154,7 +159,7 @@ def _request(where: dockerfiles.Location, choices: Choices) -> builds.Request:
         target=choices.target,
         platform=choices.platform,
         build_args=tuple((name, value) for name, value in arguments.items() if name != _EPOCH),
-        labels=tuple(pair(text, "--label") for text in choices.labels),
+        labels=tuple(text.partition("=")[::2] for text in choices.labels),
         contexts=dict(map(context, choices.contexts)),
         secrets=dict(map(secret, choices.secrets)),
         ssh=dict(map(agent, choices.ssh)),

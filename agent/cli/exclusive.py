@@ -7,8 +7,8 @@ from agent import errors, settings
 from agent.runtime import api
 
 _LOCKED = (
-    "an agent works on this instance: declare the image in its source (kind: Image), or stop the agent for a moment;"
-    " image ls, push and save work beside it"
+    "an agent or another command works on this instance: wait for the command, or declare the image in the agent's"
+    " source (kind: Image), or stop the agent for a moment; image ls, push and save work beside it"
 )
 
 

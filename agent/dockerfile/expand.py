@@ -38,6 +38,8 @@ class Quoting:
 
 
 PLAIN = Quoting()
+LONGEST = 1024 * 1024
+"""Characters of a text with its variables: more than the kernel takes as one."""
 
 
 @frozen.value
@@ -57,6 +59,8 @@ def expand(text: str, variables: Mapping[str, str], quoting: Quoting = PLAIN) ->
     """Expand a text. Raises ``ExpansionError``."""
     reader = _Reader(text, variables, quoting)
     result, words = reader.until("", keeps_escapes=quoting.keeps_escapes)
+    if len(result) > max(LONGEST, 2 * len(text)):
+        raise ExpansionError(f"with its variables it has more than {LONGEST} characters")
     return Expansion(result, words, frozenset(reader.used), frozenset(reader.missing))
 
 

@@ -48,6 +48,11 @@ def parse(data: bytes) -> Parsed:
     return Parsed(dockerfile, tuple(sorted(collector.mistakes, key=lambda wrong: wrong.position)), source.instructions)
 
 
+def readable(text: str) -> str:
+    """Return a text of a Dockerfile with U+FFFD for what is no UTF-8 in it, as Docker's documents have it."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 class _Collector:
     """Puts instructions into their stages."""
 

@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -120,16 +122,16 @@ def app(native: command.Trimtab, quickstart_image: pathlib.Path, tmp_path: pathl
 
 
 @pytest.mark.root
-def test_build__twice__is_told_by_steps_and_taken_from_the_cache(
-    native: command.Trimtab, app: pathlib.Path
-) -> None:
+def test_build__twice__is_told_by_steps_and_taken_from_the_cache(native: command.Trimtab, app: pathlib.Path) -> None:
     words = ("build", "--network", "none", "--tag", "app:1", "--build-arg", "WORD=given")
     secret = ("--secret", f"id=key,src={app}/secret")
     first = native(*words, *secret, app)
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("docker.io/library/app:1 sha256:")
     lines = first.stderr.splitlines()
-    (step,) = [line.partition(" ")[0] for line in lines if line.endswith(" [made 2/2] RUN echo $WORD > /word; echo said")]
+    (step,) = [
+        line.partition(" ")[0] for line in lines if line.endswith(" [made 2/2] RUN echo $WORD > /word; echo said")
+    ]
     assert any(line.startswith(f"{step} 0.") and line.endswith(" said") for line in lines)
     assert (first.stderr.count("DONE"), "hidden" in first.stderr) == (4, False)
     again = native(*words, *secret, app)
@@ -141,9 +143,35 @@ def test_build__twice__is_told_by_steps_and_taken_from_the_cache(
 
 
 @pytest.mark.root
-def test_build__step_fails__is_told_with_its_line_and_its_output(
-    native: command.Trimtab, app: pathlib.Path
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_build__is_ended_by_a_signal__leaves_nothing(native: command.Trimtab, app: pathlib.Path, number: int) -> None:
+    (app / "Dockerfile").write_text("FROM localhost/base:1\nRUN echo begun; sleep 600\n")
+    words = [*native.command("build", "--network", "none", "--progress", "json"), str(app)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, env=native.environment, text=True) as building:
+        assert building.stderr is not None
+        assert any('"begun\\n"' in line for line in building.stderr)
+        building.send_signal(number)
+        rest = building.stderr.read()
+        assert building.wait(30) == (130 if number == signal.SIGINT else 128 + number), rest
+    assert '"error": "CANCELED"' in rest
+    assert native.instance.processes() == {}
+    assert native.instance.mounts() == []
+    native("image", "rm", "localhost/base:1")
+    native("system", "prune")
+
+
+@pytest.mark.root
+def test_build__several_names__are_all_kept(native: command.Trimtab, app: pathlib.Path) -> None:
+    (app / "Dockerfile").write_text("FROM localhost/base:1\nLABEL a=b\n")
+    built = native("build", "--network", "none", "-t", "a:1", "-t", "b:2", app)
+    assert built.stdout.split()[:2] == ["docker.io/library/a:1", "docker.io/library/b:2"]
+    removed = native("image", "rm", "a:1", "b:2", "localhost/base:1")
+    assert removed.returncode == 0, removed.stderr
+    native("system", "prune")
+
+
+@pytest.mark.root
+def test_build__step_fails__is_told_with_its_line_and_its_output(native: command.Trimtab, app: pathlib.Path) -> None:
     (app / "Dockerfile").write_text("FROM localhost/base:1\nRUN echo why; exit 3\n")
     completed = native("build", "--network", "none", "--progress", "json", app)
     assert (completed.returncode, completed.stdout) == (1, "")
@@ -170,7 +198,6 @@ def test_build__mistakes__nothing_is_opened(trimtab: command.Trimtab, tmp_path: 
         (("--ssh", "default=/nothing"), "there is no ssh agent at /nothing"),
         (("--build-context", "x=/nothing"), "the context x is no directory: /nothing"),
         (("--build-context", "x"), "'x' is not NAME=VALUE"),
-        (("--label", "x"), "'x' is not NAME=VALUE"),
         (("--build-arg", "=x"), "a name is missing"),
         (("--build-arg", "SOURCE_DATE_EPOCH=soon"), "SOURCE_DATE_EPOCH=soon is no number of seconds"),
         (("--platform", "amd64"), "'amd64' is no platform"),

@@ -15,8 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from agent import errors
-from agent.dockerfile import builds
+from agent.dockerfile import builds, parse
 from agent.engine import engine
 from agent.engine.build import fetching
 from agent.kit import tasks, trees
@@ -250,7 +249,7 @@ async def test_cache_mount__folder_of_it_is_a_link_out__leads_nowhere(instance, 
     (tmp_path / "secret/key").write_text("outside")
     link = f"{FROM}RUN --mount=type=cache,id=c,target=/c ln -s {tmp_path}/secret /c/in"
     await instances.build(instance, link)
-    with pytest.raises(builds.BuildFailed, match="there is no folder in in the cache"):
+    with pytest.raises(builds.BuildFailed, match="there is no in in the cache"):
         await instances.build(instance, f"{FROM}RUN --mount=type=cache,id=c,source=in,target=/c cat /c/key")
 
 
@@ -403,3 +402,49 @@ async def test_image__built_from_a_built_one__has_all_of_its_layers_and_history(
     stored = instance.images.runnable("localhost/test:1")
     history = json.loads(instance.builder._deps.content.read(stored.id))["history"]
     assert len([entry for entry in history if not entry.get("empty_layer")]) == len(stored.config.diff_ids) == 4
+
+
+async def test_bind_mount__file_is_written_to__no_image_and_no_context_is_changed(instance, context) -> None:
+    shown = "RUN --mount=type=bind,rw,from=base:1,source=/etc/passwd,target=/z echo evil::0:0:::/bin/sh >> /z && cat /z"
+    own = "RUN --mount=type=bind,rw,source=a.txt,target=/y echo more >> /y && cat /y"
+    told = await instances.build(instance, f"{FROM}{shown}\n{own}", context)
+    assert b"evil" in told.output
+    assert b"hellomore" in told.output
+    again = await instances.build(instance, f"{FROM}RUN cat /etc/passwd", context, uses_cache=False)
+    assert b"evil" not in again.output
+    assert (context / "a.txt").read_text() == "hello"
+
+
+async def test_bind_mount__path_that_overlayfs_would_read_as_more_than_one__is_one(instance, context, tmp_path) -> None:
+    (tmp_path / "key").write_text("outside")
+    odd = f"/q/a:{tmp_path}"
+    text = f"{FROM[:-1]} AS evil\nRUN mkdir -p {odd} /q/a && echo inside > {odd}/key\n{FROM}"
+    shown = f"RUN --mount=type=bind,rw,from=evil,source={odd},target=/x cat /x/key; ls /x"
+    told = await instances.build(instance, f"{text}{shown}")
+    assert told.output == b"inside\nkey\n"
+    (context / f"d,lowerdir={tmp_path.name}").mkdir()
+    (context / "link").symlink_to(f"d,lowerdir={tmp_path.name}")
+    again = await instances.build(instance, f"{FROM}RUN --mount=rw,source=link,target=/x ls /x | wc -l", context)
+    assert again.output == b"0\n"
+
+
+async def test_cache__extended_attribute_is_another__is_done_again(instance, context) -> None:
+    text = f"{FROM}COPY a.txt /a"
+    os.setxattr(context / "a.txt", "user.note", b"one")
+    await instances.build(instance, text, context)
+    assert (await instances.build(instance, text, context)).done == []
+    os.setxattr(context / "a.txt", "user.note", b"two")
+    assert (await instances.build(instance, text, context)).done == ["COPY a.txt /a"]
+
+
+async def test_names__that_are_no_utf_8__are_copied_and_run(instance, context, tmp_path) -> None:
+    name = os.fsdecode(b"n\xff\xfe")
+    (context / name).write_text("x")
+    text = os.fsdecode(b"RUN echo '\xff' > /y")
+    parsed = parse.parse(os.fsencode(f"{FROM}COPY . /all\n{text}"))
+    request = builds.Request(parsed.dockerfile, b"", builds.Context(context), labels=((name, name),), network="none")
+    async with instance.builder.built(request, instances.Told()) as built:
+        await instance.builder.store("localhost/test:1", built, ())
+    with instances.tree(instance, tmp_path / "tree") as root:
+        assert (root / "all" / name).read_text() == "x"
+    assert json.loads(built.config)["config"]["Labels"]["n\ufffd\ufffd"] == "n\ufffd\ufffd"

@@ -85,7 +85,7 @@ def described(
             elif stat.S_ISREG(status.mode):
                 descriptor = tree.open(entry.path)
                 try:
-                    content = digests.of(descriptor, now)
+                    content = digests.of(descriptor, now), writing.kept_attributes(descriptor)
                 finally:
                     os.close(descriptor)
             elif not status.is_folder:

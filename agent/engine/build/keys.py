@@ -5,10 +5,10 @@ above; and digests of what it takes, never times. Values of secrets are not in i
 """
 
 import dataclasses
+import json
 from collections.abc import Iterable
 
 from agent.dockerfile import evaluate, instructions
-from agent.kit import canonical
 from agent.oci import digest
 
 _VERSION = 1
@@ -41,4 +41,4 @@ def _mount(mount: instructions.Mount) -> list[object]:
 
 
 def _key(kind: str, below: str, fields: object) -> str:
-    return digest.of(canonical.dumps([_VERSION, kind, below, fields]))
+    return digest.of(json.dumps([_VERSION, kind, below, fields]).encode())  # names that are no UTF-8 as escapes

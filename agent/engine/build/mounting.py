@@ -5,6 +5,8 @@ import dataclasses
 import os
 import pathlib
 import posixpath
+import shutil
+import stat
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeAlias, assert_never
 
@@ -15,7 +17,8 @@ from agent.engine import layout
 from agent.engine.build import caches, running, workbenches
 from agent.engine.bundle import config, destinations
 from agent.engine.kernel import api
-from agent.kit import frozen, locks, processes
+from agent.engine.snapshots import overlay
+from agent.kit import frozen, locks, processes, tasks
 from agent.oci import digest
 from agent.reasons import Reason
 
@@ -80,28 +83,20 @@ class Mounts:
 
     async def _bind(self, mount: instructions.Mount, stack: contextlib.AsyncExitStack) -> config.BundleMount:
         top = await stack.enter_async_context(self._deps.opened(mount.origin, self._bench))
-        source = destinations.resolve(self._deps.kernel, top, mount.source or "/")
-        path = pathlib.Path(f"{top}{source}") if source != "/" else top
-        if not os.path.lexists(path):  # noqa: ASYNC240 - on the host's own disk
-            message = f"there is no {mount.source} for the mount at {mount.target}"
-            raise errors.NotFound(message, reason=Reason.CONTENT_MISSING)
+        path = self._below(top, mount.source or "/", stack, f"for the mount at {mount.target}")
         if not mount.is_read_only:
-            path = self._writable(path, stack)
+            path = await self._writable(path, stack)
         return config.BundleMount(str(path), mount.target, mount.is_read_only, is_folder=path.is_dir())
 
-    def _writable(self, path: pathlib.Path, stack: contextlib.AsyncExitStack) -> pathlib.Path:
-        """Return what can be written to over a folder; what is written is dropped. A file is read only for all that."""
-        if not path.is_dir():
-            return path
+    async def _writable(self, path: pathlib.Path, stack: contextlib.AsyncExitStack) -> pathlib.Path:
+        """Return what can be written to in place of a folder or a file; what is written is dropped."""
+        if not path.is_dir():  # noqa: ASYNC240 - on the host's own disk
+            copy = self._bench.folder("copy") / "file"
+            await tasks.in_thread(lambda: shutil.copy2(path, copy))
+            return copy
         own, target = self._bench.folder("own"), self._bench.folder("merged")
-        kernel = self._deps.kernel
-        upper, work = own / "upper", own / "work"
-        for folder in (upper, work):
-            folder.mkdir()
-        kernel.mount(
-            "overlay", str(target), "overlay", api.MS_NODEV, f"lowerdir={path},upperdir={upper},workdir={work}"
-        )
-        stack.callback(kernel.umount, str(target), api.MNT_DETACH)
+        overlay.mount(self._deps.kernel, [path], own, target)
+        stack.callback(self._deps.kernel.umount, str(target), api.MNT_DETACH)
         return target
 
     async def _cache(self, mount: instructions.Mount, stack: contextlib.AsyncExitStack) -> config.BundleMount:
@@ -119,24 +114,29 @@ class Mounts:
                 await self._begin_with(mount, folder, stack)
             os.chown(folder, mount.uid or 0, mount.gid or 0)
             folder.chmod(_CACHE_MODE if mount.mode is None else mount.mode)
-        path = folder if mount.origin or not mount.source else self._below(folder, mount.source, stack)
+        path = folder
+        if mount.source and not mount.origin:
+            path = self._below(folder, mount.source, stack, "in the cache")
         return config.BundleMount(str(path), mount.target, mount.is_read_only, is_folder=True)
 
-    def _below(self, folder: pathlib.Path, path: str, stack: contextlib.AsyncExitStack) -> pathlib.Path:
-        """Mount a folder of a cache where it stays what it is now: another step may put a link in its place.
+    def _below(self, folder: pathlib.Path, path: str, stack: contextlib.AsyncExitStack, purpose: str) -> pathlib.Path:
+        """Bind what is at a path below a folder to a path of ours, where it stays what it is now.
 
-        Raises ``errors.NotFound``.
+        Another step may put a link in its place, and its own name may be anything. Raises ``errors.NotFound``.
         """
         top = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            descriptor = self._deps.kernel.open_in_root(top, path, os.O_PATH | os.O_DIRECTORY)
+            descriptor = self._deps.kernel.open_in_root(top, path.lstrip("/") or ".", os.O_PATH)
         except OSError as error:
-            message = f"there is no folder {path} in the cache: {error.strerror}"
+            message = f"there is no {path} {purpose}: {error.strerror}"
             raise errors.NotFound(message, reason=Reason.CONTENT_MISSING) from error
         finally:
             os.close(top)
-        target = self._bench.folder("cache")
         try:
+            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            target = self._bench.folder("bound") if is_folder else self._bench.folder("bound") / "file"
+            if not is_folder:
+                target.touch()
             self._deps.kernel.mount(f"/proc/self/fd/{descriptor}", str(target), "", api.MS_BIND, "")
         finally:
             os.close(descriptor)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.dockerfile import evaluate, instructions
+from agent.dockerfile import evaluate, instructions, parse
 from agent.dockerfile.configuration import HistoryEntry
 from agent.engine.build import spec
 from agent.kit import frozen
@@ -73,7 +73,8 @@ def configuration(
         "history": history,
         "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
     }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return parse.readable(text).encode()
 
 
 def manifest(config: bytes, layers: Sequence[spec.Layer]) -> bytes:

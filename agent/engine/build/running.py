@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from agent.dockerfile import evaluate
+from agent.dockerfile import evaluate, parse
 from agent.engine import layout
 from agent.engine.build import stubs, workbenches
 from agent.engine.bundle import config, users
@@ -197,7 +197,11 @@ def _spec(step: evaluate.RunStep, sandbox: network_spec.Sandbox | None) -> conta
     modes = container_spec.NetworkMode
     return container_spec.ContainerSpec(
         image="",
-        process=container_spec.Process(command=step.words, working_dir=step.directory, user=step.user),
+        process=container_spec.Process(
+            command=tuple(map(parse.readable, step.words)),
+            working_dir=parse.readable(step.directory),
+            user=parse.readable(step.user),
+        ),
         hostname=_HOSTNAME,
         network_mode=modes.HOST if sandbox is None else modes.ATTACHED,
         attachments=(),
@@ -210,4 +214,5 @@ def _spec(step: evaluate.RunStep, sandbox: network_spec.Sandbox | None) -> conta
 
 def _environment(step: evaluate.RunStep, mounted: Mounted) -> config.Variables:
     """Return all variables that a command sees; HOME is the OCI runtime's to set where nobody has."""
-    return tuple(dict([_DEFAULT_PATH, *step.env, *mounted.env]).items())
+    variables = dict([_DEFAULT_PATH, *step.env, *mounted.env])
+    return tuple((parse.readable(name), parse.readable(value)) for name, value in variables.items())

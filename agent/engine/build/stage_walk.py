@@ -167,6 +167,9 @@ class StageWalk:
             if isinstance(error, errors.InvalidArgument) or error.reason is Reason.CONTENT_MISSING:
                 raise builds.BuildFailed(origin.position, error.message, error.hint) from error
             raise
+        except asyncio.CancelledError:
+            step.ended(error="CANCELED")
+            raise
         except BaseException as error:
             step.ended(error=str(error) or type(error).__name__)
             raise

@@ -33,6 +33,13 @@ class Owner:
     mode: int | None = None
 
 
+def kept_attributes(descriptor: int) -> list[tuple[str, str]]:
+    """Return the extended attributes of an open file that are copied, their values in hexadecimal digits."""
+    names = sorted(os.listxattr(descriptor))
+    kept = (name for name in names if name.startswith(_KEPT) and not name.startswith(_OVERLAY))
+    return [(name, os.getxattr(descriptor, name).hex()) for name in kept]
+
+
 class Writer:
     """Writes beneath an open directory."""
 
@@ -185,9 +192,8 @@ class Writer:
             uid, gid, mode = self._own(status)
             os.fchown(target, uid, gid)  # which takes set-user-ID and capabilities away: they come behind it
             os.fchmod(target, mode)
-            for attribute in os.listxattr(source):
-                if attribute.startswith(_KEPT) and not attribute.startswith(_OVERLAY):
-                    os.setxattr(target, attribute, os.getxattr(source, attribute))
+            for attribute, value in kept_attributes(source):
+                os.setxattr(target, attribute, bytes.fromhex(value))
             time = self._time(status.modified)
             os.utime(target, ns=(time, time))
         finally:

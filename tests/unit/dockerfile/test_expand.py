@@ -188,3 +188,11 @@ def test_replaced__pattern_that_matches_nothing__is_between_the_characters() -> 
     assert globs.glob("").replaced("abc", "-", everywhere=False) == "-abc"
     assert globs.glob("*").replaced("abc", "-", everywhere=True) == "-"
     assert globs.glob("b*").replaced("abcb", "-", everywhere=True) == "a-"
+
+
+def test_expand__variables_that_double_each_other__have_an_end() -> None:
+    value = "x" * (expand.LONGEST // 2)
+    assert len(expand.expand("$A", {"A": value}).text) == len(value)
+    with pytest.raises(expand.ExpansionError, match="with its variables it has more than"):
+        expand.expand("$A$A$A", {"A": value})
+    assert expand.expand("y" * expand.LONGEST * 2, {}).text == "y" * expand.LONGEST * 2
