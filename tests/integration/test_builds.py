@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import pathlib
+import platform as platforms
 import re
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from agent import errors
 from agent.dockerfile import builds, parse
 from agent.engine import engine
 from agent.engine.build import fetching
@@ -448,3 +450,13 @@ async def test_names__that_are_no_utf_8__are_copied_and_run(instance, context, t
     with instances.tree(instance, tmp_path / "tree") as root:
         assert (root / "all" / name).read_text() == "x"
     assert json.loads(built.config)["config"]["Labels"]["n\ufffd\ufffd"] == "n\ufffd\ufffd"
+
+
+async def test_base_image__for_another_platform__never_takes_the_name_of_the_one_that_is_there(instance) -> None:
+    before = instance.images.record(instances.BASE)
+    other = "linux/arm64" if platforms.machine() == "x86_64" else "linux/amd64"
+    with pytest.raises(errors.Failure):  # there is no registry to ask
+        await instances.build(instance, f"FROM --platform={other} localhost:1/base:1\nCMD x")
+    with pytest.raises(errors.Failure):
+        await instances.build(instance, f"FROM --platform={other} base:1\nCMD x")
+    assert instance.images.record(instances.BASE) == before

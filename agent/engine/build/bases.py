@@ -4,11 +4,15 @@ import json
 from typing import Any
 
 from agent import errors
-from agent.distribution.content import store
+from agent.distribution.content import documents, store
 from agent.engine.build import result, spec
 from agent.engine.images import images, leases
 from agent.kit import frozen
 from agent.oci import digest, image_config, manifest, platform, reference
+
+_DIGITS = 32
+"""Of a digest, in a tag."""
+_LONGEST_TAG = 128
 
 
 @frozen.value
@@ -33,18 +37,23 @@ class Bases:
     async def image(self, name: str, requested: platform.Platform, lease: leases.Lease, *, pulls: bool) -> Image:
         """Return an image for a platform, on lease; it is pulled where it is not there, or where ``pulls``.
 
+        One for another platform than this host's never takes a name from the image that containers run.
+
         Raises ``errors.InvalidArgument`` for what is no reference, and what a pull raises.
         """
         try:
-            canonical = str(reference.parse(name))
+            parsed = reference.parse(name)
         except ValueError as error:
             raise errors.InvalidArgument(str(error), hint="see FROM in the Dockerfile") from error
-        if not pulls:
-            present = await self._held(canonical, requested, lease)
+        canonical = str(parsed)
+        is_ours = platform.choose(documents.of_platform(""), [requested]) is not None
+        own_name = canonical if is_ours else foreign_name(parsed, requested)
+        for stored_name in () if pulls else (canonical, own_name):
+            present = await self._held(stored_name, requested, lease)
             if present is not None:
                 return present
-        await self._images.pull(canonical, str(requested), self._labels(canonical), lambda _: None)
-        present = await self._held(canonical, requested, lease)
+        await self._images.pull(own_name, str(requested), self._labels(own_name), lambda _: None, canonical)
+        present = await self._held(own_name, requested, lease)
         if present is None:
             raise errors.NotFound(f"{name} is not made for {requested}")
         return present
@@ -80,6 +89,13 @@ class Bases:
             return None
         layers = tuple(map(spec.Layer, stored.config.diff_ids, parsed.layers))
         return Image(name, result.Base(document, own if own.architecture else requested), layers, stored.id)
+
+
+def foreign_name(name: reference.Reference, requested: platform.Platform) -> str:
+    """Return what an image for another platform is kept as: in its repository, under a tag that says so."""
+    version = name.digest.partition(":")[2][:_DIGITS] if name.digest else name.tag or ""
+    suffix = f"_{str(requested).replace('/', '_')}"
+    return f"{name.registry}/{name.repository}:{version[: _LONGEST_TAG - len(suffix)]}{suffix}"
 
 
 def of_nothing(requested: platform.Platform) -> Image:

@@ -120,7 +120,7 @@ class StageWalk:
         """Return the instructions that the base has for who builds upon it, as they stand at FROM."""
         if not self._on_build:
             return ()
-        parsed = parse.parse(("FROM scratch\n" + "\n".join(self._on_build)).encode())
+        parsed = parse.parse(("FROM scratch\n" + "\n".join(self._on_build)).encode("utf-8", "surrogateescape"))
         position = self._node.stage.origin.position
         if parsed.mistakes:
             raise builds.BuildFailed(position, f"an ONBUILD of {self._node.stage.base}: {parsed.mistakes[0].message}")
