@@ -12,14 +12,15 @@ import re
 import socket
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
 from agent import errors
-from agent.dockerfile import builds, parse
+from agent.dockerfile import builds, evaluate, parse
 from agent.engine import engine
-from agent.engine.build import fetching
+from agent.engine.build import copying, fetching
+from agent.engine.build import trees as trees_of_builds
 from agent.kit import tasks, trees
 from tests.builds import cases, instances
 
@@ -460,3 +461,35 @@ async def test_base_image__for_another_platform__never_takes_the_name_of_the_one
     with pytest.raises(errors.Failure):
         await instances.build(instance, f"FROM --platform={other} base:1\nCMD x")
     assert instance.images.record(instances.BASE) == before
+
+
+async def test_copy__file_is_changed_between_look_and_copy__is_refused_and_not_remembered(instance, context) -> None:
+    text = f"{FROM}COPY a.txt /a"
+    selected = copying.select
+
+    def select_and_change(
+        tree: trees_of_builds.Tree, step: evaluate.CopyStep, sources: Sequence[str]
+    ) -> tuple[copying.Selection, ...]:
+        selection = selected(tree, step, sources)
+        (context / "a.txt").write_text("changed meanwhile")
+        return selection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copying, "select", select_and_change)
+        with pytest.raises(errors.Unavailable, match="was changed meanwhile"):
+            async with instance.builder.built(instances.request(text, context), instances.Told()):
+                pass
+    assert (await instances.build(instance, text, context)).done == ["COPY a.txt /a"]
+
+
+async def test_default_network__builds_begin_and_end_at_once__each_has_it(instance) -> None:
+    text = f"{FROM}RUN ls /sys/class/net > /net # {{}}"
+    for attempt in range(3):
+        told = await asyncio.gather(
+            *(
+                instances.build(instance, text.format(f"{attempt}-{n}"), name=f"localhost/test:{n}", network="default")
+                for n in range(3)
+            )
+        )
+        assert [len(each.done) for each in told] == [1, 1, 1]
+    assert instance.networks.list() == ()

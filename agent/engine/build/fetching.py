@@ -86,6 +86,8 @@ class Fetcher:
             if response.status == _NOT_FOUND:
                 raise errors.NotFound(f"{source} is not there: 404", reason=Reason.CONTENT_MISSING)
             response.raise_for_status()
+            name = _name(source, response.headers.get("Content-Disposition", ""))
+            modified = _modified(response.headers.get("Last-Modified", ""))
             size = 0
             with store.translated_writes(), path.open("xb") as file:
                 async for chunk in response.content.iter_chunked(_CHUNK):
@@ -96,8 +98,7 @@ class Fetcher:
                     if checksum is not None:
                         checksum.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
-            name = _name(source, response.headers.get("Content-Disposition", ""))
-            modified = _modified(response.headers.get("Last-Modified", ""))
+            await asyncio.to_thread(os.utime, path, ns=(modified, modified))
         if checksum is not None and expected is not None and checksum.hexdigest() != expected[2]:
             raise errors.InvalidArgument(
                 f"{source} has the checksum {checksum.name}:{checksum.hexdigest()}, not {step.checksum}",

@@ -41,6 +41,8 @@ class Deps:
     secrets: Mapping[str, bytes] = dataclasses.field(repr=False)
     ssh: Mapping[str, pathlib.Path]
     opened: Opened
+    scratch: Callable[[], pathlib.Path]
+    """Makes a directory on the disk, for as long as the build lasts."""
 
 
 class Mounts:
@@ -91,10 +93,10 @@ class Mounts:
     async def _writable(self, path: pathlib.Path, stack: contextlib.AsyncExitStack) -> pathlib.Path:
         """Return what can be written to in place of a folder or a file; what is written is dropped."""
         if not path.is_dir():  # noqa: ASYNC240 - on the host's own disk
-            copy = self._bench.folder("copy") / "file"
+            copy = self._deps.scratch() / "file"
             await tasks.in_thread(lambda: shutil.copy2(path, copy))
             return copy
-        own, target = self._bench.folder("own"), self._bench.folder("merged")
+        own, target = self._deps.scratch(), self._bench.folder("merged")
         overlay.mount(self._deps.kernel, [path], own, target)
         stack.callback(self._deps.kernel.umount, str(target), api.MNT_DETACH)
         return target

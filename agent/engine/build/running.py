@@ -5,8 +5,9 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+from agent import errors
 from agent.dockerfile import evaluate, parse
 from agent.engine import layout
 from agent.engine.build import stubs, workbenches
@@ -151,7 +152,8 @@ class Runner:
         """Remove the network of steps, which none uses now; the next one makes it again."""
         async with self._network:
             if self._has_network():
-                await self._deps.networks.remove(NETWORK)
+                with contextlib.suppress(errors.InUse):  # a build that has begun just now
+                    await self._deps.networks.remove(NETWORK)
 
     def _has_network(self) -> bool:
         return any(record.name == NETWORK for record in self._deps.networks.list())
@@ -159,14 +161,14 @@ class Runner:
     async def _attach(self, container_id: str, network: str) -> network_spec.Sandbox | None:
         if network == "host":
             return None
-        attachments: Sequence[container_spec.Attachment] = ()
-        if network == "default":
-            async with self._network:
-                if not self._has_network():
-                    await self._deps.networks.create(network_spec.NetworkSpec(NETWORK, dns=False))
-            attachments = [container_spec.Attachment(NETWORK)]
-        request = network_spec.AttachRequest(container_id, container_id, tuple(attachments), ())
-        return await self._deps.networks.attach(request)
+        if network != "default":
+            return await self._deps.networks.attach(network_spec.AttachRequest(container_id, container_id, (), ()))
+        async with self._network:
+            if not self._has_network():
+                await self._deps.networks.create(network_spec.NetworkSpec(NETWORK, dns=False))
+            attachments = (container_spec.Attachment(NETWORK),)
+            request = network_spec.AttachRequest(container_id, container_id, attachments, ())
+            return await self._deps.networks.attach(request)
 
 
 async def _copy(descriptor: int, output: Callable[[bytes], None]) -> None:

@@ -53,6 +53,7 @@ class StageWalk:
             secrets=request.secrets,
             ssh=request.ssh,
             opened=self._mounted,
+            scratch=own.workshop.scratch,
         )
         deps = steps.Deps(
             kernel=shared.kernel,
@@ -211,7 +212,8 @@ class StageWalk:
                 yield root
             return
         tree = self._session.context(own) if isinstance(own, builds.Context) else self._session.context_tree()
-        folder = bench.folder("context")
+        folder = self._session.own.workshop.scratch() / "context"
+        folder.mkdir(mode=0o755)
         await tasks.in_thread(lambda: _copied(self._session.shared.kernel, tree, folder))
         yield folder
 

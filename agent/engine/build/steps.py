@@ -158,7 +158,8 @@ class Steps:
         below: Sequence[str] = () if step.sources.is_linked else ids
         async with contextlib.AsyncExitStack() as stack:
             bench = await stack.enter_async_context(self._deps.workbench())
-            downloads = [await self._deps.fetcher.fetched(path, step, bench.path) for path in remote]
+            folder = self._deps.workshop.scratch() if remote else None
+            downloads = [await self._deps.fetcher.fetched(path, step, folder) for path in remote if folder is not None]
             selections: tuple[copying.Selection, ...] = ()
             tree: disk_trees.DiskTree | None = None
             if local:

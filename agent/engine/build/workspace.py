@@ -71,6 +71,17 @@ class Workshop:
         self._directories: set[pathlib.Path] = set()
         """What nobody would remove but this build."""
 
+    def scratch(self) -> pathlib.Path:
+        """Return a new directory on the disk, for as long as the build lasts: the run directory may be memory.
+
+        Raises ``errors.Unavailable``.
+        """
+        directory = self._deps.where.snapshots / secrets.token_hex(4)
+        with store.translated_writes():
+            directory.mkdir(mode=0o700)
+        self._directories.add(directory)
+        return directory
+
     def has(self, layer: spec.Layer, chain_id: str) -> bool:
         """Return whether a layer is there, unpacked and packed."""
         return self._lies(chain_id) and self._deps.content.holds(layer.blob)
@@ -98,10 +109,8 @@ class Workshop:
     @contextlib.asynccontextmanager
     async def layer(self, below: Sequence[str], root: pathlib.Path) -> AsyncIterator[WorkLayer]:
         """Mount layers at ``root`` with a new one above them, to be written."""
-        directory = self._deps.where.snapshots / secrets.token_hex(4)
+        directory = self.scratch()
         with store.translated_writes():
-            directory.mkdir(mode=0o700)
-            self._directories.add(directory)
             overlay.mount(self._deps.kernel, self._lower_or_empty(below, directory), directory, root, is_plain=True)
         try:
             top = (directory / "upper").stat()

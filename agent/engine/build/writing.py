@@ -152,7 +152,7 @@ class Writer:
         if stat.S_ISREG(status.mode):
             descriptor = source.open(entry.path)
             try:
-                self._regular(folder, name, descriptor, status)
+                self._regular(folder, path, descriptor, status)
             finally:
                 os.close(descriptor)
             return
@@ -184,11 +184,13 @@ class Writer:
             time = self._time(modified)
             os.utime(descriptor, ns=(time, time))
 
-    def _regular(self, folder: int, name: str, source: int, status: trees.Status) -> None:
+    def _regular(self, folder: int, path: str, source: int, status: trees.Status) -> None:
+        name = posixpath.basename(path)
         target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
         try:
             while os.sendfile(target, source, None, _CHUNK):
                 pass
+            _check_unchanged(path, os.fstat(source), status)
             uid, gid, mode = self._own(status)
             os.fchown(target, uid, gid)  # which takes set-user-ID and capabilities away: they come behind it
             os.fchmod(target, mode)
@@ -243,6 +245,12 @@ class Writer:
 
     def _opened(self, folder: str) -> int:
         return self._kernel.open_in_root(self._top, folder or ".", _FOLDER)
+
+
+def _check_unchanged(path: str, now: os.stat_result, before: trees.Status) -> None:
+    """Raise ``errors.Unavailable`` where a file is another than the one whose digest the cache is to remember."""
+    if (now.st_size, now.st_mtime_ns) != (before.size, before.modified):
+        raise errors.Unavailable(f"what is copied to /{path} was changed meanwhile", hint="build it again")
 
 
 def _obstructed(path: str) -> errors.InvalidArgument:
