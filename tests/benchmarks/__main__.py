@@ -21,6 +21,7 @@ from collections.abc import Callable
 
 from tests.benchmarks import (
     agent_figures,
+    build_figures,
     command_figures,
     comparison,
     docker_engine,
@@ -97,6 +98,7 @@ PARTS: dict[str, Measurement] = {
     "commands": command_figures.measure,
     "engine": engine_figures.measure,
     "pull": pull_figures.measure,
+    "builds": build_figures.measure,
     "scale": scale_figures.measure,
 }
 
