@@ -13,14 +13,17 @@ from agent import errors
 from agent.engine.build import disk_trees, trees
 from agent.engine.bundle import destinations
 from agent.engine.kernel import api
-from agent.kit import frozen
+from agent.kit import files, frozen
 from agent.reasons import Reason
 
 _CHUNK = 8 * 1024 * 1024
+_SMALL = 64 * 1024
+"""Bytes of a file that is read and written sooner than sent."""
 _KEPT = ("user.", "security.capability")
 _OVERLAY = "user.overlay."
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FOLDER_MODE = 0o755
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @frozen.value
@@ -54,6 +57,8 @@ class Writer:
         self._times: dict[str, int] = {}
         """Times of folders, which are set last: what is made in them changes them."""
         self._parent: tuple[str, int] | None = None
+        self._is_inherited = False
+        """The group of what is made in that folder is the folder's."""
 
     def close(self) -> None:
         """Set the times of folders, and let go. Raises ``OSError``."""
@@ -136,10 +141,10 @@ class Writer:
         """
         parent, name = posixpath.split(path)
         folder = self._parent_of(parent)
-        self._free(folder, name, path)
         status = entry.status
         first = self._links.get(status.identity) if status.identity else None
         if first is not None:
+            self._free(folder, name, path)
             upper, own = posixpath.split(first)
             linked = self._opened(upper)
             try:
@@ -156,6 +161,7 @@ class Writer:
             finally:
                 os.close(descriptor)
             return
+        self._free(folder, name, path)
         uid, gid, mode = self._own(status)
         if status.is_link:
             os.symlink(source.link(entry.path), name, dir_fd=folder)
@@ -175,7 +181,7 @@ class Writer:
         parent, name = posixpath.split(path)
         folder = self._parent_of(parent)
         self._free(folder, name, path)
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=folder)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -185,14 +191,24 @@ class Writer:
             os.utime(descriptor, ns=(time, time))
 
     def _regular(self, folder: int, path: str, source: int, status: trees.Status) -> None:
+        """Write a file. Nearly all are new, and root's: what is in the way, and owners, are looked at where need be."""
         name = posixpath.basename(path)
-        target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
         try:
-            while os.sendfile(target, source, None, _CHUNK):
-                pass
+            target = os.open(name, _NEW_FILE, 0o600, dir_fd=folder)
+        except FileExistsError:
+            self._free(folder, name, path)
+            target = os.open(name, _NEW_FILE, 0o600, dir_fd=folder)
+        try:
+            if status.size <= _SMALL:
+                files.write_all(target, os.read(source, _SMALL))
+            else:
+                remaining = status.size
+                while remaining and (count := os.sendfile(target, source, None, min(remaining, _CHUNK))):
+                    remaining -= count
             _check_unchanged(path, os.fstat(source), status)
             uid, gid, mode = self._own(status)
-            os.fchown(target, uid, gid)  # which takes set-user-ID and capabilities away: they come behind it
+            if (uid, gid) != (0, 0) or self._is_inherited:
+                os.fchown(target, uid, gid)  # which takes set-user-ID and capabilities away: they come behind it
             os.fchmod(target, mode)
             for attribute, value in kept_attributes(source):
                 os.setxattr(target, attribute, bytes.fromhex(value))
@@ -236,6 +252,7 @@ class Writer:
             self._leave()
             self.make_folders(folder)
             self._parent = folder, self._opened(folder)
+            self._is_inherited = bool(os.fstat(self._parent[1]).st_mode & stat.S_ISGID)
         return self._parent[1]
 
     def _leave(self) -> None:

@@ -4,15 +4,16 @@ The opposite of ``unpack``. The same tree always gives the same bytes: entries a
 owners are numbers. Nobody may change the tree meanwhile.
 """
 
+import errno
 import hashlib
 import os
 import pathlib
 import stat
 import tarfile
 from collections.abc import Iterator, Sequence
-from typing import IO, Protocol, cast
+from typing import Protocol
 
-from agent.engine.layers import tar_entries
+from agent.engine.layers import tar_entries, tar_headers
 
 _WHITEOUT = ".wh."
 _OPAQUE_MARK = ".wh..wh..opq"
@@ -35,19 +36,38 @@ class Sink(Protocol):
         ...
 
 
-class _Hashed:
-    """A sink that hashes and counts what it passes on."""
+class _Stream:
+    """A tar stream that is hashed and counted, and passed on in large pieces."""
 
     def __init__(self, out: Sink) -> None:
         self._out = out
+        self._pending = bytearray()
         self.hash = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: bytes) -> None:
+        """Take bytes."""
+        self._pending += data
+        if len(self._pending) >= _BUFFER:
+            self._flush()
+
+    def pad(self, size: int) -> None:
+        """Fill the last block of so many bytes up."""
+        self.write(bytes(-size % tar_headers.BLOCK))
+
+    def end(self) -> None:
+        """Write the end of the archive."""
+        self.write(bytes(2 * tar_headers.BLOCK))
+        self._flush()
+        self.write(bytes(-self.size % tarfile.RECORDSIZE))
+        self._flush()
+
+    def _flush(self) -> None:
+        data = bytes(self._pending)
+        self._pending.clear()
         self.hash.update(data)
         self.size += len(data)
         self._out.write(data)
-        return len(data)
 
 
 def pack(top: int, out: Sink, latest: int | None = None, *, states_top: bool = True) -> tuple[str, int]:
@@ -56,17 +76,10 @@ def pack(top: int, out: Sink, latest: int | None = None, *, states_top: bool = T
     ``latest``: seconds since the epoch that no entry is newer than (``SOURCE_DATE_EPOCH``). ``states_top``: the
     directory itself has an entry. Blocks. Raises ``OSError``.
     """
-    hashed = _Hashed(out)
-    with tarfile.open(
-        fileobj=cast("IO[bytes]", hashed),
-        mode="w|",
-        format=tarfile.PAX_FORMAT,
-        encoding="utf-8",
-        errors="surrogateescape",
-        bufsize=_BUFFER,
-    ) as archive:
-        _Packer(archive, latest).folder(top, "", is_stated=states_top)
-    return f"sha256:{hashed.hash.hexdigest()}", hashed.size
+    stream = _Stream(out)
+    _Packer(stream, latest).folder(top, "", is_stated=states_top)
+    stream.end()
+    return f"sha256:{stream.hash.hexdigest()}", stream.size
 
 
 def prune(top: int, lower: Sequence[pathlib.Path]) -> None:
@@ -122,8 +135,8 @@ def _status_below(parts: tuple[str, ...], layer: pathlib.Path) -> os.stat_result
 class _Packer:
     """Writes the entries."""
 
-    def __init__(self, archive: tarfile.TarFile, latest: int | None) -> None:
-        self._archive = archive
+    def __init__(self, stream: _Stream, latest: int | None) -> None:
+        self._stream = stream
         self._latest = latest
         self._links: dict[tuple[int, int], str] = {}
         """Names in the archive of files that have more than one, by device and inode."""
@@ -155,7 +168,7 @@ class _Packer:
         """Write a directory's own entry, and return the names in it."""
         entry = self._described(name or ".", os.fstat(folder))
         attributes = _attributes(folder)
-        self._archive.addfile(_with_attributes(entry, attributes))
+        self._stream.write(tar_headers.header(_with_attributes(entry, attributes)))
         if attributes.get(_OPAQUE) == b"y":
             self._mark(f"{name}/{_OPAQUE_MARK}" if name else _OPAQUE_MARK)
         return iter(sorted(os.listdir(folder)))
@@ -176,12 +189,25 @@ class _Packer:
             if first != path:
                 entry.type, entry.linkname = tarfile.LNKTYPE, first
         if not entry.isreg():
-            self._archive.addfile(entry)
+            self._stream.write(tar_headers.header(entry))
             return
         descriptor = os.open(child, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        with os.fdopen(descriptor, "rb", buffering=0) as content:
+        try:
             entry.size = status.st_size
-            self._archive.addfile(_with_attributes(entry, _attributes(descriptor)), content)
+            self._stream.write(tar_headers.header(_with_attributes(entry, _attributes(descriptor))))
+            self._content(descriptor, entry.size, path)
+        finally:
+            os.close(descriptor)
+
+    def _content(self, descriptor: int, size: int, path: str) -> None:
+        remaining = size
+        while remaining:
+            chunk = os.read(descriptor, min(remaining, _BUFFER))
+            if not chunk:
+                raise OSError(errno.EIO, "it became shorter while it was packed", path)
+            self._stream.write(chunk)
+            remaining -= len(chunk)
+        self._stream.pad(size)
 
     def _described(self, name: str, status: os.stat_result) -> tarfile.TarInfo:
         entry = tar_entries.described(name, status)
@@ -191,7 +217,7 @@ class _Packer:
 
     def _mark(self, name: str) -> None:
         """Write one of the image specification's marks: an empty file of no time."""
-        self._archive.addfile(tarfile.TarInfo(name))
+        self._stream.write(tar_headers.header(tarfile.TarInfo(name)))
 
 
 def _attributes(descriptor: int) -> dict[str, bytes]:
