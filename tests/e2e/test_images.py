@@ -201,7 +201,7 @@ def test_images__beside_a_running_agent__are_read_and_not_changed(native, quicks
             refused = native("image", *words)
             assert (refused.returncode, refused.stdout) == (1, "")
             assert f"is locked by process {agent.pid}" in refused.stderr
-            assert "declare the image in its source (kind: Image), or stop the agent" in refused.stderr
+            assert "declare the image in the agent's source (kind: Image), or stop the agent" in refused.stderr
         assert _listed(native) == {"localhost/web:latest": "Image/web"}
 
 
