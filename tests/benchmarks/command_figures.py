@@ -17,7 +17,7 @@ SAMPLES = 9
 _TALKER = "talker"
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 _SCRIPT = "echo ready; exec sleep 100000"
-_TAB = {"_TRIMTAB_COMPLETE": "complete_bash", "COMP_WORDS": "trimtab st", "COMP_CWORD": "1"}
+_TAB = {"_TRIMTAB_COMPLETE": "bash_complete", "COMP_WORDS": "trimtab st", "COMP_CWORD": "1"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
