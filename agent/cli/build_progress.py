@@ -37,21 +37,25 @@ def of(kind: str) -> Report:
     return Plain()
 
 
-class Plain:
-    """A line for each step that begins or ends, and each that a step prints: ``#3 0.12 text``."""
+class _Lines:
+    """A sink that prints whole lines as they come: it has nothing to begin or to end."""
 
     hides_output = False
-
-    def __init__(self) -> None:
-        """Nothing is shown yet."""
-        self._begun: dict[int, float] = {}
-        self._partial: dict[int, bytes] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class Plain(_Lines):
+    """A line for each step that begins or ends, and each that a step prints: ``#3 0.12 text``."""
+
+    def __init__(self) -> None:
+        """Nothing is shown yet."""
+        self._begun: dict[int, float] = {}
+        self._partial: dict[int, bytes] = {}
 
     def __call__(self, progress: builds.Progress) -> None:
         """Print lines."""
@@ -123,16 +127,8 @@ class Moving:
         sys.stderr.write("\r\033[K")
 
 
-class Json:
+class Json(_Lines):
     """A JSON document on a line for each event."""
-
-    hides_output = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def __call__(self, progress: builds.Progress) -> None:
         """Print a line."""

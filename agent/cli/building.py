@@ -172,10 +172,10 @@ def _request(where: dockerfiles.Location, choices: Choices) -> builds.Request:
 
 def _check_platform(text: str) -> None:
     try:
-        choices = platform.normal(platform.parse(text))
+        target = platform.normal(platform.parse(text))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--platform") from error
-    if choices.os == "windows":
+    if target.os == "windows":
         raise errors.InvalidArgument("an image for Windows cannot be built on Linux", hint="build it on Windows")
 
 

@@ -49,6 +49,8 @@ def request(case: cases.Case, context: pathlib.Path) -> builds.Request:
 
 async def result(build: builder.Builder, instance: engine.Engine, case: cases.Case, folder: pathlib.Path) -> object:
     """Build a case, and return what is compared."""
+    if mistakes := parse.parse(case.dockerfile).mistakes:
+        return {"fails": str(mistakes[0])}
     base = instance.images.runnable(instances.BASE)
     with described.mounted(base.lower_dirs, folder / "base") as root:
         before = described.tree(root)
@@ -57,7 +59,7 @@ async def result(build: builder.Builder, instance: engine.Engine, case: cases.Ca
             stored = await build.store("localhost/case:latest", built, ())
             packed = [instance.recovery.images._content.path(layer.blob.digest).read_bytes() for layer in built.layers]
             layers = [gzip.decompress(blob) if blob.startswith(b"\x1f\x8b") else blob for blob in packed]
-    except (errors.Failure, AssertionError) as error:
+    except errors.Failure as error:
         return {"fails": str(error)}
     with described.mounted(stored.lower_dirs, folder / "image") as root:
         tree = described.tree(root)
@@ -99,6 +101,8 @@ async def test_build__case__is_as_buildkit_has_it(tmp_path: pathlib.Path, group:
             own = await result(instance.builder, instance, case, folder)
             fails = "fails" in own and "fails" in expected[case.name]
             lines = [] if fails else differences(own, expected[case.name])
-            if lines and case.name not in OTHERWISE:
+            if case.name in OTHERWISE:
+                lines = [] if lines else ["it is as BuildKit has it by now: it is no exception any more"]
+            if lines:
                 wrong[case.name] = lines
     assert wrong == {}, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)

@@ -158,7 +158,7 @@ def _without_git(folder: pathlib.Path) -> None:
 
 
 def _token(source: str) -> str:
-    return hashlib.sha256(source.encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
 
 
 def _name(source: str, disposition: str) -> str:
@@ -176,5 +176,5 @@ def _name(source: str, disposition: str) -> str:
 def _modified(text: str) -> int:
     try:
         return int(email.utils.parsedate_to_datetime(text).timestamp()) * _NANOSECONDS if text else 0
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0

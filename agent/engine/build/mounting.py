@@ -24,7 +24,7 @@ from agent.reasons import Reason
 
 _SECRETS = "/run/secrets"
 _SSH = "/run/buildkit/ssh_agent"
-_SECRET_MODE, _SSH_MODE, _CACHE_MODE = 0o400, 0o600, 0o755
+_SECRET_MODE, _CACHE_MODE = 0o400, 0o755
 _DEFAULT_SSH = "default"
 
 Opened: TypeAlias = Callable[[str, workbenches.Workbench], "contextlib.AbstractAsyncContextManager[pathlib.Path]"]

@@ -67,8 +67,6 @@ class Session:
         self.request = request
         self.platform = platform
         self.arguments = arguments
-        self.steps = self.cached_steps = 0
-        """How many steps there were, and how many of them were taken from the cache."""
         self._report = report
         self._ends: dict[int, asyncio.Future[steps.Stage]] = {}
         self._images: dict[tuple[str, platforms.Platform], asyncio.Future[bases.Image]] = {}
@@ -126,14 +124,9 @@ class Session:
         self._numbers += 1
         return ShownStep(self._numbers, title, self._report)
 
-    def count(self, *, is_cached: bool) -> None:
-        """Count a step."""
-        self.steps += 1
-        self.cached_steps += is_cached
-
 
 class ShownStep:
-    """A step as it is progress of."""
+    """A step as it is shown to who waits."""
 
     def __init__(self, number: int, title: str, report: builds.Report) -> None:
         self._number = number

@@ -29,7 +29,7 @@ async def solve(
     layers = tuple([await step_layer.layer for step_layer in last.layers])
     diff_ids = [layer.diff_id for layer in layers]
     config = result.configuration(last.base, last.frame, last.moments, diff_ids, request.labels, request.epoch)
-    return spec.BuiltImage(config, layers, session.steps, session.cached_steps)
+    return spec.BuiltImage(config, layers)
 
 
 async def _walked(session: sessions.Session, node: stages.Node, *, has_others: bool) -> None:

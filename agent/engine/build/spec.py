@@ -18,6 +18,3 @@ class BuiltImage:
 
     config: bytes
     layers: tuple[Layer, ...]
-    steps: int
-    cached: int
-    """How many of the steps were not done again."""

@@ -145,7 +145,6 @@ class StageWalk:
             with self._reported(progress, instruction.origin):
                 step_layer = await self._steps.layer(stage, step, progress.output)
             progress.ended(is_cached=step_layer.is_cached)
-            self._session.count(is_cached=step_layer.is_cached)
         entries = frame.history[len(stage.frame.history) :]
         moments = tuple(
             result.Moment(entry, step_layer.created if step_layer is not None and entry.has_layer else None)
