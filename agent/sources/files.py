@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import stat
-import time
 
 from agent.kit import files, frozen
 from agent.kit.writers import Writer, Writers
@@ -58,16 +57,18 @@ class FileContent:
     """Tells it from files that had the same inode before; 0 where the file system does not say."""
 
 
-def read(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
+def read(path: pathlib.Path, writers: Writers, accepted: bytes | None, began: float) -> FileContent:
     """Read a file, with whether it may be incomplete: its identity before and after, and its open writers.
 
-    ``accepted`` is the content accepted before. Raises ``OSError`` where the file has been removed, also meanwhile, and
+    ``accepted`` is the content accepted before; ``began`` is the time at which the reading of all files began, in
+    seconds since the epoch: ages are counted until then, so that no file counts as rested before an older one that was
+    read earlier. Raises ``OSError`` where the file has been removed, also meanwhile, and
     for nothing else. Only regular files are opened, and without blocking: a FIFO that is called ``web.yaml`` must not
     stop the agent.
     """
     try:
         for _ in range(_ATTEMPTS):
-            reading = _read_once(path, writers, accepted)
+            reading = _read_once(path, writers, accepted, began)
             if not reading.torn:
                 break
     except OSError as error:
@@ -94,7 +95,7 @@ def obstacle(path: pathlib.Path, error: OSError) -> str:
     return DANGLING if is_link else ""
 
 
-def _read_once(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> FileContent:
+def _read_once(path: pathlib.Path, writers: Writers, accepted: bytes | None, began: float) -> FileContent:
     descriptor = files.open_regular(path)
     with os.fdopen(descriptor, "rb"):
         before = os.fstat(descriptor)
@@ -109,7 +110,7 @@ def _read_once(path: pathlib.Path, writers: Writers, accepted: bytes | None) -> 
         signature = _signature(os.fstat(descriptor))
         torn = signature != _signature(before) or len(data) != before.st_size or _signature(path.stat()) != signature
         generation = files.generation(descriptor)
-    age = max(0.0, time.time() - signature[-1] / 1e9)
+    age = max(0.0, began - signature[-1] / 1e9)
     return FileContent(data, "", signature, torn, writer, age, generation)
 
 

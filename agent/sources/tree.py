@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 from agent.kit import frozen, writers
@@ -51,6 +52,7 @@ class Reader:
         """
         readings: list[stability.FileReading] = []
         total = 0
+        began = time.time()
         if len(self._directories) > self._limits.files:
             self._directories.clear()
         for entry in find(self._top, self._shown, self._limits.depth):
@@ -61,7 +63,7 @@ class Reader:
                     hint="give a directory that holds manifests only, or raise source.files and source.total",
                 )
             self._directories.add(entry.path.parent)
-            reading = self._read(entry)
+            reading = self._read(entry, began)
             if reading is None:
                 continue
             if reading.writer is writers.Writer.UNKNOWN and has_open_writer(entry.path):
@@ -85,12 +87,12 @@ class Reader:
             total.update(os.fsencode(directory) + f"\0{state}\0".encode())
         return total.hexdigest()
 
-    def _read(self, entry: Entry) -> stability.FileReading | None:
+    def _read(self, entry: Entry, began: float) -> stability.FileReading | None:
         path, directory = shown_path(entry, self._shown), str(entry.path.parent)
         if entry.problem:
             return stability.FileReading(api.SourceFile(path, directory, b"", entry.problem))
         try:
-            reading = files.read(entry.path, self._writers, self._accepted(path))
+            reading = files.read(entry.path, self._writers, self._accepted(path), began)
         except OSError:  # removed since it was listed: as if it had never been there
             return None
         file = api.SourceFile(path, directory, reading.data, reading.problem)

@@ -26,11 +26,13 @@ spec: {{archive: {{path: {image}}}}}
 """The manifest of the quickstart's image, whose archive is ``image``."""
 
 
-def assert_eventually(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Wait until something is so."""
+def assert_eventually(
+    condition: Callable[[], object], what: str | Callable[[], str], patience: float = PATIENCE
+) -> None:
+    """Wait until something is so; what it is may be told once it is too late, with what was seen by then."""
     deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {patience:g} s: {what if isinstance(what, str) else what()}"
         time.sleep(0.01)
 
 
@@ -57,7 +59,7 @@ class Agent:
 
     def says(self, text: str) -> None:
         """Wait until its log has a text."""
-        assert_eventually(lambda: text in self.log, f"{text!r} in the log:\n{self.log}")
+        assert_eventually(lambda: text in self.log, lambda: f"{text!r} in the log:\n{self.log}")
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask its HTTP server: (status, body)."""
@@ -94,7 +96,7 @@ class Agent:
     def assert_ready(self) -> None:
         """Wait until it says so."""
         self.says('"port"')
-        assert_eventually(lambda: self.get("/readyz")[0] == 200, f"readiness; {self.get('/readyz')}")
+        assert_eventually(lambda: self.get("/readyz")[0] == 200, lambda: f"readiness; {self.get('/readyz')}")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from tests import engines
 from tests.e2e import command, engine_host
 
 pytestmark = [pytest.mark.root, pytest.mark.engine]
@@ -50,6 +51,27 @@ def test_run__manifests_are_dropped_and_taken_away__are_followed(engine_host) ->
         assert agent.metric("trimtab_internal_errors_total") == 0
 
 
+def test_run__a_network_gets_another_subnet__its_containers_find_each_other_there(engine_host) -> None:
+    engine_host.drop("network", NETWORK.replace("10.90.0.0/24", "10.91.0.0/24"))
+    folder = engine_host.write(
+        web=f"{SERVES}, networks: [{{name: shop, aliases: [www]}}]", client=f"{SLEEP}, networks: [shop]"
+    )
+    with engine_host.trimtab.running(folder) as agent:
+        agent.runs("client")
+        agent.runs("web")
+        assert_fetches(engine_host, "client", "http://www/")
+        engine_host.drop("network", NETWORK)
+        command.assert_eventually(lambda: _is_converged(engine_host), lambda: f"the new subnet\n{agent.log}")
+        assert_fetches(engine_host, "client", "http://www/")
+        assert agent.metric("trimtab_internal_errors_total") == 0
+
+
+def _is_converged(host: engine_host.EngineHost) -> bool:
+    networks = {document["Name"]: document for document in host.engine.call("GET", "networks")}
+    subnets = [config["Subnet"] for config in networks["shop"]["IPAM"]["Config"]] if "shop" in networks else []
+    return subnets == ["10.90.0.0/24"] and "Nothing to change" in host.trimtab("plan", host.folder).stdout
+
+
 def assert_fetches(host: engine_host.EngineHost, source: str, url: str) -> None:
     """Assert that a container gets a page by another's name.
 
@@ -62,9 +84,21 @@ def assert_fetches(host: engine_host.EngineHost, source: str, url: str) -> None:
         return "html" in answers[-1].stdout
 
     if host.engine.flavour == "podman":
-        command.assert_eventually(is_served, f"{source} gets {url}: {answers}")
+        command.assert_eventually(
+            is_served, lambda: f"{source} gets {url}: {answers[-3:]}\n{_name_server(host.engine)}"
+        )
     else:
         assert is_served(), answers[-1].stderr
+
+
+def _name_server(engine: engines.Engine) -> str:
+    """Return whether Podman's DNS server runs and listens, and what it has to read."""
+    look = (
+        "pgrep -a aardvark; head -n 20 /run/containers/networks/aardvark-dns/*;"
+        " for pid in $(pgrep aardvark); do cat /proc/$pid/net/udp /proc/$pid/status; done"
+    )
+    words = engine.with_own_programs("sh", "-c", look)
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
 def assert_measured(agent: command.Agent, identity: str, flavour: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from agent.sources import files
 
 
 def _read(path: pathlib.Path) -> tuple[bytes, str]:
-    reading = files.read(path, writers.Writers(), None)
+    reading = files.read(path, writers.Writers(), None, time.time())
     return reading.data, reading.problem
 
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +38,20 @@ def test_read__nested_directories__gives_all_files_sorted_as_the_user_typed_them
         "./manifests/b.yaml",
     ]
     assert [file.directory for file in files_read] == [f"{tmp_path}/a/b", f"{tmp_path}/a", f"{tmp_path}"]
+
+
+def test_read__a_file_is_read_late__counts_as_no_older_than_those_that_were_written_before(
+    tmp_path: pathlib.Path,
+) -> None:
+    """Otherwise it is accepted before what it stands on: a container before its network."""
+    _write(tmp_path, network="1")
+    _write(tmp_path, web="2")
+
+    def accepted(path: str) -> None:
+        time.sleep(0.05 if path.endswith("web.yaml") else 0)
+
+    ages = [reading.age for reading in tree.Reader(tmp_path, "m", accepted).read(lambda _: False)]
+    assert ages == sorted(ages, reverse=True)
 
 
 def test_read__a_single_file__is_the_source(tmp_path: pathlib.Path) -> None:
