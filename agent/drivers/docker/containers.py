@@ -10,6 +10,7 @@ from typing import Any
 
 from agent import errors
 from agent.drivers.docker import (
+    cleanup,
     connection,
     failures,
     images,
@@ -355,6 +356,7 @@ class Containers(inside.Inside):
         await self.engine.ask(path, what, method="POST", body=body)
 
     async def _disconnect(self, identity: str, what: str, engine_network: str) -> None:
+        await cleanup.awaited(self.engine, identity)
         body = {"Container": identity, "Force": False}
         await self.engine.ask(f"networks/{engine_network}/disconnect", what, method="POST", body=body)
 

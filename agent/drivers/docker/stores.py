@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent import errors
-from agent.drivers.docker import connection, names, subnets, translate
+from agent.drivers.docker import cleanup, connection, names, subnets, translate
 from agent.kit import frozen
 from agent.model import network, volume
 from agent.model.key import DELETION_POLICY_LABEL, Kind, Pairs, pairs
@@ -81,6 +81,7 @@ class Networks:
         for identity, running in await self._attached(engine_name):
             if running:
                 raise errors.InUse(f"{what} is used by container {identity[:12]}", hint="stop it first")
+            await cleanup.awaited(self.engine, identity)
             body = {"Container": identity, "Force": True}
             await self.engine.ask(f"networks/{engine_name}/disconnect", what, method="POST", body=body)
         try:

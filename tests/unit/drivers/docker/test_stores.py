@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from agent import errors
-from agent.drivers.docker import driver, endpoint, subnets
+from agent.drivers.docker import cleanup, driver, endpoint, subnets
 from agent.model import network, volume
 from agent.model.key import Kind
 from tests import builders
@@ -123,6 +123,51 @@ async def test_network__with_containers_in_it__is_in_use_by_those_that_run(tmp_p
             await runtime.networks.remove("shop")
     assert served.calls().count("POST networks/shop/disconnect") == calls
     assert served.calls().count("DELETE networks/shop") == calls
+
+
+@contextlib.asynccontextmanager
+async def podman_ending(
+    folder: pathlib.Path, states: list[str]
+) -> AsyncIterator[tuple[list[str], driver.DockerRuntime]]:
+    """Open a runtime over a Podman whose container is in these states, one after another; with what it is asked."""
+    inside = {"Id": "c" * 64, "State": "exited", "NetworkSettings": {"Networks": {"shop": {}}}}
+    asked: list[str] = []
+
+    async def state(_: web.Request) -> dict[str, Any]:
+        asked.append(states[0])
+        return {"State": {"Status": states.pop(0) if len(states) > 1 else states[0]}}
+
+    async def disconnect(_: web.Request) -> web.StreamResponse:
+        asked.append("disconnected")
+        return web.Response()
+
+    version = {**http_engine.VERSION, "Components": [{"Name": "Podman Engine"}], "Version": "5.4.0"}
+    answers = {
+        "GET version": version,
+        "GET networks/shop": SHOP,
+        "GET containers/json": [inside],
+        f"GET v4.0.0/libpod/containers/{'c' * 64}/json": state,
+        "POST networks/shop/disconnect": disconnect,
+        "DELETE networks/shop": web.Response(status=204),
+    }
+    async with http_engine.serving(folder / "engine.sock", **answers) as served:
+        where = endpoint.Endpoint("podman", served.where.url)
+        async with driver.open_runtime(where, driver.Instance("test1", folder / "podman.json")) as runtime:
+            yield asked, runtime
+
+
+async def test_network__its_container_has_ended_over_podman__waits_until_that_is_cleaned_up(tmp_path) -> None:
+    async with podman_ending(tmp_path, ["stopped", "stopped", "exited"]) as (asked, runtime):
+        await runtime.networks.remove("shop")
+    assert asked == ["stopped", "stopped", "exited", "disconnected"]
+
+
+async def test_network__its_container_is_never_cleaned_up__is_left_and_said(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(cleanup, "LONGEST", 0.05)
+    async with podman_ending(tmp_path, ["stopped"]) as (asked, runtime):
+        with pytest.raises(errors.Unavailable, match="container cccccccccccc has ended, and Podman has not cleaned"):
+            await runtime.networks.remove("shop")
+    assert "disconnected" not in asked
 
 
 async def test_network__that_its_engine_has_lost_count_of__says_what_helps(tmp_path) -> None:
