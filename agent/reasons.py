@@ -106,6 +106,7 @@ class Reason(enum.StrEnum):
     IMAGE_PUSH_FAILED = "ImagePushFailed"
     IMAGE_PUSH_REFUSED = "ImagePushRefused"
     BUILD_FAILED = "BuildFailed"
+    BUILD_NOT_ADMITTED = "BuildNotAdmitted"
     IMAGE_REFUSED = "ImageRefused"
     IMAGE_UNSIGNED = "ImageUnsigned"
     IMAGE_UNVERIFIED = "ImageUnverified"

@@ -34,6 +34,7 @@ def main(target: pathlib.Path) -> None:
             "StopSignal": "SIGTERM",
             "ExposedPorts": {"80/tcp": {}},
         },
+        "history": [{"created_by": "ops/quickstart_image.py"}],  # Podman builds upon no layer without one
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
     }
     config_bytes = json.dumps(config, sort_keys=True).encode()

@@ -98,6 +98,10 @@ def _source(source: image.ImageSource) -> str:
             return f"pull {source.platform}".rstrip()
         case image.ArchiveSource():
             return f"archive {source.path}"
+        case image.BuildSource():
+            file = "a Dockerfile in the manifest" if source.inline else source.dockerfile
+            stage = f", stage {source.target}" if source.target else ""
+            return f"build of {source.context} by {file}{stage}"
         case _:
             assert_never(source)
 

@@ -89,7 +89,8 @@ def build(  # noqa: PLR0913 - as people know it
     if check:
         _check(path, file, output)
         return
-    from agent.cli import building, dockerfiles
+    from agent.cli import building
+    from agent.runtime import build_files
 
     choices = building.Choices(
         target=target,
@@ -103,7 +104,7 @@ def build(  # noqa: PLR0913 - as people know it
         pulls=pull,
         network=network.value,
     )
-    image = building.build(chosen, dockerfiles.Location.of(path, file), choices, tag or (), progress.value)
+    image = building.build(chosen, build_files.Location.of(path, file), choices, tag or (), progress.value)
     if output is not options.Output.TEXT:
         terminal.result_document(image, output)
     else:

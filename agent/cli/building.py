@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import click
 
 from agent import errors, settings
-from agent.cli import build_progress, dockerfiles, exclusive, exits, interrupts, problems, terminal
+from agent.cli import build_progress, exclusive, exits, interrupts, problems, terminal
 from agent.dockerfile import builds, ignore, parse
 from agent.kit import files, frozen
 from agent.manifests import problem
 from agent.oci import platform, reference
+from agent.runtime import build_files
 
-_EPOCH = "SOURCE_DATE_EPOCH"
 _LARGEST_SECRET = 512 * 1024
 """Bytes, as BuildKit has it."""
 _IMAGE = "docker-image://"
@@ -48,7 +48,7 @@ class Image:
 
 
 def build(
-    chosen: settings.Settings, where: dockerfiles.Location, choices: Choices, tags: Sequence[str], progress: str
+    chosen: settings.Settings, where: build_files.Location, choices: Choices, tags: Sequence[str], progress: str
 ) -> Image:
     """Build. A Dockerfile with mistakes, and a step that fails, are shown with their places: exits with 1."""
     names = tuple(dict.fromkeys(_reference(chosen, tag) for tag in tags))
@@ -126,7 +126,7 @@ def context(text: str) -> tuple[str, builds.Context | str]:
         raise errors.InvalidArgument(
             f"the context {name} is no directory: {value}", hint=f"give a directory, or {_IMAGE}REFERENCE"
         )
-    return name, builds.Context(path.absolute(), dockerfiles.ignored_in(path))
+    return name, builds.Context(path.absolute(), build_files.ignored_in(path))
 
 
 def _reference(chosen: settings.Settings, text: str) -> str:
@@ -136,7 +136,7 @@ def _reference(chosen: settings.Settings, text: str) -> str:
         raise click.BadParameter(str(error), param_hint="--tag") from error
 
 
-def _request(where: dockerfiles.Location, choices: Choices) -> builds.Request:
+def _request(where: build_files.Location, choices: Choices) -> builds.Request:
     """Return what is asked of the runtime. Mistakes are shown: exits with 1."""
     source = where.read()
     parsed = parse.parse(source)
@@ -156,9 +156,10 @@ def _request(where: dockerfiles.Location, choices: Choices) -> builds.Request:
         dockerfile=parsed.dockerfile,
         source=source,
         context=builds.Context(where.context.absolute(), ignored),
+        file=where.dockerfile.absolute(),
         target=choices.target,
         platform=choices.platform,
-        build_args=tuple((name, value) for name, value in arguments.items() if name != _EPOCH),
+        build_args=tuple((name, value) for name, value in arguments.items() if name != build_files.EPOCH),
         labels=tuple(text.partition("=")[::2] for text in choices.labels),
         contexts=dict(map(context, choices.contexts)),
         secrets=dict(map(secret, choices.secrets)),
@@ -166,7 +167,7 @@ def _request(where: dockerfiles.Location, choices: Choices) -> builds.Request:
         uses_cache=choices.uses_cache,
         pulls=choices.pulls,
         network=choices.network,
-        epoch=_epoch(arguments.get(_EPOCH, "")),
+        epoch=_epoch(arguments.get(build_files.EPOCH, "")),
     )
 
 
@@ -180,11 +181,10 @@ def _check_platform(text: str) -> None:
 
 
 def _epoch(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(2**40))):
-        raise click.BadParameter(f"{_EPOCH}={text} is no number of seconds", param_hint="--build-arg")
-    return int(text)
+    try:
+        return build_files.epoch(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--build-arg") from error
 
 
 def _read(path: pathlib.Path, name: str) -> bytes:

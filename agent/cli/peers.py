@@ -75,7 +75,7 @@ _WORDS = {
     "up": "trimtab apply SOURCE brings about what it declares, once; trimtab run SOURCE keeps it so",
     "volume": _STATUS,
     "watch": "trimtab status -w prints each change",
-    "image build": "images are built elsewhere: trimtab image load FILE takes an archive of one",
+    "image build": "trimtab build PATH builds an image, and spec.build of an Image keeps it built",
     "image delete": "trimtab image rm REFERENCE",
     "image history": "trimtab describe NAME prints an image's digests",
     "image inspect": "trimtab describe NAME prints an image's digests",

@@ -144,8 +144,7 @@ class Intake:
         watch = input_watch.InputWatch(from_thread)
         try:
             async for _ in self._input_hints.settled():
-                paths = [external.path for external in self._declared_inputs()]
-                await tasks.in_thread(functools.partial(watch.follow, paths))
+                await tasks.in_thread(functools.partial(watch.follow, self._declared_inputs()))
                 await self._look_at_inputs()
         finally:
             watch.stop()

@@ -17,9 +17,16 @@ _EVERYTHING = ignore.Ignore()
 class BuildFailed(errors.InvalidArgument):
     """A step has failed."""
 
-    def __init__(self, position: Position, message: str, hint: str = "", output: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        position: Position,
+        message: str,
+        hint: str = "",
+        output: tuple[str, ...] = (),
+        reason: Reason = Reason.BUILD_FAILED,
+    ) -> None:
         """Take line and column in the Dockerfile, and the last lines that the step has printed."""
-        super().__init__(f"line {position[0]}: {message}", hint=hint, reason=Reason.BUILD_FAILED)
+        super().__init__(f"line {position[0]}: {message}", hint=hint, reason=reason)
         self.position = position
         self.what = message
         """Without the place."""
@@ -44,6 +51,8 @@ class Request:
     """The Dockerfile's text."""
     context: Context | None
     """``None``: there are no files to take."""
+    file: pathlib.Path | None = None
+    """Where the Dockerfile was read; ``None``: it is no file."""
     target: str = ""
     """A stage's name or number; empty: the last one."""
     platform: str = ""
@@ -62,6 +71,10 @@ class Request:
     """Base images are asked for anew at their registries."""
     network: str = "default"
     """What RUN has where it names none: ``default``, ``none`` or ``host``."""
+    registries: tuple[str, ...] = ()
+    """The only ones that images come from, or patterns of ``registry/repository``; empty: all."""
+    fetches: bool = True
+    """ADD may fetch files and repositories, which is done from the host's own network."""
     epoch: int | None = None
     """``SOURCE_DATE_EPOCH``: seconds since the epoch that nothing in the image is newer than; ``None``: as it comes."""
 

@@ -69,21 +69,27 @@ class _Words:
 
     def __init__(self) -> None:
         self._complete: list[str] = []
-        self._word = ""
+        self._parts: list[str] = []  # of the word that has begun: adding to a text would copy it each time
 
     def add(self, text: str) -> None:
         for character in text:
             if not character.isspace():
-                self._word += character
-            elif self._word:
-                self._complete.append(self._word)
-                self._word = ""
+                self._parts.append(character)
+            else:
+                self._end_word()
 
     def add_quoted(self, text: str) -> None:
-        self._word += text
+        self._parts.append(text)
 
     def all(self) -> tuple[str, ...]:
-        return (*self._complete, self._word) if self._word else tuple(self._complete)
+        self._end_word()
+        return tuple(self._complete)
+
+    def _end_word(self) -> None:
+        word = "".join(self._parts)
+        if word:
+            self._complete.append(word)
+        self._parts.clear()
 
 
 class _Reader:

@@ -73,7 +73,8 @@ class Policy:
     @property
     def access(self) -> hostaccess.HostAccess:
         """Return the restrictions that the runtime enforces."""
-        return hostaccess.HostAccess(self.roots, self.refuses_root)
+        fetches = self.level is Level.PRIVILEGED or self.host_network
+        return hostaccess.HostAccess(self.roots, self.refuses_root, self.registries, fetches)
 
     @property
     def refuses_root(self) -> bool:
@@ -208,7 +209,9 @@ class _Container:
 
 def _image(policy: Policy, config: image.ImageConfig) -> Iterator[Refusal]:
     key = ObjectKey(Kind.IMAGE, config.name)
-    if isinstance(config.source, image.ArchiveSource):
+    if isinstance(config.source, image.BuildSource):
+        yield from _build(policy, key, config.source)
+    elif isinstance(config.source, image.ArchiveSource):
         if not policy.admits_path(config.source.path):
             path = hostaccess.normal(config.source.path)
             message = f"an archive outside of the source, {path}, is not admitted at the level {policy.level}"
@@ -219,15 +222,31 @@ def _image(policy: Policy, config: image.ImageConfig) -> Iterator[Refusal]:
         yield Refusal(key, ("spec", "pull", "reference"), message, _hint(policy, setting))
 
 
+def _build(policy: Policy, key: ObjectKey, source: image.BuildSource) -> Iterator[Refusal]:
+    """Yield what is not admitted of a build. Its base images' registries are for the runtime to look at."""
+    if policy.level is Level.PRIVILEGED:
+        return
+    for field, path in (("context", source.context), ("dockerfile", source.dockerfile)):
+        if not policy.admits_path(path):
+            shown = hostaccess.normal(path)
+            message = f"a {field} outside of the source, {shown}, is not admitted at the level {policy.level}"
+            setting = _hint(policy, _list("binds", (*policy.binds, shown)))
+            yield Refusal(key, ("spec", "build", field), message, setting)
+    if source.network is image.BuildNetwork.HOST and not policy.host_network:
+        message = f"the host's network is not admitted at the level {policy.level}"
+        yield Refusal(key, ("spec", "build", "network"), message, _hint(policy, "hostNetwork: true"))
+    if policy.refuses_root:
+        message = f"a build, whose commands run as root, is not admitted at the level {policy.level}"
+        yield Refusal(key, ("spec", "build"), message, _hint(policy, "rootUser: true"))
+
+
 def _unlisted(policy: Policy, text: str) -> tuple[str, str] | None:
     """Return (message, setting that would admit it) for an image of a registry that is not listed; ``None``: it is."""
     if not policy.registries:
         return None
     image = reference.parse(text)
-    repository = f"{image.registry}/{image.repository}"
-    for pattern in policy.registries:
-        if image.registry == pattern or reference.matches(repository, pattern):
-            return None
+    if reference.is_listed(image, policy.registries):
+        return None
     message = f"images of {image.registry} are not among those that may be used"
     return message, _list("registries", (*policy.registries, image.registry))
 

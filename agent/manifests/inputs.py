@@ -24,6 +24,10 @@ def declared(manifest: registry.Manifest) -> Iterator[ExternalInput]:
         case image.Image(spec=spec):
             if spec.archive is not None:
                 yield ExternalInput(InputKind.ARCHIVE, _absolute(spec.archive.path, manifest))
+            if spec.build is not None:
+                context = _absolute(spec.build.context, manifest)
+                dockerfile = posixpath.normpath(posixpath.join(context, spec.build.dockerfile))
+                yield ExternalInput(InputKind.BUILD, context, dockerfile=dockerfile)
         case container.Container(spec=spec):
             for path in spec.env_file:
                 yield ExternalInput(InputKind.ENV_FILE, _absolute(path, manifest), manifest.folder)
@@ -33,8 +37,18 @@ def declared(manifest: registry.Manifest) -> Iterator[ExternalInput]:
 
 def archive(manifest: registry.Manifest, states: external_input.Inputs) -> ArchiveSource | None:
     """Return the archive that an Image comes from, with its fingerprint; ``None`` where it comes from none."""
-    external = next(declared(manifest), None)
+    external = _of_kind(manifest, InputKind.ARCHIVE)
     return None if external is None else ArchiveSource(external.path, states.get(external, _NOT_READ).fingerprint)
+
+
+def build(manifest: registry.Manifest, states: external_input.Inputs) -> tuple[ExternalInput, str] | None:
+    """Return the files that an Image is built of, and their fingerprint; ``None`` where it is not built."""
+    external = _of_kind(manifest, InputKind.BUILD)
+    return None if external is None else (external, states.get(external, _NOT_READ).fingerprint)
+
+
+def _of_kind(manifest: registry.Manifest, kind: InputKind) -> ExternalInput | None:
+    return next((external for external in declared(manifest) if external.kind is kind), None)
 
 
 def environment(manifest: registry.Manifest, states: external_input.Inputs) -> Pairs:
@@ -63,7 +77,7 @@ def problems(manifests: Iterable[registry.Manifest], states: external_input.Inpu
     used = 0
     for manifest in manifests:
         if not isinstance(manifest.object, container.Container):
-            continue  # a missing archive is the runtime's to report: its image may be there already
+            continue  # missing archives and contexts are the runtime's to report: their images may be there already
         own = 0
         for number, path in enumerate(manifest.object.spec.env_file):
             external = ExternalInput(InputKind.ENV_FILE, _absolute(path, manifest), manifest.folder)

@@ -30,13 +30,20 @@ def _used(manifest: registry.Manifest) -> Iterator[tuple[Feature, _Path, str]]:
             if len(spec.subnets) > 1:
                 yield Feature.SEVERAL_SUBNETS, ("spec", "subnets"), "keep one, or make another Network"
         case container.Container(spec=spec):
-            reservation = spec.resources.memory_reservation
-            if reservation is not None and reservation < forms.LEAST_MEMORY:
-                path = ("spec", "resources", "memoryReservation")
-                yield Feature.SMALL_RESERVATIONS, path, "reserve 6Mi, or leave it out"
-            for name in ("startup", "readiness", "liveness"):
-                probe = getattr(spec.health, name)
-                if probe is not None and probe.exec is None:
-                    yield Feature.NETWORK_PROBES, ("spec", "health", name), "use exec"
-        case image.Image() | secret.Secret() | volume.Volume():
+            yield from _used_by_container(spec)
+        case image.Image(spec=spec):
+            if spec.build is not None:
+                yield Feature.BUILDS, ("spec", "build"), "name the image by pull or archive"
+        case secret.Secret() | volume.Volume():
             pass  # whatever these declare, every runtime can
+
+
+def _used_by_container(spec: container.ContainerSpec) -> Iterator[tuple[Feature, _Path, str]]:
+    reservation = spec.resources.memory_reservation
+    if reservation is not None and reservation < forms.LEAST_MEMORY:
+        path = ("spec", "resources", "memoryReservation")
+        yield Feature.SMALL_RESERVATIONS, path, "reserve 6Mi, or leave it out"
+    for name in ("startup", "readiness", "liveness"):
+        probe = getattr(spec.health, name)
+        if probe is not None and probe.exec is None:
+            yield Feature.NETWORK_PROBES, ("spec", "health", name), "use exec"

@@ -61,8 +61,24 @@ def image_manifest(config: image.ImageConfig, follow: image.UpdatePolicy | None 
             if config.source.platform:
                 pull["platform"] = config.source.platform
             return _document("Image", config.name, {}, {"pull": pull | _follow(follow)})
+        case image.BuildSource():
+            return _document("Image", config.name, {}, {"build": _build(config.source)})
         case _:
             assert_never(config.source)
+
+
+def _build(source: image.BuildSource) -> Json:
+    fields: Json = {
+        "dockerfile": "" if source.inline else source.dockerfile,
+        "dockerfileInline": source.inline,
+        "target": source.target,
+        "args": dict(source.args),
+        "labels": dict(source.labels),
+        "platform": source.platform,
+        "network": "" if source.network is image.BuildNetwork.DEFAULT else source.network.value,
+        "pull": source.pulls,
+    }
+    return {"context": source.context, **{name: value for name, value in fields.items() if value}}
 
 
 def _follow(follow: image.UpdatePolicy | None) -> Json:

@@ -23,6 +23,8 @@ class InputKind(enum.StrEnum):
     """An image archive or layout: only its metadata is read, as it may have gigabytes."""
     ENV_FILE = "env file"
     """A file of environment variables: its content is read."""
+    BUILD = "build"
+    """The context of a build, with its Dockerfile: names, sizes, times and links below the directory are read."""
 
 
 @frozen.value(order=True)
@@ -45,6 +47,8 @@ class ExternalInput:
     """Absolute."""
     within: SourceFolder | None = None
     """What the path leads to has to lie in there, symlinks followed; ``None``: anywhere."""
+    dockerfile: str = ""
+    """The Dockerfile of a build: absolute, and need not exist. Its name tells what is left out of the context."""
 
 
 @frozen.value
@@ -57,7 +61,7 @@ class Reading:
     """Nanoseconds since the epoch."""
     inode: int
     content: bytes = dataclasses.field(default=b"", repr=False)
-    """Empty for kinds of which only the metadata is read."""
+    """Empty for kinds of which only the metadata is read; of a build's context, that of all its entries."""
 
 
 @frozen.value
@@ -97,9 +101,13 @@ def of_content(reading: Reading) -> str:
 FINGERPRINTS: Mapping[InputKind, Fingerprint] = {
     InputKind.ARCHIVE: of_metadata,
     InputKind.ENV_FILE: of_content,
+    InputKind.BUILD: of_content,
 }
+_KEPT = frozenset({InputKind.ENV_FILE})
+"""Kinds whose content lowering needs."""
 
 
 def state_of(external_input: ExternalInput, reading: Reading) -> InputState:
     """Return the state of an input that was read."""
-    return InputState(FINGERPRINTS[external_input.kind](reading), reading.content)
+    content = reading.content if external_input.kind in _KEPT else b""
+    return InputState(FINGERPRINTS[external_input.kind](reading), content)

@@ -37,7 +37,41 @@ class ArchiveSource:
     type: Literal["archive"] = "archive"
 
 
-ImageSource = PullSource | ArchiveSource
+class BuildNetwork(enum.StrEnum):
+    """What the commands of a build have of a network, where they name none."""
+
+    DEFAULT = "default"
+    """One that leads out, as containers' do."""
+    NONE = "none"
+    HOST = "host"
+
+
+@frozen.value
+class BuildSource:
+    """From a Dockerfile and a directory on the host."""
+
+    context: str
+    """The directory that files are taken from; absolute."""
+    dockerfile: str
+    """Absolute; where its text is ``inline``, it need not exist, and is only what ``NAME.dockerignore`` goes by."""
+    stamp: str
+    """What both were when the source was read, so that a changed file is a change; empty where they did not exist."""
+    inline: str = ""
+    """The Dockerfile's text; empty: it is read from the file."""
+    target: str = ""
+    """A stage; empty: the last one."""
+    platform: str = ""
+    """``os/arch[/variant]``, or empty for the host's own."""
+    args: Pairs = ()
+    labels: Pairs = ()
+    """Of the image, on top of the Dockerfile's."""
+    network: BuildNetwork = BuildNetwork.DEFAULT
+    pulls: bool = False
+    """Base images are asked for anew at their registries by each build."""
+    type: Literal["build"] = "build"
+
+
+ImageSource = PullSource | ArchiveSource | BuildSource
 
 
 @frozen.value

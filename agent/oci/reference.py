@@ -9,6 +9,7 @@ that leads to it: only the network knows that both are one.
 import fnmatch
 import ipaddress
 import re
+from collections.abc import Sequence
 
 from agent.kit import frozen
 from agent.oci import digest
@@ -136,6 +137,12 @@ def canonical_pattern(text: str) -> str:
 def matches(name: str, pattern: str) -> bool:
     """Return whether a canonical name matches a canonical pattern. Brackets enclose an address, not a character set."""
     return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def is_listed(image: Reference, patterns: Sequence[str]) -> bool:
+    """Return whether an image's registry, or its ``registry/repository``, is among some patterns; none: all are."""
+    repository = f"{image.registry}/{image.repository}"
+    return not patterns or any(image.registry == pattern or matches(repository, pattern) for pattern in patterns)
 
 
 def is_loopback(host: str) -> bool:

@@ -18,6 +18,10 @@ class Ground:
     """The step after which an object can be used, where this plan has one."""
     missing: dict[ObjectKey, Reason] = dataclasses.field(default_factory=dict)
     """Objects that are not there and that this plan does not bring about, with the reason."""
+    fetched: list[int] = dataclasses.field(default_factory=list)
+    """Steps that bring in images from elsewhere."""
+    built: list[int] = dataclasses.field(default_factory=list)
+    """Steps that build images."""
     changing: set[str] = dataclasses.field(default_factory=set)
     """References whose image this plan replaces by another one."""
     remade: dict[str, int] = dataclasses.field(default_factory=dict)

@@ -6,6 +6,9 @@ from agent.model.key import Kind, ObjectKey, ownership_of
 from agent.plan import actions, draft, ground, match, plan, updates
 from agent.reasons import Reason
 
+_DONE = {"archive": "loaded", "build": "built"}
+_CHANGED = {"pull": "source", "archive": "archive", "build": "build"}
+
 
 def write(world: match.World, sketch: draft.Draft, steps: ground.Ground, desired: image.ImageConfig) -> None:
     """Plan one that is declared."""
@@ -35,8 +38,9 @@ def write(world: match.World, sketch: draft.Draft, steps: ground.Ground, desired
     if cause is None or ground.held(world, sketch, steps, key, desired, is_usable=is_usable):
         return
     pinned = "" if newest is None else updates.pinned(newest)
-    steps.ready[key] = sketch.add(actions.EnsureImage(key, cause, desired, pinned))
-    if observed is not None and cause.reason not in updates.GENTLE and cause != updates.damaged(observed):
+    step = steps.ready[key] = sketch.add(actions.EnsureImage(key, cause, desired, pinned))
+    (steps.built if isinstance(desired.source, image.BuildSource) else steps.fetched).append(step)
+    if observed is not None and not updates.is_gentle(desired, observed, cause):
         steps.changing.add(desired.reference)
 
 
@@ -45,22 +49,27 @@ def _image_change(
 ) -> actions.Cause | None:
     """Tell why an image that is there has to be fetched again.
 
-    Somebody else's satisfies a pull as it is. An archive's reference is ours by construction: whatever stands there and
-    is not ours was put in its place.
+    Somebody else's satisfies a pull as it is. The reference of an archive or a build is ours by construction: whatever
+    stands there and is not ours was put in its place.
     """
     ownership = ownership_of(observed.labels)
-    archive = isinstance(desired.source, image.ArchiveSource)
     if ownership is None or ownership.owner != world.policy.owner:
-        if not archive:
+        if isinstance(desired.source, image.PullSource):
             return None
-        message = "it was not loaded by this instance"
+        message = f"it was not {_DONE[desired.source.type]} by this instance"
         if world.applied_before(desired):
             sketch.drift[ObjectKey(Kind.IMAGE, desired.name)] = message
             return actions.Cause(Reason.DRIFTED, message)
         return actions.Cause(Reason.MISSING, message)
     if ownership.config_hash == canonical.digest(desired):
         return None
-    return actions.Cause(Reason.CHANGED, f"{'archive' if archive else 'source'} changed", ("source",))
+    return actions.Cause(Reason.CHANGED, f"{_CHANGED[desired.source.type]} changed", ("source",))
+
+
+def order_builds(sketch: draft.Draft, steps: ground.Ground) -> None:
+    """Let builds wait for all other images: nobody knows yet which of them their Dockerfiles begin with."""
+    for step in steps.built:
+        sketch.wait(step, steps.fetched)
 
 
 def leave(world: match.World, sketch: draft.Draft, steps: ground.Ground) -> None:

@@ -31,6 +31,7 @@ def write(world: match.World, sketch: draft.Draft) -> ground.Ground:
     for kind, planner in PLANNERS.items():
         for config in world.desired.objects[kind]:
             planner.write(world, sketch, steps, config)
+    images.order_builds(sketch, steps)
     for planner in PLANNERS.values():
         planner.leave(world, sketch, steps)
     return steps

@@ -6,8 +6,7 @@ from agent.oci import reference
 from agent.plan import actions, match, plan
 from agent.reasons import Reason
 
-GENTLE = frozenset({Reason.UPDATED, Reason.UNVERIFIED})
-"""Causes for which it is not known that another image comes: containers are replaced once it has."""
+_GENTLE = frozenset({Reason.UPDATED, Reason.UNVERIFIED})
 
 
 def newest(world: match.World, desired: image.ImageConfig) -> ledger.LatestImage | None:
@@ -45,6 +44,15 @@ def cause(observed: image.ObservedImage, answer: ledger.LatestImage | None) -> a
         return None
     before = observed.digests[0] if observed.digests else "an unknown one"
     return actions.Cause(Reason.UPDATED, f"{answer.reference}: {before} -> {answer.digest}", ("source",))
+
+
+def is_gentle(desired: image.ImageConfig, observed: image.ObservedImage, why: actions.Cause) -> bool:
+    """Tell whether it is not known that another image comes: containers are replaced once it has, and not before.
+
+    A build may fail, and may give what it gave before.
+    """
+    is_built = isinstance(desired.source, image.BuildSource)
+    return is_built or why.reason in _GENTLE or why == damaged(observed)
 
 
 def refusal(world: match.World, desired: image.ImageConfig, answer: ledger.LatestImage | None) -> plan.Blocked | None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from agent import errors
 from agent.kit import lookups, tasks
-from agent.model import container, hostaccess
+from agent.model import container, hostaccess, image
 from agent.oci import accounts
 from agent.reasons import Reason
 
@@ -118,17 +118,28 @@ async def check_archive(access: hostaccess.HostAccess, path: str) -> None:
     Symlinks are followed on both sides, as opening it will follow them. Raises ``errors.Unavailable`` where a file
     system does not answer.
     """
+    await _check_inside(access, "image archive", path, Reason.ARCHIVE_NOT_FOUND, Reason.ARCHIVE_NOT_ADMITTED)
+
+
+async def check_build(access: hostaccess.HostAccess, source: image.BuildSource) -> None:
+    """Raise as ``check_archive`` (``BuildNotAdmitted``) for a context or Dockerfile outside of what may be bound."""
+    places = [("build context", source.context), *([] if source.inline else [("Dockerfile", source.dockerfile)])]
+    for what, path in places:
+        await _check_inside(access, what, path, Reason.CONTENT_MISSING, Reason.BUILD_NOT_ADMITTED)
+
+
+async def _check_inside(
+    access: hostaccess.HostAccess, what: str, path: str, unanswered: Reason, refused: Reason
+) -> None:
     roots = access.roots
     if roots is None:
         return
-    await _await_answers("image archive", (path, *roots), Reason.ARCHIVE_NOT_FOUND)
+    await _await_answers(what, (path, *roots), unanswered)
     target, *real_roots = await asyncio.to_thread(lambda: [os.path.realpath(candidate) for candidate in (path, *roots)])
     if not hostaccess.is_below(target, real_roots):
         leads = "" if path == target else f", which leads to {target}"
         raise errors.InvalidArgument(
-            f"an archive at {path}{leads} is not admitted for this source",
-            hint=_HINT,
-            reason=Reason.ARCHIVE_NOT_ADMITTED,
+            f"the {what} {path}{leads} is not admitted for this source", hint=_HINT, reason=refused
         )
 
 

@@ -1,7 +1,8 @@
 """Reading external inputs: one state each, which does not follow an input while it is being written.
 
-An archive is known by its metadata, an env file by its content; each kind has a reader, and rests for a while before a
-change of it counts. Nothing but a regular file is opened, and no more is read than the limits allow.
+An archive is known by its metadata, a build by that of its context, an env file by its content. Each kind has a
+reader, and rests for a while before a change of it counts. Nothing but a regular file is opened, and no more is read
+than the limits allow.
 """
 
 import errno
@@ -15,6 +16,7 @@ from agent.kit.writers import Writer, Writers
 from agent.manifests import env_file
 from agent.model import external_input
 from agent.model.external_input import MISSING, ExternalInput, InputKind, Inputs, InputState
+from agent.sources import build_contexts
 
 LARGEST_TOTAL = 16 * 1024 * 1024
 """Bytes of all inputs of a source whose content is read; an archive's is not."""
@@ -47,6 +49,7 @@ class RestPeriods:
 REST_PERIODS: Mapping[InputKind, RestPeriods] = {
     InputKind.ARCHIVE: RestPeriods(closed=1.0, unknown=1.0, unfinished=300.0),  # large ones take long
     InputKind.ENV_FILE: RestPeriods(closed=0.03, unknown=1.0, unfinished=60.0),
+    InputKind.BUILD: RestPeriods(closed=0.1, unknown=1.0, unfinished=60.0),  # a build of half a change is cut short
 }
 
 
@@ -119,7 +122,7 @@ class InputTracker:
     def _has_unread_writer(self, readings: Mapping[ExternalInput, InputReading]) -> bool:
         """Return whether somebody writes an input whose content is read for the first time: half of it would count."""
         return any(
-            reading.writer is Writer.OPEN and external.kind is not InputKind.ARCHIVE and external not in self._accepted
+            reading.writer is Writer.OPEN and external.kind is InputKind.ENV_FILE and external not in self._accepted
             for external, reading in readings.items()
         )
 
@@ -218,9 +221,23 @@ def _read_open(external: ExternalInput, descriptor: int, writers: Writers) -> In
     return InputReading(external_input.state_of(external, reading), writers.of(descriptor), age)
 
 
+def _read_build(external: ExternalInput, writers: Writers) -> InputReading:
+    """Look at a build's context and Dockerfile. Who writes there is not asked: each change is another build."""
+    del writers
+    try:
+        observed = build_contexts.observe(external)
+    except build_contexts.TooLarge:
+        return _unusable(f"has more than {build_contexts.MOST_ENTRIES} files", "leave some out by .dockerignore")
+    except (OSError, ValueError) as error:
+        return _unusable(*_explanation(error))
+    age = max(0.0, time.time() - observed.changed_at)
+    return InputReading(external_input.state_of(external, observed.reading), Writer.NONE, age)
+
+
 _READERS: Mapping[InputKind, Callable[[ExternalInput, Writers], InputReading]] = {
     InputKind.ARCHIVE: _read_archive,
     InputKind.ENV_FILE: _read_content,
+    InputKind.BUILD: _read_build,
 }
 
 

@@ -66,6 +66,29 @@ def test_run__a_network_gets_another_subnet__its_containers_find_each_other_ther
         assert agent.metric("trimtab_internal_errors_total") == 0
 
 
+def test_run__files_of_a_build_change__the_engine_builds_and_its_container_is_replaced(engine_host) -> None:
+    app = engine_host.trimtab.home / "app"
+    app.mkdir()
+    (app / "Dockerfile").write_text("FROM localhost/quickstart\nCOPY page /page\n")
+    (app / "page").write_text("1")
+    engine_host.drop(
+        "site",
+        f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: site}}\nspec: {{build: {{context: {app}}}}}\n",
+    )
+    folder = engine_host.write(web=SLEEP)
+    manifest = folder / "web.yaml"
+    engine_host.drop("web", manifest.read_text().replace("image: {name: quickstart}", "image: {name: site}"))
+    with engine_host.trimtab.running(folder) as agent:
+        agent.runs("web")
+        for page in ("1", "2"):
+            (app / "page").write_text(page)
+            command.assert_eventually(
+                lambda page=page: engine_host.trimtab("exec", "web", "cat", "/page").stdout == page,
+                lambda page=page: f"page {page}\n{agent.log}",
+            )
+        assert agent.metric("trimtab_internal_errors_total") == 0
+
+
 def _is_converged(host: engine_host.EngineHost) -> bool:
     networks = {document["Name"]: document for document in host.engine.call("GET", "networks")}
     subnets = [config["Subnet"] for config in networks["shop"]["IPAM"]["Config"]] if "shop" in networks else []

@@ -39,9 +39,29 @@ def probed_where_it_can_be(config: container.ContainerConfig) -> container.Conta
     return dataclasses.replace(config, health=health.HealthConfig(None, probe, None))
 
 
+def builds() -> st.SearchStrategy[image.BuildSource]:
+    """Return sources of images that are built; where the text is inline, the file is the context's own."""
+    pairs = st.sampled_from([(), (("A", ""), ("B", "1 # 2"))])
+    fields = {
+        "context": st.just("/srv/app"),
+        "stamp": st.just(""),
+        "target": st.sampled_from(["", "web"]),
+        "platform": st.sampled_from(["", "linux/arm64"]),
+        "args": pairs,
+        "labels": pairs,
+        "network": st.sampled_from(image.BuildNetwork),
+        "pulls": st.booleans(),
+    }
+    text = {"dockerfile": st.just("/srv/app/Dockerfile"), "inline": st.sampled_from(["FROM a\nRUN b\n", "FROM a"])}
+    file = {"dockerfile": st.sampled_from(["/srv/app/Dockerfile", "/srv/app/x/Web", "/etc/D"]), "inline": st.just("")}
+    return st.one_of(st.builds(image.BuildSource, **fields, **text), st.builds(image.BuildSource, **fields, **file))
+
+
 @st.composite
 def images(draw: Any, name: str) -> tuple[image.ImageConfig, image.UpdatePolicy | None]:
     """Return an image with a manifest of its own, and how it follows its registry."""
+    if draw(st.booleans()):
+        return image.ImageConfig(name, f"localhost/{name}:latest", draw(builds())), None
     if draw(st.booleans()):
         source = image.ArchiveSource(draw(st.sampled_from(["/srv/app.tar", "/srv/a b.tar"])), "")
         return image.ImageConfig(name, f"localhost/{name}:latest", source), None

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import AsyncIterator
 
 from agent.drivers.docker import (
+    builds,
     connection,
     containers,
     disk,
@@ -21,7 +22,7 @@ from agent.drivers.docker import (
 )
 from agent.kit import broadcast, clock, frozen, machine, notices, tasks, trees
 from agent.model import hostaccess
-from agent.runtime import api, builds
+from agent.runtime import api
 from agent.runtime import events as runtime_events
 
 
@@ -31,7 +32,7 @@ class DockerRuntime:
 
     current_features: features.EngineFeatures
     images: images.Images
-    builds: builds.NoBuilds
+    builds: builds.Builds
     containers: containers.Containers
     networks: stores.Networks
     volumes: stores.Volumes
@@ -89,10 +90,13 @@ async def open_runtime(where: endpoint.Endpoint, instance: Instance) -> AsyncIte
         inspection_cache = inspections.Inspections(engine, table, instance.pids)
         if state_file.mended:
             register.note(notices.NoticeReason.RECORDS_DAMAGED, instance.state_path.name, state_file.mended)
+        own_builds = builds.Builds(engine=engine, state_file=state_file, scratch=scratch)
         runtime = DockerRuntime(
             current_features=current_features,
-            builds=builds.NoBuilds(current_features.require),
-            images=images.Images(engine=engine, names=table, scratch=scratch, access=instance.access),
+            builds=own_builds,
+            images=images.Images(
+                engine=engine, names=table, builds=own_builds, scratch=scratch, access=instance.access
+            ),
             containers=containers.Containers(
                 engine=engine,
                 inspections=inspection_cache,

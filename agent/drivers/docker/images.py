@@ -12,12 +12,12 @@ from typing import IO, TypeVar
 from agent import errors
 from agent.distribution.archives import docker_archive
 from agent.distribution.registry import credentials, hosts
-from agent.drivers.docker import connection, names, references, sidecar, transfers
+from agent.drivers.docker import builds, connection, names, references, sidecar, transfers
 from agent.kit import clock, frozen
 from agent.model import hostaccess, image, secret
 from agent.model.key import Kind, Pairs
 from agent.oci import archives, auths, reference
-from agent.runtime import admitted, api
+from agent.runtime import admitted, api, build_files, build_progress
 
 T = TypeVar("T")
 _ALL = {"all": "true"}
@@ -30,6 +30,7 @@ class Images:
 
     engine: connection.Connection
     names: names.Names
+    builds: builds.Builds
     scratch: pathlib.Path
     """A directory for temporary archives; it is emptied at start-up."""
     credential_store: credentials.CredentialStore = dataclasses.field(default_factory=credentials.CredentialStore)
@@ -69,6 +70,11 @@ class Images:
             case image.ArchiveSource():
                 await admitted.check_archive(self.access, config.source.path)
                 await self._load(pathlib.Path(config.source.path), config.reference, progress)
+            case image.BuildSource() as source:
+                await admitted.check_build(self.access, source)
+                with build_files.placed(source):
+                    request = await asyncio.to_thread(build_files.request, source, self.access)
+                await self.builds.build(request, config.reference, labels, build_progress.titles(progress))
         self.names.state_file.note_image(config.reference, labels)
         await self.names.state_file.kept()
         inspected = await self._inspected(config.reference)

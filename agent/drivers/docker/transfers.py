@@ -84,29 +84,41 @@ async def read_progress(
 
     Raises the runtime's errors: failures come in the stream, behind a status that says that all is well.
     """
-    partial, digest = b"", ""
-    async for chunk in answer.content.iter_any():
-        moved()
-        *lines, partial = (partial + chunk).split(b"\n")
-        for line in filter(None, (line.strip() for line in lines)):
-            digest = _process_line(line, what, progress) or digest
-    if partial.strip():
-        digest = _process_line(partial, what, progress) or digest
+    digest = ""
+    async for message in messages(answer, what, moved):
+        detail = message.get("progressDetail") or {}
+        if message.get("status"):
+            words = " ".join(filter(None, (str(message.get("id", "")), str(message["status"]))))
+            progress(api.Progress(words, int(detail.get("current") or 0), detail.get("total")))
+        pushed = _PUSHED.search(str(message.get("status", "")))
+        digest = pushed[1] if pushed else digest
     return digest
 
 
-def _process_line(line: bytes, what: str, progress: api.ProgressSink) -> str:
-    message: Mapping[str, Any] = {}
+async def messages(
+    answer: aiohttp.ClientResponse, what: str, moved: Callable[[], None]
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Yield the messages of an answer that is a stream of JSON lines. Raises the runtime's errors for one in it."""
+    partial = b""
+    async for chunk in answer.content.iter_any():
+        moved()
+        *lines, partial = (partial + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield _message(line, what)
+    if partial.strip():
+        yield _message(partial, what)
+
+
+def _message(line: bytes, what: str) -> Mapping[str, Any]:
+    message: Any = None
     with contextlib.suppress(ValueError):
         message = json.loads(line)
+    if not isinstance(message, dict):
+        return {}
     if message.get("error"):
         raise failures.of(500, str(message["error"]), what)
-    detail = message.get("progressDetail") or {}
-    if message.get("status"):
-        words = " ".join(filter(None, (str(message.get("id", "")), str(message["status"]))))
-        progress(api.Progress(words, int(detail.get("current") or 0), detail.get("total")))
-    pushed = _PUSHED.search(str(message.get("status", "")))
-    return pushed[1] if pushed else ""
+    return message
 
 
 def scratch_directory(scratch: pathlib.Path) -> pathlib.Path | None:

@@ -8,7 +8,6 @@ def of(flavour: str, *, local: bool) -> Unsupported:
     name = flavour.capitalize()
     unsupported = [
         (Feature.NETWORK_WITHOUT_DNS, f"{name} answers names in every network that is made"),
-        (Feature.BUILDS, f"builds are the native engine's; {flavour} build makes the image in {name}"),
     ]
     if flavour == "docker":
         unsupported += [

@@ -40,6 +40,8 @@ class Images:
         self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
     ) -> image.ObservedImage:
         """Pull an image anew, and record its labels."""
+        if isinstance(config.source, image.BuildSource):
+            raise errors.InvalidArgument(f"not over memory: {WITHOUT_CONTENT}", reason=Reason.UNSUPPORTED)
         progress(api.Progress(f"fetching {config.reference}"))
         await self.world.enter("images.ensure", config.reference)
         digests: tuple[str, ...] = ()

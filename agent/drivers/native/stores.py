@@ -3,16 +3,16 @@
 import pathlib
 
 from agent import errors
-from agent.drivers.native import failures, translate
+from agent.drivers.native import builds, failures, translate
 from agent.engine import engine as engines
 from agent.engine import usage
 from agent.engine.build import running
 from agent.engine.images import images
-from agent.kit import disk_space, frozen
+from agent.kit import disk_space, frozen, tasks
 from agent.model import hostaccess, image, network, secret, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
 from agent.oci import archives, auths, reference
-from agent.runtime import admitted, api, disk
+from agent.runtime import admitted, api, build_files, build_progress, disk
 
 
 @frozen.value
@@ -42,7 +42,7 @@ class Images:
     async def ensure(
         self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
     ) -> image.ObservedImage:
-        """Pull or load it."""
+        """Pull, load or build it."""
         report = _reporting(progress)
         with failures.translated():
             match config.source:
@@ -52,6 +52,13 @@ class Images:
                     await admitted.check_archive(self.access, config.source.path)
                     path = pathlib.Path(config.source.path)
                     await self.engine.images.load(path, config.reference, labels, report)
+                case image.BuildSource() as source:
+                    await admitted.check_build(self.access, source)
+                    with build_files.placed(source):
+                        request = await tasks.in_thread(lambda: build_files.request(source, self.access))
+                        await builds.Builds(self.engine).build(
+                            request, config.reference, labels, build_progress.titles(progress)
+                        )
             return _observed(self.engine.images.record(config.reference))
 
     async def digest(self, name: str) -> str:

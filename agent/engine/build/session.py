@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent import errors
 from agent.distribution.layers import streams
@@ -15,6 +15,7 @@ from agent.engine.images import leases
 from agent.engine.kernel import api
 from agent.kit import clock, frozen, locks, tasks
 from agent.oci import platform as platforms
+from agent.oci import reference
 from agent.reasons import Reason
 
 _LAST_LINES = 20
@@ -93,7 +94,8 @@ class Session:
         return await asyncio.shield(self._ends[number])
 
     async def base_image(self, name: str, requested: platforms.Platform) -> bases.Image:
-        """Return an image, looked for once a build."""
+        """Return an image, looked for once a build. Raises ``errors.InvalidArgument`` for one that is not admitted."""
+        _check_registry(name, self.request.registries)
         key = name, requested
         if key not in self._images:
             getting = self.shared.bases.image(name, requested, self.own.lease, pulls=self.request.pulls)
@@ -123,6 +125,21 @@ class Session:
         """Tell that a step begins."""
         self._numbers += 1
         return ShownStep(self._numbers, title, self._report)
+
+
+def _check_registry(name: str, admitted: Sequence[str]) -> None:
+    if not admitted:
+        return
+    try:
+        image = reference.parse(name)
+    except reference.InvalidReference as error:
+        raise errors.InvalidArgument(str(error), hint="see FROM in the Dockerfile") from error
+    if not reference.is_listed(image, admitted):
+        raise errors.InvalidArgument(
+            f"images of {image.registry} are not among those that may be used",
+            hint=f"to admit it, add {image.registry} to registries in the settings' admission",
+            reason=Reason.BUILD_NOT_ADMITTED,
+        )
 
 
 class ShownStep:

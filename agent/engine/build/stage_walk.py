@@ -165,7 +165,9 @@ class StageWalk:
         except errors.Failure as error:
             step.ended(error=error.message)
             if isinstance(error, errors.InvalidArgument) or error.reason is Reason.CONTENT_MISSING:
-                raise builds.BuildFailed(origin.position, error.message, error.hint) from error
+                refused = error.reason is Reason.BUILD_NOT_ADMITTED
+                reason = error.reason if refused else Reason.BUILD_FAILED
+                raise builds.BuildFailed(origin.position, error.message, error.hint, reason=reason) from error
             raise
         except asyncio.CancelledError:
             step.ended(error="CANCELED")

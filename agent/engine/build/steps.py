@@ -28,6 +28,7 @@ from agent.engine.images import leases
 from agent.engine.kernel import api
 from agent.kit import clock, frozen, locks, tasks
 from agent.oci import digest, image_config
+from agent.reasons import Reason
 
 _NANOSECONDS = 10**9
 _HIGHEST_MODE = 0o7777
@@ -154,6 +155,12 @@ class Steps:
 
     async def _copy(self, stage: Stage, ids: Sequence[str], step: evaluate.CopyStep) -> StepLayer:
         remote = [path for path in step.sources.paths if step.is_add and fetching.is_remote(path)]
+        if remote and not self._request.fetches:
+            raise errors.InvalidArgument(
+                f"{remote[0]} would be fetched over the host's network, which is not admitted for this source",
+                hint="take it out, or set hostNetwork: true in the settings' admission",
+                reason=Reason.BUILD_NOT_ADMITTED,
+            )
         local = [path for path in step.sources.paths if path not in remote]
         below: Sequence[str] = () if step.sources.is_linked else ids
         async with contextlib.AsyncExitStack() as stack:

@@ -6,6 +6,7 @@ from agent.manifests import inputs, registry
 from agent.manifests.lowering import draft
 from agent.manifests.v1 import image as v1_image
 from agent.model import image
+from agent.model.key import pairs
 from agent.oci import reference
 
 _PULLED = image.PullSource("")
@@ -13,7 +14,7 @@ _PULLED = image.PullSource("")
 
 def lower(manifest: registry.Manifest, declared: v1_image.Image, sketch: draft.Draft) -> None:
     """Add an Image, and how it goes with its registry."""
-    lowered = _image(declared, inputs.archive(manifest, sketch.inputs), sketch.registry)
+    lowered = _image(declared, _local_source(manifest, declared, sketch), sketch.registry)
     sketch.images[lowered.name] = lowered
     sketch.follows += _follows(declared, lowered)
 
@@ -25,10 +26,35 @@ def add_implicit(sketch: draft.Draft) -> None:
     sketch.images |= {name: image.ImageConfig(name, name, _PULLED) for name in implicit}
 
 
-def _image(manifest: v1_image.Image, archive: image.ArchiveSource | None, default_registry: str) -> image.ImageConfig:
+def _local_source(
+    manifest: registry.Manifest, declared: v1_image.Image, sketch: draft.Draft
+) -> image.ArchiveSource | image.BuildSource | None:
+    """Return what on this host an image comes from; ``None``: it comes from a registry."""
+    spec = declared.spec.build
+    files = inputs.build(manifest, sketch.inputs)
+    if spec is None or files is None:
+        return inputs.archive(manifest, sketch.inputs)
+    external, stamp = files
+    return image.BuildSource(
+        context=external.path,
+        dockerfile=external.dockerfile,
+        stamp=stamp,
+        inline=spec.dockerfile_inline,
+        target=spec.target,
+        platform=spec.platform,
+        args=pairs(spec.args),
+        labels=pairs(spec.labels),
+        network=image.BuildNetwork(spec.network),
+        pulls=spec.pull,
+    )
+
+
+def _image(
+    manifest: v1_image.Image, local: image.ArchiveSource | image.BuildSource | None, default_registry: str
+) -> image.ImageConfig:
     name, spec = manifest.metadata.name, manifest.spec
-    if archive is not None:
-        return image.ImageConfig(name, f"localhost/{name}:latest", archive)
+    if local is not None:
+        return image.ImageConfig(name, f"localhost/{name}:latest", local)
     pull = spec.pull or v1_image.PullSpec(reference="")
     return image.ImageConfig(
         name, str(reference.parse(pull.reference, default_registry)), image.PullSource(pull.platform)

@@ -84,21 +84,63 @@ class ArchiveSpec(Model):
     )
 
 
-class ImageSpec(Model):
-    """Where the image comes from: exactly one of pull and archive."""
+class BuildSpec(Model):
+    """An image that is built from a Dockerfile, again whenever its files change."""
 
-    model_config = base.exactly_one_of("pull", "archive")
+    context: Annotated[str, forms.Form(r"^[^\x00]+$", "must be a directory, like ./app")] = Field(
+        default=".", description="The directory that files are taken from; a relative path starts at the manifest."
+    )
+    dockerfile: Annotated[str, forms.Form(r"^[^\x00]+$", "must be a path, like Dockerfile")] = Field(
+        default="Dockerfile", description="The Dockerfile; a relative path starts at the context."
+    )
+    dockerfile_inline: str = Field(default="", description="The Dockerfile's text, instead of a file.")
+    target: str = Field(default="", description="The stage to build; without it, the last one.")
+    args: dict[Annotated[str, forms.Form(r"^[A-Za-z_][A-Za-z0-9_]*$", "must be a name, like VERSION")], str] = Field(
+        default_factory=dict,
+        description="Values of the Dockerfile's ARGs. They are no secrets: the image's history"
+        " shows them. SOURCE_DATE_EPOCH makes builds reproducible.",
+    )
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels of the image.")
+    platform: Annotated[
+        str,
+        forms.Form(r"^([a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?)?$", "must be os/arch or os/arch/variant, like linux/arm64"),
+    ] = Field(default="", description="os/arch[/variant]; without it, the host's.")
+    network: Literal["default", "none", "host"] = Field(
+        default="default", description="The network of RUN, where the Dockerfile names none."
+    )
+    pull: bool = Field(default=False, description="Ask the registries for the base images again by each build.")
+    secrets: Annotated[object, base.NotBuilt("build it by trimtab build --secret")] = Field(
+        default=None, description="Not built yet: refused."
+    )
+    ssh: Annotated[object, base.NotBuilt("build it by trimtab build --ssh")] = Field(
+        default=None, description="Not built yet: refused."
+    )
+    additional_contexts: Annotated[object, base.NotBuilt("build it by trimtab build --build-context")] = Field(
+        default=None, description="Not built yet: refused."
+    )
+    cache_from: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
+    cache_to: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
+
+    @pydantic.model_validator(mode="after")
+    def _one_dockerfile(self) -> "BuildSpec":
+        if self.dockerfile_inline and "dockerfile" in self.model_fields_set:
+            raise forms.InvalidField("must not be beside dockerfileInline", at="dockerfile", hint="drop one")
+        return self
+
+
+class ImageSpec(Model):
+    """Where the image comes from: exactly one of pull, archive and build."""
+
+    model_config = base.exactly_one_of("pull", "archive", "build")
 
     pull: PullSpec | None = Field(default=None, description="From a registry.")
     archive: ArchiveSpec | None = Field(default=None, description="From a file or directory on the host.")
-    build: Annotated[object, base.NotBuilt("build it elsewhere, and name it by pull or archive")] = Field(
-        default=None, description="Not built yet: refused."
-    )
+    build: BuildSpec | None = Field(default=None, description="From a Dockerfile on the host.")
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> "ImageSpec":
-        if (self.pull is None) == (self.archive is None):
-            raise forms.InvalidField("must have exactly one of pull and archive")
+        if [self.pull, self.archive, self.build].count(None) != 2:  # noqa: PLR2004 - all but one
+            raise forms.InvalidField("must have exactly one of pull, archive and build")
         return self
 
 

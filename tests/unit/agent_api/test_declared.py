@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from agent.agent_api import declared
 from agent.model import container, health, image, secret, state, volume
 from agent.model.key import Kind, ObjectKey
@@ -63,6 +65,20 @@ def test_summary__of_networks_volumes_and_archives__is_short() -> None:
     assert "internal" not in network_fields
     assert volume_fields["deletionPolicy"][0] in [policy.value for policy in volume.DeletionPolicy]
     assert image_fields["source"] == ("archive /srv/a.tar",)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (image.BuildSource("/app", "/app/Dockerfile", "1"), "build of /app by /app/Dockerfile"),
+        (image.BuildSource("/app", "/D", "1", target="web"), "build of /app by /D, stage web"),
+        (image.BuildSource("/app", "/D", "1", inline="FROM a"), "build of /app by a Dockerfile in the manifest"),
+    ],
+)
+def test_summary__of_a_build__says_what_it_is_built_of(source: image.BuildSource, expected: str) -> None:
+    config = dataclasses.replace(builders.image_config(), source=source)
+    desired = state.DesiredState.of("r1", (config,))
+    assert dict(declared.summary(desired, state.key_of(config)) or ())["source"] == (expected,)
 
 
 def test_summary__not_declared__is_none() -> None:

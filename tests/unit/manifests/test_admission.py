@@ -1,11 +1,12 @@
 """What each level admits: Kubernetes' Pod Security Standards, said field by field."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from agent.manifests import admission, pipeline
-from agent.model import container, hostaccess, state
+from agent.model import container, hostaccess, image, state
 from tests import builders
 
 PRIVILEGED, BASELINE, RESTRICTED = (admission.Policy(level) for level in admission.Level)
@@ -268,11 +269,49 @@ def test_refusals__of_a_state_without_manifests__say_whose() -> None:
     assert list(admission.refusals(state.DesiredState("r"), RESTRICTED)) == []
 
 
+def built(**fields: Any) -> state.DesiredState:
+    source = image.BuildSource(**{"context": "/srv/app", "dockerfile": "/srv/app/Dockerfile", "stamp": "", **fields})
+    return state.DesiredState.of("r1", (image.ImageConfig("app", "localhost/app:latest", source),))
+
+
+def test_build__outside_of_the_source__is_refused_where_binds_are() -> None:
+    outside = built(dockerfile="/etc/Dockerfile")
+    assert list(admission.refusals(outside, PRIVILEGED)) == []
+    policy = dataclasses.replace(BASELINE, own=("/srv",))
+    assert [(line.path, line.message) for line in admission.refusals(outside, policy)] == [
+        (
+            ("spec", "build", "dockerfile"),
+            "a dockerfile outside of the source, /etc/Dockerfile, is not admitted at the level baseline",
+        )
+    ]
+    assert [line.path[-1] for line in admission.refusals(built(context="/"), policy)] == ["context"]
+    assert list(admission.refusals(built(), policy)) == []
+
+
+def test_build__with_the_hosts_network__is_refused_as_containers_are() -> None:
+    policy = dataclasses.replace(BASELINE, own=("/srv",))
+    (line,) = admission.refusals(built(network=image.BuildNetwork.HOST), policy)
+    assert (line.path, "hostNetwork: true" in line.setting) == (("spec", "build", "network"), True)
+    allowed = dataclasses.replace(policy, host_network=True)
+    assert list(admission.refusals(built(network=image.BuildNetwork.HOST), allowed)) == []
+
+
+def test_build__at_the_level_restricted__is_refused_as_its_commands_run_as_root() -> None:
+    policy = dataclasses.replace(RESTRICTED, own=("/srv",))
+    (line,) = admission.refusals(built(), policy)
+    assert (line.path, "rootUser: true" in line.setting) == (("spec", "build"), True)
+    assert list(admission.refusals(built(), dataclasses.replace(policy, root_user=True))) == []
+
+
 def test_access__is_what_the_runtime_has_to_see_to() -> None:
     assert PRIVILEGED.access == hostaccess.UNLIMITED
-    assert dataclasses.replace(BASELINE, binds=("/a",), own=("/b",)).access == hostaccess.HostAccess(("/a", "/b"))
-    assert RESTRICTED.access == hostaccess.HostAccess((), refuses_root=True)
-    assert dataclasses.replace(RESTRICTED, root_user=True).access == hostaccess.HostAccess(())
+    assert dataclasses.replace(BASELINE, binds=("/a",), own=("/b",)).access == hostaccess.HostAccess(
+        ("/a", "/b"), fetches=False
+    )
+    open_policy = dataclasses.replace(BASELINE, host_network=True, registries=("a.example",))
+    assert open_policy.access == hostaccess.HostAccess((), registries=("a.example",))
+    assert RESTRICTED.access == hostaccess.HostAccess((), refuses_root=True, fetches=False)
+    assert dataclasses.replace(RESTRICTED, root_user=True).access == hostaccess.HostAccess((), fetches=False)
 
 
 def test_host__asked_for_by_objects_that_are_wrong__is_not_looked_at() -> None:

@@ -100,7 +100,7 @@ def network(name: str, subnet: str) -> str:
         ),
         (
             HEAD.format(kind="Image", name="n") + "spec: {}",
-            "a.yaml:4:7: spec must have exactly one of pull and archive",
+            "a.yaml:4:7: spec must have exactly one of pull, archive and build",
         ),
         (HEAD.format(kind="Image", name="n") + "spec: {pull: {reference: '::'}}", "a.yaml:4:26: no image reference"),
     ],
@@ -149,6 +149,22 @@ def test_pull__that_cannot_be__is_refused(pull: str, expected: str) -> None:
     assert any(expected in line for line in printed_problems(text)), printed_problems(text)
 
 
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        ("dockerfile: D, dockerfileInline: FROM a", "spec.build.dockerfile must not be beside dockerfileInline"),
+        ("network: bridge", "spec.build.network must be"),
+        ("platform: linux", "spec.build.platform must be os/arch"),
+        ("args: {A B: x}", "must be a name, like VERSION"),
+        ("context: ''", "spec.build.context must be a directory"),
+        ("file: D", "unknown field spec.build.file"),
+    ],
+)
+def test_build__mistakes__are_told(build: str, expected: str) -> None:
+    text = f"apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {{name: a}}\nspec: {{build: {{{build}}}}}"
+    assert any(expected in line for line in printed_problems(text)), printed_problems(text)
+
+
 @pytest.mark.parametrize("pull", ["policy: Always", "update: {}"])
 def test_pull__what_has_a_digest__does_not_move(pull: str) -> None:
     spec = f"{{pull: {{reference: 'app@sha256:{'0' * 64}', {pull}}}}}"
@@ -161,7 +177,16 @@ def test_pull__what_has_a_digest__does_not_move(pull: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "spec", "expected"),
     [
-        ("Image", "{build: {context: .}}", ": spec.build is not built yet (build it elsewhere, and name it by"),
+        *(
+            ("Image", f"{{build: {{{field}: x}}}}", f": spec.build.{field} is not built yet ({hint})")
+            for field, hint in (
+                ("secrets", "build it by trimtab build --secret"),
+                ("ssh", "build it by trimtab build --ssh"),
+                ("additionalContexts", "build it by trimtab build --build-context"),
+                ("cacheFrom", "leave it out"),
+                ("cacheTo", "leave it out"),
+            )
+        ),
         ("Network", "{driver: macvlan}", "macvlan is not built yet"),
         ("Network", "{ipv6: true}", "IPv6 is not built yet"),
         ("Network", "{subnets: ['fd00::/64']}", "IPv6 is not built yet"),

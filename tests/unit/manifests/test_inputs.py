@@ -8,7 +8,7 @@ import yaml
 from agent.manifests import inputs, pipeline, program_limits
 from agent.model import external_input
 from agent.model.external_input import ExternalInput, InputKind, InputState, SourceFolder
-from agent.model.image import ArchiveSource
+from agent.model.image import ArchiveSource, BuildSource
 
 WEB = "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: web}\nspec:\n  image: x\n  %s\n"
 FOLDER = SourceFolder("/srv/site")
@@ -142,6 +142,36 @@ def test_problems__other_kinds__have_no_env_files() -> None:
     assert image.source == ArchiveSource(
         "/srv/site/app.tar", external_input.InputState(external_input.MISSING).fingerprint
     )
+
+
+BUILD = "---\napiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {build: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "context", "dockerfile"),
+    [
+        ("{}", "/srv/site/apps", "/srv/site/apps/Dockerfile"),
+        ("{context: ../app}", "/srv/site/app", "/srv/site/app/Dockerfile"),
+        ("{context: /src, dockerfile: docker/Web}", "/src", "/src/docker/Web"),
+        ("{context: app, dockerfile: ../Dockerfile}", "/srv/site/apps/app", "/srv/site/apps/Dockerfile"),
+        ("{dockerfile: /src/Dockerfile}", "/srv/site/apps", "/src/Dockerfile"),
+    ],
+)
+def test_build__paths__start_at_the_manifest_and_at_the_context(spec: str, context: str, dockerfile: str) -> None:
+    result = parsed("envFile: []\n" + BUILD % spec)
+    assert result.problems == ()
+    (external,) = result.inputs
+    assert (external.kind, external.path, external.dockerfile) == (InputKind.BUILD, context, dockerfile)
+
+
+def test_build__its_files__are_its_stamp_and_missing_ones_are_no_problem_of_the_source() -> None:
+    result = parsed("envFile: []\n" + BUILD % "{context: /src}")
+    (external,) = result.inputs
+    for state in (external_input.InputState("1"), external_input.InputState(external_input.MISSING, problem="is gone")):
+        assert pipeline.input_problems(result, {external: state}) == ()
+        (image,) = [config for config in pipeline.lower(result, "r1", {external: state}).images if config.name == "app"]
+        assert image.reference == "localhost/app:latest"
+        assert image.source == BuildSource("/src", "/src/Dockerfile", state.fingerprint)
 
 
 def test_problems__behind_an_image__are_still_found_and_each_limit_is_told_once(

@@ -148,6 +148,38 @@ def test_image__source_changed__is_fetched_again() -> None:
 ARCHIVE = image.ImageConfig("app", "localhost/app:latest", image.ArchiveSource("/a.tar", "1"))
 
 
+BUILD = image.ImageConfig("site", "localhost/site:latest", image.BuildSource("/srv/app", "/srv/app/Dockerfile", "1"))
+
+
+def test_image__files_of_its_build_changed__is_built_and_its_container_stays_until_another_image_is_there() -> None:
+    web = builders.config(image=BUILD.reference)
+    new = dataclasses.replace(BUILD, source=dataclasses.replace(BUILD.source, stamp="2"))
+    observed = builders.world(builders.observed_image(BUILD), builders.observed(web))
+    computed = planner.compute_plan(builders.desired(web, new, image=False), observed, builders.rules())
+    assert steps(computed) == [("EnsureImage", "Image/site", "Changed")]
+    assert computed.steps[0].action.cause.message == "build changed"
+    rebuilt = dataclasses.replace(builders.observed_image(new), id="sha256:other")
+    observed = builders.world(rebuilt, builders.observed(web))
+    computed = planner.compute_plan(builders.desired(web, new, image=False), observed, builders.rules())
+    assert ("CreateContainer", "Container/web", "ImageChanged") in steps(computed)
+
+
+def test_image__at_a_builds_reference_is_somebody_elses__is_built() -> None:
+    observed = builders.world(image.ObservedImage("sha256:x", BUILD.reference, (), 1))
+    computed = planner.compute_plan(builders.desired(BUILD, image=False), observed, builders.rules())
+    assert computed.steps[0].action.cause.message == "it was not built by this instance"
+
+
+def test_build__beside_other_images__waits_for_all_that_it_may_begin_with() -> None:
+    other = dataclasses.replace(BUILD, name="z", reference="localhost/z:latest")
+    computed = planner.compute_plan(
+        builders.desired(BUILD, other, ARCHIVE, image=False), builders.world(), builders.rules()
+    )
+    by_name = {step.action.key.name: step for step in computed.steps}
+    assert by_name["app"].after == ()
+    assert by_name["site"].after == by_name["z"].after == (by_name["app"].id,)
+
+
 @pytest.mark.parametrize("owner", ["nobody", "another"])
 def test_image__at_an_archives_reference_is_somebody_elses__is_loaded_again(owner: str) -> None:
     labels = () if owner == "nobody" else builders.labels_for(ARCHIVE, "another")

@@ -1,0 +1,112 @@
+"""A build's context as engines take it: a tar of what is not left out, with the Dockerfile. It blocks."""
+
+import contextlib
+import hashlib
+import io
+import os
+import pathlib
+import stat
+import tarfile
+from collections.abc import Iterator
+from typing import IO
+
+from agent.dockerfile import builds, ignore
+from agent.kit import files
+
+_PREFIX = ".dockerfile."
+_IGNORE_NAME = ".dockerignore"
+_MODE = 0o644
+_LONGEST_NAME = 99
+"""Bytes of a name that needs no PAX header."""
+
+
+def write(request: builds.Request, out: IO[bytes]) -> str:
+    """Write the tar, and return the Dockerfile's path in it. Raises ``OSError``.
+
+    A Dockerfile that is no part of the context comes beside its files, under a name that no instruction knows; engines
+    that look at ``.dockerignore`` themselves leave it out.
+    """
+    inside = _place_in_context(request)
+    name = inside or f"{_PREFIX}{hashlib.sha256(request.source).hexdigest()[:16]}"
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, dereference=False) as tar:
+        _add_data(tar, name, request.source)  # the first: BuildKit knows a tar by 1,024 bytes, and not by a PAX header
+        if request.context is not None:
+            for path, entry in _entries(request.context.path, request.context.ignored):
+                if path != name and (inside or path != _IGNORE_NAME):
+                    _add(tar, path, entry)
+        if not inside:
+            _add_data(tar, _IGNORE_NAME, _ignore_file(request) + f"\n{name}\n".encode())
+    return name
+
+
+def _place_in_context(request: builds.Request) -> str:
+    """Return the Dockerfile's path in the context; empty where it is not there as it was read, or is left out."""
+    context, file = request.context, request.file
+    if context is None or file is None:
+        return ""
+    relative = os.path.relpath(file, context.path)
+    if relative.startswith("..") or len(relative) > _LONGEST_NAME or context.ignored.leaves_out(relative):
+        return ""
+    return "" if file.is_symlink() or file.read_bytes() != request.source else relative
+
+
+def _ignore_file(request: builds.Request) -> bytes:
+    """Return what the context's own file says is left out; nothing where there is none."""
+    if request.context is None:
+        return b""
+    try:
+        descriptor = files.open_regular(request.context.path / _IGNORE_NAME)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _entries(top: pathlib.Path, ignored: ignore.Ignore) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the entries that belong to a context, each directory before what is in it; no link is followed."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(top / folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+        for entry in entries:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not ignored.leaves_out(path):
+                yield path, entry
+                if is_folder:
+                    waiting.append(path)
+            elif is_folder and ignored.may_bring_back:
+                waiting.append(path)
+
+
+def _add(tar: tarfile.TarFile, path: str, entry: os.DirEntry[str]) -> None:
+    """Add an entry as root's, whoever owns it; a socket, and what has gone since, is left out."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+            _add_file(tar, path, entry.path)
+            return
+        info = tar.gettarinfo(entry.path, path)
+        if info is not None:  # a socket is none
+            tar.addfile(_of_root(info))
+
+
+def _add_file(tar: tarfile.TarFile, path: str, place: str) -> None:
+    with os.fdopen(files.open_regular(place), "rb") as file:
+        info = tar.gettarinfo(arcname=path, fileobj=file)
+        info.type = tarfile.REGTYPE  # its other names may be left out
+        info.size = os.fstat(file.fileno()).st_size
+        tar.addfile(_of_root(info), file)
+
+
+def _add_data(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(data), _MODE
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = 0
+    info.mtime = int(info.mtime)
+    info.uname = info.gname = ""
+    return info

@@ -1,0 +1,155 @@
+"""The files of a build on this host: the Dockerfile, and what is left out of its context. Reading blocks."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Self
+
+from agent import errors
+from agent.dockerfile import builds, ignore, lines, mistake, parse
+from agent.kit import files, frozen
+from agent.model import hostaccess, image
+from agent.reasons import Reason
+
+DEFAULT_NAME = "Dockerfile"
+IGNORE_NAME = ".dockerignore"
+EPOCH = "SOURCE_DATE_EPOCH"
+"""The argument of a build that says what nothing in the image is newer than."""
+_LAST_LINES = 3
+_LONGEST_LINE = 200
+_LARGEST_IGNORE = 1024 * 1024
+"""Bytes of a ``.dockerignore``."""
+
+
+@frozen.value
+class Location:
+    """Where a build's files are."""
+
+    dockerfile: pathlib.Path
+    """Need not exist where the Dockerfile's text stands in a manifest."""
+    context: pathlib.Path
+
+    @classmethod
+    def of(cls, path: str, file: str | None) -> Self:
+        """Return where they are: a directory's Dockerfile, or a file that is named."""
+        target = pathlib.Path(path)
+        if file is not None:
+            return cls(pathlib.Path(file), target)
+        return cls(target / DEFAULT_NAME, target) if target.is_dir() else cls(target, target.parent)
+
+    def read(self) -> bytes:
+        """Read the Dockerfile. Raises ``errors.NotFound``."""
+        try:
+            return _read_most(self.dockerfile, lines.LARGEST + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "its name has a NUL"
+            raise errors.NotFound(
+                f"{self.dockerfile} cannot be read: {reason}",
+                hint="name it: --file FILE, or dockerfile in the manifest",
+                reason=Reason.CONTENT_MISSING,
+            ) from error
+
+    @property
+    def ignore_file(self) -> pathlib.Path:
+        """What says what is left out of the context: ``NAME.dockerignore`` beside the Dockerfile, or the context's."""
+        own = self.dockerfile.with_name(f"{self.dockerfile.name}{IGNORE_NAME}")
+        return own if os.path.lexists(own) else self.context / IGNORE_NAME
+
+    def ignored(self) -> ignore.Ignore:
+        """Read what is left out. Raises ``errors.InvalidArgument``, ``ignore.BadPattern``."""
+        return _ignored(self.ignore_file)
+
+
+def epoch(text: str) -> int | None:
+    """Read the value of ``SOURCE_DATE_EPOCH``; empty: none. Raises ``ValueError``."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(2**40))):
+        raise ValueError(f"{EPOCH}={text[:50]} is no number of seconds")
+    return int(text)
+
+
+def ignored_in(context: pathlib.Path) -> ignore.Ignore:
+    """Read what is left out of another context. Raises ``errors.InvalidArgument``."""
+    file = context / IGNORE_NAME
+    try:
+        return _ignored(file)
+    except ignore.BadPattern as error:
+        raise errors.InvalidArgument(f"{file}:{error.line}: {error.message}") from error
+
+
+def request(source: image.BuildSource, access: hostaccess.HostAccess) -> builds.Request:
+    """Read what a declared build is made of.
+
+    Raises ``builds.BuildFailed`` for mistakes in the Dockerfile, ``errors.NotFound`` for one that cannot be read,
+    ``errors.InvalidArgument``.
+    """
+    where = Location(pathlib.Path(source.dockerfile), pathlib.Path(source.context))
+    if not where.context.is_dir():
+        raise errors.NotFound(
+            f"the context {where.context} is no directory",
+            hint="create it, or correct context in the manifest",
+            reason=Reason.CONTENT_MISSING,
+        )
+    text = source.inline.encode("utf-8", "surrogateescape") if source.inline else where.read()
+    parsed = parse.parse(text)
+    if parsed.mistakes:
+        raise _failure(parsed.mistakes[0])
+    try:
+        ignored = where.ignored()
+    except ignore.BadPattern as error:
+        raise errors.InvalidArgument(f"{where.ignore_file}:{error.line}: {error.message}") from error
+    arguments = dict(source.args)
+    try:
+        latest = epoch(arguments.pop(EPOCH, ""))
+    except ValueError as error:
+        raise errors.InvalidArgument(str(error), hint="give seconds since 1970") from error
+    return builds.Request(
+        dockerfile=parsed.dockerfile,
+        source=text,
+        context=builds.Context(where.context, ignored),
+        file=None if source.inline else where.dockerfile,
+        target=source.target,
+        platform=source.platform,
+        build_args=tuple(arguments.items()),
+        labels=source.labels,
+        pulls=source.pulls,
+        network=source.network,
+        registries=access.registries,
+        fetches=access.fetches,
+        epoch=latest,
+    )
+
+
+@contextlib.contextmanager
+def placed(source: image.BuildSource) -> Iterator[None]:
+    """Name the Dockerfile in failures of a declared build, and show what the step that failed has printed last."""
+    try:
+        yield
+    except builds.BuildFailed as error:
+        file = "dockerfileInline" if source.inline else source.dockerfile
+        last = " | ".join(line.strip()[:_LONGEST_LINE] for line in error.output[-_LAST_LINES:] if line.strip())
+        error.message = f"{file}:{error.position[0]}: {error.what}{last and f'; it printed last: {last}'}"
+        raise
+
+
+def _failure(wrong: mistake.Mistake) -> builds.BuildFailed:
+    return builds.BuildFailed(wrong.position, wrong.message, wrong.hint)
+
+
+def _ignored(file: pathlib.Path) -> ignore.Ignore:
+    try:
+        return ignore.parse(_read_most(file, _LARGEST_IGNORE))
+    except FileNotFoundError:
+        return ignore.Ignore()
+    except OSError as error:
+        raise errors.InvalidArgument(f"it cannot be read: {error.strerror}", hint=f"look at {file}") from error
+
+
+def _read_most(path: pathlib.Path, largest: int) -> bytes:
+    descriptor = files.open_regular(path)
+    try:
+        return files.read_most(descriptor, largest)
+    finally:
+        os.close(descriptor)
