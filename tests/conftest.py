@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from ops import quickstart_image
-from tests import engines
+from tests import engines, quickstart_image
 
 _TOGETHER = {"docker_engine": "engines", "podman_engine": "engines", "harness": "conformance"}
 """Fixtures whose tests share names of the kernel, or an engine that takes a while to start: (fixture, group)."""

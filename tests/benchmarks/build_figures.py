@@ -5,13 +5,16 @@ its client knows how to ask for one.
 """
 
 import asyncio
+import functools
 import pathlib
 import time
-from collections.abc import Sequence
+import urllib.request
+from collections.abc import Iterator, Sequence
 
 from agent.dockerfile import builds, parse
 from agent.engine import engine, layout
-from tests.benchmarks import docker_engine, figures, images
+from tests import hostports
+from tests.benchmarks import docker_engine, figures, images, trimtab_agent
 
 FILES = 10_000
 STEPS = f"""
@@ -32,6 +35,21 @@ FROM {images.NAME}
 COPY many /many
 RUN ls /many > /list
 """
+PAGE = f"FROM {images.NAME}\nCOPY file /www/file\n"
+SITE = """apiVersion: trimtab.dev/v1
+kind: Image
+metadata: {{name: site}}
+spec: {{build: {{context: {app}}}}}
+---
+apiVersion: trimtab.dev/v1
+kind: Container
+metadata: {{name: web}}
+spec:
+  image: {{name: site}}
+  command: [/bin/httpd, -f, -p, "80", -h, /www]
+  ports: ["127.0.0.1:{port}:80"]
+  stop: {{gracePeriod: 0s}}
+"""
 _WORK = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 0.5"
 STAGES = "".join(f"FROM {images.NAME} AS s{number}\nRUN {_WORK}; echo {number} > /{number}\n" for number in range(4))
 STAGES += f"FROM {images.NAME}\n" + "".join(f"COPY --from=s{number} /{number} /\n" for number in range(4))
@@ -42,8 +60,37 @@ def measure(work: pathlib.Path, rounds: int) -> list[figures.Figure]:
     """Measure every kind of build, of each side in turns."""
     contexts = {"steps": _context(work / "steps", STEPS), "many": _many(work / "many")}
     contexts |= {"stages": _context(work / "stages", STAGES), "stage": _context(work / "stage", ONE_STAGE)}
+    watched = figures.Series("changed file in a watched context -> its container answers", "ms", "500 ms")
+    for seconds in _followed(work, rounds):
+        watched.add(seconds * 1000)
     with docker_engine.both(work / "docker") as rivals:
-        return asyncio.run(_measured(work, contexts, rivals, rounds))
+        return [*asyncio.run(_measured(work, contexts, rivals, rounds)), watched.figure()]
+
+
+def _followed(work: pathlib.Path, rounds: int) -> Iterator[float]:
+    """Yield the seconds from a change of a file of an image's context until a new container serves it."""
+    home = work / "watched"
+    home.mkdir()
+    app = _context(home / "app", PAGE)
+    port = hostports.free_port()
+    with trimtab_agent.Side(home).turn() as agent:
+        agent.drop("site.yaml", SITE.format(app=app, port=port))
+        for number in range(rounds + 1):
+            begun = time.perf_counter()
+            (app / "file").write_text(f"{number}")
+            trimtab_agent.wait(functools.partial(_serves, port, f"{number}"), "the new page")
+            if number:  # the first one is made, and not replaced
+                yield time.perf_counter() - begun
+            time.sleep(1.0)  # it is at rest again, as it is between two changes of a person
+
+
+def _serves(port: int, page: str) -> bool:
+    """Return whether a page is served; a connection that goes to the container of before is given up soon."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/file", timeout=0.1) as answer:
+            return bool(answer.read().decode() == page)
+    except OSError:
+        return False
 
 
 async def _measured(

@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 
-from ops import quickstart_image
+from tests import quickstart_image
 
 NAME = "localhost/bench:latest"
 

@@ -59,7 +59,7 @@ def shop(tmp_path: pathlib.Path) -> pathlib.Path:
 def quickstart_image(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The quickstart's image, made from this machine's busybox: each session's own, for a rewritten one is a change."""
     path = tmp_path_factory.mktemp("quickstart") / "quickstart-image.tar"
-    script = instances.REPOSITORY / "ops" / "quickstart_image.py"
+    script = instances.REPOSITORY / "tests" / "quickstart_image.py"
     subprocess.run([sys.executable, script, path], check=True, capture_output=True)
     return path
 

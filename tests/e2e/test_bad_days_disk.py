@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from ops import quickstart_image as images
+from tests import quickstart_image as images
 from tests.e2e import bad_day, command, disks
 
 pytestmark = pytest.mark.root

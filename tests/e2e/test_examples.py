@@ -16,13 +16,12 @@ PUBLISHED = {"quickstart": 8080, "web-server": 8081}
 """The ports of the host that examples publish; tests take others."""
 
 
-def _copied(native: command.Trimtab, image: pathlib.Path, name: str) -> pathlib.Path:
-    """Return the manifest of a copy of an example, beside which the image lies as it does in the repository."""
-    build = native.home / "build"
-    build.mkdir()
-    (build / "quickstart-image.tar").symlink_to(image)
+def _copied(native: command.Trimtab, name: str) -> pathlib.Path:
+    """Return the manifest of a copy of an example, beside which the image's context lies as in the repository."""
     folder = native.home / "manifests" / name
-    shutil.copytree(EXAMPLES / name, folder)
+    for each in {name, "quickstart"}:
+        shutil.copytree(EXAMPLES / each, native.home / "manifests" / each)
+    shutil.copy("/bin/busybox", native.home / "manifests" / "quickstart" / "busybox")
     manifest = folder / f"{name}.yaml"
     if name in PUBLISHED:
         _edit(manifest, f"127.0.0.1:{PUBLISHED[name]}:80", f"127.0.0.1:{hostports.free_port()}:80")
@@ -115,15 +114,16 @@ CHECKS: dict[str, Callable[[command.Trimtab, pathlib.Path], None]] = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_example__applied__is_ready_does_what_it_says_and_is_deleted(
-    native: command.Trimtab, quickstart_image: pathlib.Path, name: str
-) -> None:
-    manifest = _copied(native, quickstart_image, name)
+def test_example__applied__is_ready_does_what_it_says_and_is_deleted(native: command.Trimtab, name: str) -> None:
+    manifest = _copied(native, name)
     assert "no problems" in native("validate", manifest.parent).stdout
     _assert_applied(native, manifest)
     assert native("plan", manifest.parent).stdout == "Nothing to change.\n"
     CHECKS[name](native, manifest)
     assert native("delete", manifest.parent).returncode == 0
+    shutil.rmtree(native.home / "manifests")
+    (native.home / "manifests").mkdir()
+    assert native("system", "prune").returncode == 0  # the cache of the build
     assert native.instance.left_on_the_host() == []
 
 

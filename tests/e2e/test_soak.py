@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ops import quickstart_image as images
 from tests import hostports, instances
+from tests import quickstart_image as images
 from tests.e2e import changing_world, command
 
 pytestmark = pytest.mark.root

@@ -13,8 +13,7 @@ from agent.engine.cgroups import hierarchy
 from agent.engine.shim import oci_runtime
 from agent.model import container, image
 from agent.runtime import streams
-from ops import quickstart_image
-from tests import builders
+from tests import builders, quickstart_image
 
 REFERENCE = "localhost/busybox:latest"
 EXITED = container.ContainerState.EXITED

@@ -1,9 +1,8 @@
-"""Makes the quickstart's image, an OCI archive, from this machine's own static busybox: no registry, no build tool.
+"""Makes an image like the quickstart's, an OCI archive, from this machine's own static busybox: no registry, no build.
 
-    python ops/quickstart_image.py build/quickstart-image.tar
+    python tests/quickstart_image.py build/quickstart-image.tar
 
-Building from a Dockerfile will replace this script. The same input gives the same bytes, so that running it again
-does not look like a change of the image.
+The same input gives the same bytes, so that running it again does not look like a change of the image.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ def main(target: pathlib.Path) -> None:
             "StopSignal": "SIGTERM",
             "ExposedPorts": {"80/tcp": {}},
         },
-        "history": [{"created_by": "ops/quickstart_image.py"}],  # Podman builds upon no layer without one
+        "history": [{"created_by": "tests/quickstart_image.py"}],  # Podman builds upon no layer without one
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
     }
     config_bytes = json.dumps(config, sort_keys=True).encode()
