@@ -78,7 +78,7 @@ def build(  # noqa: PLR0913 - as people know it
     check: Annotated[bool, typed.Option("--check", help="Look at the Dockerfile without building it.")] = False,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
-    """Build an image from a Dockerfile, with the result that Docker gives; over Docker and Podman by their own builders.
+    """Build an image from a Dockerfile, with the result that Docker gives; over an engine, by its own builder.
 
     Steps whose instruction and files are as in an earlier build are taken from the cache. The image's reference and id
     go to stdout, progress to stderr. SOURCE_DATE_EPOCH as a --build-arg makes builds reproducible.
