@@ -94,7 +94,7 @@ class Judge:
         return Verdict(TRUE, FALSE, FALSE, Reason.AVAILABLE, "as declared", "available")
 
     def _busy(self, key: ObjectKey, action: actions.Action) -> Verdict:
-        word = action.TRAITS.doing
+        word = actions.doing(action)
         observed = self._containers.get(key.name) if key.kind is Kind.CONTAINER else None
         lasts = action.TRAITS.keeps_running
         ready = self._container(observed).ready if observed is not None and lasts else FALSE

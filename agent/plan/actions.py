@@ -255,3 +255,18 @@ Action = (
     | ConnectContainer
     | DisconnectContainer
 )
+
+
+def is_build(action: Action) -> bool:
+    """Return whether an action builds an image."""
+    return isinstance(action, EnsureImage) and isinstance(action.config.source, image.BuildSource)
+
+
+def doing(action: Action) -> str:
+    """Return the word for an action that is under way."""
+    return "building" if is_build(action) else action.TRAITS.doing
+
+
+def done(action: Action) -> str:
+    """Return the word for an action that has succeeded."""
+    return "built" if is_build(action) else action.TRAITS.done

@@ -11,6 +11,7 @@ Rules for every implementation, specified by ``tests/conformance``:
 - Failures are the kinds of ``errors`` and no others. Cancelling a call leaves nothing half made.
 """
 
+import enum
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
@@ -46,6 +47,15 @@ class Features:
             raise errors.InvalidArgument(message, hint="choose another --runtime", reason=Reason.UNSUPPORTED)
 
 
+class StepResult(enum.StrEnum):
+    """How a step of a build has ended."""
+
+    CACHED = "cached"
+    """It was there already: a base image, or what an earlier build had made."""
+    DONE = "done"
+    FAILED = "failed"
+
+
 @frozen.value
 class Progress:
     """How far a long call has got."""
@@ -54,6 +64,8 @@ class Progress:
     done: int = 0
     """Bytes so far."""
     total: int | None = None
+    build_step: StepResult | None = None
+    """How a step of a build has ended, where one has."""
 
 
 ProgressSink = Callable[[Progress], None]

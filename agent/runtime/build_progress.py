@@ -1,14 +1,25 @@
-"""A build's progress where only how far it has got is told: the step that began last, by its title."""
+"""A build's progress where that is one line and some counts: the title of the step that began last, and how steps end."""
 
 from agent.dockerfile import builds
 from agent.runtime import api
 
 
 def titles(progress: api.ProgressSink) -> builds.Report:
-    """Return what takes a build's progress and tells titles of steps."""
+    """Return what takes a build's progress, and tells titles and ends of steps."""
+    title = ""
 
     def report(event: builds.Progress) -> None:
+        nonlocal title
         if isinstance(event, builds.StepBegun):
-            progress(api.Progress(event.title))
+            title = event.title
+            progress(api.Progress(title))
+        elif isinstance(event, builds.StepEnded):
+            progress(api.Progress(title, build_step=_result(event)))
 
     return report
+
+
+def _result(step: builds.StepEnded) -> api.StepResult:
+    if step.error:
+        return api.StepResult.FAILED
+    return api.StepResult.CACHED if step.is_cached else api.StepResult.DONE

@@ -75,7 +75,7 @@ class LogSink:
         match signal:
             case signals.ActionFinished(action, signals.Result.SUCCEEDED, duration):
                 self._log.info(
-                    f"{action.key.name}: {action.TRAITS.done} ({_why(action)})",
+                    f"{action.key.name}: {actions.done(action)} ({_why(action)})",
                     key=str(action.key),
                     reason=action.cause.reason.value,
                     seconds=round(duration, 3),

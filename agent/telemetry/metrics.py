@@ -104,6 +104,28 @@ TABLE: tuple[Metric, ...] = (
         "the registry's answers",
     ),
     Metric(
+        "trimtab_build_duration_seconds",
+        Type.HISTOGRAM,
+        ("result",),
+        "Length of builds of declared Images, by result: succeeded, failed.",
+        "each build",
+    ),
+    Metric(
+        "trimtab_build_steps_total",
+        Type.COUNTER,
+        ("name", "result"),
+        "Steps of an Image's builds by result: cached (base images that were there among them), done, failed. Over"
+        " Docker and Podman a whole build is one step.",
+        "each build",
+    ),
+    Metric(
+        "trimtab_build_image_size_bytes",
+        Type.GAUGE,
+        ("name",),
+        "Size of the image that was built last for an Image, packed as it is stored.",
+        _WALK,
+    ),
+    Metric(
         "trimtab_images_collected_total",
         Type.COUNTER,
         (),

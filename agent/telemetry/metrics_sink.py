@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from agent.converge import signals
-from agent.model import container
+from agent.model import container, image
 from agent.model.key import OBJECTS, Kind
-from agent.plan import plan
+from agent.plan import actions, plan
 from agent.runtime import events
 from agent.sources import api
 from agent.telemetry import metrics
@@ -110,7 +110,7 @@ class MetricsSink:
                 self._take_source(signal)
             case signals.SourceLooked(source, health):
                 self.source = dataclasses.replace(self.source, name=source, health=health)
-            case signals.ActionFinished():
+            case signals.ActionFinished() | signals.ActionProgress():
                 self._take_action(signal)
             case signals.ProbeFinished(result):
                 self.counts["trimtab_probe_total"][result.container, result.probe, result.outcome.value] += 1
@@ -124,7 +124,6 @@ class MetricsSink:
             case (
                 signals.SourceAwaited()
                 | signals.ActionStarted()
-                | signals.ActionProgress()
                 | signals.ObjectDisposed()
                 | signals.RegistryAnswered()
             ):
@@ -181,6 +180,11 @@ class MetricsSink:
             self.counts[name] = collections.Counter(kept)
         for name in names:
             self.counts["trimtab_container_oom_kills_total"][name,] += 0
+        built = {config.name for config in signal.desired.images if isinstance(config.source, image.BuildSource)}
+        kept = {
+            labels: count for labels, count in self.counts["trimtab_build_steps_total"].items() if labels[0] in built
+        }
+        self.counts["trimtab_build_steps_total"] = collections.Counter(kept)
         self.exit_codes = {name: code for name, code in self.exit_codes.items() if name in names}
         self._ends = {name: end for name, end in self._ends.items() if name in names}
 
@@ -205,11 +209,19 @@ class MetricsSink:
                 result = "failed"
         self.counts["trimtab_source_reads_total"][result,] += 1
 
-    def _take_action(self, signal: signals.ActionFinished) -> None:
+    def _take_action(self, signal: signals.ActionFinished | signals.ActionProgress) -> None:
+        if isinstance(signal, signals.ActionProgress):
+            if signal.progress.build_step is not None:
+                labels = signal.action.key.name, signal.progress.build_step.value
+                self.counts["trimtab_build_steps_total"][labels] += 1
+            return
         kind = type(signal.action).__name__
         self.counts["trimtab_actions_total"][kind, signal.result.value] += 1
-        if signal.result in {signals.Result.SUCCEEDED, signals.Result.FAILED}:
-            self._observe("trimtab_action_duration_seconds", (kind,), signal.duration)
+        if signal.result not in {signals.Result.SUCCEEDED, signals.Result.FAILED}:
+            return
+        self._observe("trimtab_action_duration_seconds", (kind,), signal.duration)
+        if actions.is_build(signal.action):
+            self._observe("trimtab_build_duration_seconds", (signal.result.value,), signal.duration)
 
     def _observe(self, name: str, labels: Labels, seconds: float) -> None:
         self.durations[name].setdefault(labels, Histogram()).observe(seconds)

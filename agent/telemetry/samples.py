@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import agent
 from agent.kit import disk_space, frozen, machine, notices, resource_usage
-from agent.model import conditions, container, health, ledger, state
+from agent.model import conditions, container, health, image, ledger, state
 from agent.model.key import OBJECTS, Kind
 from agent.telemetry import cadvisor, metrics_sink
 
@@ -135,7 +135,11 @@ def _images(sink: metrics_sink.MetricsSink) -> Iterator[Sample]:
     if sink.latest is None:
         return
     followed = {follow.name: follow for follow in sink.latest.desired.follows}
-    digests_by_reference = {image.reference: image.digests for image in sink.latest.observed.images}
+    digests_by_reference = {observed.reference: observed.digests for observed in sink.latest.observed.images}
+    sizes = {observed.reference: observed.size for observed in sink.latest.observed.images}
+    for config in sink.latest.desired.images:
+        if isinstance(config.source, image.BuildSource) and config.reference in sizes:
+            yield "trimtab_build_image_size_bytes", (config.name,), sizes[config.reference]
     for entry in sink.latest.observed.ledger:
         name, answer = entry.key.name, entry.newest
         if entry.key.kind is not Kind.IMAGE or name not in followed or answer is None:

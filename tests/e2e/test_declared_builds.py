@@ -59,6 +59,8 @@ def test_run__files_of_a_build_change__the_container_is_replaced_and_a_failure_l
         (app / "Dockerfile").write_text(DOCKERFILE + "RUN echo out of luck; exit 7\n")
         stalled = 'trimtab_object_condition{kind="Image",name="site",status="True",type="Stalled"}'
         agent.assert_shows(stalled, 1.0)
+        agent.assert_shows('trimtab_build_steps_total{name="site",result="failed"}', 1.0)
+        agent.assert_shows('trimtab_build_duration_seconds_count{result="succeeded"}', 2.0)
         message = native.objects()["Image/site"]["Stalled"]["message"]
         assert f"{app}/Dockerfile:4: RUN echo out of luck; exit 7 has ended with exit code 7" in message
         assert "it printed last: out of luck" in message

@@ -6,7 +6,8 @@ import pytest
 
 from agent.model import container, image, network, policy, volume
 from agent.model.key import Kind, ObjectKey
-from agent.plan import plan, planner, render
+from agent.plan import actions, plan, planner, render
+from agent.reasons import Reason
 from tests import builders
 
 DELETE = volume.DeletionPolicy.DELETE
@@ -307,3 +308,12 @@ def test_image__its_layers_are_gone__whoever_is_to_start_from_it_waits_for_it() 
         ensured, *others = computed.steps
         assert type(ensured.action).__name__ == "EnsureImage"
         assert ensured.id in others[0].after
+
+
+def test_words__of_a_build__are_its_own() -> None:
+    build, load = (
+        actions.EnsureImage(ObjectKey(Kind.IMAGE, config.name), actions.Cause(Reason.MISSING, ""), config)
+        for config in (BUILD, ARCHIVE)
+    )
+    assert (actions.doing(build), actions.done(build)) == ("building", "built")
+    assert (actions.doing(load), actions.done(load)) == ("fetching", "fetched")

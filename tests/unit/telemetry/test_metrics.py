@@ -11,12 +11,12 @@ from agent import errors
 from agent.converge import signals
 from agent.kit import disk_space, machine
 from agent.manifests import problem
-from agent.model import container, health, instances, ledger, state, suspension
+from agent.model import container, health, image, instances, ledger, state, suspension
 from agent.model.key import Kind, ObjectKey
 from agent.observe import checks, probes
 from agent.plan import actions
 from agent.reasons import Reason
-from agent.runtime import events
+from agent.runtime import api, events
 from agent.sources import api as sources
 from agent.telemetry import families, metrics, metrics_page
 from tests import builders
@@ -25,6 +25,7 @@ from tests.unit.telemetry import conftest
 LIMITS = container.Resources(cpu_millis=500, memory=64 << 20, memory_reservation=None, pids=20)
 WEB = builders.config("web", resources=LIMITS)
 KEY = state.key_of(WEB)
+SITE = image.ImageConfig("site", "localhost/site:latest", image.BuildSource("/app", "/app/Dockerfile", "1"))
 CAUSE = actions.Cause(Reason.EXITED, "exited with 1")
 
 
@@ -57,6 +58,35 @@ async def test_scrape__disk_and_images_collected__are_told_where_they_are_known(
     samples = await stage.scrape()
     assert (samples["trimtab_disk_size_bytes{}"], samples["trimtab_disk_available_bytes{}"]) == (1000, 150)
     assert samples["trimtab_images_collected_total{}"] == 2
+
+
+async def test_scrape__builds__are_counted_by_their_steps_and_ends_for_as_long_as_they_are_declared(
+    stage: conftest.Stage,
+) -> None:
+    built = dataclasses.replace(builders.observed_image(SITE), size=4096)
+    action = actions.EnsureImage(ObjectKey(Kind.IMAGE, "site"), CAUSE, SITE)
+    for step in (None, api.StepResult.CACHED, api.StepResult.CACHED, api.StepResult.DONE, api.StepResult.FAILED):
+        stage.sink.take(signals.ActionProgress(action, api.Progress("[2/2] RUN a", build_step=step)))
+    for result in (signals.Result.SUCCEEDED, signals.Result.FAILED, signals.Result.SUPERSEDED):
+        stage.sink.take(signals.ActionFinished(action, result, 2.0, None, builders.NOW))
+    pulled = dataclasses.replace(action, config=builders.image_config())
+    stage.sink.take(signals.ActionFinished(pulled, signals.Result.SUCCEEDED, 2.0, None, builders.NOW))
+    stage.sink.take(conftest.walked(builders.desired(SITE, image=False), builders.world(built)))
+    samples = await stage.scrape()
+    assert with_prefix(samples, "trimtab_build_steps_total") == {
+        '{name="site",result="cached"}': 2,
+        '{name="site",result="done"}': 1,
+        '{name="site",result="failed"}': 1,
+    }
+    assert with_prefix(samples, "trimtab_build_duration_seconds_count") == {
+        '{result="succeeded"}': 1,
+        '{result="failed"}': 1,
+    }
+    assert samples['trimtab_build_image_size_bytes{name="site"}'] == 4096
+    stage.sink.take(conftest.walked(builders.desired(), builders.world()))
+    samples = await stage.scrape()
+    assert with_prefix(samples, "trimtab_build_steps_total") == {}
+    assert with_prefix(samples, "trimtab_build_image_size_bytes") == {}
 
 
 async def test_scrape__container_runs__tells_its_state_and_conditions(stage: conftest.Stage) -> None:
@@ -378,7 +408,12 @@ def _tell_everything(stage: conftest.Stage) -> None:
         suspensions=suspension.Suspensions(None, (suspension.Suspension(KEY, 1.0),)),
     )
     stage.sink.take(conftest.walked(builders.desired(WEB, waiting), observed))
-    followed = dataclasses.replace(builders.desired(WEB, waiting), follows=(builders.follow(interval=60.0),))
+    desired = builders.desired(WEB, waiting, SITE)
+    observed = observed.with_objects({Kind.IMAGE: (*observed.images, builders.observed_image(SITE))})
+    built = actions.EnsureImage(ObjectKey(Kind.IMAGE, "site"), CAUSE, SITE)
+    stage.sink.take(signals.ActionProgress(built, api.Progress("RUN a", build_step=api.StepResult.DONE)))
+    stage.sink.take(signals.ActionFinished(built, signals.Result.SUCCEEDED, 0.1, None, 1.0))
+    followed = dataclasses.replace(desired, follows=(builders.follow(interval=60.0),))
     answer = ledger.LatestImage(builders.IMAGE, 990.0, builders.IMAGE, "sha256:" + "1" * 64)
     asked = ledger.LedgerEntry(ObjectKey(Kind.IMAGE, builders.IMAGE), "", newest=answer)
     observed = dataclasses.replace(observed, ledger=(*observed.ledger, asked))
