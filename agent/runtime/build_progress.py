@@ -1,4 +1,4 @@
-"""A build's progress where that is one line and some counts: the title of the step that began last, and how steps end."""
+"""A build's progress as one line and some counts: the title of the step that began last, and how steps end."""
 
 from agent.dockerfile import builds
 from agent.runtime import api
