@@ -79,6 +79,32 @@ def ignored_in(context: pathlib.Path) -> ignore.Ignore:
         raise errors.InvalidArgument(f"{file}:{error.line}: {error.message}") from error
 
 
+def entries(context: str | os.PathLike[str], ignored: ignore.Ignore) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield what belongs to a context with its path in there, each directory before what is in it.
+
+    Names of a directory are sorted, and no link is followed. Raises ``OSError``; a directory that has gone is passed
+    over, unless it is the context itself.
+    """
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(os.path.join(context, folder)) as listing:  # noqa: PTH118 - names need not be UTF-8
+                listed = sorted(listing, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            if not folder:
+                raise
+            continue
+        for entry in listed:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            is_left_out = ignored.leaves_out(path)
+            if not is_left_out:
+                yield path, entry
+            if is_folder and (not is_left_out or ignored.may_bring_back):
+                waiting.append(path)
+
+
 def request(source: image.BuildSource, access: hostaccess.HostAccess) -> builds.Request:
     """Read what a declared build is made of.
 

@@ -81,34 +81,20 @@ def observe(external: ExternalInput) -> Observed:
 
 
 def _entries(rules: Rules) -> Iterator[tuple[str, os.stat_result, str]]:
-    """Yield the name, status and target of all that belongs to a build; names of a directory are sorted."""
+    """Yield the name, status and target of all that belongs to a build, in an order that depends on nothing else."""
     for path in (rules.dockerfile, *_ignore_files(rules.dockerfile, rules.context)):
         try:
             yield path, os.stat(path), ""  # noqa: PTH116 - strings, as they are declared
         except OSError:
             continue
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        with os.scandir(os.path.join(rules.context, folder)) as listing:  # noqa: PTH118
-            entries = sorted(listing, key=lambda entry: entry.name)
-        for entry in entries:
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if rules.patterns.leaves_out(name):
-                if is_folder and rules.patterns.may_bring_back:
-                    waiting.append(name)
-                continue
-            try:
-                status = entry.stat(follow_symlinks=False)
-                link = os.readlink(entry.path) if stat.S_ISLNK(status.st_mode) else ""  # noqa: PTH115
-            except FileNotFoundError:  # it has gone since it was listed
-                continue
-            if stat.S_ISSOCK(status.st_mode):
-                continue
+    for name, entry in build_files.entries(rules.context, rules.patterns):
+        try:
+            status = entry.stat(follow_symlinks=False)
+            link = os.readlink(entry.path) if stat.S_ISLNK(status.st_mode) else ""  # noqa: PTH115
+        except FileNotFoundError:  # it has gone since it was listed
+            continue
+        if not stat.S_ISSOCK(status.st_mode):
             yield name, status, link
-            if is_folder:
-                waiting.append(name)
 
 
 def _ignore_files(dockerfile: str, context: str) -> tuple[str, str]:

@@ -1,20 +1,19 @@
 """A build's context as engines take it: a tar of what is not left out, with the Dockerfile. It blocks."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
-import pathlib
 import stat
 import tarfile
-from collections.abc import Iterator
 from typing import IO
 
-from agent.dockerfile import builds, ignore
+from agent.dockerfile import builds
 from agent.kit import files
+from agent.runtime import build_files
 
 _PREFIX = ".dockerfile."
-_IGNORE_NAME = ".dockerignore"
 _MODE = 0o644
 _LONGEST_NAME = 99
 """Bytes of a name that needs no PAX header."""
@@ -31,11 +30,11 @@ def write(request: builds.Request, out: IO[bytes]) -> str:
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, dereference=False) as tar:
         _add_data(tar, name, request.source)  # the first: BuildKit knows a tar by 1,024 bytes, and not by a PAX header
         if request.context is not None:
-            for path, entry in _entries(request.context.path, request.context.ignored):
-                if path != name and (inside or path != _IGNORE_NAME):
+            for path, entry in build_files.entries(request.context.path, request.context.ignored):
+                if path != name and (inside or path != build_files.IGNORE_NAME):
                     _add(tar, path, entry)
         if not inside:
-            _add_data(tar, _IGNORE_NAME, _ignore_file(request) + f"\n{name}\n".encode())
+            _add_data(tar, build_files.IGNORE_NAME, _ignore_file(request) + f"\n{name}\n".encode())
     return name
 
 
@@ -55,47 +54,34 @@ def _ignore_file(request: builds.Request) -> bytes:
     if request.context is None:
         return b""
     try:
-        descriptor = files.open_regular(request.context.path / _IGNORE_NAME)
+        descriptor = files.open_regular(request.context.path / build_files.IGNORE_NAME)
     except OSError:
         return b""
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
 
 
-def _entries(top: pathlib.Path, ignored: ignore.Ignore) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the entries that belong to a context, each directory before what is in it; no link is followed."""
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        with os.scandir(top / folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-        for entry in entries:
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if not ignored.leaves_out(path):
-                yield path, entry
-                if is_folder:
-                    waiting.append(path)
-            elif is_folder and ignored.may_bring_back:
-                waiting.append(path)
-
-
 def _add(tar: tarfile.TarFile, path: str, entry: os.DirEntry[str]) -> None:
     """Add an entry as root's, whoever owns it; a socket, and what has gone since, is left out."""
     with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
-            _add_file(tar, path, entry.path)
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            _add_file(tar, path, entry.path, status)
             return
         info = tar.gettarinfo(entry.path, path)
         if info is not None:  # a socket is none
             tar.addfile(_of_root(info))
 
 
-def _add_file(tar: tarfile.TarFile, path: str, place: str) -> None:
+def _add_file(tar: tarfile.TarFile, path: str, place: str, listed: os.stat_result) -> None:
+    """Add a file. Raises ``OSError`` where another one has taken its place, to which a link may lead by now."""
     with os.fdopen(files.open_regular(place), "rb") as file:
+        status = os.fstat(file.fileno())
+        if (status.st_dev, status.st_ino) != (listed.st_dev, listed.st_ino):
+            raise OSError(errno.ESTALE, "it was replaced while it was read", place)
         info = tar.gettarinfo(arcname=path, fileobj=file)
-        info.type = tarfile.REGTYPE  # its other names may be left out
-        info.size = os.fstat(file.fileno()).st_size
+        info.type, info.linkname = tarfile.REGTYPE, ""  # its other names may be left out
+        info.size = status.st_size
         tar.addfile(_of_root(info), file)
 
 

@@ -59,7 +59,7 @@ class Builds:
             try:
                 dockerfile = await asyncio.to_thread(build_archive.write, request, file)
             except OSError as error:
-                message = f"the context cannot be read: {error.strerror} ({error.filename})"
+                message = f"the context cannot be read: {error.strerror or error} ({error.filename or request.context})"
                 raise errors.NotFound(message, reason=Reason.CONTENT_MISSING) from error
             async with (
                 transfers.bounded_by_silence(self.engine, _WHAT) as moved,
