@@ -183,7 +183,7 @@ SCHEMAS: dict[str, Schema] = {
                         "result": {"enum": ["applied", "not applied", "rejected"]},
                         "problems": _array(_TEXT),
                         "inputsChanged": _described(
-                            _FLAG, "The files are those before; env files, archives or settings have changed."
+                            _FLAG, "The files are those before; env files, archives, contexts or settings have changed."
                         ),
                     }
                 ),

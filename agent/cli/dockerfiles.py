@@ -47,7 +47,7 @@ class Examination:
 
 
 def examine(path: str, file: str | None) -> Examination:
-    """Read a Dockerfile and look at it. Raises ``InvalidArgument`` where it cannot be read."""
+    """Read a Dockerfile and look at it. Raises ``NotFound`` where it cannot be read."""
     where = build_files.Location.of(path, file)
     data = where.read()
     parsed = parse.parse(data)

@@ -9,7 +9,7 @@ from agent.kit import counts
 
 EVENT_HEADINGS = ("TIME", "OBJECT", "ACTION", "REASON", "RESULT")
 _INDENT = "    "
-_INPUTS = "the same files; env files, archives or settings changed"
+_INPUTS = "the same files; env files, archives, contexts or settings changed"
 
 
 def history_lines(revisions: Sequence[past.Revision]) -> Iterator[str]:

@@ -27,7 +27,8 @@ def declared(manifest: registry.Manifest) -> Iterator[ExternalInput]:
             if spec.build is not None:
                 context = _absolute(spec.build.context, manifest)
                 dockerfile = posixpath.normpath(posixpath.join(context, spec.build.dockerfile))
-                yield ExternalInput(InputKind.BUILD, context, dockerfile=dockerfile)
+                within = manifest.folder if is_below(context, manifest.folder.path) else None
+                yield ExternalInput(InputKind.BUILD, context, within, dockerfile)
         case container.Container(spec=spec):
             for path in spec.env_file:
                 yield ExternalInput(InputKind.ENV_FILE, _absolute(path, manifest), manifest.folder)
@@ -76,6 +77,8 @@ def problems(manifests: Iterable[registry.Manifest], states: external_input.Inpu
     """Yield what keeps inputs from being used: at the manifest's field, or at the line of the file itself."""
     used = 0
     for manifest in manifests:
+        if isinstance(manifest.object, image.Image):
+            yield from _context_problems(manifest, states)
         if not isinstance(manifest.object, container.Container):
             continue  # missing archives and contexts are the runtime's to report: their images may be there already
         own = 0
@@ -99,6 +102,15 @@ def problems(manifests: Iterable[registry.Manifest], states: external_input.Inpu
                 shown = posixpath.normpath(posixpath.join(posixpath.dirname(manifest.document.path), path))
                 for mistake in env_file.parse(state.content).mistakes:
                     yield problem.Problem(shown, mistake.line, 1, mistake.message, mistake.hint)
+
+
+def _context_problems(manifest: registry.Manifest, states: external_input.Inputs) -> Iterator[problem.Problem]:
+    """Yield what keeps a build's context from being looked at, other than that it is missing."""
+    files = build(manifest, states)
+    state = _NOT_READ if files is None else states.get(files[0], _NOT_READ)
+    if files is not None and state.problem:
+        message = f"{problem.shortened(files[0].path)} {state.problem}"
+        yield manifest.document.problem(message, state.hint, "spec", "build", "context")
 
 
 def _absolute(path: str, manifest: registry.Manifest) -> str:

@@ -67,7 +67,8 @@ def parse(files: Sequence[ManifestFile], options: ParseOptions = _DEFAULTS) -> P
     manifests, findings = _documents(files)
     if not findings.first:
         findings.add(admit.admit(manifests))
-        findings.add(support.check(manifests, options.unsupported))
+        limits_builds = options.admitted.access.limits_builds
+        findings.add(support.check(manifests, options.unsupported, limits_builds=limits_builds))
     if not findings.first and not options.admitted.admits_everything:
         desired = lowering.lower(manifests, "", {}, options.registry, options.host_key)
         findings.add(admission.problems(manifests, desired, options.admitted))

@@ -9,9 +9,16 @@ from agent.model.features import Feature, Unsupported
 _Path = tuple[str | int, ...]
 
 
-def check(manifests: Iterable[registry.Manifest], unsupported: Unsupported) -> Iterator[problem.Problem]:
-    """Yield a problem for each feature that a manifest uses and the runtime does not support."""
+def check(
+    manifests: Iterable[registry.Manifest], unsupported: Unsupported, *, limits_builds: bool = False
+) -> Iterator[problem.Problem]:
+    """Yield a problem for each feature that a manifest uses and the runtime does not support.
+
+    ``limits_builds``: there are things that the Dockerfiles of this source may not do.
+    """
     reasons = dict(unsupported)
+    if not limits_builds:
+        reasons.pop(Feature.ADMITTED_BUILDS, None)
     for manifest in manifests:
         for feature, path, hint in _used(manifest):
             if feature in reasons:
@@ -33,7 +40,8 @@ def _used(manifest: registry.Manifest) -> Iterator[tuple[Feature, _Path, str]]:
             yield from _used_by_container(spec)
         case image.Image(spec=spec):
             if spec.build is not None:
-                yield Feature.BUILDS, ("spec", "build"), "name the image by pull or archive"
+                for feature in (Feature.BUILDS, Feature.ADMITTED_BUILDS):
+                    yield feature, ("spec", "build"), "name the image by pull or archive"
         case secret.Secret() | volume.Volume():
             pass  # whatever these declare, every runtime can
 

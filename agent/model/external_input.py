@@ -46,7 +46,8 @@ class ExternalInput:
     path: str
     """Absolute."""
     within: SourceFolder | None = None
-    """What the path leads to has to lie in there, symlinks followed; ``None``: anywhere."""
+    """What the path leads to has to lie in there, symlinks followed; ``None``: anywhere. Of a build, only what its
+    context counts together with: the files of a commit."""
     dockerfile: str = ""
     """The Dockerfile of a build: absolute, and need not exist. Its name tells what is left out of the context."""
 

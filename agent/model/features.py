@@ -27,6 +27,8 @@ class Feature(enum.StrEnum):
     """Listing of the processes in a container."""
     BUILDS = "Builds"
     """Images that are built from Dockerfiles."""
+    ADMITTED_BUILDS = "AdmittedBuilds"
+    """Builds that are held to what their source is admitted to do."""
 
 
 Unsupported = tuple[tuple[Feature, str], ...]

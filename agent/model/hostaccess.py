@@ -22,7 +22,7 @@ class HostAccess:
     @property
     def limits_builds(self) -> bool:
         """Return whether there is anything that a Dockerfile may not do."""
-        return bool(self.registries) or not self.fetches
+        return self.roots is not None or bool(self.registries) or not self.fetches
 
 
 UNLIMITED = HostAccess()

@@ -18,8 +18,8 @@ class Ground:
     """The step after which an object can be used, where this plan has one."""
     missing: dict[ObjectKey, Reason] = dataclasses.field(default_factory=dict)
     """Objects that are not there and that this plan does not bring about, with the reason."""
-    fetched: list[int] = dataclasses.field(default_factory=list)
-    """Steps that bring in images from elsewhere."""
+    loaded: list[int] = dataclasses.field(default_factory=list)
+    """Steps that load images of archives."""
     built: list[int] = dataclasses.field(default_factory=list)
     """Steps that build images."""
     changing: set[str] = dataclasses.field(default_factory=set)

@@ -39,7 +39,13 @@ def write(world: match.World, sketch: draft.Draft, steps: ground.Ground, desired
         return
     pinned = "" if newest is None else updates.pinned(newest)
     step = steps.ready[key] = sketch.add(actions.EnsureImage(key, cause, desired, pinned))
-    (steps.built if isinstance(desired.source, image.BuildSource) else steps.fetched).append(step)
+    match desired.source:
+        case image.BuildSource():
+            steps.built.append(step)
+        case image.ArchiveSource():
+            steps.loaded.append(step)
+        case image.PullSource():
+            pass  # whoever builds upon it pulls it as well
     if observed is not None and not updates.is_gentle(desired, observed, cause):
         steps.changing.add(desired.reference)
 
@@ -67,9 +73,9 @@ def _image_change(
 
 
 def order_builds(sketch: draft.Draft, steps: ground.Ground) -> None:
-    """Let builds wait for all other images: nobody knows yet which of them their Dockerfiles begin with."""
+    """Let builds wait for images of archives: nobody knows yet which of them their Dockerfiles begin with."""
     for step in steps.built:
-        sketch.wait(step, steps.fetched)
+        sketch.wait(step, steps.loaded)
 
 
 def leave(world: match.World, sketch: draft.Draft, steps: ground.Ground) -> None:

@@ -13,6 +13,7 @@ from agent.kit import lookups, tasks
 from agent.model import container, hostaccess, image
 from agent.oci import accounts
 from agent.reasons import Reason
+from agent.runtime import build_files
 
 _HINT = "see ops/docs/admission.md"
 _LOOKUPS = lookups.Lookups()
@@ -123,7 +124,9 @@ async def check_archive(access: hostaccess.HostAccess, path: str) -> None:
 
 async def check_build(access: hostaccess.HostAccess, source: image.BuildSource) -> None:
     """Raise as ``check_archive`` (``BuildNotAdmitted``) for a context or Dockerfile outside of what may be bound."""
+    place = build_files.Location(pathlib.Path(source.dockerfile), pathlib.Path(source.context))
     places = [("build context", source.context), *([] if source.inline else [("Dockerfile", source.dockerfile)])]
+    places += [("file of what is left out", str(path)) for path in place.ignore_files]
     for what, path in places:
         await _check_inside(access, what, path, Reason.CONTENT_MISSING, Reason.BUILD_NOT_ADMITTED)
 

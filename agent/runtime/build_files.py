@@ -51,10 +51,15 @@ class Location:
             ) from error
 
     @property
+    def ignore_files(self) -> tuple[pathlib.Path, pathlib.Path]:
+        """Both files that may say what is left out; the first one counts where it is there."""
+        return self.dockerfile.with_name(f"{self.dockerfile.name}{IGNORE_NAME}"), self.context / IGNORE_NAME
+
+    @property
     def ignore_file(self) -> pathlib.Path:
         """What says what is left out of the context: ``NAME.dockerignore`` beside the Dockerfile, or the context's."""
-        own = self.dockerfile.with_name(f"{self.dockerfile.name}{IGNORE_NAME}")
-        return own if os.path.lexists(own) else self.context / IGNORE_NAME
+        own, of_context = self.ignore_files
+        return own if os.path.lexists(own) else of_context
 
     def ignored(self) -> ignore.Ignore:
         """Read what is left out. Raises ``errors.InvalidArgument``, ``ignore.BadPattern``."""
@@ -158,19 +163,34 @@ def placed(source: image.BuildSource) -> Iterator[None]:
         last = " | ".join(line.strip()[:_LONGEST_LINE] for line in error.output[-_LAST_LINES:] if line.strip())
         error.message = f"{file}:{error.position[0]}: {error.what}{last and f'; it printed last: {last}'}"
         raise
+    except errors.InvalidArgument as error:
+        if error.reason is Reason.BUILD_FAILED:
+            error.message = f"{'dockerfileInline' if source.inline else source.dockerfile}: {error.message}"
+        raise
 
 
 def _failure(wrong: mistake.Mistake) -> builds.BuildFailed:
     return builds.BuildFailed(wrong.position, wrong.message, wrong.hint)
 
 
-def _ignored(file: pathlib.Path) -> ignore.Ignore:
+def place_in(path: str, context: str) -> str:
+    """Return a path relative to a context that it lies in, by its spelling; empty: it does not, or is the context."""
+    relative = os.path.relpath(path, context)
+    return "" if relative in {".", ".."} or relative.startswith("../") else relative
+
+
+def read_ignore_file(file: pathlib.Path) -> bytes:
+    """Read a ``.dockerignore``; nothing where there is none. Raises ``errors.InvalidArgument``."""
     try:
-        return ignore.parse(_read_most(file, _LARGEST_IGNORE))
+        return _read_most(file, _LARGEST_IGNORE)
     except FileNotFoundError:
-        return ignore.Ignore()
+        return b""
     except OSError as error:
-        raise errors.InvalidArgument(f"it cannot be read: {error.strerror}", hint=f"look at {file}") from error
+        raise errors.InvalidArgument(f"{file} cannot be read: {error.strerror}", hint="mend or remove it") from error
+
+
+def _ignored(file: pathlib.Path) -> ignore.Ignore:
+    return ignore.parse(read_ignore_file(file))
 
 
 def _read_most(path: pathlib.Path, largest: int) -> bytes:

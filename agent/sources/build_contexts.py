@@ -1,7 +1,7 @@
 """Reading what a build is made of, as far as that tells whether it has changed: names, sizes and times, no content.
 
-What is left out of a context does not count. No link is followed, and nothing is opened but directories and the file
-that says what is left out.
+What is left out of a context does not count. In the context no link is followed, and nothing is opened but directories
+and the file that says what is left out.
 """
 
 import hashlib
@@ -46,10 +46,8 @@ class Rules:
         """Return whether a path on the host belongs to the build, as far as its name tells."""
         if path in {self.dockerfile, *_ignore_files(self.dockerfile, self.context)}:
             return True
-        relative = os.path.relpath(path, self.context)
-        if relative.startswith(".."):
-            return False
-        return self.patterns.may_bring_back or not self.patterns.leaves_out(relative)
+        place = build_files.place_in(path, self.context)
+        return bool(place) and not self.patterns.leaves_out(place)
 
 
 def rules_of(external: ExternalInput) -> Rules:

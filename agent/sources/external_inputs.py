@@ -224,13 +224,16 @@ def _read_open(external: ExternalInput, descriptor: int, writers: Writers) -> In
 def _read_build(external: ExternalInput, writers: Writers) -> InputReading:
     """Look at a build's context and Dockerfile. Who writes there is not asked: each change is another build."""
     del writers
+    began = time.time()  # what changes behind the walk is young: an age until its end would count that as rest
     try:
         observed = build_contexts.observe(external)
     except build_contexts.TooLarge:
         return _unusable(f"has more than {build_contexts.MOST_ENTRIES} files", "leave some out by .dockerignore")
+    except (FileNotFoundError, NotADirectoryError):  # the runtime says so: its image may be there already
+        return InputReading(InputState(MISSING), Writer.UNKNOWN)
     except (OSError, ValueError) as error:
         return _unusable(*_explanation(error))
-    age = max(0.0, time.time() - observed.changed_at)
+    age = max(0.0, began - observed.changed_at)
     return InputReading(external_input.state_of(external, observed.reading), Writer.NONE, age)
 
 

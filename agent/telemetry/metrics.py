@@ -122,7 +122,7 @@ TABLE: tuple[Metric, ...] = (
         "trimtab_build_image_size_bytes",
         Type.GAUGE,
         ("name",),
-        "Size of the image that was built last for an Image, packed as it is stored.",
+        "Size of the image that was built last for an Image, as its runtime tells: native packed, engines plain.",
         _WALK,
     ),
     Metric(

@@ -144,6 +144,36 @@ async def test_ensure__link_out_of_the_source__is_not_admitted(harness, context,
     assert caught.value.reason is Reason.BUILD_NOT_ADMITTED
 
 
+async def test_ensure__what_is_left_out_is_said_by_a_link_out_of_the_source__is_not_admitted(
+    harness, context, tmp_path
+) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    (context / ".dockerignore").unlink()
+    (context / ".dockerignore").symlink_to(tmp_path / "secret")
+    restricted = _restricted(harness, hostaccess.HostAccess((str(context),)))
+    with pytest.raises(errors.InvalidArgument, match=r"leads to .*/secret is not admitted") as caught:
+        await built(restricted, config(context))
+    assert caught.value.reason is Reason.BUILD_NOT_ADMITTED
+
+
+async def test_ensure__a_file_beside_the_dockerfile_says_what_is_left_out__counts_alone(harness, context) -> None:
+    (context / "Dockerfile.dockerignore").write_text("src/link\n")
+    await built(harness, config(context))
+    shown = set((await printed(harness, "sh", "-c", "find /site")).split())
+    assert {"/site/secret", "/site/src/run"} <= shown
+    assert "/site/src/link" not in shown
+
+
+async def test_ensure__image_of_an_archive_where_registries_are_limited__may_be_begun_with(harness, context) -> None:
+    if harness.engine is not None:
+        pytest.skip("engines build for no source that is limited")
+    restricted = _restricted(harness, hostaccess.HostAccess(registries=("registry.example",)))
+    await built(restricted, config(context))
+    (context / "Dockerfile").write_text("FROM localhost/never-loaded\n")
+    with pytest.raises(errors.NotFound, match="may not be pulled"):
+        await built(restricted, config(context, "2"))
+
+
 @pytest.mark.parametrize(
     ("line", "access"),
     [

@@ -25,15 +25,16 @@ def write(request: builds.Request, out: IO[bytes]) -> str:
     A Dockerfile that is no part of the context comes beside its files, under a name that no instruction knows; engines
     that look at ``.dockerignore`` themselves leave it out.
     """
-    inside = _place_in_context(request)
-    name = inside or f"{_PREFIX}{hashlib.sha256(request.source).hexdigest()[:16]}"
+    place = _place_in_context(request)
+    name = place or f"{_PREFIX}{hashlib.sha256(request.source).hexdigest()[:16]}"
+    passed_over = {name} if place and not _has_own_ignore_file(request) else {name, build_files.IGNORE_NAME}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, dereference=False) as tar:
         _add_data(tar, name, request.source)  # the first: BuildKit knows a tar by 1,024 bytes, and not by a PAX header
         if request.context is not None:
             for path, entry in build_files.entries(request.context.path, request.context.ignored):
-                if path != name and (inside or path != build_files.IGNORE_NAME):
+                if path not in passed_over:
                     _add(tar, path, entry)
-        if not inside:
+        if not place:
             _add_data(tar, build_files.IGNORE_NAME, _ignore_file(request) + f"\n{name}\n".encode())
     return name
 
@@ -43,22 +44,22 @@ def _place_in_context(request: builds.Request) -> str:
     context, file = request.context, request.file
     if context is None or file is None:
         return ""
-    relative = os.path.relpath(file, context.path)
-    if relative.startswith("..") or len(relative) > _LONGEST_NAME or context.ignored.leaves_out(relative):
+    place = build_files.place_in(str(file), str(context.path))
+    if not place.isascii() or len(place) > _LONGEST_NAME or context.ignored.leaves_out(place):
         return ""
-    return "" if file.is_symlink() or file.read_bytes() != request.source else relative
+    return "" if file.is_symlink() or not place or file.read_bytes() != request.source else place
+
+
+def _has_own_ignore_file(request: builds.Request) -> bool:
+    """Return whether a file beside the Dockerfile says what is left out: an engine would go by the context's."""
+    return request.file is not None and os.path.lexists(f"{request.file}{build_files.IGNORE_NAME}")
 
 
 def _ignore_file(request: builds.Request) -> bytes:
-    """Return what the context's own file says is left out; nothing where there is none."""
-    if request.context is None:
+    """Return what the context's own file says is left out, where that is what counts."""
+    if request.context is None or _has_own_ignore_file(request):
         return b""
-    try:
-        descriptor = files.open_regular(request.context.path / build_files.IGNORE_NAME)
-    except OSError:
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+    return build_files.read_ignore_file(request.context.path / build_files.IGNORE_NAME)
 
 
 def _add(tar: tarfile.TarFile, path: str, entry: os.DirEntry[str]) -> None:

@@ -15,10 +15,13 @@ from agent.drivers.docker import build_archive, connection, sidecar, transfers
 from agent.kit import frozen
 from agent.model.key import Pairs
 from agent.reasons import Reason
+from agent.runtime import build_files
 
 _TITLE = "the engine builds"
-_EPOCH = "SOURCE_DATE_EPOCH"
 _WHAT = "the build"
+_LAST_LINES = 3
+_LONGEST_TAIL = 600
+"""Characters of what an engine says that a failure repeats."""
 _OWN_REASONS = frozenset(
     {
         *(Reason.CONTENT_MISSING, Reason.DISK_FULL, Reason.ENGINE_DOWN, Reason.ENGINE_TIMEOUT, Reason.IMAGE_NOT_FOUND),
@@ -46,6 +49,7 @@ class Builds:
                 identity = await self._build(request, reference, step)
         except errors.Failure as error:
             step.ended(error.message)
+            error.message += step.last_lines
             raise
         step.ended("")
         if reference:
@@ -95,12 +99,6 @@ class Builds:
                     hint=f"build it by {name} itself, or with --runtime native",
                     reason=Reason.UNSUPPORTED,
                 )
-        if request.registries or not request.fetches:
-            raise errors.InvalidArgument(
-                f"a build over {name} cannot be held to what is admitted for this source",
-                hint="build it with --runtime native, or elsewhere, and name the image by pull",
-                reason=Reason.BUILD_NOT_ADMITTED,
-            )
 
 
 class _Step:
@@ -108,12 +106,20 @@ class _Step:
 
     def __init__(self, report: builds.Report) -> None:
         self._report = report
+        self._tail = ""
         self._begun = time.monotonic()
         report(builds.StepBegun(1, _TITLE))
 
     def output(self, text: str) -> None:
         """Report what the engine says."""
+        self._tail = (self._tail + text)[-_LONGEST_TAIL:]
         self._report(builds.StepOutput(1, text.encode()))
+
+    @property
+    def last_lines(self) -> str:
+        """Return the last lines of what the engine has said, as the end of a sentence; empty where it said nothing."""
+        lines = [line.strip() for line in self._tail.splitlines() if line.strip()]
+        return f"; it said last: {' | '.join(lines[-_LAST_LINES:])}" if lines else ""
 
     def ended(self, error: str) -> None:
         """Report the end."""
@@ -124,7 +130,7 @@ def _parameters(request: builds.Request, reference: str) -> Mapping[str, str]:
     """Return the query of the call, by https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image."""
     arguments = dict(request.build_args)
     if request.epoch is not None:
-        arguments[_EPOCH] = str(request.epoch)
+        arguments[build_files.EPOCH] = str(request.epoch)
     values = {
         "version": "2",  # BuildKit; Podman, which has one builder, does not look at it
         "t": reference,

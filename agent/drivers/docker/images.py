@@ -17,6 +17,7 @@ from agent.kit import clock, frozen
 from agent.model import hostaccess, image, secret
 from agent.model.key import Kind, Pairs
 from agent.oci import archives, auths, reference
+from agent.reasons import Reason
 from agent.runtime import admitted, api, build_files, build_progress
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class Images:
     async def ensure(
         self, config: image.ImageConfig, labels: Pairs, progress: api.ProgressSink, pinned: str = ""
     ) -> image.ObservedImage:
-        """Pull or load an image, and note its labels."""
+        """Pull, load or build an image, and note its labels."""
         before = ""
         if self.names.state_file.images().get(config.reference):
             with contextlib.suppress(errors.NotFound):
@@ -72,6 +73,7 @@ class Images:
                 await self._load(pathlib.Path(config.source.path), config.reference, progress)
             case image.BuildSource() as source:
                 await admitted.check_build(self.access, source)
+                self._check_limits()
                 with build_files.placed(source):
                     request = await asyncio.to_thread(build_files.request, source, self.access)
                 await self.builds.build(request, config.reference, labels, build_progress.titles(progress))
@@ -84,6 +86,15 @@ class Images:
             await remove_superseded(self.engine, self.names.state_file)
         size, digests = int(inspected.get("Size") or 0), references.digests(inspected, config.reference)
         return image.ObservedImage(str(inspected["Id"]), config.reference, labels, size, digests)
+
+    def _check_limits(self) -> None:
+        """Raise ``errors.InvalidArgument`` where a Dockerfile may not do everything: no engine sees to that."""
+        if self.access.limits_builds:
+            raise errors.InvalidArgument(
+                f"a build over {self.engine.where.flavour} cannot be held to what is admitted for this source",
+                hint="build it with --runtime native, or elsewhere, and name the image by pull",
+                reason=Reason.BUILD_NOT_ADMITTED,
+            )
 
     async def digest(self, name: str) -> str:
         """Return a tag's digest. The registry is asked directly: not every engine can, and none lists tags."""

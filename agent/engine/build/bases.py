@@ -1,5 +1,6 @@
 """What stages begin with, and take files of: images, pulled where they are not there."""
 
+import enum
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ from agent.engine.build import result, spec
 from agent.engine.images import images, leases
 from agent.kit import frozen
 from agent.oci import digest, image_config, manifest, platform, reference
+from agent.reasons import Reason
 
 _DIGITS = 32
 """Of a digest, in a tag."""
@@ -26,6 +28,14 @@ class Image:
     """Digest of its configuration."""
 
 
+class Pulls(enum.Enum):
+    """When an image is pulled."""
+
+    MISSING = enum.auto()
+    ALWAYS = enum.auto()
+    NEVER = enum.auto()
+
+
 class Bases:
     """The images of an instance, as builds use them."""
 
@@ -34,8 +44,8 @@ class Bases:
         self._images = store_of_images
         self._content = content
 
-    async def image(self, name: str, requested: platform.Platform, lease: leases.Lease, *, pulls: bool) -> Image:
-        """Return an image for a platform, on lease; it is pulled where it is not there, or where ``pulls``.
+    async def image(self, name: str, requested: platform.Platform, lease: leases.Lease, pulls: Pulls) -> Image:
+        """Return an image for a platform, on lease, pulled as ``pulls`` says.
 
         One for another platform than this host's never takes a name from the image that containers run.
 
@@ -48,10 +58,12 @@ class Bases:
         canonical = str(parsed)
         is_ours = platform.choose(documents.of_platform(""), [requested]) is not None
         own_name = canonical if is_ours else foreign_name(parsed, requested)
-        for stored_name in () if pulls else (canonical, own_name):
+        for stored_name in () if pulls is Pulls.ALWAYS else (canonical, own_name):
             present = await self._held(stored_name, requested, lease)
             if present is not None:
                 return present
+        if pulls is Pulls.NEVER:
+            raise errors.NotFound(f"{name} is not there, and may not be pulled", reason=Reason.IMAGE_NOT_FOUND)
         await self._images.pull(own_name, str(requested), self._labels(own_name), lambda _: None, canonical)
         present = await self._held(own_name, requested, lease)
         if present is None:

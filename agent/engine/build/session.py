@@ -20,6 +20,8 @@ from agent.reasons import Reason
 
 _LAST_LINES = 20
 _LONGEST_LINE = 1000
+_LOCAL = "localhost"
+"""The registry in the references of images that come from none."""
 
 
 @frozen.value(kw_only=True)
@@ -95,10 +97,12 @@ class Session:
 
     async def base_image(self, name: str, requested: platforms.Platform) -> bases.Image:
         """Return an image, looked for once a build. Raises ``errors.InvalidArgument`` for one that is not admitted."""
-        _check_registry(name, self.request.registries)
+        may_pull = _is_admitted(name, self.request.registries)
         key = name, requested
         if key not in self._images:
-            getting = self.shared.bases.image(name, requested, self.own.lease, pulls=self.request.pulls)
+            pulls = bases.Pulls.ALWAYS if self.request.pulls else bases.Pulls.MISSING
+            pulls = pulls if may_pull else bases.Pulls.NEVER
+            getting = self.shared.bases.image(name, requested, self.own.lease, pulls)
             self._images[key] = self.own.crew.promise(getting, name=f"image {name} for {requested}")
         return await asyncio.shield(self._images[key])
 
@@ -127,19 +131,25 @@ class Session:
         return ShownStep(self._numbers, title, self._report)
 
 
-def _check_registry(name: str, admitted: Sequence[str]) -> None:
+def _is_admitted(name: str, admitted: Sequence[str]) -> bool:
+    """Return whether an image may be pulled; what archives and builds have made is taken where it is there.
+
+    Raises ``errors.InvalidArgument`` for one that may not be used at all.
+    """
     if not admitted:
-        return
+        return True
     try:
         image = reference.parse(name)
     except reference.InvalidReference as error:
         raise errors.InvalidArgument(str(error), hint="see FROM in the Dockerfile") from error
-    if not reference.is_listed(image, admitted):
+    is_listed = reference.is_listed(image, admitted)
+    if not is_listed and image.registry != _LOCAL:
         raise errors.InvalidArgument(
             f"images of {image.registry} are not among those that may be used",
             hint=f"to admit it, add {image.registry} to registries in the settings' admission",
             reason=Reason.BUILD_NOT_ADMITTED,
         )
+    return is_listed
 
 
 class ShownStep:

@@ -171,13 +171,15 @@ def test_image__at_a_builds_reference_is_somebody_elses__is_built() -> None:
     assert computed.steps[0].action.cause.message == "it was not built by this instance"
 
 
-def test_build__beside_other_images__waits_for_all_that_it_may_begin_with() -> None:
+def test_build__beside_archives__waits_for_all_that_it_may_begin_with() -> None:
     other = dataclasses.replace(BUILD, name="z", reference="localhost/z:latest")
     computed = planner.compute_plan(
         builders.desired(BUILD, other, ARCHIVE, image=False), builders.world(), builders.rules()
     )
     by_name = {step.action.key.name: step for step in computed.steps}
     assert by_name["app"].after == ()
+    pulled = planner.compute_plan(builders.desired(BUILD), builders.world(), builders.rules())
+    assert all(step.after == () for step in pulled.steps if step.action.key.kind is Kind.IMAGE), "it pulls them itself"
     assert by_name["site"].after == by_name["z"].after == (by_name["app"].id,)
 
 

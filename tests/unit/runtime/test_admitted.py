@@ -8,7 +8,7 @@ import pytest
 
 from agent import errors
 from agent.kit import lookups
-from agent.model import container, hostaccess
+from agent.model import container, hostaccess, image
 from agent.runtime import admitted
 from tests import hung_mounts
 
@@ -31,10 +31,19 @@ async def check_archive(access: hostaccess.HostAccess, path: pathlib.Path) -> No
     await admitted.check_archive(access, str(path))
 
 
+async def check_build(access: hostaccess.HostAccess, path: pathlib.Path) -> None:
+    await admitted.check_build(access, image.BuildSource(str(path), str(path / "Dockerfile"), "1"))
+
+
 @pytest.mark.parametrize(
     ("check", "what"),
-    [(check_binds, "bind source"), (hold_binds, "bind source"), (check_archive, "image archive")],
-    ids=["check", "hold", "archive"],
+    [
+        (check_binds, "bind source"),
+        (hold_binds, "bind source"),
+        (check_archive, "image archive"),
+        (check_build, "build context"),
+    ],
+    ids=["check", "hold", "archive", "build"],
 )
 async def test_check__a_file_system_does_not_answer__is_told_and_leaves_all_threads_free(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, check: Check, what: str

@@ -68,7 +68,7 @@ def test_write__first_entry__is_the_dockerfile_without_a_pax_header(context: pat
     assert (first.name, first.offset, first.pax_headers) == ("Dockerfile", 0, {})
 
 
-@pytest.mark.parametrize("case", ["left out", "outside", "in the manifest", "changed since", "a link"])
+@pytest.mark.parametrize("case", ["left out", "outside", "in the manifest", "changed since", "a link", "not ASCII"])
 def test_write__dockerfile_that_is_no_part_of_the_context__has_a_name_of_its_own(
     context: pathlib.Path, tmp_path: pathlib.Path, case: str
 ) -> None:
@@ -81,6 +81,8 @@ def test_write__dockerfile_that_is_no_part_of_the_context__has_a_name_of_its_own
         file = None
     elif case == "changed since":
         (context / "Dockerfile").write_text("FROM b")
+    elif case == "not ASCII":
+        file = (context / "Dockerfile").rename(context / "D\u00f6ckerfile")
     elif case == "a link":
         (context / "Dockerfile").rename(context / "Real")
         (context / "Dockerfile").symlink_to("Real")
@@ -89,6 +91,19 @@ def test_write__dockerfile_that_is_no_part_of_the_context__has_a_name_of_its_own
     assert name.startswith(".dockerfile.")
     assert content(tar, name) == TEXT
     assert content(tar, ".dockerignore") == b"*.md\n" + name.encode() + b"\n"
+
+
+def test_write__file_beside_the_dockerfile_says_what_is_left_out__the_contexts_is_not_sent(
+    context: pathlib.Path,
+) -> None:
+    (context / ".dockerignore").write_bytes(b"src")
+    (context / "Dockerfile.dockerignore").write_bytes(b"")
+    _, entries, _ = written(context, file=context / "Dockerfile")
+    assert ".dockerignore" not in entries
+    assert "Dockerfile.dockerignore" in entries
+    (context / "Dockerfile").write_text("FROM b")
+    name, _, tar = written(context, file=context / "Dockerfile")
+    assert content(tar, ".dockerignore") == b"\n" + name.encode() + b"\n"
 
 
 def test_write__what_is_left_out__is_not_sent(context: pathlib.Path) -> None:

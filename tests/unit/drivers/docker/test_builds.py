@@ -103,8 +103,6 @@ async def test_build__everything_is_asked_for__is_passed_on(tmp_path: pathlib.Pa
         ({"secrets": {"a": b"1"}}, "builds over docker get no secrets", Reason.UNSUPPORTED),
         ({"ssh": {"default": pathlib.Path("/s")}}, "builds over docker get no ssh agents", Reason.UNSUPPORTED),
         ({"contexts": {"a": "b"}}, "builds over docker get no named contexts", Reason.UNSUPPORTED),
-        ({"registries": ("a",)}, "cannot be held to what is admitted", Reason.BUILD_NOT_ADMITTED),
-        ({"fetches": False}, "cannot be held to what is admitted", Reason.BUILD_NOT_ADMITTED),
     ],
 )
 async def test_build__what_an_engine_does_not_get__is_refused_before_it_is_asked(

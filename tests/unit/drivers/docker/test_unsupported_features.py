@@ -5,14 +5,19 @@ import pytest
 from agent.drivers.docker import unsupported_features
 from agent.model.features import Feature
 
+OF_PODMAN = {Feature.NETWORK_WITHOUT_DNS, Feature.ADMITTED_BUILDS}
 OF_EVERY_ENGINE = {Feature.IMAGE_CONTENT, Feature.CONTAINER_FILES, Feature.PROCESSES, Feature.BUILDS}
 
 
 @pytest.mark.parametrize(
     ("flavour", "local", "expected"),
     [
-        ("podman", True, {Feature.NETWORK_WITHOUT_DNS}),
-        ("podman", False, {Feature.NETWORK_WITHOUT_DNS, Feature.NETWORK_PROBES, Feature.PROCESSES}),
+        ("podman", True, OF_PODMAN),
+        (
+            "podman",
+            False,
+            OF_PODMAN | {Feature.NETWORK_PROBES, Feature.PROCESSES},
+        ),
         ("docker", False, set(Feature) - OF_EVERY_ENGINE),
         ("docker", True, set(Feature) - OF_EVERY_ENGINE - {Feature.NETWORK_PROBES}),
     ],
