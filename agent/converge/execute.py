@@ -6,6 +6,7 @@ bound of their own: they must not take the places of those that work.
 """
 
 import asyncio
+import collections
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from agent.converge import signals
@@ -13,6 +14,8 @@ from agent.kit import clock, frozen, locks, tasks
 from agent.model.key import ObjectKey
 from agent.plan import actions, plan
 
+_MOST_CUTS = 3
+"""Builds of an object in a row that are cut short because its files have changed."""
 _MOST_STOPS = 2000
 """Stops that may be under way: who waits for the end of a grace period holds no place of those who work, but each may
 be a connection to an engine."""
@@ -93,6 +96,8 @@ class Executor:
         self._current: dict[ObjectKey, actions.Action] = {}
         self._fetches: dict[ObjectKey, str] = {}
         self._cut_short: set[ObjectKey] = set()
+        self._cuts: collections.Counter[ObjectKey] = collections.Counter()
+        """How often in a row a build of an object was cut short."""
         self._withheld: frozenset[ObjectKey] = frozenset()
 
     @property
@@ -120,6 +125,10 @@ class Executor:
             dropped = [id for id, step in execution.pending.items() if step.action.key in keys]
             self._give_up(execution, execution.drop(dropped), signals.Result.SUPERSEDED)
         for key in keys & self._fetches.keys():
+            if actions.is_build(self._current[key]):
+                if self._cuts[key] >= _MOST_CUTS:  # files that never rest would keep it from ever being built
+                    continue
+                self._cuts[key] += 1
             self._cut_short.add(key)
             self._crew.cancel(self._fetches[key])
 
@@ -175,6 +184,8 @@ class Executor:
 
     def _finish(self, execution: _Execution, step: plan.Step, finished: signals.ActionFinished) -> None:
         self._hooks.finished(execution.number, finished)
+        if finished.result is not signals.Result.SUPERSEDED:
+            self._cuts.pop(step.action.key, None)
         if finished.result is signals.Result.SUCCEEDED:
             execution.succeeded(step.id)
             self._advance(execution)

@@ -152,7 +152,13 @@ class Intake:
     def _declared_inputs(self) -> list[external_input.ExternalInput]:
         """Return the inputs of what stands, and of what was read last, be it good or bad."""
         current = [reading for reading in (self._accepted, self._reading) if reading is not None]
-        return list(dict.fromkeys(external for reading in current for external in reading.parsed.inputs))
+        inputs = dict.fromkeys(external for reading in current for external in reading.parsed.inputs)
+        return [external for external in inputs if self._may_look_at(external)]
+
+    def _may_look_at(self, external: external_input.ExternalInput) -> bool:
+        """Return whether an input is looked at: no tree is walked that the source may not build from."""
+        admitted = self._around.parse_options.admitted
+        return external.kind is not external_input.InputKind.BUILD or admitted.admits_path(external.path)
 
     async def _look_at_inputs(self) -> None:
         async with self._order:

@@ -4,6 +4,7 @@ The last pattern that matches a path, or a folder that it lies in, decides; ``!`
 match ``/``; ``**`` matches any number of folders, none among them.
 """
 
+import itertools
 import posixpath
 import re
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ _TOKEN = re.compile(
 )
 _MEMBER = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", re.DOTALL)
 _SPECIAL = re.compile(r"[*?\[\]\\]")
+
+
+MOST = 1000
+"""Patterns of a file: each path of a context is compared with all of them."""
 
 
 class BadPattern(Exception):
@@ -69,7 +74,10 @@ def parse(data: bytes) -> Ignore:
 
 def of(lines: Sequence[tuple[int, str]]) -> Ignore:
     """Return the patterns of numbered lines, also those of ``COPY --exclude``. Raises ``BadPattern``."""
-    return Ignore(tuple(_pattern(number, line.strip()) for number, line in lines if line.strip()))
+    patterns = [(number, line.strip()) for number, line in lines if line.strip()]
+    if len(patterns) > MOST:
+        raise BadPattern(patterns[MOST][0], patterns[MOST][1][:50], f"there are more than {MOST} patterns")
+    return Ignore(tuple(itertools.starmap(_pattern, patterns)))
 
 
 def _pattern(number: int, line: str) -> Pattern:

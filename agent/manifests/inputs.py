@@ -42,10 +42,12 @@ def archive(manifest: registry.Manifest, states: external_input.Inputs) -> Archi
     return None if external is None else ArchiveSource(external.path, states.get(external, _NOT_READ).fingerprint)
 
 
-def build(manifest: registry.Manifest, states: external_input.Inputs) -> tuple[ExternalInput, str] | None:
-    """Return the files that an Image is built of, and their fingerprint; ``None`` where it is not built."""
+def build(
+    manifest: registry.Manifest, states: external_input.Inputs
+) -> tuple[ExternalInput, external_input.InputState] | None:
+    """Return the files that an Image is built of, and what they are; ``None`` where it is not built."""
     external = _of_kind(manifest, InputKind.BUILD)
-    return None if external is None else (external, states.get(external, _NOT_READ).fingerprint)
+    return None if external is None else (external, states.get(external, _NOT_READ))
 
 
 def _of_kind(manifest: registry.Manifest, kind: InputKind) -> ExternalInput | None:
@@ -77,8 +79,6 @@ def problems(manifests: Iterable[registry.Manifest], states: external_input.Inpu
     """Yield what keeps inputs from being used: at the manifest's field, or at the line of the file itself."""
     used = 0
     for manifest in manifests:
-        if isinstance(manifest.object, image.Image):
-            yield from _context_problems(manifest, states)
         if not isinstance(manifest.object, container.Container):
             continue  # missing archives and contexts are the runtime's to report: their images may be there already
         own = 0
@@ -102,15 +102,6 @@ def problems(manifests: Iterable[registry.Manifest], states: external_input.Inpu
                 shown = posixpath.normpath(posixpath.join(posixpath.dirname(manifest.document.path), path))
                 for mistake in env_file.parse(state.content).mistakes:
                     yield problem.Problem(shown, mistake.line, 1, mistake.message, mistake.hint)
-
-
-def _context_problems(manifest: registry.Manifest, states: external_input.Inputs) -> Iterator[problem.Problem]:
-    """Yield what keeps a build's context from being looked at, other than that it is missing."""
-    files = build(manifest, states)
-    state = _NOT_READ if files is None else states.get(files[0], _NOT_READ)
-    if files is not None and state.problem:
-        message = f"{problem.shortened(files[0].path)} {state.problem}"
-        yield manifest.document.problem(message, state.hint, "spec", "build", "context")
 
 
 def _absolute(path: str, manifest: registry.Manifest) -> str:

@@ -68,6 +68,8 @@ class BuildSource:
     network: BuildNetwork = BuildNetwork.DEFAULT
     pulls: bool = False
     """Base images are asked for anew at their registries by each build."""
+    problem: str = ""
+    """Why its files cannot be looked at, other than that they are not there: nobody would see their changes."""
     type: Literal["build"] = "build"
 
 

@@ -1,6 +1,7 @@
 """The files of a build on this host: the Dockerfile, and what is left out of its context. Reading blocks."""
 
 import contextlib
+import errno
 import os
 import pathlib
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Self
 
 from agent import errors
 from agent.dockerfile import builds, ignore, lines, mistake, parse
-from agent.kit import files, frozen
+from agent.kit import files, frozen, writers
 from agent.model import hostaccess, image
 from agent.reasons import Reason
 
@@ -53,7 +54,7 @@ class Location:
     @property
     def ignore_files(self) -> tuple[pathlib.Path, pathlib.Path]:
         """Both files that may say what is left out; the first one counts where it is there."""
-        return self.dockerfile.with_name(f"{self.dockerfile.name}{IGNORE_NAME}"), self.context / IGNORE_NAME
+        return pathlib.Path(f"{self.dockerfile}{IGNORE_NAME}"), self.context / IGNORE_NAME
 
     @property
     def ignore_file(self) -> pathlib.Path:
@@ -117,6 +118,10 @@ def request(source: image.BuildSource, access: hostaccess.HostAccess) -> builds.
     ``errors.InvalidArgument``.
     """
     where = Location(pathlib.Path(source.dockerfile), pathlib.Path(source.context))
+    if source.problem:
+        raise errors.InvalidArgument(
+            f"the context {where.context} {source.problem}", hint="see .dockerignore", reason=Reason.BUILD_FAILED
+        )
     if not where.context.is_dir():
         raise errors.NotFound(
             f"the context {where.context} is no directory",
@@ -194,8 +199,11 @@ def _ignored(file: pathlib.Path) -> ignore.Ignore:
 
 
 def _read_most(path: pathlib.Path, largest: int) -> bytes:
+    """Read a file. Raises ``OSError``, also for one that the kernel makes up: reading some of these takes it away."""
     descriptor = files.open_regular(path)
     try:
+        if writers.Writers().is_of_the_kernel(descriptor):
+            raise OSError(errno.EINVAL, "it is a file that the kernel makes up", str(path))
         return files.read_most(descriptor, largest)
     finally:
         os.close(descriptor)

@@ -47,7 +47,9 @@ class Rules:
         if path in {self.dockerfile, *_ignore_files(self.dockerfile, self.context)}:
             return True
         place = build_files.place_in(path, self.context)
-        return bool(place) and not self.patterns.leaves_out(place)
+        if not place:
+            return False
+        return not self.patterns.leaves_out(place) or (self.patterns.may_bring_back and os.path.isdir(path))  # noqa: PTH112
 
 
 def rules_of(external: ExternalInput) -> Rules:

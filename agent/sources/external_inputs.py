@@ -22,6 +22,8 @@ LARGEST_TOTAL = 16 * 1024 * 1024
 """Bytes of all inputs of a source whose content is read; an archive's is not."""
 FIRST_READING = 2.0
 """Seconds that all inputs together which nobody has read before, and which are being written, are waited for."""
+NEVER_RESTS = 5.0
+"""Seconds after which a context counts as it is, although it goes on changing."""
 _POLL = 0.02
 """Seconds between two readings of an input that is being written."""
 _SHA1_DIGITS = 40
@@ -69,6 +71,8 @@ class _Candidate:
 
     state: InputState
     since: float
+    began: float
+    """When the input was first seen to change."""
 
 
 class InputTracker:
@@ -107,11 +111,13 @@ class InputTracker:
         """Accept a reading if it may be; otherwise return the seconds until it may."""
         candidate = self._candidates.get(external)
         if candidate is None or candidate.state != reading.state:
-            candidate = _Candidate(reading.state, now)
+            candidate = _Candidate(reading.state, now, now if candidate is None else candidate.began)
         rested = now - candidate.since
         if reading.writer is Writer.NONE:
             rested = max(rested, reading.age)
         wait = _needed(external, reading, self._accepted.get(external)) - rested
+        if external.kind is InputKind.BUILD and now - candidate.began >= NEVER_RESTS:
+            wait = 0.0
         if self._accepted.get(external, reading.state) == reading.state or wait <= 0:
             self._accepted[external] = reading.state
             self._candidates.pop(external, None)

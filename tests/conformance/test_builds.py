@@ -109,6 +109,11 @@ async def test_ensure__files_are_missing__not_found(harness, context, what: str)
     assert caught.value.reason is Reason.CONTENT_MISSING
 
 
+async def test_ensure__files_that_nobody_can_look_at__are_refused(harness, context) -> None:
+    with pytest.raises(errors.InvalidArgument, match="context has more than 5 files"):
+        await built(harness, config(context, problem="has more than 5 files"))
+
+
 async def test_ensure__mistake_in_the_dockerfile__is_told_with_its_line(harness, context) -> None:
     (context / "Dockerfile").write_text(f"FROM {conftest.REFERENCE}\nRUM true\n")
     with pytest.raises(errors.InvalidArgument, match="Dockerfile:2: RUM is no instruction") as caught:

@@ -47,7 +47,17 @@ def _place_in_context(request: builds.Request) -> str:
     place = build_files.place_in(str(file), str(context.path))
     if not place.isascii() or len(place) > _LONGEST_NAME or context.ignored.leaves_out(place):
         return ""
-    return "" if file.is_symlink() or not place or file.read_bytes() != request.source else place
+    is_itself = os.path.realpath(file) == os.path.join(os.path.realpath(context.path), place)  # noqa: PTH118
+    return place if place and is_itself and _has_text(file, request.source) else ""
+
+
+def _has_text(path: os.PathLike[str], text: bytes) -> bool:
+    try:
+        descriptor = files.open_regular(path)
+    except OSError:
+        return False
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(len(text) + 1) == text
 
 
 def _has_own_ignore_file(request: builds.Request) -> bool:
@@ -69,9 +79,12 @@ def _add(tar: tarfile.TarFile, path: str, entry: os.DirEntry[str]) -> None:
         if stat.S_ISREG(status.st_mode):
             _add_file(tar, path, entry.path, status)
             return
+        if stat.S_ISSOCK(status.st_mode):
+            return
         info = tar.gettarinfo(entry.path, path)
-        if info is not None:  # a socket is none
-            tar.addfile(_of_root(info))
+        if info.isreg():
+            raise OSError(errno.ESTALE, "it was replaced while it was read", entry.path)
+        tar.addfile(_of_root(info))
 
 
 def _add_file(tar: tarfile.TarFile, path: str, place: str, listed: os.stat_result) -> None:

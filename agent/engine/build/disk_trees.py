@@ -67,6 +67,8 @@ class DiskTree:
         self._ignored = ignored or ignore.Ignore()
         self._is_context = is_context
         self._listings: dict[str, dict[str, trees.Status]] = {}
+        self._targets: dict[str, str] = {}
+        """Where links lead: what a step's key has is what is written, whatever a link is meanwhile."""
 
     def status(self, path: str) -> trees.Status | None:
         """Return what a path is. Raises ``OSError``."""
@@ -81,6 +83,11 @@ class DiskTree:
 
     def link(self, path: str) -> str:
         """Return where a symbolic link leads. Raises ``OSError``."""
+        if path not in self._targets:
+            self._targets[path] = self._read_link(path)
+        return self._targets[path]
+
+    def _read_link(self, path: str) -> str:
         descriptor = self._kernel.open_in_root(self._top, path, os.O_PATH | os.O_NOFOLLOW)
         try:
             return os.readlink("", dir_fd=descriptor)

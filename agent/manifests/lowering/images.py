@@ -34,11 +34,11 @@ def _local_source(
     files = inputs.build(manifest, sketch.inputs)
     if spec is None or files is None:
         return inputs.archive(manifest, sketch.inputs)
-    external, stamp = files
+    external, state = files
     return image.BuildSource(
         context=external.path,
         dockerfile=external.dockerfile,
-        stamp=stamp,
+        stamp=state.fingerprint,
         inline=spec.dockerfile_inline,
         target=spec.target,
         platform=spec.platform,
@@ -46,6 +46,7 @@ def _local_source(
         labels=pairs(spec.labels),
         network=image.BuildNetwork(spec.network),
         pulls=spec.pull,
+        problem=state.problem,
     )
 
 

@@ -27,7 +27,8 @@ def test_history__each_result__is_a_row_with_its_problems_below() -> None:
 def test_history__the_same_files_mean_something_else__says_so() -> None:
     revisions = (past.Revision("r1", "/srv", AT, AT + 1.0, ()), past.Revision("r1", "/srv", AT + 60.0, None, (), True))
     assert list(past_view.history_lines(revisions))[-1] == (
-        "2023-11-14 22:14:20Z  not applied         r1 (the same files; env files, archives, contexts or settings changed)"
+        "2023-11-14 22:14:20Z  not applied         r1"
+        " (the same files; env files, archives, contexts or settings changed)"
     )
 
 

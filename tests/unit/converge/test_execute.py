@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from agent.converge import execute, signals
 from agent.kit import tasks
+from agent.model import image
 from agent.model.key import Kind, ObjectKey
 from agent.plan import actions, plan
 from agent.reasons import Reason
@@ -228,6 +229,20 @@ async def test_executor__a_plan_has_ended__is_not_kept(bench: Bench, until: conf
     assert len(bench.executor._executions) == 1
     await until(lambda: not bench.executor.busy)
     assert bench.executor._executions == []
+
+
+async def test_supersede__build_whose_files_never_rest__is_cut_short_some_times_and_then_ends(
+    bench: Bench, until: conftest.Until
+) -> None:
+    source = image.BuildSource("/app", "/app/Dockerfile", "1")
+    config = image.ImageConfig("b", "localhost/b:latest", source)
+    build = actions.EnsureImage(ObjectKey(Kind.IMAGE, "b"), actions.Cause(Reason.CHANGED, ""), config)
+    for number in range(1, 5):
+        bench.executor.dispatch(number, planned((build, ())))
+        await asyncio.sleep(0.5)
+        bench.executor.supersede(frozenset({build.key}))
+        await until(lambda: build.key not in bench.executor.busy)
+    assert [line.split()[2] for line in bench.log] == ["superseded"] * 3 + ["succeeded"]
 
 
 async def test_supersede__some_that_wait_for_each_other__are_given_up_once_each(

@@ -174,12 +174,13 @@ def test_build__its_files__are_its_stamp_and_missing_ones_are_no_problem_of_the_
         assert image.source == BuildSource("/src", "/src/Dockerfile", state.fingerprint)
 
 
-def test_problems__of_a_context_that_cannot_be_looked_at__are_told_at_its_field() -> None:
+def test_build__context_that_cannot_be_looked_at__is_its_images_trouble_alone() -> None:
     result = parsed("envFile: []\n" + BUILD % "{context: /src}")
     (external,) = result.inputs
-    state = external_input.InputState(external_input.MISSING, problem="has more than 5 files", hint="leave some out")
-    (problem,) = pipeline.input_problems(result, {external: state})
-    assert (problem.line, problem.message, problem.hint) == (11, "/src has more than 5 files", "leave some out")
+    state = external_input.InputState(external_input.MISSING, problem="has more than 5 files")
+    assert pipeline.input_problems(result, {external: state}) == ()
+    (image,) = [config for config in pipeline.lower(result, "r1", {external: state}).images if config.name == "app"]
+    assert image.source == BuildSource("/src", "/src/Dockerfile", "", problem="has more than 5 files")
 
 
 def test_problems__behind_an_image__are_still_found_and_each_limit_is_told_once(

@@ -137,6 +137,26 @@ def test_read__changed_while_a_long_walk_went_on__has_not_rested(
     assert tracker.next_reading_in == pytest.approx(0.1, abs=0.05)
 
 
+def test_tracker__context_that_never_rests__counts_as_it_is_after_a_while(external: ExternalInput) -> None:
+    tracker = external_inputs.InputTracker()
+
+    def take(fingerprint: str, now: float) -> str:
+        reading = external_inputs.InputReading(InputState(fingerprint))
+        return tracker.take({external: reading}, now)[external].fingerprint
+
+    assert take("0", 0.0) == "0"
+    seen = [take(str(number), number * 0.05) for number in range(1, 240)]
+    assert seen[: int(external_inputs.NEVER_RESTS / 0.05)] == ["0"] * 100
+    assert "0" not in seen[101:]
+    assert len(set(seen)) == 3, "it is accepted again and again, and not each time"
+
+
+def test_rules__dockerfile_without_a_name__is_no_crash(tmp_path: pathlib.Path) -> None:
+    external = ExternalInput(InputKind.BUILD, str(tmp_path), dockerfile="/")
+    assert fingerprint(external)
+    assert not build_contexts.rules_of(external).includes("/elsewhere")
+
+
 def test_tracker__files_of_a_commit__count_with_it_at_once(external: ExternalInput) -> None:
     committed = SourceFolder(external.path, lambda _: "1")
     external = dataclasses.replace(external, within=committed)

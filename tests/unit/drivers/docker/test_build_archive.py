@@ -68,7 +68,9 @@ def test_write__first_entry__is_the_dockerfile_without_a_pax_header(context: pat
     assert (first.name, first.offset, first.pax_headers) == ("Dockerfile", 0, {})
 
 
-@pytest.mark.parametrize("case", ["left out", "outside", "in the manifest", "changed since", "a link", "not ASCII"])
+@pytest.mark.parametrize(
+    "case", ["left out", "outside", "in the manifest", "changed since", "a link", "not ASCII", "below a link"]
+)
 def test_write__dockerfile_that_is_no_part_of_the_context__has_a_name_of_its_own(
     context: pathlib.Path, tmp_path: pathlib.Path, case: str
 ) -> None:
@@ -81,6 +83,11 @@ def test_write__dockerfile_that_is_no_part_of_the_context__has_a_name_of_its_own
         file = None
     elif case == "changed since":
         (context / "Dockerfile").write_text("FROM b")
+    elif case == "below a link":
+        (tmp_path / "infra").mkdir()
+        (context / "Dockerfile").rename(tmp_path / "infra" / "Dockerfile")
+        (context / "docker").symlink_to("../infra")
+        file = context / "docker" / "Dockerfile"
     elif case == "not ASCII":
         file = (context / "Dockerfile").rename(context / "D\u00f6ckerfile")
     elif case == "a link":
