@@ -84,6 +84,9 @@ async def test_ensure__files_have_changed__gives_another_image_and_equal_ones_th
     (context / "src" / "run").write_text("#!/bin/sh\necho 2\n")
     assert (await built(harness, config(context, "3"))).id != first.id
     assert await printed(harness, "cat", "/site/src/run") == "#!/bin/sh\necho 2\n"
+    if harness.engine is not None:
+        every = harness.engine.call("GET", "images/json?all=true")
+        assert sorted(tag for each in every for tag in each["RepoTags"] or ["-"]) == [conftest.REFERENCE, SITE]
 
 
 async def test_ensure__build_fails__says_where_and_the_image_of_before_stays(harness, context) -> None:

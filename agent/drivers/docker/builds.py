@@ -141,7 +141,7 @@ def _parameters(request: builds.Request, reference: str) -> Mapping[str, str]:
         "networkmode": "" if request.network == "default" else str(request.network),
         "nocache": "" if request.uses_cache else "1",
         "pull": "1" if request.pulls else "",
-        "layers": "1",  # Podman's cache; Docker does not look at it
+        "layers": "false",  # Podman would keep an image for each step, and use none; Docker does not look at it
     }
     return {name: value for name, value in values.items() if value}
 

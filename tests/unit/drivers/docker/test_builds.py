@@ -60,7 +60,7 @@ async def test_build__plain__is_by_buildkit_and_its_labels_are_noted(tmp_path: p
     async with opened(tmp_path, {"stream": "Step 1\n"}, {"aux": "no identity"}) as (served, runtime):
         assert await runtime.builds.build(request(tmp_path), NAME, LABELS, events.append) == "sha256:1"
         assert runtime.images.names.state_file.images() == {NAME: LABELS}
-    assert asked(served) == {"version": "2", "t": NAME, "layers": "1", "dockerfile": "Dockerfile"}
+    assert asked(served) == {"version": "2", "t": NAME, "layers": "false", "dockerfile": "Dockerfile"}
     begun, output, ended = events
     assert (begun, output) == (builds.StepBegun(1, "the engine builds"), builds.StepOutput(1, b"Step 1\n"))
     assert isinstance(ended, builds.StepEnded)
