@@ -10,13 +10,14 @@ import pytest
 
 from agent.converge import intake, reading, signals
 from agent.kit import tasks
-from agent.manifests import pipeline
+from agent.manifests import admission, pipeline
 from agent.model import external_input, state
 from agent.model.key import Kind
-from agent.sources import api, external_inputs
+from agent.sources import api, build_contexts, external_inputs
 from tests.unit.converge import conftest
 
 IMAGE = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {archive: {path: %s}}\n"
+BUILT = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {build: {context: %s}}\n"
 WITH_FILE = (
     "apiVersion: trimtab.dev/v1\nkind: Container\nmetadata: {name: web}\n"
     "spec: {image: app:1, networks: none, envFile: [%s], env: {B: own}}\n"
@@ -260,3 +261,22 @@ async def test_read_certain__a_file_that_is_named_has_been_cut__waits_until_that
         desired = await taken.read_certain()
         assert dict(desired.containers[0].env) == {"A": "1", "B": "own"}
         assert env(taken) == {"A": "1", "B": "own"}
+
+
+@pytest.mark.usefixtures("often")
+async def test_watch__context_that_is_not_admitted__is_not_looked_at(
+    stage: conftest.Stage, script: conftest.Script, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(build_contexts, "observe", lambda external: looked.append(external.path))
+    monkeypatch.setattr(build_contexts, "rules_of", lambda external: looked.append(external.path))
+    (tmp_path / "app").mkdir()
+    admitted = admission.Policy(admission.Level.BASELINE, own=(str(tmp_path / "own"),))
+    parts, options = stage.parts, pipeline.ParseOptions(admitted=admitted)
+    taken = intake.Intake(intake.Surroundings(script, parts.book, parts.sink, parts.time, options), lambda: None)
+    script.write("app.yaml", BUILT % (tmp_path / "app"))
+    await taken.read()
+    assert "is not admitted" in taken.trouble
+    async with watching(taken):
+        await asyncio.sleep(0.2)
+    assert looked == []

@@ -118,3 +118,11 @@ def test_leaves_out__hostile_pattern__ends_soon(pattern: str) -> None:
     begun = time.process_time()
     assert not rules.leaves_out("/".join(["a" * 250] * 15))
     assert time.process_time() - begun < 20  # a matcher that goes back needs ages
+
+
+def test_parse__more_patterns_than_may_be__is_refused() -> None:
+    lines = b"# a comment\n\n" + b"a\n" * ignore.MOST
+    assert len(ignore.parse(lines).patterns) == ignore.MOST
+    with pytest.raises(ignore.BadPattern, match=f"there are more than {ignore.MOST} patterns") as error:
+        ignore.parse(lines + b"!b\n")
+    assert error.value.line == ignore.MOST + 3
