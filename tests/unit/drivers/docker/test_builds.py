@@ -87,7 +87,7 @@ async def test_build__everything_is_asked_for__is_passed_on(tmp_path: pathlib.Pa
     assert json.loads(parameters.pop("labels")) == {"l": "2"}
     assert parameters == {
         "version": "2",
-        "layers": "1",
+        "layers": "false",
         "dockerfile": "Dockerfile",
         "target": "web",
         "platform": "linux/arm64",
