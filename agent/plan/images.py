@@ -1,5 +1,7 @@
 """Images: fetched, fetched again, and dropped once nobody uses them."""
 
+from typing import assert_never
+
 from agent.kit import canonical
 from agent.model import image
 from agent.model.key import Kind, ObjectKey, ownership_of
@@ -39,13 +41,7 @@ def write(world: match.World, sketch: draft.Draft, steps: ground.Ground, desired
         return
     pinned = "" if newest is None else updates.pinned(newest)
     step = steps.ready[key] = sketch.add(actions.EnsureImage(key, cause, desired, pinned))
-    match desired.source:
-        case image.BuildSource():
-            steps.built.append(step)
-        case image.ArchiveSource():
-            steps.loaded.append(step)
-        case image.PullSource():
-            pass  # whoever builds upon it pulls it as well
+    _note(steps, desired.source, step)
     if observed is not None and not updates.is_gentle(desired, observed, cause):
         steps.changing.add(desired.reference)
 
@@ -70,6 +66,19 @@ def _image_change(
     if ownership.config_hash == canonical.digest(desired):
         return None
     return actions.Cause(Reason.CHANGED, f"{_CHANGED[desired.source.type]} changed", ("source",))
+
+
+def _note(steps: ground.Ground, source: image.ImageSource, step: int) -> None:
+    """Note a step by what it does, for ``order_builds``."""
+    match source:
+        case image.BuildSource():
+            steps.built.append(step)
+        case image.ArchiveSource():
+            steps.loaded.append(step)
+        case image.PullSource():
+            pass  # whoever builds upon it pulls it as well
+        case _:
+            assert_never(source)
 
 
 def order_builds(sketch: draft.Draft, steps: ground.Ground) -> None:

@@ -277,7 +277,8 @@ def _check_privileges(step: evaluate.RunStep, granted: str) -> None:
         )
     if step.network == "host" and granted != "host":
         raise errors.InvalidArgument(
-            "RUN --network=host is not granted to this build", hint="grant it: trimtab build --network host"
+            "RUN --network=host is not granted to this build",
+            hint="grant it: trimtab build --network host, or network: host in the manifest",
         )
 
 

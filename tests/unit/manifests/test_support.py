@@ -1,6 +1,8 @@
 """What a runtime cannot do is refused where it is written, with its reason."""
 
-from agent.manifests import pipeline
+import pytest
+
+from agent.manifests import admission, pipeline
 from agent.model.features import Feature, Unsupported
 
 ALL: Unsupported = tuple((feature, f"cannot {feature.value}") for feature in Feature)
@@ -77,3 +79,24 @@ def test_lacking__one_subnet_and_a_short_name_of_a_network__are_no_problem() -> 
 def test_lacking__nothing__is_no_problem() -> None:
     assert printed_problems(NETWORK, ()) == []
     assert printed_problems(CONTAINER, ((Feature.SEVERAL_SUBNETS, "no"),)) == []
+
+
+BUILD = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: app}\nspec: {build: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_refused"),
+    [
+        (admission.EVERYTHING, False),
+        (admission.Policy(registries=("registry.example",)), True),
+        (admission.Policy(admission.Level.BASELINE, host_network=True, own=("/",)), True),
+    ],
+)
+def test_lacking__builds_that_nobody_holds_to_what_is_admitted__are_refused_where_something_is_not(
+    policy: admission.Policy, is_refused: bool
+) -> None:
+    unsupported = ((Feature.ADMITTED_BUILDS, "nobody holds it"),)
+    options = pipeline.ParseOptions(unsupported=unsupported, admitted=policy)
+    result = pipeline.parse([pipeline.ManifestFile("a.yaml", "/srv", BUILD.encode())], options)
+    expected = ["a.yaml:4:15: spec.build: nobody holds it (name the image by pull or archive)"] if is_refused else []
+    assert [str(problem) for problem in result.problems] == expected
