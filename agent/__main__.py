@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 import agent
-from agent.kit import isolation
+from agent.kit import deferral, isolation
 
 _UMASK = 0o022
 """What is secret is made with a mode of its own. A stricter mask, which OCI runtimes inherit, would close containers'
@@ -26,6 +26,7 @@ def main() -> None:
             sys.stdout.write(f"{agent.__version__}\n")
             sys.stdout.flush()
             return
+    deferral.defer()
     if any("://" in argument for argument in sys.argv):
         from agent.kit import command_line  # noqa: PLC0415 - only who types a URL pays for it
 

@@ -15,7 +15,7 @@ from agent.agent_api import restart as restarts
 from agent.agent_api import suspension as suspension_answer
 from agent.converge import journal, loop, once, reading, reconcile, signals
 from agent.engine import claims, layout, stamps
-from agent.kit import canonical, clock, frozen, instance, lean, permissions
+from agent.kit import canonical, clock, deferral, frozen, instance, lean, permissions
 from agent.manifests import admission, pipeline
 from agent.model import features, hostaccess, ledger, policy, secret, state, suspension
 from agent.observe import snapshot
@@ -57,6 +57,7 @@ async def open_runtime(
     Raises the runtime's errors, ``kit.locks.LockedElsewhere`` where another process may change things already, and
     ``stamps.ForeignDirectory`` where root and run directory are not one instance's.
     """
+    deferral.load()  # here threads begin
     if exclusive:
         _prepare(chosen.root)
     elif permissions.is_withheld(chosen.root):

@@ -25,6 +25,10 @@ class TrimtabError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
+class ProgramError(TrimtabError):
+    """A program that was started has failed, or has not ended in time."""
+
+
 class Failure(TrimtabError):
     """Any failure of an operation. ``reason`` is a condition's reason: CamelCase, from a bounded set."""
 

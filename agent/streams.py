@@ -13,7 +13,7 @@ from agent.runtime import processes, streams
 
 async def logs(chosen: settings.Settings, name: str, request: streams.LogRequest) -> AsyncIterator[streams.LogLine]:
     """Return the lines that a container has written so far. Raises as ``app.open_runtime``, and ``NotFound``."""
-    if _has_records(chosen):
+    if has_records(chosen):
         from agent.drivers.native import logs as native
 
         async for line in native.recorded(chosen.root, chosen.run, name, request):
@@ -32,7 +32,7 @@ async def program(
 ) -> AsyncIterator[streams.ExecSession]:
     """Run a program in a container; leaving ends it. Raises as ``app.open_runtime``, and the runtime's errors."""
     async with contextlib.AsyncExitStack() as stack:
-        if _has_records(chosen):
+        if has_records(chosen):
             from agent.drivers.native import programs, records_view
 
             view = stack.enter_context(records_view.opened(chosen.root, chosen.run))
@@ -46,7 +46,7 @@ async def program(
 
 async def top(chosen: settings.Settings, name: str) -> tuple[processes.ContainerProcess, ...]:
     """Return what runs in a container. Raises as ``app.open_runtime``, and as ``processes.Processes``."""
-    if _has_records(chosen):
+    if has_records(chosen):
         from agent.drivers.native import processes as native
         from agent.drivers.native import records_view
 
@@ -60,7 +60,7 @@ async def top(chosen: settings.Settings, name: str) -> tuple[processes.Container
 
 async def exit_code(chosen: settings.Settings, name: str) -> int | None:
     """Wait for a container's end. Raises as ``app.open_runtime``, and as ``processes.Processes``."""
-    if _has_records(chosen):
+    if has_records(chosen):
         from agent.drivers.native import processes as native
         from agent.drivers.native import records_view
 
@@ -72,7 +72,7 @@ async def exit_code(chosen: settings.Settings, name: str) -> int | None:
         return await runtime.containers.wait(name)
 
 
-def _has_records(chosen: settings.Settings) -> bool:
+def has_records(chosen: settings.Settings) -> bool:
     """Return whether the runtime is the native one and its records can be read by themselves."""
     if chosen.runtime != "native" or permissions.is_withheld(chosen.root):
         return False

@@ -78,12 +78,24 @@ class LazyGroup(peers.SuggestingGroup):
         entry = next((entry for entry in ENTRIES if entry.name == cmd_name), None)
         if entry is None or not self._is_listing:
             return None if entry is None else load(entry)
-        return click.Command(entry.name, help=entry.summary)
+        return _Listed(entry.name, short_help=entry.summary)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
         with self._listing():
             super().format_help(ctx, formatter)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click declares it
+        """Write what the program is for: a plain line, from which click would take indentation."""
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(self.help or "")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click declares it
+        """Write what stands below the commands."""
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(self.epilog or "")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[shell_completion.CompletionItem]:
         """Return the commands and flags that begin so."""
@@ -97,6 +109,14 @@ class LazyGroup(peers.SuggestingGroup):
             yield
         finally:
             self._is_listing = False
+
+
+class _Listed(click.Command):
+    """A command of which only the name and the summary are needed."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002 - as click declares it
+        """Return the summary, which is short enough."""
+        return self.short_help or ""
 
 
 def load(entry: Entry) -> click.Command:

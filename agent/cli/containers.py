@@ -4,13 +4,15 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Annotated, Any
 
 import click
 
 from agent import errors, settings
+from agent import streams as opening
 from agent.cli import completion, durations, flags, options, terminal, typed
+from agent.kit import turns
 from agent.reasons import Reason
 from agent.runtime import streams
 
@@ -55,14 +57,23 @@ def logs(  # noqa: PLR0913, PLR0917 - a command's flags
     """
     start = None if since is None else durations.moment(since, "--since", time.time())
     width = max(map(len, names)) if len(names) > 1 else 0
-    import asyncio
-
     from agent.cli import log_output
 
     printer: log_output.Printer = log_output.LogPrinter(at_once=follow, form=log_output.LineFormat(width, timestamps))
     if output is options.LineOutput.JSON:
         printer = log_output.JsonPrinter()
-    asyncio.run(_print_logs(chosen, names, streams.LogRequest(follow=follow, tail=tail, since=start), printer.print))
+    request = streams.LogRequest(follow=follow, tail=tail, since=start)
+    _run(_print_logs(chosen, names, request, printer.print), is_direct=not follow and opening.has_records(chosen))
+
+
+def _run(work: Coroutine[Any, Any, None], *, is_direct: bool) -> None:
+    """Run a command; ``is_direct``: it only reads files, and needs no event loop, which takes as long to import."""
+    if is_direct:
+        turns.run(work)
+        return
+    import asyncio
+
+    asyncio.run(work)
 
 
 @options.with_settings()
@@ -143,14 +154,14 @@ async def _print_logs(
     print_line: Callable[[streams.LogLine, str], None],
 ) -> None:
     """Print the logs, one behind the other; side by side where they are followed."""
-    from agent import streams as opening
-    from agent.kit import tasks
 
     async def print_log(name: str) -> None:
         async for line in _followed(chosen, name, request) if request.follow else opening.logs(chosen, name, request):
             print_line(line, name)
 
     if request.follow:
+        from agent.kit import tasks
+
         await tasks.together("logs", *(print_log(name) for name in names))
         return
     for name in names:
@@ -176,7 +187,6 @@ def _followed(chosen: settings.Settings, name: str, request: streams.LogRequest)
 
 
 async def _execute(chosen: settings.Settings, name: str, request: streams.ExecRequest) -> int:
-    from agent import streams as opening
     from agent.cli import interactive
 
     async with opening.program(chosen, name, request) as session:

@@ -31,10 +31,16 @@ def build() -> commands.LazyGroup:
         help=_HELP,
         no_args_is_help=True,
         epilog=_EPILOG,
-        context_settings={"help_option_names": typed.HELP_NAMES},
+        context_settings={"help_option_names": typed.HELP_NAMES, "terminal_width": _width()},
     )
 
 
+def _width() -> int:
+    """Return how wide help is, as click does."""
+    return max(min(terminal.columns(), _WIDEST) - 2, _NARROWEST)
+
+
+_NARROWEST, _WIDEST = 50, 80
 _FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 

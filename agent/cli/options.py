@@ -1,7 +1,6 @@
 """Options that commands share: the flags for settings, ``--output``, and the SOURCE argument."""
 
 import functools
-import inspect
 import os
 import pathlib
 from collections.abc import Callable
@@ -41,16 +40,12 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = {_parameter_name(name): name for name in (*EVERYWHERE, *more)}
-        _, *own = inspect.signature(command).parameters.values()
+        _, *own = typed.entries(command)
         invocations = [parameter.name for parameter in own if parameter.annotation is invocation.Invocation]
         own = [parameter for parameter in own if parameter.name not in invocations]
         sources = [parameter.name for parameter in own if parameter.annotation is SourceArgument]
-        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=click.Context)
-        entries = [
-            context,
-            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
-            *(_flag(parameter, name) for parameter, name in names.items()),
-        ]
+        common = (_flag(parameter, name) for parameter, name in names.items())
+        entries = [typed.Entry("context", click.Context), *own, *common]
 
         @functools.wraps(command)
         def wrapper(context: click.Context, **values: Any) -> None:  # noqa: ANN401 - what was typed
@@ -69,17 +64,15 @@ def with_settings(*more: str) -> Callable[[Callable[..., None]], Callable[..., N
                 error.message = invoked.completed(error.message)
                 raise
 
-        setattr(wrapper, "__signature__", inspect.Signature(entries))  # noqa: B010 - what a command is made of
-        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in entries}
+        typed.declare(wrapper, entries)
         return wrapper
 
     return decorate
 
 
-def _flag(parameter: str, name: str) -> inspect.Parameter:
+def _flag(parameter: str, name: str) -> typed.Entry:
     """Return the parameter of a setting's flag."""
-    annotation = Annotated[str | None, flags.FLAGS[name]]
-    return inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return typed.Entry(parameter, Annotated[str | None, flags.FLAGS[name]], None)
 
 
 def _check_source(text: str) -> None:

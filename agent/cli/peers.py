@@ -95,6 +95,11 @@ class UnknownCommand(errors.TrimtabError):
 class SuggestingGroup(click.Group):
     """Commands, and what is typed in place of others."""
 
+    def get_help_option(self, ctx: click.Context) -> click.Option:  # noqa: ARG002 - as click declares it
+        """Return ``--help``, the same one each time."""
+        self._help_option = self._help_option or typed.help_option()
+        return self._help_option
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what was typed in front of the command's name."""
         return super().parse_args(ctx, typed.plain_words(self, ctx, args))

@@ -1,7 +1,6 @@
 """The text of ``status``: the agent, its source and what is not well, then a table of the objects."""
 
 import itertools
-import shutil
 import sys
 import textwrap
 import time
@@ -24,7 +23,7 @@ _ANSWERING = (status.AgentState.RUNNING, status.AgentState.STUCK)
 
 def show(answer: status.Status, invoked: invocation.Invocation, *, is_wide: bool = False) -> None:
     """Print a status; commands quoted in it are completed."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    width = terminal.columns() if sys.stdout.isatty() else 0
     for line in lines(answer, time.time(), width, is_wide=is_wide):
         terminal.result(invoked.completed(line))
 

@@ -19,6 +19,7 @@ from agent.kit import escapes
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _STEP = 1024
+_USUAL_WIDTH = 80
 
 
 def result(text: str, *, at_once: bool = False) -> None:
@@ -41,6 +42,16 @@ def write(text: str) -> None:
         sys.stdout.write(text)
     except BrokenPipeError as error:
         raise click.exceptions.Exit(_nobody_reads()) from error
+
+
+def columns() -> int:
+    """Return how wide the terminal is: as ``COLUMNS`` says, else as stdout's terminal does, else 80."""
+    words = os.environ.get("COLUMNS", "")
+    if words.isascii() and words.isdecimal() and int(words):
+        return int(words)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _USUAL_WIDTH  # type: ignore[union-attr]  # it is None without one
+    return _USUAL_WIDTH
 
 
 def flush() -> None:

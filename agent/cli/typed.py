@@ -5,7 +5,6 @@ longer to import (``ops/docs/decisions.md``).
 """
 
 import enum
-import inspect
 import pathlib
 import types
 import typing
@@ -16,13 +15,26 @@ import click
 from click.shell_completion import CompletionItem
 
 from agent.cli import dashes
+from agent.kit import frozen
 
 Completion = Callable[[click.Context, str], Sequence[str]]
 """Returns what may stand for a word that begins so."""
 _DIGITS = 20
 """More are not a number that anything here can have."""
 HELP_NAMES = ["-h", "--help"]
-_NOTHING = inspect.Parameter.empty
+_NOTHING = object()
+"""The default of a parameter that has none."""
+_ENTRIES = "entries"
+"""Attribute of a function that takes other parameters than its code has."""
+
+
+@frozen.value
+class Entry:
+    """A parameter of a function."""
+
+    name: str
+    annotation: Any
+    default: Any = _NOTHING
 
 
 class Described:
@@ -123,8 +135,26 @@ class CommandArgument(click.Argument):
         return self.described.metavar or self.make_metavar(ctx), f"{self.described.help}{end}"
 
 
+def help_option() -> click.Option:
+    """Return ``--help``. Click's own has a text that it cleans of indentation, by a module that takes long to load."""
+    option = click.Option(HELP_NAMES, is_flag=True, expose_value=False, is_eager=True, callback=_show_help)
+    option.help = "Show this message and exit."
+    return option
+
+
+def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
 class Command(click.Command):
     """A command: options may be typed as ``-o=VALUE``, and help has a part for its arguments."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:  # noqa: ARG002 - as click declares it
+        """Return ``--help``, the same one each time: click tells options apart by their identity."""
+        self._help_option = self._help_option or help_option()
+        return self._help_option
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what was typed behind the command's name."""
@@ -163,9 +193,9 @@ def command(name: str, function: Callable[..., None], *, summary: str = "", take
 
 def called(function: Callable[..., None]) -> Callable[..., None]:
     """Return a function for click: given the context where it wants it, and lists as its annotations have them."""
-    signature = inspect.signature(function).parameters
-    context_name = next((name for name, entry in signature.items() if entry.annotation is click.Context), None)
-    lists = {name: entry.default for name, entry in signature.items() if _is_list(entry.annotation)}
+    parameters = entries(function)
+    context_name = next((entry.name for entry in parameters if entry.annotation is click.Context), None)
+    lists = {entry.name: entry.default for entry in parameters if _is_list(entry.annotation)}
 
     def call(**values: Any) -> None:  # noqa: ANN401 - what was typed
         for name, default in lists.items():
@@ -179,11 +209,32 @@ def called(function: Callable[..., None]) -> Callable[..., None]:
 
 def of(function: Callable[..., None]) -> list[click.Parameter]:
     """Return click's parameters of a function, in its order."""
-    entries = inspect.signature(function).parameters.values()
-    return [_parameter(entry) for entry in entries if entry.annotation is not click.Context]
+    return [_parameter(entry) for entry in entries(function) if entry.annotation is not click.Context]
 
 
-def _parameter(entry: inspect.Parameter) -> click.Parameter:
+def entries(function: Callable[..., None]) -> tuple[Entry, ...]:
+    """Return a function's parameters in their order; those that ``declare`` has set, where it has.
+
+    Not by ``inspect``, which takes longer to import than the answer to a short command.
+    """
+    declared: tuple[Entry, ...] | None = getattr(function, _ENTRIES, None)
+    if declared is not None:
+        return declared
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    positional = names[: code.co_argcount]
+    values = function.__defaults__ or ()
+    defaults = dict(zip(positional[len(positional) - len(values) :], values, strict=True))
+    defaults |= function.__kwdefaults__ or {}
+    return tuple(Entry(name, function.__annotations__[name], defaults.get(name, _NOTHING)) for name in names)
+
+
+def declare(function: Callable[..., None], parameters: Sequence[Entry]) -> None:
+    """Let a function that takes any keywords have these parameters."""
+    setattr(function, _ENTRIES, tuple(parameters))
+
+
+def _parameter(entry: Entry) -> click.Parameter:
     annotation, described = _split(entry.annotation)
     kind = _bare(annotation)
     is_list = _is_list(entry.annotation)
@@ -208,8 +259,9 @@ def _parameter(entry: inspect.Parameter) -> click.Parameter:
     if described.absent_value is not None:
         shared["flag_value"] = described.absent_value
     names = described.names or (f"--{entry.name.replace('_', '-')}",)
-    option = CommandOption([*names, entry.name], help=described.help, is_flag=kind is bool, multiple=is_list, **shared)
+    option = CommandOption([*names, entry.name], is_flag=kind is bool, multiple=is_list, **shared)
     option.described, option.kind = described, kind
+    option.help = described.help  # which click would clean of indentation that it has not, by a module of its own
     if not option.is_flag:
         option.shown_default = _shown(described, entry.default)
     return option

@@ -13,7 +13,7 @@ from typing import Self
 from agent.converge import acceptance, history, journal, listening, signals
 from agent.converge import goal as goals
 from agent.converge import reading as readings
-from agent.kit import clock, frozen, tasks
+from agent.kit import clock, frozen, tasks, turns
 from agent.manifests import admission, pipeline, problem
 from agent.model import external_input, state
 from agent.sources import api, change_hints, external_inputs, input_watch
@@ -296,7 +296,7 @@ class Intake:
             if not snapshot.unsettled:  # or they may be those of half a file
                 self._reject(reading)
         elif not any(True for _ in reading.desired) or self._is_believed(snapshot, reading.desired):
-            await tasks.checkpoint()
+            await turns.checkpoint()
             await self._accept(reading)
         if not snapshot.stored:
             self._note(self.health.succeeded(snapshot.revision, self._around.time.now()))

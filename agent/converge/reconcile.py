@@ -20,7 +20,7 @@ from agent.converge import (
     verdicts,
 )
 from agent.converge import goal as goals
-from agent.kit import clock, failpoint, frozen, tasks
+from agent.kit import clock, failpoint, frozen, tasks, turns
 from agent.manifests import admission, pipeline
 from agent.model import conditions, policy, secret, state
 from agent.model.key import ObjectKey, ownership_of
@@ -145,12 +145,12 @@ class Reconciler:
         busy = self._executor.busy  # before observing: what ends meanwhile is seen half done
         unfiltered = await self._observer.observe(self._parts.book.ledger())
         moment = self._parts.time.monotonic()
-        await tasks.checkpoint()
+        await turns.checkpoint()
         observed = goal.visible(unfiltered, self._parts.owner)
         ours = [container for container in observed.containers if ownership_of(container.labels) is not None]
-        await tasks.checkpoint()
+        await turns.checkpoint()
         self._prober.track(goal.desired.containers, ours)
-        await tasks.checkpoint()
+        await turns.checkpoint()
         observed = dataclasses.replace(
             observed,
             health=self._prober.health(),  # what has just begun to run included
@@ -161,7 +161,7 @@ class Reconciler:
         rules = self._policy(goal, busy, self._restarts.take(observed, busy))
         computed, steps_text = await self._plan(goal, timely, rules)
         await self._remember(goal, observed, computed, busy)
-        await tasks.checkpoint()
+        await turns.checkpoint()
         if computed.steps:
             self._dispatched |= {step.action.key: goal.hashes.get(step.action.key, "") for step in computed.steps}
             number = self._parts.book.keep_plan(computed.revision, steps_text, observed.observed_at)
@@ -206,9 +206,9 @@ class Reconciler:
         book = self._parts.book
         applied = memory.applied(book.ledger(), goal, observed, computed)
         entries = [entry for entry in applied if entry.key not in busy]  # which nobody else changes meanwhile
-        await tasks.checkpoint()
+        await turns.checkpoint()
         book.remember(entries)
-        await tasks.checkpoint()
+        await turns.checkpoint()
         book.forget([key for key in memory.forgettable(book.ledger(), goal, computed) if key not in busy])
         book.suspensions.resume(frozenset(memory.vanished(observed.suspensions, goal, computed)))
 

@@ -5,7 +5,6 @@ in that folder, ``PYTHONPATH``, ``LD_PRELOAD`` or ``GIT_DIR`` are not ours to pa
 """
 
 import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -70,5 +69,5 @@ def _current_folder() -> str | None:
 
 def _is_installed(entry: str) -> bool:
     """Return whether a folder is one of Python's own, and somebody only happens to stand in it."""
-    path = pathlib.PurePath(entry)
-    return path.name in _INSTALLED or path == pathlib.PurePath(os.__file__).parent
+    folder = os.path.normpath(entry)
+    return os.path.basename(folder) in _INSTALLED or folder == os.path.dirname(os.__file__)  # noqa: PTH119, PTH120

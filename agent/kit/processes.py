@@ -51,7 +51,7 @@ class Completed:
         return self
 
 
-class ProcessFailed(errors.TrimtabError):
+class ProcessFailed(errors.ProgramError):
     """A program exited with something else than 0."""
 
     def __init__(self, completed: Completed) -> None:
@@ -61,7 +61,7 @@ class ProcessFailed(errors.TrimtabError):
         super().__init__(f"{completed.argv[0]} failed with {completed.returncode}: {output or 'it said nothing'}")
 
 
-class ProcessTimeout(errors.TrimtabError):
+class ProcessTimeout(errors.ProgramError):
     """A program did not end in time and was killed."""
 
 

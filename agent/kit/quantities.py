@@ -12,12 +12,13 @@ import re
 _QUANTITY = re.compile(
     r"([-+]?)([0-9]+\.?[0-9]*|\.[0-9]+)(?:([KMGTPE]i|[numkMGTPE])|[eE]([-+]?[0-9]+))?",
 )
-_SUFFIXES: dict[str | None, fractions.Fraction] = {
-    None: fractions.Fraction(1),
-    **{f"{letter}i": fractions.Fraction(1024**power) for power, letter in enumerate("KMGTPE", 1)},
-    **{letter: fractions.Fraction(1000**power) for power, letter in enumerate("kMGTPE", 1)},
-    **{letter: fractions.Fraction(1, 1000**power) for power, letter in enumerate("mun", 1)},
+_SUFFIXES: dict[str | None, tuple[int, int]] = {
+    None: (1, 1),
+    **{f"{letter}i": (1024**power, 1) for power, letter in enumerate("KMGTPE", 1)},
+    **{letter: (1000**power, 1) for power, letter in enumerate("kMGTPE", 1)},
+    **{letter: (1, 1000**power) for power, letter in enumerate("mun", 1)},
 }
+"""What each multiplies by, as numerator and denominator."""
 _LARGEST_EXPONENT = 60
 """Powers of ten beyond it are more, or less, than anything that is counted; computing them could take for ever."""
 _LONGEST_TEXT = 100
@@ -62,7 +63,7 @@ def seconds(text: str, *, days: bool = False) -> float:
     return total / _SECOND
 
 
-def quantity(text: str) -> fractions.Fraction | None:
+def quantity(text: str) -> "fractions.Fraction | None":
     """Return what a quantity is exactly; ``None`` for a text that is none."""
     match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
     if match is None:
@@ -73,7 +74,7 @@ def quantity(text: str) -> fractions.Fraction | None:
         power = max(-_LARGEST_EXPONENT, min(int(exponent), _LARGEST_EXPONENT))
         value *= fractions.Fraction(10) ** power
     else:
-        value *= _SUFFIXES[suffix]
+        value *= fractions.Fraction(*_SUFFIXES[suffix])
     return -value if sign == "-" else value
 
 

@@ -12,14 +12,9 @@ _HEARD = 10.0
 """Seconds that a cancelled task has to undo what it was at, before it is told again: less than systemd waits."""
 
 
-def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+def spawn(group: "asyncio.TaskGroup", work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
     """Run a task of a group under a name; its failure ends the group."""
     return group.create_task(work, name=name)
-
-
-async def checkpoint() -> None:
-    """Let others have their turn on the event loop: between two steps that are long where there are many objects."""
-    await asyncio.sleep(0)
 
 
 async def together(name: str, *work: Coroutine[Any, Any, Any]) -> list[Any]:
@@ -136,7 +131,7 @@ class Crew:
         if name in self._tasks:
             self._tasks[name].cancel()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: "asyncio.Task[None]") -> None:
         if self._tasks.get(task.get_name()) is task:
             del self._tasks[task.get_name()]
         if not task.cancelled() and (failure := task.exception()) is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import agent
 from agent import errors
-from agent.kit import canonical, processes
+from agent.kit import canonical
 from agent.reasons import Reason
 
 
@@ -21,7 +21,7 @@ def translated() -> Iterator[None]:
             hint="upgrade trimtab, or give another --root; containers keep running meanwhile",
             reason=Reason.NEWER_STATE,
         ) from error
-    except (processes.ProcessFailed, processes.ProcessTimeout) as error:
+    except errors.ProgramError as error:
         raise errors.Unavailable(error.message, hint=error.hint, reason=Reason.PROGRAM_FAILED) from error
     except OSError as error:
         reason = Reason.DISK_FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else Reason.HOST_FAILURE

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from agent.engine.containers import log_files, log_format
-from agent.kit import frozen
+from agent.kit import frozen, turns
 
 _POLL = 0.1
 """Seconds between two looks at a log that is followed."""
@@ -56,7 +56,7 @@ class _Reader:
         for batch in self.files.batches():
             for entry in self._recent(self.assembler.entries(batch)):
                 yield entry
-            await asyncio.sleep(0)
+            await turns.checkpoint()
         if not self.query.follow:
             for entry in self._unended():
                 yield entry
