@@ -3,7 +3,6 @@
 Every message that quotes a command of ours is completed here, so that what is copied from it reaches the same instance.
 """
 
-import dataclasses
 import pathlib
 import re
 import shlex
@@ -52,7 +51,7 @@ def of(chosen: settings.Settings, config: str, environment: Mapping[str, str]) -
     plain = settings.load({"config": config} if config else {}, {})
     flags = ["--config", str(pathlib.Path(config).absolute())] if config else []
     flags += [] if chosen.root == plain.root else ["--root", str(chosen.root)]
-    flags += [] if chosen.run == dataclasses.replace(plain, root=chosen.root).run else ["--run-dir", str(chosen.run)]
+    flags += [] if chosen.run_dir == plain.run_dir else ["--run-dir", str(chosen.run)]
     flags += [] if chosen.runtime == plain.runtime else ["--runtime", chosen.runtime]
     names = _ENGINE_VARIABLES.get(chosen.runtime, ())
     variables = tuple(f"{name}={environment[name]}" for name in names if environment.get(name))
