@@ -34,7 +34,7 @@ async def test_watching__callback_computes__it_is_told_with_where_it_was() -> No
     assert callback.kind == "probe … of …"
     assert callback.seconds >= 0.1
     assert str(callback).splitlines()[0].endswith("ms in probe 12 of 3038bfb575bee6a0e61945eff8784835")
-    assert len(callback.samples) > 1
+    assert callback.samples
 
 
 async def test_watching__garbage_is_collected__is_not_the_callbacks() -> None:
