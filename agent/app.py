@@ -294,7 +294,7 @@ async def run(
         parts = await stack.enter_async_context(open_parts(chosen, sink, admitted))
         going = loop.Loop(parts, source)
         live_status = live.LiveStatus(facts, parts, chosen.root, going.alive, source.name)
-        answers = routes.Answers(live_status, parts.book.history, going, location.identity(text))
+        answers = routes.Answers(live_status, parts.book.history, going, location.identity(text), parts.runtime)
         await stack.enter_async_context(agent_api.Server(chosen.run, answers.routes()))
         port = None
         if chosen.listen is not None:

@@ -3,20 +3,21 @@
 Without an HTTP library: importing one would take longer than the answer.
 """
 
+import contextlib
 import json
 import pathlib
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent import errors
-from agent.agent_api import sockets, status, status_json
+from agent.agent_api import sockets
 
 TIMEOUT = 1.5
 """Seconds that an answer may take in all: a running agent answers within milliseconds."""
 _CHUNK = 64 * 1024
-_REFUSALS = (b"404", b"409")
+_REFUSALS = (b"403", b"404", b"409")
 
 
 class NoAgent(errors.TrimtabError):
@@ -48,20 +49,12 @@ _REASONS: dict[str, type[Refused]] = {
     "Refused": Refused,
     "OtherSource": OtherSource,
     "ManifestsRejected": ManifestsRejected,
+    "NotPermitted": Refused,
 }
 
 
-def read_status(run: pathlib.Path, timeout: float = TIMEOUT) -> status.Status:
-    """Return the agent's status. Raises ``NoAgent``, ``Unresponsive`` and ``MayNotAsk``."""
-    body = get(run, "/v1/status", timeout=timeout)
-    try:
-        return status_json.restore(body)
-    except ValueError as error:
-        raise Unresponsive(f"the agent's answer is not understood: {error}") from error
-
-
 def get(run: pathlib.Path, path: str, query: Mapping[str, object] | None = None, timeout: float = TIMEOUT) -> Any:  # noqa: ANN401 - JSON's own shape
-    """Return the JSON document of a path. Raises as ``read_status``, and ``Refused``."""
+    """Return the JSON document of a path. Raises ``NoAgent``, ``Unresponsive``, ``MayNotAsk``, ``Refused``."""
     target = f"{path}?{_encoded(query)}" if query else path
     return _request(run, f"GET {target}", timeout)
 
@@ -71,22 +64,47 @@ def post(run: pathlib.Path, path: str, query: Mapping[str, object], timeout: flo
     return _request(run, f"POST {path}?{_encoded(query)}", timeout)
 
 
+def stream(run: pathlib.Path, path: str, body: bytes) -> Iterator[Any]:
+    """Yield the JSON documents of an answer's lines, however long they take to come. Ending it hangs up.
+
+    Raises as ``get``.
+    """
+    head = f"POST {path} HTTP/1.0\r\nHost: trimtab\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with _translated(run, TIMEOUT), sockets.connect(run, TIMEOUT) as connection:
+        connection.settimeout(None)
+        connection.sendall(head + body)
+        with connection.makefile("rb") as answer:
+            status = answer.readline()
+            headers = b"".join(iter(answer.readline, b"\r\n"))
+            if status.split(None, 2)[1:2] != [b"200"]:
+                _json(status + headers + b"\r\n" + answer.read())
+            for line in answer:
+                yield _document(line)
+
+
 def _encoded(query: Mapping[str, object]) -> str:
     return urllib.parse.urlencode(query, doseq=True, errors="surrogateescape")
 
 
 def _request(run: pathlib.Path, line: str, timeout: float) -> Any:  # noqa: ANN401 - JSON's own shape
     deadline = time.monotonic() + timeout
+    with _translated(run, timeout), sockets.connect(run, timeout) as connection:
+        connection.sendall(f"{line} HTTP/1.0\r\nHost: trimtab\r\nContent-Length: 0\r\n\r\n".encode())
+        answer = bytearray()
+        while True:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            chunk = connection.recv(_CHUNK)
+            if not chunk:
+                break
+            answer += chunk
+    return _json(bytes(answer))
+
+
+@contextlib.contextmanager
+def _translated(run: pathlib.Path, timeout: float) -> Iterator[None]:
+    """Raise what a connection fails with as what it means."""
     try:
-        with sockets.connect(run, timeout) as connection:
-            connection.sendall(f"{line} HTTP/1.0\r\nHost: trimtab\r\nContent-Length: 0\r\n\r\n".encode())
-            answer = bytearray()
-            while True:
-                connection.settimeout(max(0.001, deadline - time.monotonic()))
-                chunk = connection.recv(_CHUNK)
-                if not chunk:
-                    break
-                answer += chunk
+        yield
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NoAgent(f"no agent listens in {run}") from error
     except PermissionError as error:
@@ -96,7 +114,6 @@ def _request(run: pathlib.Path, line: str, timeout: float) -> Any:  # noqa: ANN4
         raise Unresponsive(f"the agent has not answered within {timeout:g} s") from error
     except OSError as error:
         raise Unresponsive(f"the agent has not answered: {error.strerror or error}") from error
-    return _json(bytes(answer))
 
 
 def _json(answer: bytes) -> Any:  # noqa: ANN401 - JSON's own shape
@@ -107,8 +124,12 @@ def _json(answer: bytes) -> Any:  # noqa: ANN401 - JSON's own shape
             raise refusal
         first_line = head.partition(b"\r")[0].decode(errors="replace")
         raise Unresponsive(f"the agent has answered {first_line or 'nothing'}")
+    return _document(body)
+
+
+def _document(text: bytes) -> Any:  # noqa: ANN401 - JSON's own shape
     try:
-        return json.loads(body)
+        return json.loads(text)
     except ValueError as error:
         raise Unresponsive(f"the agent's answer is not JSON: {error}") from error
 

@@ -3,11 +3,12 @@
 import http
 from typing import Any
 
-from agent.agent_api import past, schemas
+from agent.agent_api import past, schemas, server
 from agent.kit import frozen
 
 Json = dict[str, Any]
 PATH = "/v1/openapi.json"
+BUILD = "/v1/build"
 
 
 @frozen.value
@@ -31,6 +32,10 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[http.HTTPStatus, ...] = ()
     """Beside those that every path has."""
+    body: str = ""
+    """The name of the schema of what is sent; empty: nothing is."""
+    type: str = "application/json"
+    """Of the answer. With ``server.LINES``, each line is a document of the schema."""
 
 
 def _number(name: str, default: int, description: str) -> Parameter:
@@ -87,6 +92,14 @@ OPERATIONS: dict[str, Operation] = {
         ),
         (http.HTTPStatus.CONFLICT,),
     ),
+    BUILD: Operation(
+        "post",
+        "Build an image, and tell how it goes, line by line; the last one tells what came of it. Only for root",
+        "BuildLine",
+        problems=(http.HTTPStatus.FORBIDDEN,),
+        body="BuildOrder",
+        type=server.LINES,
+    ),
     "/v1/reconcile": Operation(
         "post",
         "Look at the source and the runtime now, and answer what was begun by that",
@@ -140,7 +153,7 @@ def document() -> Json:
 
 
 def _operation(path: str, operation: Operation) -> Json:
-    content = {"application/json": {"schema": schemas.reference(operation.answers)}}
+    content = {operation.type: {"schema": schemas.reference(operation.answers)}}
     responses: Json = {"200": {"description": operation.summary, "content": content}}
     for status in sorted({http.HTTPStatus.BAD_REQUEST, *operation.problems}):
         problem = {"application/problem+json": {"schema": schemas.reference("Problem")}}
@@ -156,4 +169,9 @@ def _operation(path: str, operation: Operation) -> Json:
         for parameter in operation.parameters
     ]
     name = path.rpartition("/")[2]
-    return {"operationId": name, "summary": operation.summary, "parameters": parameters, "responses": responses}
+    body: Json = {}
+    if operation.body:
+        sent = {"application/json": {"schema": schemas.reference(operation.body)}}
+        body = {"requestBody": {"required": True, "content": sent}}
+    named = {"operationId": name, "summary": operation.summary, "parameters": parameters}
+    return {**named, **body, "responses": responses}

@@ -1,6 +1,7 @@
 """The paths of the running agent's API, each with what answers it. ``ops/docs/command-line.md`` lists them."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -8,6 +9,7 @@ import structlog
 from agent import errors
 from agent.agent_api import (
     application,
+    building,
     descriptions,
     live,
     location,
@@ -27,6 +29,7 @@ from agent.converge import history, loop, reading
 from agent.kit import frozen
 from agent.model.key import ObjectKey
 from agent.reasons import Reason
+from agent.runtime import api, ordered_builds
 
 _LONGEST_WAIT = 600
 """Seconds that a request may wait for a pass."""
@@ -44,8 +47,9 @@ class Answers:
     going: loop.Loop
     source: str
     """The identity of the agent's source."""
+    runtime: api.Runtime
 
-    def routes(self) -> dict[str, server.Route]:
+    def routes(self) -> dict[str, server.Route | server.Stream]:
         """Return the routes by path."""
         answers: dict[str, Callable[[server.Request], Awaitable[past.Json]]] = {
             "/v1/status": self._status,
@@ -59,7 +63,10 @@ class Answers:
             "/v1/suspend": self._suspend,
             "/v1/resume": self._resume,
         }
-        own = {openapi.PATH: server.Route(self._openapi)}
+        own: dict[str, server.Route | server.Stream] = {
+            openapi.PATH: server.Route(self._openapi),
+            openapi.BUILD: server.Stream(self._build, building.LARGEST),
+        }
         return own | {path: _route(openapi.OPERATIONS[path], answer) for path, answer in answers.items()}
 
     async def _openapi(self, _: server.Request) -> past.Json:
@@ -138,6 +145,20 @@ class Answers:
         for subject in changed.subjects:
             structlog.get_logger().info(f"{subject}: {event}", reason=Reason.REQUESTED.value)
         return suspension.document(self.status.suspended(keys, changed))
+
+    async def _build(self, request: server.Request) -> Callable[[server.Put], Awaitable[None]]:
+        """Read an order, and return what carries it out; how it goes is told line by line."""
+        try:
+            order = building.order(json.loads(request.body))
+        except ValueError as error:
+            raise server.BadQuery(f"no order of a build: {error}") from error
+        structlog.get_logger().info("building", request="build", images=list(order.references))
+
+        async def work(put: server.Put) -> None:
+            end = await ordered_builds.carry_out(order, self.runtime, lambda line: put(building.document(line)))
+            put(building.document(end))
+
+        return work
 
     async def _reconcile(self, request: server.Request) -> past.Json:
         seconds = min(server.number(request.query, "timeout", 30), _LONGEST_WAIT)

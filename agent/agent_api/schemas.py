@@ -73,7 +73,56 @@ _STATUS_OF_OBJECT: Schema = {
     "container": reference("ContainerStatus"),
 }
 
+_PAIRS: Schema = _array({"type": "array", "prefixItems": [_TEXT, _TEXT], "minItems": 2, "maxItems": 2})
+_PLACE: Schema = _record({"line": _COUNT, "column": _COUNT, "message": _TEXT, "hint": _TEXT})
+_BUILD_ORDER: Schema = {
+    "references": _array(_TEXT, "Names of the image; without one it is not kept."),
+    "source": _described(
+        _TEXT, "The Dockerfile's text; bytes that are no UTF-8 as lone surrogates (U+DC80 to U+DCFF)."
+    ),
+    "dockerfile": _described(_TEXT, "Its absolute path; empty: it is no file."),
+    "context": _described(_TEXT, "An absolute path; empty: there are no files to copy."),
+    "target": _described(_TEXT, "A stage's name or number."),
+    "platform": _described(_TEXT, "os/arch[/variant]."),
+    "build_args": _described(_PAIRS, "Values of ARG."),
+    "labels": _PAIRS,
+    "contexts": _described(_PAIRS, "Named contexts: absolute paths, or docker-image://REFERENCE."),
+    "secrets": _described(_PAIRS, "Values by id, in base64."),
+    "ssh": _described(_PAIRS, "Sockets of ssh agents by id."),
+    "uses_cache": _FLAG,
+    "pulls": _described(_FLAG, "Registries are asked again for base images."),
+    "network": {"enum": ["default", "none", "host"]},
+    "epoch": _nullable({"type": "integer"}, "SOURCE_DATE_EPOCH."),
+}
+_STEP: Schema = _described(_COUNT, "The step's number, unique in its build.")
+
 SCHEMAS: dict[str, Schema] = {
+    "BuildLine": {
+        "oneOf": [
+            _record({"event": {"const": "begun"}, "step": _STEP, "title": _TEXT}),
+            _record({"event": {"const": "output"}, "step": _STEP, "text": _TEXT}),
+            _record(
+                {
+                    "event": {"const": "ended"},
+                    "step": _STEP,
+                    "seconds": _SECONDS,
+                    "cached": _FLAG,
+                    "error": _nullable(_TEXT),
+                }
+            ),
+            _record({"event": {"const": "built"}, "references": _array(_TEXT), "id": _TEXT}),
+            _record(
+                {
+                    "event": {"const": "failed"},
+                    "places": _array(_PLACE, "In the Dockerfile; none: it did not fail because of that."),
+                    "output": _array(_TEXT, "The last lines that the step has printed."),
+                    "message": _TEXT,
+                    "hint": _TEXT,
+                }
+            ),
+        ]
+    },
+    "BuildOrder": _record(_BUILD_ORDER, optional=set(_BUILD_ORDER) - {"source"}),
     "Condition": _record(
         {
             "type": _words(conditions.ConditionType),

@@ -14,8 +14,8 @@ import multidict
 from aiohttp import web
 
 from agent import errors
-from agent.agent_api import names, sockets
-from agent.kit import frozen, http_connections
+from agent.agent_api import line_queue, names, sockets
+from agent.kit import frozen, http_connections, tasks
 
 _DIGITS = 10
 """More than any number has that is taken."""
@@ -24,6 +24,8 @@ _CREDENTIALS = struct.Struct("3i")
 CLOSING = 2.0
 """Seconds that requests under way may take at the end."""
 
+LINES = "application/x-ndjson"
+"""The type of an answer that has a JSON document on each line."""
 Query = multidict.MultiMapping[str]
 """The parameters behind the path's question mark."""
 
@@ -40,6 +42,8 @@ class Problem(enum.StrEnum):
     """The agent brings about another source."""
     MANIFESTS_REJECTED = "ManifestsRejected"
     """The manifests of the source have problems."""
+    NOT_PERMITTED = "NotPermitted"
+    """Only root may ask for it, or who runs the agent."""
     REFUSED = "Refused"
     """It cannot be done as things are: the detail says why, and the hint is the way out."""
 
@@ -52,6 +56,7 @@ _STATUS = {
     Problem.TOO_SLOW: http.HTTPStatus.GATEWAY_TIMEOUT,
     Problem.OTHER_SOURCE: http.HTTPStatus.CONFLICT,
     Problem.MANIFESTS_REJECTED: http.HTTPStatus.CONFLICT,
+    Problem.NOT_PERMITTED: http.HTTPStatus.FORBIDDEN,
     Problem.REFUSED: http.HTTPStatus.CONFLICT,
 }
 
@@ -72,6 +77,10 @@ class ManifestsRejected(errors.TrimtabError):
     """The manifests of the source have problems."""
 
 
+class NotPermitted(errors.TrimtabError):
+    """Somebody asks for what only root may have."""
+
+
 class TooSlow(errors.TrimtabError):
     """What was asked for has not come about in time."""
 
@@ -81,6 +90,7 @@ _PROBLEMS: dict[type[errors.TrimtabError], Problem] = {
     names.UnknownObject: Problem.UNKNOWN_OBJECT,
     OtherSource: Problem.OTHER_SOURCE,
     ManifestsRejected: Problem.MANIFESTS_REJECTED,
+    NotPermitted: Problem.NOT_PERMITTED,
     TooSlow: Problem.TOO_SLOW,
 }
 
@@ -92,6 +102,11 @@ class Request:
     query: Query
     is_privileged: bool
     """Whether root asks, or who runs the agent: they may read what manifests say, others only names and states."""
+    body: bytes = b""
+
+
+Put = Callable[[Mapping[str, Any]], None]
+"""Sends a line: a document that JSON has."""
 
 
 @frozen.value
@@ -104,10 +119,25 @@ class Route:
     """Others are refused: a misspelt name of an object would mean every object."""
 
 
+@frozen.value
+class Stream:
+    """What answers a path with lines as they come. It may raise ``TrimtabError`` before the first one.
+
+    What is asked stands in the request's body. Only root may ask, or who runs the agent.
+    """
+
+    answer: Callable[[Request], Awaitable[Callable[[Put], Awaitable[None]]]]
+    """Reads what is asked, and returns what does it."""
+    largest: int
+    """Bytes of a body at most."""
+    methods: tuple[str, ...] = ("POST",)
+    parameters: frozenset[str] = frozenset()
+
+
 class Server:
     """Serves while it is entered (``async with``)."""
 
-    def __init__(self, run: pathlib.Path, routes: Mapping[str, Route]) -> None:
+    def __init__(self, run: pathlib.Path, routes: Mapping[str, Route | Stream]) -> None:
         """Serve in the run directory; ``routes`` are by path."""
         self._run = run
         self._routes = routes
@@ -145,9 +175,38 @@ class Server:
             taken = ", ".join(sorted(route.parameters)) or "none"
             return _problem(Problem.BAD_QUERY, f"there is no parameter {unknown[0][:100]!r}", f"there are: {taken}")
         try:
-            return web.json_response(await route.answer(Request(request.query, _is_privileged(request.transport))))
+            is_privileged = _is_privileged(request.transport)
+            if isinstance(route, Stream):
+                return await _streamed(request, route, is_privileged=is_privileged)
+            return web.json_response(await route.answer(Request(request.query, is_privileged)))
         except errors.TrimtabError as error:
             return _problem(_PROBLEMS.get(type(error), Problem.REFUSED), error.message, error.hint)
+
+
+async def _streamed(request: web.BaseRequest, route: Stream, *, is_privileged: bool) -> web.StreamResponse:
+    """Answer with lines. Whoever hangs up cancels what is done."""
+    if not is_privileged:
+        raise NotPermitted("permission denied: only root may ask the agent for this", hint="use sudo")
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > route.largest:
+            raise BadQuery(f"the body is larger than {route.largest} bytes")
+    work = await route.answer(Request(request.query, is_privileged, bytes(body)))
+    response = web.StreamResponse(headers={"Content-Type": LINES})
+    await response.prepare(request)
+    lines = line_queue.LineQueue()
+    async with asyncio.TaskGroup() as group:
+        tasks.spawn(group, _send(lines, response), name="lines of an answer")
+        await work(lines.put)
+        lines.close()
+    await response.write_eof()
+    return response
+
+
+async def _send(lines: line_queue.LineQueue, response: web.StreamResponse) -> None:
+    async for data in lines:
+        await response.write(data)
 
 
 def _is_privileged(transport: asyncio.BaseTransport | None) -> bool:

@@ -25,6 +25,18 @@ class BuildNetwork(enum.StrEnum):
     HOST = "host"
 
 
+Path = Annotated[
+    str,
+    typed.Argument(
+        metavar="PATH",
+        help="The context: a directory, an archive, a git repository (URL.git#REF:FOLDER), or - for stdin; or a"
+        " Dockerfile.",
+    ),
+]
+File = Annotated[
+    str | None,
+    typed.Option("--file", "-f", metavar="FILE", help="The Dockerfile, or - for stdin. Default: PATH/Dockerfile."),
+]
 Pairs = Annotated[list[str] | None, typed.Option("--build-arg", metavar="NAME[=VALUE]", help="A value of an ARG.")]
 Tags = Annotated[
     list[str] | None,
@@ -44,7 +56,9 @@ Agents = Annotated[
 Contexts = Annotated[
     list[str] | None,
     typed.Option(
-        "--build-context", metavar="NAME=WHAT", help="A named context: a directory, or docker-image://REFERENCE."
+        "--build-context",
+        metavar="NAME=WHAT",
+        help="A named context: a directory, docker-image://REFERENCE, or the URL of a git repository or an archive.",
     ),
 ]
 
@@ -52,12 +66,10 @@ Contexts = Annotated[
 @options.with_settings()
 def build(  # noqa: PLR0913 - as people know it
     chosen: settings.Settings,
-    path: Annotated[str, typed.Argument(metavar="PATH", help="The context's directory, or a Dockerfile.")] = ".",
+    path: Path = ".",
     *,
     tag: Tags = None,
-    file: Annotated[
-        str | None, typed.Option("--file", "-f", metavar="FILE", help="The Dockerfile. Default: PATH/Dockerfile.")
-    ] = None,
+    file: File = None,
     target: Annotated[
         str, typed.Option("--target", metavar="STAGE", help="The stage to build. Default: the last one.")
     ] = "",
@@ -75,6 +87,7 @@ def build(  # noqa: PLR0913 - as people know it
     no_cache: Annotated[bool, typed.Option("--no-cache", help="Do every step anew.")] = False,
     pull: Annotated[bool, typed.Option("--pull", help="Ask the registries for the base images again.")] = False,
     progress: Annotated[Progress, typed.Option("--progress", help="How progress is shown.")] = Progress.AUTO,
+    quiet: Annotated[bool, typed.Option("--quiet", "-q", help="Print the image's id alone.")] = False,
     check: Annotated[bool, typed.Option("--check", help="Look at the Dockerfile without building it.")] = False,
     output: options.OutputOption = options.Output.TEXT,
 ) -> None:
@@ -90,7 +103,6 @@ def build(  # noqa: PLR0913 - as people know it
         _check(path, file, output)
         return
     from agent.cli import building
-    from agent.runtime import build_files
 
     choices = building.Choices(
         target=target,
@@ -104,11 +116,11 @@ def build(  # noqa: PLR0913 - as people know it
         pulls=pull,
         network=network.value,
     )
-    image = building.build(chosen, build_files.Location.of(path, file), choices, tag or (), progress.value)
+    image = building.build(chosen, (path, file), choices, tag or (), "none" if quiet else progress.value)
     if output is not options.Output.TEXT:
         terminal.result_document(image, output)
     else:
-        terminal.result(" ".join((*image.references, image.id)))
+        terminal.result(image.id if quiet else " ".join((*image.references, image.id)))
 
 
 def _check(path: str, file: str | None, output: options.Output) -> None:

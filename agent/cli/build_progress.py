@@ -6,7 +6,7 @@ import time
 from typing import Protocol, Self
 
 from agent.cli import terminal
-from agent.dockerfile import builds
+from agent.dockerfile import steps as build_steps
 
 _REDRAW = 0.1
 """Seconds between two redraws of the moving line."""
@@ -24,14 +24,16 @@ class Report(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def __call__(self, progress: builds.Progress) -> None:
+    def __call__(self, progress: build_steps.Progress) -> None:
         """Show it."""
 
 
 def of(kind: str) -> Report:
-    """Return the sink of a kind: ``auto``, ``plain`` or ``json``."""
+    """Return the sink of a kind: ``auto``, ``plain``, ``json`` or ``none``."""
     if kind == "json":
         return Json()
+    if kind == "none":
+        return Silent()
     if kind == "auto" and sys.stderr.isatty() and terminal.is_coloured(sys.stderr):
         return Moving()
     return Plain()
@@ -49,6 +51,15 @@ class _Lines:
         pass
 
 
+class Silent(_Lines):
+    """Shows nothing: what a step that fails has printed is shown at the end."""
+
+    hides_output = True
+
+    def __call__(self, progress: build_steps.Progress) -> None:
+        """Show nothing."""
+
+
 class Plain(_Lines):
     """A line for each step that begins or ends, and each that a step prints: ``#3 0.12 text``."""
 
@@ -57,18 +68,18 @@ class Plain(_Lines):
         self._begun: dict[int, float] = {}
         self._partial: dict[int, bytes] = {}
 
-    def __call__(self, progress: builds.Progress) -> None:
+    def __call__(self, progress: build_steps.Progress) -> None:
         """Print lines."""
         match progress:
-            case builds.StepBegun(number=number, title=title):
+            case build_steps.StepBegun(number=number, title=title):
                 self._begun[number] = time.monotonic()
                 terminal.note(terminal.printable(f"#{number} {title}"))
-            case builds.StepOutput(number=number, data=data):
+            case build_steps.StepOutput(number=number, data=data):
                 *whole, partial = (self._partial.get(number, b"") + data).split(b"\n")
                 self._partial[number] = partial[-_LONGEST_LINE:]
                 for line in whole:
                     self._line(number, line)
-            case builds.StepEnded(number=number):
+            case build_steps.StepEnded(number=number):
                 if partial := self._partial.pop(number, b""):
                     self._line(number, partial)
                 terminal.note(terminal.printable(f"#{number} {_end(progress)}"))
@@ -96,17 +107,17 @@ class Moving:
     def __exit__(self, *_: object) -> None:
         self._wipe()
 
-    def __call__(self, progress: builds.Progress) -> None:
+    def __call__(self, progress: build_steps.Progress) -> None:
         """Print a line, or update the moving one."""
         match progress:
-            case builds.StepBegun(number=number, title=title):
+            case build_steps.StepBegun(number=number, title=title):
                 self._titles[number] = title
                 self._draw()
-            case builds.StepOutput(number=number, data=data):
+            case build_steps.StepOutput(number=number, data=data):
                 lines = data.decode(errors="replace").split("\n")
                 self._last_lines[number] = next((line for line in reversed(lines) if line.strip()), "")
                 self._draw()
-            case builds.StepEnded(number=number):
+            case build_steps.StepEnded(number=number):
                 self._wipe()
                 colour = "red" if progress.error else "dim" if progress.is_cached else "green"
                 mark = terminal.style("✗" if progress.error else "✓", colour, sys.stderr)
@@ -130,19 +141,19 @@ class Moving:
 class Json(_Lines):
     """A JSON document on a line for each event."""
 
-    def __call__(self, progress: builds.Progress) -> None:
+    def __call__(self, progress: build_steps.Progress) -> None:
         """Print a line."""
         match progress:
-            case builds.StepBegun(number=number, title=title):
+            case build_steps.StepBegun(number=number, title=title):
                 _print({"step": number, "event": "begun", "title": title})
-            case builds.StepOutput(number=number, data=data):
+            case build_steps.StepOutput(number=number, data=data):
                 _print({"step": number, "event": "output", "text": data.decode(errors="replace")})
-            case builds.StepEnded(number=number, seconds=seconds, is_cached=is_cached, error=error):
+            case build_steps.StepEnded(number=number, seconds=seconds, is_cached=is_cached, error=error):
                 end = {"seconds": round(seconds, 3), "cached": is_cached, "error": error or None}
                 _print({"step": number, "event": "ended", **end})
 
 
-def _end(progress: builds.StepEnded) -> str:
+def _end(progress: build_steps.StepEnded) -> str:
     if progress.error:
         return f"ERROR: {progress.error}"
     return "CACHED" if progress.is_cached else f"DONE {progress.seconds:.1f}s"

@@ -1,6 +1,7 @@
 """What ``build`` does: reads what is to be built, lets the runtime build it, and shows how it goes."""
 
-import asyncio
+import contextlib
+import json
 import os
 import pathlib
 import sys
@@ -9,16 +10,16 @@ from collections.abc import Sequence
 import click
 
 from agent import errors, settings
-from agent.cli import build_progress, exclusive, exits, interrupts, problems, terminal
-from agent.dockerfile import builds, ignore, parse
-from agent.kit import files, frozen
+from agent.agent_api import building, client
+from agent.cli import build_inputs, build_progress, exits, interrupts, problems, terminal
+from agent.kit import canonical, files, frozen
 from agent.manifests import problem
 from agent.oci import platform, reference
-from agent.runtime import build_files
+from agent.runtime import build_files, build_orders
 
 _LARGEST_SECRET = 512 * 1024
 """Bytes, as BuildKit has it."""
-_IMAGE = "docker-image://"
+_EPOCH = build_files.EPOCH
 _DEFAULT_AGENT = "default"
 
 
@@ -48,29 +49,69 @@ class Image:
 
 
 def build(
-    chosen: settings.Settings, where: build_files.Location, choices: Choices, tags: Sequence[str], progress: str
+    chosen: settings.Settings, where: tuple[str, str | None], choices: Choices, tags: Sequence[str], progress: str
 ) -> Image:
     """Build. A Dockerfile with mistakes, and a step that fails, are shown with their places: exits with 1."""
     names = tuple(dict.fromkeys(_reference(chosen, tag) for tag in tags))
-    request = _request(where, choices)
-    report = build_progress.of(progress)
+    with interrupts.raised(), contextlib.ExitStack() as stack:
+        files_of_build = stack.enter_context(build_inputs.opened(*where))
+        order = _order(files_of_build, choices, names, stack)
+        with build_progress.of(progress) as report:
+            end = _by_agent(chosen, order, report)
+            if end is None:
+                end = _here(chosen, order, report)
+        if isinstance(end, build_orders.Built):
+            return Image(end.references, end.id)
+        _show(end, files_of_build, hides_output=report.hides_output)
+    raise click.exceptions.Exit(exits.FAILED)
 
-    async def building() -> str:
-        async with exclusive.opened(chosen) as runtime:
-            identity = await runtime.builds.build(request, names[0] if names else "", (), report)
-            for name in names[1:]:
-                await runtime.images.tag(names[0], name)
-            return identity
 
+def _by_agent(
+    chosen: settings.Settings, order: build_orders.Order, report: build_progress.Report
+) -> build_orders.End | None:
+    """Let the running agent build; ``None`` where none runs."""
+    from agent.engine import layout, stamps
+
+    stamps.check(layout.of(chosen.root, chosen.run))
+    body = json.dumps(canonical.plain(order)).encode()
     try:
-        with report:
-            return Image(names, asyncio.run(interrupts.heeded(building())))
-    except builds.BuildFailed as error:
-        for line in error.output if report.hides_output else ():
-            terminal.note(terminal.style(terminal.printable(line), "dim", sys.stderr))
-        wrong = problem.Problem(str(where.dockerfile), *error.position, error.what, error.hint)
-        problems.show([wrong], {str(where.dockerfile): request.source})
-        raise click.exceptions.Exit(exits.FAILED) from error
+        for document in client.stream(chosen.run, "/v1/build", body):
+            line = building.restore(document)
+            if isinstance(line, build_orders.Built | build_orders.Failed):
+                return line
+            report(line)
+    except client.NoAgent:
+        return None
+    except ValueError as error:
+        raise client.Unresponsive(f"the agent's answer is not understood: {error}") from error
+    raise client.Unresponsive("the agent has ended before the build", hint="trimtab status says how the agent is")
+
+
+def _here(chosen: settings.Settings, order: build_orders.Order, report: build_progress.Report) -> build_orders.End:
+    """Build in this process."""
+    import asyncio
+
+    from agent.cli import exclusive
+    from agent.runtime import ordered_builds
+
+    if (failed := ordered_builds.mistakes(order)) is not None:
+        return failed
+
+    async def work() -> build_orders.End:
+        async with exclusive.opened(chosen) as runtime:
+            return await ordered_builds.carry_out(order, runtime, report)
+
+    return asyncio.run(interrupts.heeded(work()))
+
+
+def _show(end: build_orders.Failed, build: build_inputs.Input, *, hides_output: bool) -> None:
+    """Print why a build has failed. Raises ``TrimtabError`` where it is not because of the Dockerfile."""
+    if not end.places:
+        raise errors.TrimtabError(end.message, hint=end.hint)
+    for line in end.output if hides_output else ():
+        terminal.note(terminal.style(terminal.printable(line), "dim", sys.stderr))
+    wrong = [problem.Problem(build.shown, own.line, own.column, own.message, own.hint) for own in end.places]
+    problems.show(wrong, {build.shown: build.source})
 
 
 def argument(text: str) -> tuple[str, str]:
@@ -116,17 +157,12 @@ def agent(text: str) -> tuple[str, pathlib.Path]:
     return name or _DEFAULT_AGENT, pathlib.Path(socket).absolute()
 
 
-def context(text: str) -> tuple[str, builds.Context | str]:
-    """Read ``NAME=DIRECTORY`` or ``NAME=docker-image://REFERENCE``."""
+def context(text: str, stack: contextlib.ExitStack) -> tuple[str, str]:
+    """Read ``NAME=DIRECTORY``, ``NAME=docker-image://REFERENCE``, or the URL of a repository or an archive."""
     name, value = pair(text, "--build-context")
-    if value.startswith(_IMAGE):
-        return name, value.removeprefix(_IMAGE)
-    path = pathlib.Path(value)
-    if not path.is_dir():
-        raise errors.InvalidArgument(
-            f"the context {name} is no directory: {value}", hint=f"give a directory, or {_IMAGE}REFERENCE"
-        )
-    return name, builds.Context(path.absolute(), build_files.ignored_in(path))
+    if value.startswith(build_orders.IMAGE):
+        return name, value
+    return name, str(stack.enter_context(build_inputs.opened_context(value)))
 
 
 def _reference(chosen: settings.Settings, text: str) -> str:
@@ -136,38 +172,30 @@ def _reference(chosen: settings.Settings, text: str) -> str:
         raise click.BadParameter(str(error), param_hint="--tag") from error
 
 
-def _request(where: build_files.Location, choices: Choices) -> builds.Request:
-    """Return what is asked of the runtime. Mistakes are shown: exits with 1."""
-    source = where.read()
-    parsed = parse.parse(source)
-    if parsed.mistakes:
-        shown = str(where.dockerfile)
-        wrong = [problem.Problem(shown, *own.position, own.message, own.hint) for own in parsed.mistakes]
-        problems.show(wrong, {str(where.dockerfile): source})
-        raise click.exceptions.Exit(exits.FAILED)
-    try:
-        ignored = where.ignored()
-    except ignore.BadPattern as error:
-        raise errors.InvalidArgument(f"{where.ignore_file}:{error.line}: {error.message}") from error
+def _order(
+    files_of_build: build_inputs.Input, choices: Choices, names: tuple[str, ...], stack: contextlib.ExitStack
+) -> build_orders.Order:
+    """Return what is ordered by the options; what has to be fetched for it is held by the stack."""
     if choices.platform:
         _check_platform(choices.platform)
     arguments = dict(map(argument, choices.build_args))
-    return builds.Request(
-        dockerfile=parsed.dockerfile,
-        source=source,
-        context=builds.Context(where.context.absolute(), ignored),
-        file=where.dockerfile.absolute(),
+    dockerfile, directory = files_of_build.dockerfile, files_of_build.context
+    return build_orders.Order(
+        references=names,
+        source=build_orders.decoded(files_of_build.source),
+        dockerfile="" if dockerfile is None else str(dockerfile),
+        context="" if directory is None else str(directory),
         target=choices.target,
         platform=choices.platform,
-        build_args=tuple((name, value) for name, value in arguments.items() if name != build_files.EPOCH),
+        build_args=tuple((name, value) for name, value in arguments.items() if name != _EPOCH),
         labels=tuple(text.partition("=")[::2] for text in choices.labels),
-        contexts=dict(map(context, choices.contexts)),
-        secrets=dict(map(secret, choices.secrets)),
-        ssh=dict(map(agent, choices.ssh)),
+        contexts=tuple(dict(context(text, stack) for text in choices.contexts).items()),
+        secrets=tuple(build_orders.secret(*secret(text)) for text in choices.secrets),
+        ssh=tuple((name, str(path)) for name, path in map(agent, choices.ssh)),
         uses_cache=choices.uses_cache,
         pulls=choices.pulls,
         network=choices.network,
-        epoch=_epoch(arguments.get(build_files.EPOCH, "")),
+        epoch=_epoch(arguments.get(_EPOCH, "")),
     )
 
 

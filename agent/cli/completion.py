@@ -34,12 +34,12 @@ def objects(context: click.Context, incomplete: str) -> list[str]:
 def _keys(context: click.Context) -> list[str]:
     """Return every object as ``KIND/NAME``: as the running agent says, or of the journal where none answers."""
     from agent import settings
-    from agent.agent_api import client
+    from agent.agent_api import status_client
 
     with contextlib.suppress(errors.TrimtabError, OSError):
         chosen = settings.load(_flags(context), os.environ)
         try:
-            return [str(item.key) for item in client.read_status(chosen.run, _PATIENCE).objects]
+            return [str(item.key) for item in status_client.read(chosen.run, _PATIENCE).objects]
         except errors.TrimtabError:
             return _recorded(chosen.journal)
     return []

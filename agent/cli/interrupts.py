@@ -1,8 +1,9 @@
 """Signals that end a command, for those that have much to take away: as an interrupt, not at once."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +12,21 @@ T = TypeVar("T")
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _BY_SIGNAL = 128
 """What a shell adds to a signal's number."""
+
+
+@contextlib.contextmanager
+def raised() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise ``click.exceptions.Exit``, so that what was made for a command is removed."""
+
+    def end(number: int, _: object) -> None:
+        raise click.exceptions.Exit(_BY_SIGNAL + number)
+
+    before = {number: signal.signal(number, end) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def heeded(work: Coroutine[Any, Any, T]) -> T:

@@ -6,7 +6,7 @@ from typing import Annotated, assert_never
 import click
 
 from agent import invocation, settings
-from agent.agent_api import client
+from agent.agent_api import client, status_client
 from agent.agent_api import status as statuses
 from agent.cli import completion, exits, flags, options, terminal, typed
 
@@ -84,7 +84,7 @@ def _only(answer: statuses.Status, names: list[str]) -> statuses.Status:
 def read_status(chosen: settings.Settings) -> statuses.Status:
     """Return the agent's answer, or the state of the host if there is none."""
     try:
-        return client.read_status(chosen.run)
+        return status_client.read(chosen.run)
     except client.NoAgent:
         return _status_of_host(chosen, "")
     except client.Unresponsive as error:

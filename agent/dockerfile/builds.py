@@ -2,8 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from agent import errors
 from agent.dockerfile import ignore, instructions
@@ -77,36 +76,3 @@ class Request:
     """ADD may fetch files and repositories, which is done from the host's own network."""
     epoch: int | None = None
     """``SOURCE_DATE_EPOCH``: seconds since the epoch that nothing in the image is newer than; ``None``: as it comes."""
-
-
-@frozen.value
-class StepBegun:
-    """A step begins."""
-
-    number: int
-    """Unique in its build."""
-    title: str
-    """As people know it: ``[build 2/5] RUN make``."""
-
-
-@frozen.value
-class StepOutput:
-    """What a step prints."""
-
-    number: int
-    data: bytes
-
-
-@frozen.value
-class StepEnded:
-    """A step has ended."""
-
-    number: int
-    seconds: float
-    is_cached: bool = False
-    error: str = ""
-    """Empty: it went well."""
-
-
-Progress: TypeAlias = StepBegun | StepOutput | StepEnded
-Report: TypeAlias = Callable[[Progress], None]

@@ -5,12 +5,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from agent.dockerfile import expand, places
+from agent.dockerfile import expand, limits, places
 from agent.dockerfile.mistake import Mistake
 from agent.kit import frozen
 
-LARGEST = 8 * 1024 * 1024
-"""Bytes of a Dockerfile."""
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*", re.DOTALL)
 _DIRECTIVES = ("check", "escape", "syntax")
 _LINE = re.compile(r"[^\n]*\n?")
@@ -80,9 +78,9 @@ class Lines:
 
 def read(data: bytes) -> Lines:
     """Read a file's lines. Bytes that are no UTF-8 stay what they are; whatever they are, nothing is raised."""
-    if len(data) > LARGEST:
+    if len(data) > limits.LARGEST:
         hint = "files belong into the context: COPY them"
-        return Lines({}, (), (Mistake((1, 1), f"the file is larger than {LARGEST >> 20} MiB", hint),))
+        return Lines({}, (), (Mistake((1, 1), f"the file is larger than {limits.LARGEST >> 20} MiB", hint),))
     text = data.decode("utf-8-sig", "surrogateescape")
     return _Reader(text).read()
 

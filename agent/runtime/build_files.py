@@ -1,6 +1,5 @@
 """The files of a build on this host: the Dockerfile, and what is left out of its context. Reading blocks."""
 
-import contextlib
 import errno
 import os
 import pathlib
@@ -8,17 +7,14 @@ from collections.abc import Iterator
 from typing import Self
 
 from agent import errors
-from agent.dockerfile import builds, ignore, lines, mistake, parse
+from agent.dockerfile import ignore, limits
 from agent.kit import files, frozen, writers
-from agent.model import hostaccess, image
 from agent.reasons import Reason
 
 DEFAULT_NAME = "Dockerfile"
 IGNORE_NAME = ".dockerignore"
 EPOCH = "SOURCE_DATE_EPOCH"
 """The argument of a build that says what nothing in the image is newer than."""
-_LAST_LINES = 3
-_LONGEST_LINE = 200
 _LARGEST_IGNORE = 1024 * 1024
 """Bytes of a ``.dockerignore``."""
 
@@ -42,7 +38,7 @@ class Location:
     def read(self) -> bytes:
         """Read the Dockerfile. Raises ``errors.NotFound``."""
         try:
-            return _read_most(self.dockerfile, lines.LARGEST + 1)
+            return _read_most(self.dockerfile, limits.LARGEST + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "its name has a NUL"
             raise errors.NotFound(
@@ -109,73 +105,6 @@ def entries(context: str | os.PathLike[str], ignored: ignore.Ignore) -> Iterator
                 yield path, entry
             if is_folder and (not is_left_out or ignored.may_bring_back):
                 waiting.append(path)
-
-
-def request(source: image.BuildSource, access: hostaccess.HostAccess) -> builds.Request:
-    """Read what a declared build is made of.
-
-    Raises ``builds.BuildFailed`` for mistakes in the Dockerfile, ``errors.NotFound`` for one that cannot be read,
-    ``errors.InvalidArgument``.
-    """
-    where = Location(pathlib.Path(source.dockerfile), pathlib.Path(source.context))
-    if source.problem:
-        raise errors.InvalidArgument(
-            f"the context {where.context} {source.problem}", hint="see .dockerignore", reason=Reason.BUILD_FAILED
-        )
-    if not where.context.is_dir():
-        raise errors.NotFound(
-            f"the context {where.context} is no directory",
-            hint="create it, or correct context in the manifest",
-            reason=Reason.CONTENT_MISSING,
-        )
-    text = source.inline.encode("utf-8", "surrogateescape") if source.inline else where.read()
-    parsed = parse.parse(text)
-    if parsed.mistakes:
-        raise _failure(parsed.mistakes[0])
-    try:
-        ignored = where.ignored()
-    except ignore.BadPattern as error:
-        raise errors.InvalidArgument(f"{where.ignore_file}:{error.line}: {error.message}") from error
-    arguments = dict(source.args)
-    try:
-        latest = epoch(arguments.pop(EPOCH, ""))
-    except ValueError as error:
-        raise errors.InvalidArgument(str(error), hint="give seconds since 1970") from error
-    return builds.Request(
-        dockerfile=parsed.dockerfile,
-        source=text,
-        context=builds.Context(where.context, ignored),
-        file=None if source.inline else where.dockerfile,
-        target=source.target,
-        platform=source.platform,
-        build_args=tuple(arguments.items()),
-        labels=source.labels,
-        pulls=source.pulls,
-        network=source.network,
-        registries=access.registries,
-        fetches=access.fetches,
-        epoch=latest,
-    )
-
-
-@contextlib.contextmanager
-def placed(source: image.BuildSource) -> Iterator[None]:
-    """Name the Dockerfile in failures of a declared build, and show what the step that failed has printed last."""
-    try:
-        yield
-    except builds.BuildFailed as error:
-        file = "dockerfileInline" if source.inline else source.dockerfile
-        last = " | ".join(line.strip()[:_LONGEST_LINE] for line in error.output[-_LAST_LINES:] if line.strip())
-        error.message = f"{file}:{error.position[0]}: {error.what}{last and f'; it printed last: {last}'}"
-        raise
-    except errors.InvalidArgument as error:
-        if error.reason is Reason.BUILD_FAILED:
-            error.message = f"{'dockerfileInline' if source.inline else source.dockerfile}: {error.message}"
-        raise
-
-
-def _failure(wrong: mistake.Mistake) -> builds.BuildFailed:
-    return builds.BuildFailed(wrong.position, wrong.message, wrong.hint)
 
 
 def place_in(path: str, context: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from agent.dockerfile import builds
+from agent.dockerfile import steps as build_steps
 from agent.kit import frozen
 from agent.model import features
 from agent.model.key import Pairs
@@ -12,7 +13,7 @@ from agent.model.key import Pairs
 class Builds(Protocol):
     """Builds of images from Dockerfiles."""
 
-    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: builds.Report) -> str:
+    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: build_steps.Report) -> str:
         """Build an image, keep it under a reference in place of what was there, and give its id.
 
         Without a reference (empty) the image is built and not kept. Cancelling leaves nothing but what the next build
@@ -28,7 +29,7 @@ class NoBuilds:
     require: Callable[[features.Feature], None]
     """Raises for a feature that the runtime does not have now (``api.Features.require``)."""
 
-    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: builds.Report) -> str:
+    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: build_steps.Report) -> str:
         """Raise ``errors.InvalidArgument`` (``Unsupported``)."""
         del request, reference, labels, report
         self.require(features.Feature.BUILDS)

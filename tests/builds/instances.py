@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from agent.dockerfile import builds, parse
+from agent.dockerfile import steps as build_steps
 from agent.engine import engine, layout, recover
 from tests.builds import described
 
@@ -42,14 +43,14 @@ class Told:
         self.output = b""
         self.ends: list[tuple[str, bool, str]] = []
 
-    def __call__(self, progress: builds.Progress) -> None:
+    def __call__(self, progress: build_steps.Progress) -> None:
         """Collect it."""
         match progress:
-            case builds.StepBegun(number=number, title=title):
+            case build_steps.StepBegun(number=number, title=title):
                 self.titles[number] = title
-            case builds.StepOutput(data=data):
+            case build_steps.StepOutput(data=data):
                 self.output += data
-            case builds.StepEnded(number=number, is_cached=is_cached, error=error):
+            case build_steps.StepEnded(number=number, is_cached=is_cached, error=error):
                 self.ends.append((self.titles[number].partition("] ")[2], is_cached, error))
 
     @property

@@ -213,3 +213,10 @@ def test_build__what_cannot_be__is_told(
     assert completed.returncode != 0
     assert expected in completed.stderr, completed.stderr
     assert "Traceback" not in completed.stderr
+
+
+def test_check__on_stdin__is_looked_at(trimtab: command.Trimtab) -> None:
+    words = trimtab.command("build", "--check", "-")
+    completed = subprocess.run(words, input=b"FROM a AS B\n", capture_output=True, check=False, env=trimtab.environment)
+    assert completed.returncode == 1
+    assert b"<stdin>:1:1: StageNameCasing: " in completed.stderr

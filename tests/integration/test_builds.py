@@ -17,9 +17,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import pytest
 
 from agent import errors
-from agent.dockerfile import builds, evaluate, parse
+from agent.dockerfile import builds, evaluate, parse, remotes
 from agent.engine import engine
-from agent.engine.build import copying, fetching
+from agent.engine.build import copying
 from agent.engine.build import trees as trees_of_builds
 from agent.kit import tasks, trees
 from tests.builds import cases, instances
@@ -377,7 +377,7 @@ def _repository(folder: pathlib.Path) -> str:
 
 async def test_add__git__is_checked_out_without_its_history(instance, tmp_path, monkeypatch) -> None:
     source = _repository(tmp_path / "repository.git")
-    monkeypatch.setattr(fetching, "_GIT", re.compile(r".*\.git(#.*)?"))  # else a path of this disk is none
+    monkeypatch.setattr(remotes, "_GIT", re.compile(r".*\.git(#.*)?"))  # else a path of this disk is none
     lines = (f"ADD {source} /all/", f"ADD {source}#v1:sub /part/", f"ADD --keep-git-dir=true {source} /kept/")
     await instances.build(instance, FROM + "\n".join(lines))
     with instances.tree(instance, tmp_path / "tree") as root:

@@ -11,6 +11,7 @@ from typing import Any
 
 from agent import errors
 from agent.dockerfile import builds
+from agent.dockerfile import steps as build_steps
 from agent.drivers.docker import build_archive, connection, sidecar, transfers
 from agent.kit import frozen
 from agent.model.key import Pairs
@@ -40,7 +41,7 @@ class Builds:
     scratch: pathlib.Path
     """A directory for temporary archives."""
 
-    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: builds.Report) -> str:
+    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: build_steps.Report) -> str:
         """Build an image, note its labels, and return its id."""
         self._check(request)
         step = _Step(report)
@@ -104,16 +105,16 @@ class Builds:
 class _Step:
     """All of a build as one step: engines tell their own only in BuildKit's binary trace."""
 
-    def __init__(self, report: builds.Report) -> None:
+    def __init__(self, report: build_steps.Report) -> None:
         self._report = report
         self._tail = ""
         self._begun = time.monotonic()
-        report(builds.StepBegun(1, _TITLE))
+        report(build_steps.StepBegun(1, _TITLE))
 
     def output(self, text: str) -> None:
         """Report what the engine says."""
         self._tail = (self._tail + text)[-_LONGEST_TAIL:]
-        self._report(builds.StepOutput(1, text.encode()))
+        self._report(build_steps.StepOutput(1, text.encode()))
 
     @property
     def last_lines(self) -> str:
@@ -123,7 +124,7 @@ class _Step:
 
     def ended(self, error: str) -> None:
         """Report the end."""
-        self._report(builds.StepEnded(1, time.monotonic() - self._begun, error=error))
+        self._report(build_steps.StepEnded(1, time.monotonic() - self._begun, error=error))
 
 
 def _parameters(request: builds.Request, reference: str) -> Mapping[str, str]:

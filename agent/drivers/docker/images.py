@@ -18,7 +18,7 @@ from agent.model import hostaccess, image, secret
 from agent.model.key import Kind, Pairs
 from agent.oci import archives, auths, reference
 from agent.reasons import Reason
-from agent.runtime import admitted, api, build_files, build_progress
+from agent.runtime import admitted, api, build_progress, declared_builds
 
 T = TypeVar("T")
 _ALL = {"all": "true"}
@@ -74,8 +74,8 @@ class Images:
             case image.BuildSource() as source:
                 await admitted.check_build(self.access, source)
                 self._check_limits()
-                with build_files.placed(source):
-                    request = await asyncio.to_thread(build_files.request, source, self.access)
+                with declared_builds.placed(source):
+                    request = await asyncio.to_thread(declared_builds.request, source, self.access)
                 await self.builds.build(request, config.reference, labels, build_progress.titles(progress))
         self.names.state_file.note_image(config.reference, labels)
         await self.names.state_file.kept()

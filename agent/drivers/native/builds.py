@@ -1,6 +1,7 @@
 """Builds by the engine, as ``runtime.api.Builds``."""
 
 from agent.dockerfile import builds
+from agent.dockerfile import steps as build_steps
 from agent.drivers.native import failures
 from agent.engine import engine as engines
 from agent.kit import frozen
@@ -14,7 +15,7 @@ class Builds:
 
     engine: engines.Engine
 
-    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: builds.Report) -> str:
+    async def build(self, request: builds.Request, reference: str, labels: Pairs, report: build_steps.Report) -> str:
         """Build an image, and record it."""
         with failures.translated():
             async with self.engine.builder.built(request, report) as built:

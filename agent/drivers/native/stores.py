@@ -12,7 +12,7 @@ from agent.kit import disk_space, frozen, tasks
 from agent.model import hostaccess, image, network, secret, volume
 from agent.model.key import DELETION_POLICY_LABEL, Pairs, pairs
 from agent.oci import archives, auths, reference
-from agent.runtime import admitted, api, build_files, build_progress, disk
+from agent.runtime import admitted, api, build_progress, declared_builds, disk
 
 
 @frozen.value
@@ -54,8 +54,8 @@ class Images:
                     await self.engine.images.load(path, config.reference, labels, report)
                 case image.BuildSource() as source:
                     await admitted.check_build(self.access, source)
-                    with build_files.placed(source):
-                        request = await tasks.in_thread(lambda: build_files.request(source, self.access))
+                    with declared_builds.placed(source):
+                        request = await tasks.in_thread(lambda: declared_builds.request(source, self.access))
                         await builds.Builds(self.engine).build(
                             request, config.reference, labels, build_progress.titles(progress)
                         )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from agent.distribution.content import store
 from agent.distribution.layers import streams
 from agent.dockerfile import builds
+from agent.dockerfile import steps as build_steps
 from agent.engine import layout
 from agent.engine.build import bases, cache, disk_trees, result, running, session, solve, spec, workspace
 from agent.engine.images import images
@@ -57,7 +58,7 @@ class Builder:
         )
 
     @contextlib.asynccontextmanager
-    async def built(self, request: builds.Request, report: builds.Report) -> AsyncIterator[spec.BuiltImage]:
+    async def built(self, request: builds.Request, report: build_steps.Report) -> AsyncIterator[spec.BuiltImage]:
         """Build an image, and keep what it is made of for as long as the context lasts.
 
         Raises ``builds.BuildFailed``, and other failures of what a build uses.

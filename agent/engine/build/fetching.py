@@ -13,14 +13,13 @@ import aiohttp
 
 from agent import errors
 from agent.distribution.content import store
-from agent.dockerfile import evaluate
+from agent.dockerfile import remotes
 from agent.kit import frozen, isolation, processes, trees
 from agent.reasons import Reason
 
 _CHUNK = 1024 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=60.0)
 _NANOSECONDS = 10**9
-_GIT = re.compile(r"(?:git://|ssh://|git@[\w.-]+:).+|https?://[^#?]+\.git(?:[#?].*)?|github\.com/.+")
 _CHECKSUM = re.compile(r"(sha256|sha384|sha512):([0-9a-f]{64,128})")
 _GIT_SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=user")
 _GIT_TIMEOUT = 600.0
@@ -44,14 +43,13 @@ class Download:
         return self.name, self.digest, self.is_repository, self.modified
 
 
-def is_remote(source: str) -> bool:
-    """Return whether a source of ADD is no path of the context."""
-    return source.startswith(("http://", "https://")) or is_git(source)
+@frozen.value
+class Wishes:
+    """What is asked of a source beside its content."""
 
-
-def is_git(source: str) -> bool:
-    """Return whether a source is a git repository: ``URL.git#REF:FOLDER``."""
-    return _GIT.fullmatch(source) is not None
+    checksum: str = ""
+    """``ALGORITHM:HEX`` that a file must have; empty: none is known."""
+    keeps_git_dir: bool = False
 
 
 class Fetcher:
@@ -61,23 +59,23 @@ class Fetcher:
         """Take how many bytes a file may have."""
         self._largest = largest
 
-    async def fetched(self, source: str, step: evaluate.CopyStep, folder: pathlib.Path) -> Download:
+    async def fetched(self, source: str, folder: pathlib.Path, wishes: Wishes) -> Download:
         """Fetch a source into a new path of a folder.
 
         Raises ``errors.Unavailable``, ``errors.NotFound``, ``errors.InvalidArgument`` (``DigestMismatch``).
         """
-        if is_git(source):
-            return await _Repository(source, step, folder / f"git-{_token(source)}").fetched()
+        if remotes.is_git(source):
+            return await _Repository(source, wishes, folder / f"git-{_token(source)}").fetched()
         try:
-            return await self._file(source, step, folder / f"file-{_token(source)}")
+            return await self._file(source, wishes, folder / f"file-{_token(source)}")
         except (aiohttp.ClientError, TimeoutError) as error:
             message = f"{source} cannot be fetched: {str(error) or type(error).__name__}"
             raise errors.Unavailable(message, reason=Reason.HOST_FAILURE) from error
 
-    async def _file(self, source: str, step: evaluate.CopyStep, path: pathlib.Path) -> Download:
-        expected = _CHECKSUM.fullmatch(step.checksum) if step.checksum else None
-        if step.checksum and expected is None:
-            raise errors.InvalidArgument(f"{step.checksum} is no checksum", hint="write --checksum=sha256:HEX")
+    async def _file(self, source: str, wishes: Wishes, path: pathlib.Path) -> Download:
+        expected = _CHECKSUM.fullmatch(wishes.checksum) if wishes.checksum else None
+        if wishes.checksum and expected is None:
+            raise errors.InvalidArgument(f"{wishes.checksum} is no checksum", hint="write --checksum=sha256:HEX")
         sha256, checksum = hashlib.sha256(), hashlib.new(expected[1]) if expected else None
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True, auto_decompress=False) as session,
@@ -101,7 +99,7 @@ class Fetcher:
             await asyncio.to_thread(os.utime, path, ns=(modified, modified))
         if checksum is not None and expected is not None and checksum.hexdigest() != expected[2]:
             raise errors.InvalidArgument(
-                f"{source} has the checksum {checksum.name}:{checksum.hexdigest()}, not {step.checksum}",
+                f"{source} has the checksum {checksum.name}:{checksum.hexdigest()}, not {wishes.checksum}",
                 hint="it has changed there, or on its way",
                 reason=Reason.DIGEST_MISMATCH,
             )
@@ -111,9 +109,9 @@ class Fetcher:
 class _Repository:
     """A repository that is fetched."""
 
-    def __init__(self, source: str, step: evaluate.CopyStep, folder: pathlib.Path) -> None:
+    def __init__(self, source: str, wishes: Wishes, folder: pathlib.Path) -> None:
         self._source = source
-        self._step = step
+        self._wishes = wishes
         self._folder = folder
 
     async def fetched(self) -> Download:
@@ -128,12 +126,12 @@ class _Repository:
         await self._git("fetch", "--quiet", "--depth", "1", "--", location, ref or "HEAD")
         await self._git("checkout", "--quiet", "--detach", "FETCH_HEAD")
         commit = (await self._git("rev-parse", "HEAD")).decode().strip()
-        if not self._step.keeps_git_dir:
+        if not self._wishes.keeps_git_dir:
             await asyncio.to_thread(_without_git, self._folder)
         path = self._folder / posixpath.normpath(f"/{inner}").lstrip("/")
         if not path.resolve().is_relative_to(self._folder.resolve()) or not path.exists():
             raise errors.NotFound(f"there is no {inner} in {location}", reason=Reason.CONTENT_MISSING)
-        return Download("", path, f"{commit}:{inner}:{self._step.keeps_git_dir}", 0, is_repository=True)
+        return Download("", path, f"{commit}:{inner}:{self._wishes.keeps_git_dir}", 0, is_repository=True)
 
     async def _git(self, *words: str) -> bytes:
         env = {

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from agent import errors
 from agent.distribution.layers import streams
 from agent.dockerfile import builds
+from agent.dockerfile import steps as build_steps
 from agent.engine import layout
 from agent.engine.build import bases, cache, disk_trees, running, steps, workspace
 from agent.engine.images import leases
@@ -60,7 +61,7 @@ class Session:
         shared: Shared,
         own: Own,
         request: builds.Request,
-        report: builds.Report,
+        report: build_steps.Report,
         platform: platforms.Platform,
         arguments: Mapping[str, str],
     ) -> None:
@@ -155,21 +156,21 @@ def _is_admitted(name: str, admitted: Sequence[str]) -> bool:
 class ShownStep:
     """A step as it is shown to who waits."""
 
-    def __init__(self, number: int, title: str, report: builds.Report) -> None:
+    def __init__(self, number: int, title: str, report: build_steps.Report) -> None:
         self._number = number
         self._report = report
         self._begun = time.monotonic()
         self._tail = b""
-        report(builds.StepBegun(number, title))
+        report(build_steps.StepBegun(number, title))
 
     def output(self, data: bytes) -> None:
         """Tell what it prints."""
         self._tail = (self._tail + data)[-_LAST_LINES * _LONGEST_LINE :]
-        self._report(builds.StepOutput(self._number, data))
+        self._report(build_steps.StepOutput(self._number, data))
 
     def ended(self, *, is_cached: bool = False, error: str = "") -> None:
         """Tell that it has ended."""
-        self._report(builds.StepEnded(self._number, time.monotonic() - self._begun, is_cached, error))
+        self._report(build_steps.StepEnded(self._number, time.monotonic() - self._begun, is_cached, error))
 
     @property
     def last_lines(self) -> tuple[str, ...]:

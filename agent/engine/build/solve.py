@@ -3,6 +3,7 @@
 from agent import errors
 from agent.distribution.content import documents
 from agent.dockerfile import builds, stages
+from agent.dockerfile import steps as build_steps
 from agent.dockerfile.mistake import Mistake
 from agent.engine.build import result, spec, stage_walk
 from agent.engine.build import session as sessions
@@ -12,7 +13,7 @@ from agent.reasons import Reason
 
 
 async def solve(
-    shared: sessions.Shared, own: sessions.Own, request: builds.Request, report: builds.Report
+    shared: sessions.Shared, own: sessions.Own, request: builds.Request, report: build_steps.Report
 ) -> spec.BuiltImage:
     """Build. Raises ``builds.BuildFailed``, and other failures of what a build uses."""
     target_platform = documents.of_platform(request.platform)

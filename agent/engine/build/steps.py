@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from agent import errors
 from agent.distribution.layers import streams
-from agent.dockerfile import builds, evaluate, instructions
+from agent.dockerfile import builds, evaluate, instructions, remotes
 from agent.engine.build import (
     cache,
     copying,
@@ -154,7 +154,7 @@ class Steps:
             writer.make_folders(writer.resolved(path))
 
     async def _copy(self, stage: Stage, ids: Sequence[str], step: evaluate.CopyStep) -> StepLayer:
-        remote = [path for path in step.sources.paths if step.is_add and fetching.is_remote(path)]
+        remote = [path for path in step.sources.paths if step.is_add and remotes.is_remote(path)]
         if remote and not self._request.fetches:
             raise errors.InvalidArgument(
                 f"{remote[0]} would be fetched over the host's network, which is not admitted for this source",
@@ -166,7 +166,10 @@ class Steps:
         async with contextlib.AsyncExitStack() as stack:
             bench = await stack.enter_async_context(self._deps.workbench())
             folder = self._deps.workshop.scratch() if remote else None
-            downloads = [await self._deps.fetcher.fetched(path, step, folder) for path in remote if folder is not None]
+            wishes = fetching.Wishes(step.checksum, step.keeps_git_dir)
+            downloads = [
+                await self._deps.fetcher.fetched(path, folder, wishes) for path in remote if folder is not None
+            ]
             selections: tuple[copying.Selection, ...] = ()
             tree: disk_trees.DiskTree | None = None
             if local:

@@ -19,8 +19,10 @@ import pytest_asyncio
 from agent.agent_api import live, openapi, routes, server, sockets
 from agent.converge import journal, loop, reconcile, signals
 from agent.drivers.memory import driver, world
-from agent.kit import clock, tasks
+from agent.kit import canonical, clock, tasks
+from agent.runtime import build_orders
 from tests import builders
+from tests.unit.agent_api import test_building
 from tests.unit.converge import conftest
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -52,7 +54,7 @@ async def agent(tmp_path: pathlib.Path) -> AsyncIterator[aiohttp.ClientSession]:
         parts = reconcile.Parts(driver.runtime_in(world.World(time)), book, sink, time, builders.OWNER)
         going = loop.Loop(parts, script)
         status = live.LiveStatus(facts, parts, tmp_path, going.alive, "script")
-        answers = routes.Answers(status, book.history, going, "/srv")
+        answers = routes.Answers(status, book.history, going, "/srv", parts.runtime)
         async with contextlib.AsyncExitStack() as stack:
             crew = await stack.enter_async_context(tasks.Crew(lambda name, error: pytest.fail(f"{name}: {error}")))
             crew.start(going.run(), name="loop")
@@ -97,8 +99,9 @@ QUESTIONS = [
     *("/v1/plan", "/v1/plan?source=/srv&explain=true"),
     *("/v1/apply?source=/srv", "/v1/apply?timeout=1"),
     *("/v1/restart?name=web", "/v1/suspend?name=web", "/v1/suspend", "/v1/resume?name=web", "/v1/resume"),
-    *("/v1/reconcile", "/v1/status"),
+    *("/v1/reconcile", "/v1/status", "/v1/build"),
 ]
+BODIES = {"/v1/build": {"source": "FROM scratch\nCMD x\n", "references": ["a:1"]}}
 
 
 async def test_answers__of_every_path__are_what_the_document_says(agent: aiohttp.ClientSession) -> None:
@@ -107,12 +110,28 @@ async def test_answers__of_every_path__are_what_the_document_says(agent: aiohttp
         path = question.partition("?")[0]
         operation = openapi.OPERATIONS[path]
         asked.add(path)
-        response = await agent.request(operation.method, question)
+        sent = json.dumps(BODIES[path]) if operation.body else None
+        response = await agent.request(operation.method, question, data=sent)
         assert response.status == 200, await response.text()
+        assert response.content_type == operation.type
         text = await response.text()
         assert "hunter2" not in text
-        assert_valid(json.loads(text), {"$ref": f"#/components/schemas/{operation.answers}"})
+        for document in text.splitlines() if operation.type == server.LINES else [text]:
+            assert_valid(json.loads(document), {"$ref": f"#/components/schemas/{operation.answers}"})
     assert asked == openapi.OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("order", [test_building.ORDER, build_orders.Order(source="x")], ids=["whole", "least"])
+def test_order_of_a_build__is_what_the_document_says(order: build_orders.Order) -> None:
+    assert_valid(json.loads(json.dumps(canonical.plain(order))), {"$ref": "#/components/schemas/BuildOrder"})
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"source": 1}', "nonsense"])
+async def test_build__of_no_order__is_refused(agent: aiohttp.ClientSession, body: str) -> None:
+    response = await agent.post("/v1/build", data=body)
+    problem = await response.json()
+    assert (response.status, problem["reason"]) == (400, "BadQuery")
+    assert problem["detail"].startswith("no order of a build: ")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import os
 import pathlib
 import socket
 import stat
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from agent import errors
-from agent.agent_api import client, names, server, sockets, status, status_json
+from agent.agent_api import client, names, server, sockets, status, status_client, status_json
 from agent.kit import http_connections
 from tests.unit.agent_api import test_status_json
 
@@ -25,7 +27,7 @@ COUNTED = frozenset({"limit", "name"})
 
 async def asked(run: pathlib.Path, patience: float = 5.0) -> status.Status:
     """Ask from a thread, as another process does."""
-    return await asyncio.to_thread(client.read_status, run, patience)
+    return await asyncio.to_thread(status_client.read, run, patience)
 
 
 async def test_status__asked_over_the_socket__is_what_the_agent_says(tmp_path: pathlib.Path) -> None:
@@ -105,7 +107,7 @@ async def test_status__by_a_user_who_may_not__says_what_to_do(tmp_path: pathlib.
         def as_nobody() -> str:
             try:
                 os.seteuid(65534)
-                client.read_status(tmp_path / "run")
+                status_client.read(tmp_path / "run")
             except client.MayNotAsk as error:
                 return str(error)
             finally:
@@ -257,3 +259,86 @@ async def test_post__is_refused__says_why_and_the_way_out(
             await asyncio.to_thread(client.get, tmp_path, "/v1/do")
         with pytest.raises(client.Unresponsive, match="404 Not Found"):  # an agent of a release without that path
             await asyncio.to_thread(client.get, tmp_path, "/v1/other")
+
+
+def streams(work: Callable[[server.Put], Awaitable[None]]) -> dict[str, server.Route | server.Stream]:
+    """Return a path that answers with lines, after the length of what was sent."""
+
+    async def answer(request: server.Request) -> Callable[[server.Put], Awaitable[None]]:
+        if request.body == b"bad":
+            raise server.BadQuery("it is bad")
+
+        async def whole(put: server.Put) -> None:
+            put({"size": len(request.body)})
+            await work(put)
+
+        return whole
+
+    return {"/v1/lines": server.Stream(answer, 1000)}
+
+
+async def nothing(_: server.Put) -> None:
+    pass
+
+
+async def lines_of(run: pathlib.Path, body: bytes) -> list[Any]:
+    return await asyncio.to_thread(lambda: list(client.stream(run, "/v1/lines", body)))
+
+
+async def test_stream__lines__come_as_they_are_made(tmp_path: pathlib.Path) -> None:
+    asked_again = asyncio.Event()
+
+    async def work(put: server.Put) -> None:
+        put({"number": 1})
+        await asked_again.wait()
+        put({"number": 2})
+
+    async with server.Server(tmp_path, streams(work)):
+        lines = client.stream(tmp_path, "/v1/lines", b"12345")
+        assert await asyncio.to_thread(lambda: [next(lines), next(lines)]) == [{"size": 5}, {"number": 1}]
+        asked_again.set()
+        assert await asyncio.to_thread(lambda: list(lines)) == [{"number": 2}]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [(b"bad", client.Unresponsive, "400 Bad Request"), (b"x" * 1001, client.Unresponsive, "400 Bad Request")],
+    ids=["refused", "large"],
+)
+async def test_stream__before_its_first_line__is_refused(
+    tmp_path: pathlib.Path, body: bytes, kind: type[Exception], message: str
+) -> None:
+    async with server.Server(tmp_path, streams(nothing)):
+        with pytest.raises(kind, match=message):
+            await lines_of(tmp_path, body)
+
+
+async def test_stream__asked_by_somebody_who_is_not_root__is_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_is_privileged", lambda _: False)
+    async with server.Server(tmp_path, streams(nothing)):
+        with pytest.raises(client.Refused, match="only root may ask the agent for this"):
+            await lines_of(tmp_path, b"")
+
+
+async def test_stream__whoever_asked_hangs_up__the_work_is_cancelled(tmp_path: pathlib.Path) -> None:
+    cancelled = asyncio.Event()
+
+    async def work(_: server.Put) -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            cancelled.set()
+
+    async with server.Server(tmp_path, streams(work)):
+        lines = client.stream(tmp_path, "/v1/lines", b"")
+        await asyncio.to_thread(lambda: next(lines))
+        lines.close()
+        async with asyncio.timeout(5):
+            await cancelled.wait()
+
+
+async def test_stream__no_agent__says_so(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(client.NoAgent):
+        await lines_of(tmp_path, b"")

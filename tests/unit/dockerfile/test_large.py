@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from agent.dockerfile import lines, parse
+from agent.dockerfile import limits, parse
 
 COUNT = 20_000
 _AGES = 60
@@ -36,6 +36,6 @@ def test_parse__large__ends_soon(text: str) -> None:
 
 
 def test_parse__too_large__is_refused() -> None:
-    (mistake,) = parse.parse(b"#" * (lines.LARGEST + 1)).mistakes
+    (mistake,) = parse.parse(b"#" * (limits.LARGEST + 1)).mistakes
     assert str(mistake) == "1:1: the file is larger than 8 MiB (files belong into the context: COPY them)"
-    assert parse.parse(b"FROM a\n#" + b"x" * (lines.LARGEST - 8)).mistakes == ()
+    assert parse.parse(b"FROM a\n#" + b"x" * (limits.LARGEST - 8)).mistakes == ()

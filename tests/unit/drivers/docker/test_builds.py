@@ -13,6 +13,7 @@ from aiohttp import web
 
 from agent import errors
 from agent.dockerfile import builds, ignore, parse
+from agent.dockerfile import steps as build_steps
 from agent.drivers.docker import driver
 from agent.reasons import Reason
 from tests.unit.drivers.docker import http_engine
@@ -56,14 +57,14 @@ def asked(served: http_engine.HttpEngine) -> dict[str, str]:
 
 
 async def test_build__plain__is_by_buildkit_and_its_labels_are_noted(tmp_path: pathlib.Path) -> None:
-    events: list[builds.Progress] = []
+    events: list[build_steps.Progress] = []
     async with opened(tmp_path, {"stream": "Step 1\n"}, {"aux": "no identity"}) as (served, runtime):
         assert await runtime.builds.build(request(tmp_path), NAME, LABELS, events.append) == "sha256:1"
         assert runtime.images.names.state_file.images() == {NAME: LABELS}
     assert asked(served) == {"version": "2", "t": NAME, "layers": "false", "dockerfile": "Dockerfile"}
     begun, output, ended = events
-    assert (begun, output) == (builds.StepBegun(1, "the engine builds"), builds.StepOutput(1, b"Step 1\n"))
-    assert isinstance(ended, builds.StepEnded)
+    assert (begun, output) == (build_steps.StepBegun(1, "the engine builds"), build_steps.StepOutput(1, b"Step 1\n"))
+    assert isinstance(ended, build_steps.StepEnded)
     assert ended.error == ""
 
 
@@ -134,13 +135,13 @@ async def test_build__engine_fails__is_the_dockerfiles_fault_or_not(
     tmp_path: pathlib.Path, words: str, kind: type[errors.Failure], reason: str, where: str
 ) -> None:
     message = {"error": words} if where == "stream" else {"message": words}
-    events: list[builds.Progress] = []
+    events: list[build_steps.Progress] = []
     async with opened(tmp_path, message, status=200 if where == "stream" else 500) as (_, runtime):
         with pytest.raises(kind, match=words.partition(":")[0].partition('"')[0]) as caught:
             await runtime.builds.build(request(tmp_path), NAME, LABELS, events.append)
         assert runtime.images.names.state_file.images() == {}
     assert caught.value.reason == reason
-    assert isinstance(events[-1], builds.StepEnded)
+    assert isinstance(events[-1], build_steps.StepEnded)
     assert events[-1].error == caught.value.message
 
 
