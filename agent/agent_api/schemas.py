@@ -91,6 +91,8 @@ _BUILD_ORDER: Schema = {
     "ssh": _described(_PAIRS, "Sockets of ssh agents by id."),
     "uses_cache": _FLAG,
     "pulls": _described(_FLAG, "Registries are asked again for base images."),
+    "cache_from": _described(_array(_TEXT), "Caches in registries: REFERENCE, or type=registry,ref=REFERENCE."),
+    "cache_to": _described(_array(_TEXT), "The same, with mode=min|max."),
     "network": {"enum": ["default", "none", "host"]},
     "epoch": _nullable({"type": "integer"}, "SOURCE_DATE_EPOCH."),
 }

@@ -37,6 +37,11 @@ File = Annotated[
     str | None,
     typed.Option("--file", "-f", metavar="FILE", help="The Dockerfile, or - for stdin. Default: PATH/Dockerfile."),
 ]
+Target = Annotated[str, typed.Option("--target", metavar="STAGE", help="The stage to build. Default: the last one.")]
+Platform = Annotated[
+    str, typed.Option("--platform", metavar="OS/ARCH", help="What the image is for. Default: this host.")
+]
+Network = Annotated[BuildNetwork, typed.Option("--network", help="The network of RUN, where it names none.")]
 Pairs = Annotated[list[str] | None, typed.Option("--build-arg", metavar="NAME[=VALUE]", help="A value of an ARG.")]
 Tags = Annotated[
     list[str] | None,
@@ -52,6 +57,18 @@ Secrets = Annotated[
 Agents = Annotated[
     list[str] | None,
     typed.Option("--ssh", metavar="ID[=SOCKET]", help="An ssh agent for RUN --mount=type=ssh. Default: SSH_AUTH_SOCK."),
+]
+CacheFrom = Annotated[
+    list[str] | None,
+    typed.Option("--cache-from", metavar="REFERENCE", help="A cache in a registry to take steps from."),
+]
+CacheTo = Annotated[
+    list[str] | None,
+    typed.Option(
+        "--cache-to",
+        metavar="REFERENCE",
+        help="A cache in a registry to keep the steps in; type=registry,ref=REFERENCE,mode=max: of every stage.",
+    ),
 ]
 Contexts = Annotated[
     list[str] | None,
@@ -70,20 +87,16 @@ def build(  # noqa: PLR0913 - as people know it
     *,
     tag: Tags = None,
     file: File = None,
-    target: Annotated[
-        str, typed.Option("--target", metavar="STAGE", help="The stage to build. Default: the last one.")
-    ] = "",
+    target: Target = "",
     build_arg: Pairs = None,
     label: Labels = None,
-    platform: Annotated[
-        str, typed.Option("--platform", metavar="OS/ARCH", help="What the image is for. Default: this host.")
-    ] = "",
+    platform: Platform = "",
     secret: Secrets = None,
     ssh: Agents = None,
     build_context: Contexts = None,
-    network: Annotated[
-        BuildNetwork, typed.Option("--network", help="The network of RUN, where it names none.")
-    ] = BuildNetwork.DEFAULT,
+    cache_from: CacheFrom = None,
+    cache_to: CacheTo = None,
+    network: Network = BuildNetwork.DEFAULT,
     no_cache: Annotated[bool, typed.Option("--no-cache", help="Do every step anew.")] = False,
     pull: Annotated[bool, typed.Option("--pull", help="Ask the registries for the base images again.")] = False,
     progress: Annotated[Progress, typed.Option("--progress", help="How progress is shown.")] = Progress.AUTO,
@@ -112,6 +125,8 @@ def build(  # noqa: PLR0913 - as people know it
         secrets=secret or (),
         ssh=ssh or (),
         contexts=build_context or (),
+        cache_from=cache_from or (),
+        cache_to=cache_to or (),
         uses_cache=not no_cache,
         pulls=pull,
         network=network.value,

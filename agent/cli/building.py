@@ -5,13 +5,14 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from agent import errors, settings
 from agent.agent_api import building, client
 from agent.cli import build_inputs, build_progress, exits, interrupts, problems, terminal
+from agent.dockerfile import caches
 from agent.kit import canonical, files, frozen
 from agent.manifests import problem
 from agent.oci import platform, reference
@@ -34,6 +35,8 @@ class Choices:
     secrets: Sequence[str]
     ssh: Sequence[str]
     contexts: Sequence[str]
+    cache_from: Sequence[str]
+    cache_to: Sequence[str]
     uses_cache: bool
     pulls: bool
     network: str
@@ -192,11 +195,22 @@ def _order(
         contexts=tuple(dict(context(text, stack) for text in choices.contexts).items()),
         secrets=tuple(build_orders.secret(*secret(text)) for text in choices.secrets),
         ssh=tuple((name, str(path)) for name, path in map(agent, choices.ssh)),
+        cache_from=tuple(_cache(caches.source, text, "--cache-from") for text in choices.cache_from),
+        cache_to=tuple(_cache(caches.target, text, "--cache-to") for text in choices.cache_to),
         uses_cache=choices.uses_cache,
         pulls=choices.pulls,
         network=choices.network,
         epoch=_epoch(arguments.get(_EPOCH, "")),
     )
+
+
+def _cache(read: Callable[[str], object], text: str, option: str) -> str:
+    """Check what names a cache, and return it as it is."""
+    try:
+        read(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
+    return text
 
 
 def _check_platform(text: str) -> None:

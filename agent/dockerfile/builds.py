@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 
 from agent import errors
-from agent.dockerfile import ignore, instructions
+from agent.dockerfile import caches, ignore, instructions
 from agent.dockerfile.mistake import Position
 from agent.kit import frozen
 from agent.reasons import Reason
@@ -68,6 +68,10 @@ class Request:
     uses_cache: bool = True
     pulls: bool = False
     """Base images are asked for anew at their registries."""
+    cache_from: tuple[str, ...] = ()
+    """References of caches in registries that steps are taken from."""
+    cache_to: tuple[caches.CacheTarget, ...] = ()
+    """Caches in registries that the steps are kept in."""
     network: str = "default"
     """What RUN has where it names none: ``default``, ``none`` or ``host``."""
     registries: tuple[str, ...] = ()

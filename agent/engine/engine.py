@@ -15,7 +15,7 @@ from agent.distribution.content import store
 from agent.distribution.layers import streams
 from agent.distribution.registry import client, hosts, transport
 from agent.engine import claims, layout, mending, records, recover, soundness, stamps
-from agent.engine.build import builder, cache, running
+from agent.engine.build import builder, cache, remote_caches, running
 from agent.engine.cgroups import hierarchy, tree
 from agent.engine.containers import ending, launch, lifecycle, supervise, table, upkeep
 from agent.engine.images import collection, collector, fetch, images, inspection, leases, renaming, signatures, transfer
@@ -263,6 +263,15 @@ def _builder(
             cache=cache.Cache(image_deps.database),
             clock=supervision.clock,
             limits=options.limits,
+            remote_caches=remote_caches.RemoteCaches(
+                remote_caches.Deps(
+                    content=image_deps.content,
+                    registry=image_deps.registry,
+                    fetcher=image_deps.fetcher,
+                    verifier=image_deps.verifier,
+                    sources=stores.images.sources,
+                )
+            ),
         )
     )
 

@@ -41,6 +41,10 @@ class Order:
     """Sockets of ssh agents by id."""
     uses_cache: bool = dataclasses.field(default=True, metadata=canonical.absent(True))  # noqa: FBT003 - the default
     pulls: bool = dataclasses.field(default=False, metadata=canonical.absent(False))  # noqa: FBT003 - the default
+    cache_from: tuple[str, ...] = dataclasses.field(default=(), metadata=canonical.absent(()))
+    """References of caches in registries."""
+    cache_to: tuple[str, ...] = dataclasses.field(default=(), metadata=canonical.absent(()))
+    """As ``--cache-to`` has them."""
     network: str = dataclasses.field(default="default", metadata=canonical.absent("default"))
     epoch: int | None = dataclasses.field(default=None, metadata=canonical.absent(None))
 

@@ -9,7 +9,7 @@ import binascii
 import pathlib
 
 from agent import errors
-from agent.dockerfile import builds, ignore, parse
+from agent.dockerfile import builds, caches, ignore, parse
 from agent.dockerfile import steps as build_steps
 from agent.runtime import api, build_files, build_orders
 
@@ -66,6 +66,8 @@ def request(order: build_orders.Order) -> builds.Request:
         ssh={name: pathlib.Path(path) for name, path in order.ssh},
         uses_cache=order.uses_cache,
         pulls=order.pulls,
+        cache_from=tuple(map(caches.source, order.cache_from)),
+        cache_to=tuple(map(caches.target, order.cache_to)),
         network=order.network,
         epoch=order.epoch,
     )

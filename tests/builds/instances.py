@@ -51,7 +51,8 @@ class Told:
             case build_steps.StepOutput(data=data):
                 self.output += data
             case build_steps.StepEnded(number=number, is_cached=is_cached, error=error):
-                self.ends.append((self.titles[number].partition("] ")[2], is_cached, error))
+                title = self.titles[number]
+                self.ends.append((title.partition("] ")[2] or title, is_cached, error))
 
     @property
     def done(self) -> list[str]:

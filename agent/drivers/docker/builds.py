@@ -92,6 +92,7 @@ class Builds:
             "secrets": bool(request.secrets),
             "ssh agents": bool(request.ssh),
             "named contexts": bool(request.contexts),
+            "caches of registries": bool(request.cache_from or request.cache_to),
         }
         for what, is_asked in asked.items():
             if is_asked:

@@ -10,7 +10,18 @@ from agent.distribution.layers import streams
 from agent.dockerfile import builds
 from agent.dockerfile import steps as build_steps
 from agent.engine import layout
-from agent.engine.build import bases, cache, disk_trees, result, running, session, solve, spec, workspace
+from agent.engine.build import (
+    bases,
+    cache,
+    disk_trees,
+    remote_caches,
+    result,
+    running,
+    session,
+    solve,
+    spec,
+    workspace,
+)
 from agent.engine.images import images
 from agent.engine.kernel import api
 from agent.engine.snapshots import snapshots
@@ -31,6 +42,7 @@ class Deps:
     cache: cache.Cache
     clock: clock.Clock
     limits: streams.Limits
+    remote_caches: remote_caches.RemoteCaches
 
 
 class Builder:
@@ -55,6 +67,7 @@ class Builder:
             steps=locks.KeyedLocks(),
             caches=locks.KeyedLocks(),
             digests=disk_trees.Digests(),
+            remote_caches=deps.remote_caches,
         )
 
     @contextlib.asynccontextmanager

@@ -59,14 +59,14 @@ class Cache:
             self._database.execute("UPDATE build_steps SET used = ? WHERE key = ?", (now, key))
         return Step(_layer(json.loads(row["layer"])), row["created"])
 
-    def keep(self, key: str, step: Step, below: Iterable[spec.Layer]) -> None:
-        """Remember what a step has made just now; its layer is kept for good."""
+    def keep(self, key: str, step: Step, below: Iterable[spec.Layer], now: float) -> None:
+        """Remember what a step has made, and is used now; its layer is kept for good."""
         layer = step.layer
         self._database.execute(
             "INSERT OR REPLACE INTO build_steps (key, layer, below, size, created, used) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 *(key, json.dumps(_plain(layer)), json.dumps([_plain(other) for other in below])),
-                *(layer.blob.size, step.created, step.created),
+                *(layer.blob.size, step.created, now),
             ),
         )
 

@@ -4,14 +4,23 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from agent import errors
 from agent.distribution.layers import streams
 from agent.dockerfile import builds
 from agent.dockerfile import steps as build_steps
 from agent.engine import layout
-from agent.engine.build import bases, cache, disk_trees, running, steps, workspace
+from agent.engine.build import (
+    bases,
+    cache,
+    disk_trees,
+    remote_caches,
+    remote_steps,
+    running,
+    steps,
+    workspace,
+)
 from agent.engine.images import leases
 from agent.engine.kernel import api
 from agent.kit import clock, frozen, locks, tasks
@@ -41,6 +50,7 @@ class Shared:
     caches: locks.KeyedLocks
     """Held while a step uses a cache mount."""
     digests: disk_trees.Digests
+    remote_caches: remote_caches.RemoteCaches
 
 
 @frozen.value(kw_only=True)
@@ -76,6 +86,38 @@ class Session:
         self._images: dict[tuple[str, platforms.Platform], asyncio.Future[bases.Image]] = {}
         self._context: disk_trees.DiskTree | None = None
         self._numbers = 0
+        self._recorded: dict[int, dict[str, steps.StepLayer]] = {}
+        for name in (*request.cache_from, *(target.reference for target in request.cache_to)):
+            _is_admitted(name, request.registries)
+        self.remote = remote_steps.RemoteSteps(shared.remote_caches, request.cache_from, own.crew, self._showing)
+
+    def record(self, number: int, key: str, step_layer: steps.StepLayer) -> None:
+        """Take note of a step of a stage."""
+        self._recorded.setdefault(number, {})[key] = step_layer
+
+    async def export(self, number: int) -> None:
+        """Push the steps that were done to the caches that are to keep them; ``number``: the target's stage.
+
+        Raises what a push raises.
+        """
+        for target in self.request.cache_to:
+            stages = self._recorded.values() if target.is_whole else [self._recorded.get(number, {})]
+            exported = {
+                key: cache.Step(await step_layer.layer, step_layer.created)
+                for recorded in stages
+                for key, step_layer in recorded.items()
+            }
+            step = self.begin_step(f"exporting the cache to {target.reference}")
+            try:
+                await self.shared.remote_caches.write(target.reference, exported, self.own.lease)
+            except errors.TrimtabError as error:
+                step.ended(error=error.message)
+                raise
+            step.ended()
+
+    def _showing(self, title: str) -> Callable[[str], None]:
+        step = self.begin_step(title)
+        return lambda error: step.ended(error=error)
 
     @contextlib.contextmanager
     def expecting(self, numbers: Iterable[int]) -> Iterator[None]:

@@ -28,6 +28,7 @@ async def solve(
         await tasks.together("stage", *(_walked(session, node, has_others=len(graph.nodes) > 1) for node in nodes))
         last = await session.end(target.number)
     layers = tuple([await step_layer.layer for step_layer in last.layers])
+    await session.export(target.number)
     diff_ids = [layer.diff_id for layer in layers]
     config = result.configuration(last.base, last.frame, last.moments, diff_ids, request.labels, request.epoch)
     return spec.BuiltImage(config, layers)

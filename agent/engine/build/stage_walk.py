@@ -71,6 +71,8 @@ class StageWalk:
             workbench=functools.partial(workbenches.opened, shared.where, shared.kernel),
             crew=own.crew,
             held=own.held,
+            remote=session.remote,
+            record=functools.partial(session.record, node.number),
         )
         self._steps = steps.Steps(deps, request)
 

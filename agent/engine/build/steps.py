@@ -16,6 +16,7 @@ from agent.engine.build import (
     fetching,
     keys,
     mounting,
+    remote_steps,
     result,
     running,
     spec,
@@ -83,6 +84,9 @@ class Deps:
     crew: tasks.Crew
     held: contextlib.AsyncExitStack
     """Closed when the build ends, however it does."""
+    remote: remote_steps.RemoteSteps
+    record: Callable[[str, StepLayer], None]
+    """Takes note of each step's layer with its key."""
 
 
 class Steps:
@@ -112,20 +116,37 @@ class Steps:
         """Return what the cache has, or make it; one build at a time, until others can take it of the cache."""
         async with contextlib.AsyncExitStack() as held:
             await held.enter_async_context(self._deps.locks.hold(key))
-            if self._request.uses_cache and (step_layer := await self._from_cache(key, stage)) is not None:
+            if self._request.uses_cache and (step_layer := await self._from_caches(key, stage)) is not None:
+                self._deps.record(key, step_layer)
                 return step_layer
             finished = await make()
             now = self._deps.clock.now()
             lock = await self._deps.held.enter_async_context(held.pop_all())
             keeping = self._keep(key, stage, finished, now, lock)
             layer = self._deps.crew.promise(keeping, name=f"layer {finished.directory.name}")
-            return StepLayer(finished.diff_id, layer, now, is_cached=False)
+            step_layer = StepLayer(finished.diff_id, layer, now, is_cached=False)
+            self._deps.record(key, step_layer)
+            return step_layer
 
-    async def _from_cache(self, key: str, stage: Stage) -> StepLayer | None:
+    async def _from_caches(self, key: str, stage: Stage) -> StepLayer | None:
+        """Return what this host's cache has, or one in a registry."""
         now = self._deps.clock.now()
-        step = self._deps.cache.find(key, now)
-        if step is None:
+        for own_key in (key, *self._deps.remote.local_keys(key)):
+            step = self._deps.cache.find(own_key, now)
+            if step is not None and (step_layer := await self._present(step, stage)) is not None:
+                return step_layer
+        remote = await self._deps.remote.find(key)
+        if remote is None:
             return None
+        below = [await step_layer.layer for step_layer in stage.layers]
+        ids = image_config.chain_ids(tuple(layer.diff_id for layer in (*below, remote.step.layer)))
+        await self._deps.lease.add([remote.step.layer.blob.digest, ids[-1]])
+        await self._deps.remote.fetch(remote, below, ids)
+        self._deps.cache.keep(remote.local_key, remote.step, below, now)
+        return await self._present(remote.step, stage)
+
+    async def _present(self, step: cache.Step, stage: Stage) -> StepLayer | None:
+        """Return a step's layer, on lease; ``None`` where it is not there any more."""
         ids = image_config.chain_ids((*(step_layer.diff_id for step_layer in stage.layers), step.layer.diff_id))
         await self._deps.lease.add([step.layer.blob.digest, ids[-1]])
         if not self._deps.workshop.has(step.layer, ids[-1]):
@@ -140,7 +161,7 @@ class Steps:
         async with held:
             layer = await self._deps.workshop.kept(finished, self._deps.lease)
             below = [await step_layer.layer for step_layer in stage.layers]
-            self._deps.cache.keep(key, cache.Step(layer, now), below)
+            self._deps.cache.keep(key, cache.Step(layer, now), below, now)
             return layer
 
     async def _folder(self, ids: Sequence[str], step: evaluate.DirectoryStep) -> workspace.Finished:

@@ -116,6 +116,10 @@ class Verifier:
                 reason=Reason.IMAGE_UNVERIFIED,
             )
 
+    def demands(self, source: reference.Reference) -> bool:
+        """Return whether what comes from a repository has to be signed, or is refused."""
+        return self._refuse_others or self._rule(source) is not None
+
     def _rule(self, source: reference.Reference) -> Rule | None:
         """Return the first rule for a repository; HTTP's port does not make it another one."""
         names = {_repository(source), f"{source.registry.removesuffix(':80')}/{source.repository}"}

@@ -21,6 +21,8 @@ ORDER = build_orders.Order(
     contexts=(("other", "/other"), ("image", "docker-image://x")),
     secrets=(build_orders.secret("key", b"\x00hidden"),),
     ssh=(("default", "/run/agent"),),
+    cache_from=("a:c",),
+    cache_to=("type=registry,ref=a:c,mode=max",),
     uses_cache=False,
     pulls=True,
     network="none",
