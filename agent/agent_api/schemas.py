@@ -93,6 +93,8 @@ _BUILD_ORDER: Schema = {
     "pulls": _described(_FLAG, "Registries are asked again for base images."),
     "cache_from": _described(_array(_TEXT), "Caches in registries: REFERENCE, or type=registry,ref=REFERENCE."),
     "cache_to": _described(_array(_TEXT), "The same, with mode=min|max."),
+    "output": _described({"enum": ["", "local", "tar"]}, "Files of the last stage are written."),
+    "output_path": _described(_TEXT, "An absolute path."),
     "network": {"enum": ["default", "none", "host"]},
     "epoch": _nullable({"type": "integer"}, "SOURCE_DATE_EPOCH."),
 }

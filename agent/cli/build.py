@@ -8,6 +8,8 @@ import click
 from agent import settings
 from agent.cli import exits, options, terminal, typed
 
+_STDOUT = "-"
+
 
 class Progress(enum.StrEnum):
     """How progress is shown."""
@@ -70,6 +72,16 @@ CacheTo = Annotated[
         help="A cache in a registry to keep the steps in; type=registry,ref=REFERENCE,mode=max: of every stage.",
     ),
 ]
+Output = Annotated[
+    str,
+    typed.Option(
+        "--output",
+        "-o",
+        metavar="text|json|yaml|DIR",
+        help="How the result is printed; or a directory that the last stage's files are written to, - for a tar on"
+        " stdout, or type=local|tar,dest=PATH.",
+    ),
+]
 Contexts = Annotated[
     list[str] | None,
     typed.Option(
@@ -102,7 +114,7 @@ def build(  # noqa: PLR0913 - as people know it
     progress: Annotated[Progress, typed.Option("--progress", help="How progress is shown.")] = Progress.AUTO,
     quiet: Annotated[bool, typed.Option("--quiet", "-q", help="Print the image's id alone.")] = False,
     check: Annotated[bool, typed.Option("--check", help="Look at the Dockerfile without building it.")] = False,
-    output: options.OutputOption = options.Output.TEXT,
+    output: Output = "",
 ) -> None:
     """Build an image from a Dockerfile, with the result that Docker gives; over an engine, by its own builder.
 
@@ -112,8 +124,9 @@ def build(  # noqa: PLR0913 - as people know it
     With --check nothing is built or fetched: every mistake is told with path:line:column, and BuildKit's build checks
     by their names. Exits with 1 where there is anything to say. `# check=skip=NAME,...` in the file leaves checks out.
     """
+    form = options.Output(output) if output in set(options.Output) else options.Output.TEXT
     if check:
-        _check(path, file, output)
+        _check(path, file, form)
         return
     from agent.cli import building
 
@@ -130,11 +143,12 @@ def build(  # noqa: PLR0913 - as people know it
         uses_cache=not no_cache,
         pulls=pull,
         network=network.value,
+        output="" if output in set(options.Output) else output,
     )
     image = building.build(chosen, (path, file), choices, tag or (), "none" if quiet else progress.value)
-    if output is not options.Output.TEXT:
-        terminal.result_document(image, output)
-    else:
+    if form is not options.Output.TEXT:
+        terminal.result_document(image, form)
+    elif output != _STDOUT:
         terminal.result(image.id if quiet else " ".join((*image.references, image.id)))
 
 

@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 
 import click
@@ -12,7 +14,7 @@ import click
 from agent import errors, settings
 from agent.agent_api import building, client
 from agent.cli import build_inputs, build_progress, exits, interrupts, problems, terminal
-from agent.dockerfile import caches
+from agent.dockerfile import caches, outputs
 from agent.kit import canonical, files, frozen
 from agent.manifests import problem
 from agent.oci import platform, reference
@@ -40,6 +42,7 @@ class Choices:
     uses_cache: bool
     pulls: bool
     network: str
+    output: str
 
 
 @frozen.value
@@ -64,6 +67,8 @@ def build(
             if end is None:
                 end = _here(chosen, order, report)
         if isinstance(end, build_orders.Built):
+            if choices.output == outputs.STDOUT:
+                _print(pathlib.Path(order.output_path))
             return Image(end.references, end.id)
         _show(end, files_of_build, hides_output=report.hides_output)
     raise click.exceptions.Exit(exits.FAILED)
@@ -182,6 +187,7 @@ def _order(
     if choices.platform:
         _check_platform(choices.platform)
     arguments = dict(map(argument, choices.build_args))
+    output = _output(choices.output)
     dockerfile, directory = files_of_build.dockerfile, files_of_build.context
     return build_orders.Order(
         references=names,
@@ -197,6 +203,8 @@ def _order(
         ssh=tuple((name, str(path)) for name, path in map(agent, choices.ssh)),
         cache_from=tuple(_cache(caches.source, text, "--cache-from") for text in choices.cache_from),
         cache_to=tuple(_cache(caches.target, text, "--cache-to") for text in choices.cache_to),
+        output="" if output is None else output.type.value,
+        output_path="" if output is None else _place(output, stack),
         uses_cache=choices.uses_cache,
         pulls=choices.pulls,
         network=choices.network,
@@ -211,6 +219,35 @@ def _cache(read: Callable[[str], object], text: str, option: str) -> str:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=option) from error
     return text
+
+
+def _output(text: str) -> outputs.Output | None:
+    """Read ``--output``; ``None``: nothing but the image is wanted."""
+    try:
+        output = outputs.parse(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--output") from error
+    return None if output is None or output.type is outputs.OutputType.IMAGE else output
+
+
+def _place(output: outputs.Output, stack: contextlib.ExitStack) -> str:
+    """Return where the builder writes; what goes to stdout lies in a file until then."""
+    if output.path != outputs.STDOUT:
+        return str(pathlib.Path(output.path).absolute())
+    if sys.stdout.isatty():
+        raise errors.InvalidArgument("an archive is not written to a terminal", hint="name a file: > files.tar")
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="trimtab-build-"))
+    return str(pathlib.Path(folder, "files.tar"))
+
+
+def _print(archive: pathlib.Path) -> None:
+    """Write an archive to stdout."""
+    with archive.open("rb") as file:
+        try:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            terminal.flush()
 
 
 def _check_platform(text: str) -> None:

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 
 from agent import errors
-from agent.dockerfile import caches, ignore, instructions
+from agent.dockerfile import caches, ignore, instructions, outputs
 from agent.dockerfile.mistake import Position
 from agent.kit import frozen
 from agent.reasons import Reason
@@ -72,6 +72,8 @@ class Request:
     """References of caches in registries that steps are taken from."""
     cache_to: tuple[caches.CacheTarget, ...] = ()
     """Caches in registries that the steps are kept in."""
+    output: outputs.Output | None = None
+    """Where the files of the last stage are written, by an absolute path; ``None``: nowhere."""
     network: str = "default"
     """What RUN has where it names none: ``default``, ``none`` or ``host``."""
     registries: tuple[str, ...] = ()

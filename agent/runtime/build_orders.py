@@ -45,6 +45,9 @@ class Order:
     """References of caches in registries."""
     cache_to: tuple[str, ...] = dataclasses.field(default=(), metadata=canonical.absent(()))
     """As ``--cache-to`` has them."""
+    output: str = dataclasses.field(default="", metadata=canonical.absent(""))
+    """What is written beside the image: ``local``, ``tar``; empty: nothing."""
+    output_path: str = dataclasses.field(default="", metadata=canonical.absent(""))
     network: str = dataclasses.field(default="default", metadata=canonical.absent("default"))
     epoch: int | None = dataclasses.field(default=None, metadata=canonical.absent(None))
 

@@ -9,7 +9,7 @@ import binascii
 import pathlib
 
 from agent import errors
-from agent.dockerfile import builds, caches, ignore, parse
+from agent.dockerfile import builds, caches, ignore, outputs, parse
 from agent.dockerfile import steps as build_steps
 from agent.runtime import api, build_files, build_orders
 
@@ -68,6 +68,7 @@ def request(order: build_orders.Order) -> builds.Request:
         pulls=order.pulls,
         cache_from=tuple(map(caches.source, order.cache_from)),
         cache_to=tuple(map(caches.target, order.cache_to)),
+        output=outputs.Output(outputs.OutputType(order.output), order.output_path) if order.output else None,
         network=order.network,
         epoch=order.epoch,
     )

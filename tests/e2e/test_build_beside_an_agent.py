@@ -57,6 +57,8 @@ def test_build__beside_an_agent__is_built_by_it_and_told_as_without_one(
     shown = json.loads(native("image", "ls", "--output", "json").stdout)
     assert {"docker.io/library/app:1", "docker.io/library/app:2"} <= {image["reference"] for image in shown}
     assert "hidden-value" not in agent.log
+    assert native(*words, "-o", native.home / "out", app).returncode == 0
+    assert (native.home / "out/app/a.txt").read_text() == "hello"
 
 
 def test_build__fails_beside_an_agent__is_told_with_its_place(

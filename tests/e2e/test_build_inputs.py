@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import pathlib
 import socket
 import subprocess
@@ -115,6 +116,24 @@ def test_build__archive_with_a_link_out__nothing_outside_is_written_or_read(
     )
     assert completed.returncode == 1
     assert [path.name for path in (tmp_path / "outside").iterdir()] == ["Dockerfile"]
+
+
+@pytest.mark.usefixtures("prune")
+def test_build__with_an_output__writes_the_files(native: command.Trimtab, app: pathlib.Path) -> None:
+    native.home.joinpath("work").mkdir()
+    completed = native("build", "-o", native.home / "work/out", app)
+    assert (completed.returncode, completed.stdout.startswith("sha256:")) == (0, True), completed.stderr
+    assert (native.home / "work/out/a.txt").read_text() == "hello"
+    archived = subprocess.run(
+        native.command("build", "-o", "-", str(app)), capture_output=True, check=True, env=native.environment
+    )
+    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as tar:
+        assert tar.getnames() == ["a.txt"]
+    assert json.loads(native("build", "-o", "json", app).stdout)["id"].startswith("sha256:")
+    assert native("build", "--output", "type=image", app).returncode == 0
+    refused = native("build", "-o", "type=oci,dest=x", app)
+    assert (refused.returncode, "trimtab image save" in refused.stderr) == (2, True)
+    assert sorted(path.name for path in (native.home / "work").iterdir()) == ["out"]
 
 
 @contextlib.contextmanager

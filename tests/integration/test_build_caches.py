@@ -5,6 +5,7 @@ import json
 import pathlib
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -138,15 +139,20 @@ def push(name: str, media_type: str, config: bytes, layer: bytes) -> None:
     registry.push_manifest(name, {"schemaVersion": 2, "mediaType": kind, "config": own, "layers": [blob]})
 
 
+def read(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a cache's manifest and configuration."""
+    manifest, _ = registry.manifest(name)
+    address, _, repository = name.rpartition(":")[0].partition("/")
+    with urllib.request.urlopen(f"http://{address}/v2/{repository}/blobs/{manifest['config']['digest']}") as answer:
+        return manifest, json.load(answer)
+
+
 async def test_cache__with_another_layer_than_it_says__is_not_used(
     hosts: list[engine.Engine], context: pathlib.Path, cache_name: str
 ) -> None:
     one, two = hosts
     await instances.build(one, TEXT, context, cache_to=(caches.CacheTarget(cache_name),))
-    manifest, _ = registry.manifest(cache_name)
-    address, _, repository = cache_name.rpartition(":")[0].partition("/")
-    with urllib.request.urlopen(f"http://{address}/v2/{repository}/blobs/{manifest['config']['digest']}") as answer:
-        config = json.load(answer)
+    manifest, config = read(cache_name)
     for step in config["steps"].values():
         step["diffId"] = f"sha256:{HEX}"
     data = json.dumps(config).encode()

@@ -92,6 +92,7 @@ class Builds:
             "secrets": bool(request.secrets),
             "ssh agents": bool(request.ssh),
             "named contexts": bool(request.contexts),
+            "output but the image": request.output is not None,
             "caches of registries": bool(request.cache_from or request.cache_to),
         }
         for what, is_asked in asked.items():

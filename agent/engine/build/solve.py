@@ -2,10 +2,10 @@
 
 from agent import errors
 from agent.distribution.content import documents
-from agent.dockerfile import builds, stages
+from agent.dockerfile import builds, outputs, stages
 from agent.dockerfile import steps as build_steps
 from agent.dockerfile.mistake import Mistake
-from agent.engine.build import result, spec, stage_walk
+from agent.engine.build import exporting, result, spec, stage_walk, steps, workbenches
 from agent.engine.build import session as sessions
 from agent.kit import tasks
 from agent.oci import platform
@@ -29,6 +29,8 @@ async def solve(
         last = await session.end(target.number)
     layers = tuple([await step_layer.layer for step_layer in last.layers])
     await session.export(target.number)
+    if request.output is not None:
+        await _write_files(session, last, request.output)
     diff_ids = [layer.diff_id for layer in layers]
     config = result.configuration(last.base, last.frame, last.moments, diff_ids, request.labels, request.epoch)
     return spec.BuiltImage(config, layers)
@@ -37,6 +39,21 @@ async def solve(
 async def _walked(session: sessions.Session, node: stages.Node, *, has_others: bool) -> None:
     prefix = f"{node.stage.name or f'stage-{node.number}'} " if has_others else ""
     session.set_end(node.number, await stage_walk.StageWalk(session, node, prefix).stage())
+
+
+async def _write_files(session: sessions.Session, last: steps.Stage, output: outputs.Output) -> None:
+    """Write the files of the last stage to where they are wanted."""
+    shown = session.begin_step(f"exporting to {output.path}")
+    try:
+        async with workbenches.opened(session.shared.where, session.shared.kernel) as bench:
+            with session.own.workshop.reading(last.ids, bench.folder("tree")) as root:
+                await tasks.in_thread(
+                    lambda: exporting.write(session.shared.kernel, root, output, session.request.epoch)
+                )
+    except (errors.TrimtabError, OSError) as error:
+        shown.ended(error=str(error))
+        raise
+    shown.ended()
 
 
 def _stages(request: builds.Request, target: platform.Platform) -> tuple[dict[str, str], stages.Graph]:

@@ -23,6 +23,7 @@ _KEPT = ("user.", "security.capability")
 _OVERLAY = "user.overlay."
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FOLDER_MODE = 0o755
+_ALL, _PLAIN = 0o7777, 0o1777
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -34,6 +35,8 @@ class Owner:
     """``None``: as in the source."""
     gid: int | None = None
     mode: int | None = None
+    keeps_rights: bool = True
+    """Set-user-ID, set-group-ID and capabilities stay; not on a host that they are not for."""
 
 
 def kept_attributes(descriptor: int) -> list[tuple[str, str]]:
@@ -210,7 +213,7 @@ class Writer:
             if (uid, gid) != (0, 0) or self._is_inherited:
                 os.fchown(target, uid, gid)  # which takes set-user-ID and capabilities away: they come behind it
             os.fchmod(target, mode)
-            for attribute, value in kept_attributes(source):
+            for attribute, value in self._attributes(source):
                 os.setxattr(target, attribute, bytes.fromhex(value))
             time = self._time(status.modified)
             os.utime(target, ns=(time, time))
@@ -232,8 +235,13 @@ class Writer:
         return (
             status.uid if owner.uid is None else owner.uid,
             status.gid if owner.gid is None else owner.gid,
-            stat.S_IMODE(status.mode) if owner.mode is None else owner.mode,
+            (stat.S_IMODE(status.mode) if owner.mode is None else owner.mode)
+            & (_ALL if owner.keeps_rights else _PLAIN),
         )
+
+    def _attributes(self, source: int) -> list[tuple[str, str]]:
+        kept = kept_attributes(source)
+        return kept if self._owner.keeps_rights else [pair for pair in kept if pair[0].startswith("user.")]
 
     def _settle_folder(self, path: str, uid: int, gid: int, mode: int) -> None:
         descriptor = self._opened(path)

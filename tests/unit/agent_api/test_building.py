@@ -23,6 +23,8 @@ ORDER = build_orders.Order(
     ssh=(("default", "/run/agent"),),
     cache_from=("a:c",),
     cache_to=("type=registry,ref=a:c,mode=max",),
+    output="tar",
+    output_path="/tmp/out.tar",
     uses_cache=False,
     pulls=True,
     network="none",
