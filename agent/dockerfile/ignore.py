@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from agent.kit import frozen
 
 _TOKEN = re.compile(
-    r"(?P<deep>\*{2,}/?)|(?P<star>\*)|(?P<any>\?)|(?P<set>\[\^?(?:\\.|[^\\\]-])(?:\\.|[^\\\]])*\])"
+    r"(?P<deep>\*{2,}/?)|(?P<star>\*)|(?P<any>\?)|(?P<set>\[\^?+(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\])"
     r"|(?P<escaped>\\.)|(?P<plain>[^\\\[])",
     re.DOTALL,
 )

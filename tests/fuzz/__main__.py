@@ -1,4 +1,6 @@
-"""Fuzzing of what comes from outside, by atheris: ``python -m tests.fuzz reference|manifest|listing|tar [options]``.
+"""Fuzzing of what comes from outside, by atheris: ``python -m tests.fuzz TARGET [options]``.
+
+Targets are reference, manifest, listing, dockerfile, dockerignore and tar.
 
 Options are libFuzzer's: ``-runs=100000``, ``-max_total_time=600``, ``-seed=1``; a folder among them is where new inputs
 that reach something new are kept and begun with. What is found is written to ``crash-…`` here: see ``CONTRIBUTING.md``.

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from agent import errors
 from agent.distribution.layers import entries, streams
+from agent.dockerfile import checks, configuration, evaluate, ignore, parse, stages
+from agent.dockerfile import mistake as mistakes
 from agent.engine.kernel import linux
 from agent.engine.layers import unpack
 from agent.oci import digest, document, image_config, manifest
@@ -81,10 +83,56 @@ def tar(data: bytes) -> None:
             _unpacked(layer)
 
 
+def dockerfile(data: bytes) -> None:
+    """A Dockerfile is read or refused, with places that are in it; what is read is checked and followed, or refused."""
+    parsed = parse.parse(data)
+    for mistake in parsed.mistakes:
+        _check_place(mistake.position, data)
+        assert mistake.message
+    if parsed.mistakes:
+        return
+    for finding in checks.check(parsed):
+        _check_place(finding.position, data)
+    try:
+        arguments = stages.global_arguments(parsed.dockerfile, {"A": "given"}, {"TARGETARCH": "amd64"})
+        graph = stages.graph(parsed.dockerfile, arguments)
+        options = evaluate.Options(parsed.dockerfile.escape, {"A": "given"}, arguments)
+        for node in graph.nodes:
+            frame = evaluate.begin(configuration.of_document({}))
+            for instruction in node.stage.instructions:
+                frame, _ = evaluate.follow(frame, instruction, options)
+            assert frame.configuration.document() is not None
+    except mistakes.Mistake as mistake:
+        _check_place(mistake.position, data)
+
+
+def _check_place(position: tuple[int, int], data: bytes) -> None:
+    lines = data.decode("utf-8-sig", "surrogateescape").split("\n")
+    assert 1 <= position[0] <= len(lines)
+    assert 1 <= position[1] <= len(lines[position[0] - 1]) + 1
+
+
+def dockerignore(data: bytes) -> None:
+    """A ``.dockerignore`` is read or refused with its line; what follows form feeds is paths that it is asked about."""
+    text, *paths = data.split(b"\f")
+    try:
+        rules = ignore.parse(text)
+    except ignore.BadPattern as error:
+        _check_place((error.line, 1), text)
+        return
+    for path in paths[:20]:
+        name = path.decode("utf-8", "surrogateescape").strip("/")
+        assert rules.leaves_out(name) in {True, False}
+        if name and not rules.may_bring_back and rules.leaves_out(name):
+            assert rules.leaves_out(f"{name}/below")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "reference": reference,
     "manifest": manifest_,
     "listing": listing,
+    "dockerfile": dockerfile,
+    "dockerignore": dockerignore,
     "tar": tar,
 }
 """By the name of their folder in ``corpus``."""

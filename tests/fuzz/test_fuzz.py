@@ -24,7 +24,11 @@ def test_corpus__has_cases_for_every_target_and_no_other() -> None:
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    ("name", "runs"), [("reference", 20_000), ("manifest", 20_000), ("listing", 20_000), ("tar", 1_000)]
+    ("name", "runs"),
+    [
+        *(("reference", 20_000), ("manifest", 20_000), ("listing", 20_000), ("tar", 1_000)),
+        *(("dockerfile", 5_000), ("dockerignore", 10_000)),
+    ],
 )
 def test_fuzzing__for_a_few_seconds__finds_nothing(tmp_path: pathlib.Path, name: str, runs: int) -> None:
     """The seed is fixed, so that the suite is the same each time; searching is done by hand, for longer."""
@@ -41,4 +45,6 @@ def test_fuzzing__of_what_there_is_not__says_how_it_is_used() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "nothing"]
     ended = subprocess.run(command, check=False, cwd=CORPUS.parents[2], capture_output=True, text=True, timeout=20)
     assert (ended.returncode, ended.stdout) == (64, "")
-    assert ended.stderr.endswith("usage: python -m tests.fuzz reference|manifest|listing|tar [libFuzzer's options]\n")
+    assert ended.stderr.endswith(
+        "usage: python -m tests.fuzz reference|manifest|listing|dockerfile|dockerignore|tar [libFuzzer's options]\n"
+    )
