@@ -28,8 +28,8 @@ def document(line: Line) -> past.Json:
             return {"event": "output", "step": number, "text": build_orders.decoded(data)}
         case build_steps.StepEnded(number=number, seconds=seconds, is_cached=is_cached, error=error):
             return {"event": "ended", "step": number, "seconds": seconds, "cached": is_cached, "error": error or None}
-        case build_orders.Built(references=references, id=identity):
-            return {"event": "built", "references": list(references), "id": identity}
+        case build_orders.Built(references=references, id=identity, notes=notes):
+            return {"event": "built", "references": list(references), "id": identity, "notes": list(notes)}
         case build_orders.Failed():
             return {"event": "failed", **canonical.plain(line)}
         case _:
@@ -48,7 +48,8 @@ def restore(read: Any) -> Line:  # noqa: ANN401 - JSON's own shape
                 end = float(read["seconds"]), bool(read["cached"]), str(read["error"] or "")
                 return build_steps.StepEnded(int(read["step"]), *end)
             case "built":
-                return build_orders.Built(tuple(map(str, read["references"])), str(read["id"]))
+                notes = tuple(map(str, read["notes"]))
+                return build_orders.Built(tuple(map(str, read["references"])), str(read["id"]), notes)
             case "failed":
                 return canonical.restore(
                     build_orders.Failed, {name: item for name, item in read.items() if name != "event"}

@@ -114,7 +114,14 @@ SCHEMAS: dict[str, Schema] = {
                     "error": _nullable(_TEXT),
                 }
             ),
-            _record({"event": {"const": "built"}, "references": _array(_TEXT), "id": _TEXT}),
+            _record(
+                {
+                    "event": {"const": "built"},
+                    "references": _array(_TEXT),
+                    "id": _TEXT,
+                    "notes": _array(_TEXT, "What is likely meant otherwise."),
+                }
+            ),
             _record(
                 {
                     "event": {"const": "failed"},

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
 import multidict
+import structlog
 from aiohttp import web
 
 from agent import errors
@@ -196,11 +197,14 @@ async def _streamed(request: web.BaseRequest, route: Stream, *, is_privileged: b
     response = web.StreamResponse(headers={"Content-Type": LINES})
     await response.prepare(request)
     lines = line_queue.LineQueue()
-    async with asyncio.TaskGroup() as group:
-        tasks.spawn(group, _send(lines, response), name="lines of an answer")
-        await work(lines.put)
-        lines.close()
-    await response.write_eof()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks.spawn(group, _send(lines, response), name="lines of an answer")
+            await work(lines.put)
+            lines.close()
+        await response.write_eof()
+    except* ConnectionError:  # whoever has asked is gone, and what was done for it is cancelled
+        structlog.get_logger().debug("whoever has asked has hung up", path=request.path)
     return response
 
 

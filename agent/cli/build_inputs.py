@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import pathlib
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +23,9 @@ _USTAR, _USTAR_AT = b"ustar", 257
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 """How gzip, bzip2, xz and zstd begin."""
 _UNPACKING = 600.0
+_LOOKED_AT = 8192
+"""Bytes of a Dockerfile that show whether it is one: as git tells text from other files."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 @frozen.value
@@ -45,44 +50,78 @@ def opened(path: str, file: str | None) -> Iterator[Input]:
     """
     if path == STDIN and file == STDIN:
         raise errors.InvalidArgument("stdin cannot be both the context and the Dockerfile", hint="name one as a file")
-    if path != STDIN and not _is_remote(path) and (file is not None or not _is_archive(pathlib.Path(path))):
-        yield _of_paths(path, file)
-        return
+    if path != STDIN and not _is_remote(path):
+        _check_scheme(path)
+        if not os.path.lexists(path):
+            raise errors.NotFound(
+                f"there is no {path}",
+                hint="PATH is a directory with a Dockerfile, a Dockerfile, an archive, the URL of a git repository, or -",
+            )
+        if not _is_archive(pathlib.Path(path)):
+            yield _of_paths(path, file)
+            return
     with _work() as work:
         if path == STDIN:
             yield _of_file(_from_stdin(work), _STDIN_SHOWN, file, work)
             return
         fetched = _fetched(path, work) if _is_remote(path) else pathlib.Path(path)
-        yield _of_directory(fetched, file) if fetched.is_dir() else _of_file(fetched, path, file, work)
+        yield _of_directory(fetched, path, file) if fetched.is_dir() else _of_file(fetched, path, file, work)
+
+
+def _check_scheme(path: str) -> None:
+    """Raise ``errors.InvalidArgument`` for a URL that is not fetched."""
+    if (scheme := _SCHEME.match(path)) is not None:
+        raise errors.InvalidArgument(
+            f"{scheme[1]}:// is none of the URLs that are built from: {path}",
+            hint="give https://HOST/REPOSITORY.git#REF:FOLDER, git:// or ssh://, or a directory",
+        )
 
 
 def _of_paths(path: str, file: str | None) -> Input:
     """Return the input of a directory, or of a Dockerfile, that is here."""
     if file == STDIN:
-        source = sys.stdin.buffer.read(limits.LARGEST + 1)
-        return Input(source, _STDIN_SHOWN, None, pathlib.Path(path).absolute())
+        return Input(_dockerfile_on_stdin(), _STDIN_SHOWN, None, pathlib.Path(path).absolute())
     where = build_files.Location.of(path, file)
-    return Input(where.read(), str(where.dockerfile), where.dockerfile.absolute(), where.context.absolute())
+    source = _text(where.read(), str(where.dockerfile))
+    return Input(source, str(where.dockerfile), where.dockerfile.absolute(), where.context.absolute())
 
 
-def _of_directory(folder: pathlib.Path, file: str | None) -> Input:
-    """Return the input in a directory of ours: its Dockerfile lies in there."""
+def _dockerfile_on_stdin() -> bytes:
+    return _text(sys.stdin.buffer.read(limits.LARGEST + 1), _STDIN_SHOWN)
+
+
+def _text(data: bytes, shown: str) -> bytes:
+    """Return a Dockerfile's bytes. Raises ``errors.InvalidArgument`` for what is no text."""
+    if b"\0" in data[:_LOOKED_AT]:
+        raise errors.InvalidArgument(
+            f"{shown} is neither a Dockerfile nor an archive that is read",
+            hint="archives are tar, also packed by gzip, bzip2, xz or zstd",
+        )
+    return data
+
+
+def _of_directory(folder: pathlib.Path, shown: str, file: str | None) -> Input:
+    """Return the input in a directory of ours, made of ``shown``: its Dockerfile lies in there, or comes on stdin."""
+    if file == STDIN:
+        return Input(_dockerfile_on_stdin(), _STDIN_SHOWN, None, folder)
     name = file or build_files.DEFAULT_NAME
     dockerfile = folder / name.lstrip("/")
     if not dockerfile.resolve().is_relative_to(folder.resolve()):
         raise errors.InvalidArgument(f"the Dockerfile {name} lies outside of its context")
+    if not dockerfile.is_file():
+        raise errors.NotFound(f"there is no {name} in {shown}", hint="name it: --file FILE, from the top of it on")
     where = build_files.Location(dockerfile, folder)
-    return Input(where.read(), name, dockerfile, folder)
+    return Input(_text(where.read(), name), name, dockerfile, folder)
 
 
 def _of_file(data: pathlib.Path, shown: str, file: str | None, work: pathlib.Path) -> Input:
     """Return the input of a file of ours: an archive with everything, or the Dockerfile alone."""
     if _is_archive(data):
-        return _of_directory(_unpacked(data, shown, work), file)
+        return _of_directory(_unpacked(data, shown, work), shown, file)
     if file is not None:
         raise errors.InvalidArgument(f"{shown} is no archive that {file} could be in", hint="leave out --file")
     with data.open("rb") as opened_file:
-        return Input(opened_file.read(limits.LARGEST + 1), shown, None, None)
+        return Input(_text(opened_file.read(limits.LARGEST + 1), shown), shown, None, None)
 
 
 def _from_stdin(work: pathlib.Path) -> pathlib.Path:
@@ -132,6 +171,11 @@ def opened_context(source: str) -> Iterator[pathlib.Path]:
     Raises as ``opened``.
     """
     if not _is_remote(source):
+        _check_scheme(source)
+        if pathlib.Path(source).is_file() and _is_archive(pathlib.Path(source)):
+            with _work() as work:
+                yield _unpacked(pathlib.Path(source), source, work)
+            return
         yield pathlib.Path(source).absolute()
         return
     with _work() as work:

@@ -5,12 +5,13 @@ import sys
 import time
 from typing import Protocol, Self
 
+from agent.agent_api import building
 from agent.cli import terminal
 from agent.dockerfile import steps as build_steps
+from agent.runtime import build_orders
 
 _REDRAW = 0.1
 """Seconds between two redraws of the moving line."""
-_WIDTH = 120
 _LONGEST_LINE = 4096
 
 
@@ -26,6 +27,9 @@ class Report(Protocol):
 
     def __call__(self, progress: build_steps.Progress) -> None:
         """Show it."""
+
+    def end(self, end: build_orders.End) -> bool:
+        """Show how it has ended; return whether it is shown: else it is told for people."""
 
 
 def of(kind: str) -> Report:
@@ -49,6 +53,10 @@ class _Lines:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def end(self, end: build_orders.End) -> bool:  # noqa: ARG002 - as all have it
+        """Show nothing."""
+        return False
 
 
 class Silent(_Lines):
@@ -90,7 +98,7 @@ class Plain(_Lines):
         terminal.note(terminal.printable(f"#{number} {seconds:.2f} {text}"))
 
 
-class Moving:
+class Moving(_Lines):
     """A line for each step that has ended, and a moving one of what runs, with the last line that it has printed."""
 
     hides_output = True
@@ -100,9 +108,6 @@ class Moving:
         self._titles: dict[int, str] = {}
         self._last_lines: dict[int, str] = {}
         self._drawn_at = 0.0
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._wipe()
@@ -131,7 +136,7 @@ class Moving:
             self._drawn_at = now
             number, title = next(reversed(self._titles.items()))
             line = terminal.printable(f"… {title}  {self._last_lines.get(number, '')}")
-            sys.stderr.write(f"\r\033[K{line[:_WIDTH]}")
+            sys.stderr.write(f"\r\033[K{line[: terminal.columns() - 1]}")
             sys.stderr.flush()
 
     def _wipe(self) -> None:
@@ -151,6 +156,11 @@ class Json(_Lines):
             case build_steps.StepEnded(number=number, seconds=seconds, is_cached=is_cached, error=error):
                 end = {"seconds": round(seconds, 3), "cached": is_cached, "error": error or None}
                 _print({"step": number, "event": "ended", **end})
+
+    def end(self, end: build_orders.End) -> bool:
+        """Print the last line: what was built, or why not."""
+        _print(building.document(end))
+        return True
 
 
 def _end(progress: build_steps.StepEnded) -> str:

@@ -66,11 +66,15 @@ def build(
             end = _by_agent(chosen, order, report)
             if end is None:
                 end = _here(chosen, order, report)
+            is_shown = report.end(end)
         if isinstance(end, build_orders.Built):
             if choices.output == outputs.STDOUT:
                 _print(pathlib.Path(order.output_path))
+            for note in () if is_shown or progress == "none" else end.notes:
+                terminal.note(f"{terminal.style('note:', 'yellow', sys.stderr)} {terminal.printable(note)}")
             return Image(end.references, end.id)
-        _show(end, files_of_build, hides_output=report.hides_output)
+        if not is_shown:
+            _show(end, files_of_build, hides_output=report.hides_output)
     raise click.exceptions.Exit(exits.FAILED)
 
 
@@ -90,6 +94,9 @@ def _by_agent(
             report(line)
     except client.NoAgent:
         return None
+    except client.MayNotAsk as error:
+        error.hint = "only root may build here: use sudo"
+        raise
     except ValueError as error:
         raise client.Unresponsive(f"the agent's answer is not understood: {error}") from error
     raise client.Unresponsive("the agent has ended before the build", hint="trimtab status says how the agent is")

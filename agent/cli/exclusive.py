@@ -8,7 +8,7 @@ from agent.runtime import api
 
 _LOCKED = (
     "an agent or another command works on this instance: wait for the command, or declare the image in the agent's"
-    " source (kind: Image), or stop the agent for a moment; image ls, push and save work beside it"
+    " source (kind: Image), or stop the agent for a moment; build, image ls, push and save work beside an agent"
 )
 
 

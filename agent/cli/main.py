@@ -101,6 +101,9 @@ def _report_bug(error: Exception, arguments: Sequence[str] | None) -> int:
         where = f" to write {error.filename}" if error.filename else " where the output goes to"
         terminal.failure(errors.TrimtabError(f"no room is left{where}", hint="free some on that disk, and try again"))
         return exits.FAILED
+    if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
+        terminal.failure(errors.TrimtabError("the output cannot be written: it is closed"))
+        return exits.FAILED
     debugging = _is_debugging(sys.argv[1:] if arguments is None else arguments)
     hint = "report it with the lines below" if debugging else "run it again with TRIMTAB_LOG_LEVEL=debug, and report it"
     message = f"this is a bug in trimtab: {type(error).__name__}: {error}"

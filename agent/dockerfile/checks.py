@@ -70,6 +70,18 @@ def choice(directive: str) -> Choice:
     return Choice(frozenset(name.lower() for name in names), "all" in names, is_error)
 
 
+def refusals(parsed: parse.Parsed) -> tuple[mistake.Mistake, ...]:
+    """Return what keeps a Dockerfile from being built: mistakes, or findings, by ``check=error=true``."""
+    if parsed.mistakes:
+        return tuple(parsed.mistakes)
+    try:
+        chosen = choice(parsed.dockerfile.check)
+    except ValueError as error:
+        return (mistake.Mistake((1, 1), f"the check directive: {error}"),)
+    findings = check(parsed, chosen) if chosen.is_error else ()
+    return tuple(mistake.Mistake(own.position, f"{own.rule}: {own.message}", own.hint) for own in findings)
+
+
 def check(
     parsed: parse.Parsed,
     chosen: Choice = Choice(),

@@ -117,7 +117,7 @@ class Changes:
         image = self.world.images.get(self.desired.image)
         if self.desired.image in self.ground.changing:
             message = f"image {self.desired.image} is fetched anew"
-        elif image is not None and image.id != current.image_id:
+        elif image is not None and image.id != current.image_id and self.desired.image not in self.ground.rebuilt:
             message = f"image {self.desired.image} is another one now"
         else:
             return None

@@ -23,6 +23,8 @@ class Ground:
     built: list[int] = dataclasses.field(default_factory=list)
     """Steps that build images."""
     changing: set[str] = dataclasses.field(default_factory=set)
+    rebuilt: set[str] = dataclasses.field(default_factory=set)
+    """References whose image is built anew: what comes of it is known once it is, and nothing is replaced before."""
     """References whose image this plan replaces by another one."""
     remade: dict[str, int] = dataclasses.field(default_factory=dict)
     """Networks that have to be removed first, with the step that does it: whoever is in there has to leave before."""

@@ -44,6 +44,8 @@ def write(world: match.World, sketch: draft.Draft, steps: ground.Ground, desired
     _note(steps, desired.source, step)
     if observed is not None and not updates.is_gentle(desired, observed, cause):
         steps.changing.add(desired.reference)
+    elif isinstance(desired.source, image.BuildSource):
+        steps.rebuilt.add(desired.reference)
 
 
 def _image_change(

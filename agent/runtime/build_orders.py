@@ -58,6 +58,8 @@ class Built:
 
     references: tuple[str, ...]
     id: str
+    notes: tuple[str, ...] = ()
+    """What is likely meant otherwise."""
 
 
 @frozen.value

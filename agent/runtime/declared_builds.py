@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterator
 
 from agent import errors
-from agent.dockerfile import builds, ignore, mistake, parse
+from agent.dockerfile import builds, checks, ignore, mistake, parse
 from agent.model import hostaccess, image
 from agent.reasons import Reason
 from agent.runtime import build_files
@@ -33,8 +33,8 @@ def request(source: image.BuildSource, access: hostaccess.HostAccess) -> builds.
         )
     text = source.inline.encode("utf-8", "surrogateescape") if source.inline else where.read()
     parsed = parse.parse(text)
-    if parsed.mistakes:
-        raise _failure(parsed.mistakes[0])
+    if wrong := checks.refusals(parsed):
+        raise _failure(wrong[0])
     try:
         ignored = where.ignored()
     except ignore.BadPattern as error:

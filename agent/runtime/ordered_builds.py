@@ -7,10 +7,12 @@ import asyncio
 import base64
 import binascii
 import pathlib
+from collections.abc import Iterator
 
 from agent import errors
-from agent.dockerfile import builds, caches, ignore, outputs, parse
+from agent.dockerfile import builds, caches, checks, ignore, instructions, outputs, parse
 from agent.dockerfile import steps as build_steps
+from agent.kit import counts
 from agent.runtime import api, build_files, build_orders
 
 
@@ -20,7 +22,8 @@ async def carry_out(order: build_orders.Order, runtime: api.Runtime, report: bui
     if failed is not None:
         return failed
     try:
-        return build_orders.Built(order.references, await _built(order, runtime, report))
+        identity = await _built(order, runtime, report)
+        return build_orders.Built(order.references, identity, await asyncio.to_thread(lambda: _notes(order)))
     except builds.BuildFailed as error:
         place = build_orders.Place(*error.position, error.what, error.hint)
         return build_orders.Failed((place,), error.output, error.message, error.hint)
@@ -30,11 +33,28 @@ async def carry_out(order: build_orders.Order, runtime: api.Runtime, report: bui
 
 def mistakes(order: build_orders.Order) -> build_orders.Failed | None:
     """Return what is wrong with the Dockerfile, all of it; ``None``: nothing is."""
-    wrong = parse.parse(build_orders.encoded(order.source)).mistakes
+    wrong = checks.refusals(parse.parse(build_orders.encoded(order.source)))
     if not wrong:
         return None
     places = tuple(build_orders.Place(*own.position, own.message, own.hint) for own in wrong)
     return build_orders.Failed(places, (), f"line {places[0].line}: {places[0].message}", places[0].hint)
+
+
+def _notes(order: build_orders.Order) -> tuple[str, ...]:
+    """Return what is likely meant otherwise, though the build went well."""
+    parsed = parse.parse(build_orders.encoded(order.source))
+    declared = {name for arg in (*parsed.dockerfile.arguments, *_args(parsed.dockerfile)) for name, _ in arg.pairs}
+    unused = [name for name, _ in order.build_args if name not in declared.union(checks.PREDEFINED_ARGUMENTS)]
+    notes = [f"no ARG has taken these build-args: {', '.join(unused)}"] if unused else []
+    findings = checks.check(parsed, checks.choice(parsed.dockerfile.check))
+    if findings:
+        notes.append(f"{counts.counted(len(findings), 'finding')} of checks: trimtab build --check tells them")
+    return tuple(notes)
+
+
+def _args(dockerfile: instructions.Dockerfile) -> Iterator[instructions.Arg]:
+    for stage in dockerfile.stages:
+        yield from (own for own in stage.instructions if isinstance(own, instructions.Arg))
 
 
 async def _built(order: build_orders.Order, runtime: api.Runtime, report: build_steps.Report) -> str:

@@ -176,9 +176,13 @@ def test_build__step_fails__is_told_with_its_line_and_its_output(native: command
     completed = native("build", "--network", "none", "--progress", "json", app)
     assert (completed.returncode, completed.stdout) == (1, "")
     events = [json.loads(line) for line in completed.stderr.splitlines() if line.startswith("{")]
-    assert [event["event"] for event in events] == ["begun", "ended", "begun", "output", "ended"]
+    assert [event["event"] for event in events] == ["begun", "ended", "begun", "output", "ended", "failed"]
     assert (events[3]["text"], events[4]["error"]) == ("why\n", "exit code 3")
-    assert f"{app}/Dockerfile:2:1: error: RUN echo why; exit 3 has ended with exit code 3\n" in completed.stderr
+    message = "RUN echo why; exit 3 has ended with exit code 3"
+    assert events[5]["places"] == [{"line": 2, "column": 1, "message": message, "hint": ""}]
+    assert len(events) == len(completed.stderr.splitlines())
+    plain = native("build", "--network", "none", app)
+    assert f"{app}/Dockerfile:2:1: error: {message}\n" in plain.stderr
     native("image", "rm", "localhost/base:1")
     native("system", "prune")
 
@@ -213,6 +217,21 @@ def test_build__what_cannot_be__is_told(
     assert completed.returncode != 0
     assert expected in completed.stderr, completed.stderr
     assert "Traceback" not in completed.stderr
+
+
+@pytest.mark.root
+def test_build__what_is_likely_meant_otherwise__is_noted(native: command.Trimtab, tmp_path: pathlib.Path) -> None:
+    context = dockerfile(tmp_path / "app", "FROM scratch\nARG A\nENV KEY x\n")
+    words = ("build", "--build-arg", "A=1", "--build-arg", "B=1", "--build-arg", "http_proxy=x")
+    completed = native(*words, context)
+    assert "note: no ARG has taken these build-args: B\n" in completed.stderr
+    assert "note: 2 findings of checks: trimtab build --check tells them\n" in completed.stderr
+    assert native(*words, "-q", context).stderr == ""
+    dockerfile(tmp_path / "app", "# check=error=true;skip=SecretsUsedInArgOrEnv\nFROM scratch\nENV KEY x\n")
+    refused = native("build", context)
+    assert refused.returncode == 1
+    assert f"{context}/Dockerfile:3:1: error: LegacyKeyValueFormat: " in refused.stderr
+    native("system", "prune")
 
 
 def test_check__on_stdin__is_looked_at(trimtab: command.Trimtab) -> None:

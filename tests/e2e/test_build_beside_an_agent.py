@@ -105,3 +105,5 @@ def test_build__ended_beside_an_agent__the_agent_ends_it_too(
     command.assert_eventually(lambda: processes() == {}, lambda: f"the step has ended: {processes()}")
     assert native("status").returncode == 0
     assert agent.metric("trimtab_internal_errors_total") == 0
+    assert [event for event in agent.events() if event["level"] == "error"] == []
+    assert "Traceback" not in agent.log

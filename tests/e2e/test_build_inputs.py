@@ -1,6 +1,8 @@
 """What PATH of ``build`` may be: stdin, an archive, a git repository."""
 
 import contextlib
+import dataclasses
+import gzip
 import io
 import json
 import pathlib
@@ -72,6 +74,11 @@ def test_build__of_stdin_or_an_archive__is_the_build_of_its_directory(
     (app / "Dockerfile").rename(app / "Other")
     assert build(native, *once, "-f", "Other", "-", stdin=archive(app, "w:")) == expected
     assert build(native, *once, "-", stdin=b"FROM scratch\nCMD x\n") != expected
+    (native.home / "context").write_bytes(archive(app, "w:gz"))
+    assert build(native, *once, "-f", "Other", "context") == expected
+    assert build(native, *once, "-f", "-", "context", stdin=DOCKERFILE.encode()) == expected
+    named = ("--build-context", "other=context", "-")
+    assert build(native, *once, *named, stdin=b"FROM scratch\nCOPY --from=other a.txt /\nCMD x\n") == expected
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,11 @@ def test_build__of_stdin_or_an_archive__is_the_build_of_its_directory(
         (("-",), b"FROM scratch\nCOPY a /\n", "<stdin>:2:1: error: the build has no context"),
         (("-",), b"\x1f\x8bnonsense", "<stdin> cannot be unpacked: "),
         (("-",), b"", "<stdin>:1:1: error: "),
+        (("-",), b"PK\x03\x04\0\0", "<stdin> is neither a Dockerfile nor an archive that is read"),
+        (("nosuch",), b"", "there is no nosuch"),
+        (("git+https://example.org/a",), b"", "git+https:// is none of the URLs that are built from"),
+        (("file:///srv/a.git",), b"", "file:// is none of the URLs that are built from"),
+        (("-", "-f", "Other"), b"\x1f\x8b" + gzip.compress(b"")[2:], "there is no Other in <stdin>"),
     ],
 )
 def test_build__of_stdin_that_cannot_be__is_told(
@@ -159,6 +171,9 @@ def serving(folder: pathlib.Path) -> Iterator[str]:
 
 @pytest.mark.usefixtures("prune")
 def test_build__of_a_git_repository__is_the_build_of_its_directory(native: command.Trimtab, app: pathlib.Path) -> None:
+    temporary = native.home / "tmp"
+    temporary.mkdir()
+    native = dataclasses.replace(native, environment={**native.environment, "TMPDIR": str(temporary)})
     expected = build(native, "--build-arg", "SOURCE_DATE_EPOCH=1", app)
     repository = native.home / "served/app.git"
     (repository / "sub").mkdir(parents=True)
@@ -173,6 +188,7 @@ def test_build__of_a_git_repository__is_the_build_of_its_directory(native: comma
         context = "FROM scratch\nCOPY --from=other a.txt /\nCMD x\n"
         named = ("--build-context", f"other={url}/app.git#main:sub")
         assert build(native, *once, *named, "-", stdin=context.encode()) == expected
+        assert build(native, *once, "-f", "-", f"{url}/app.git#v1:sub", stdin=DOCKERFILE.encode()) == expected
         gone = native("build", f"{url}/none.git")
         assert (gone.returncode, f"{url}/none.git cannot be fetched" in gone.stderr) == (1, True), gone.stderr
-    assert list(pathlib.Path("/tmp").glob("trimtab-build-*")) == []
+    assert list(temporary.iterdir()) == []

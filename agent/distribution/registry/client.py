@@ -319,7 +319,7 @@ def check(where: hosts.Endpoint, source: reference.Reference, answer: aiohttp.Cl
             message, retry_after=retries.parse_retry_after(answer.headers.get("Retry-After", ""), now)
         )
     if not 200 <= answer.status < 300:  # noqa: PLR2004 - the successes of HTTP
-        raise errors.Unavailable(message, hint="it is tried again by itself", reason=Reason.IMAGE_PULL_FAILED)
+        raise errors.Unavailable(message, reason=Reason.IMAGE_PULL_FAILED)
 
 
 def _tag_or_digest(source: reference.Reference) -> str:

@@ -63,7 +63,7 @@ class TransientError(errors.Unavailable):
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         """``retry_after``: seconds from the server's ``Retry-After``."""
-        super().__init__(message, hint="it is tried again by itself", reason=Reason.IMAGE_PULL_FAILED)
+        super().__init__(message, reason=Reason.IMAGE_PULL_FAILED)
         self.retry_after = retry_after
 
 

@@ -170,6 +170,7 @@ class StageWalk:
                 refused = error.reason is Reason.BUILD_NOT_ADMITTED
                 reason = error.reason if refused else Reason.BUILD_FAILED
                 raise builds.BuildFailed(origin.position, error.message, error.hint, reason=reason) from error
+            error.message = f"line {origin.position[0]}: {_shown(origin.source)}: {error.message}"
             raise
         except asyncio.CancelledError:
             step.ended(error="CANCELED")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
+from agent.dockerfile import parse
 from agent.manifests.v1 import base, forms
 from agent.manifests.v1.base import Model
 from agent.oci import versions
@@ -126,6 +127,25 @@ class BuildSpec(Model):
         if self.dockerfile_inline and "dockerfile" in self.model_fields_set:
             raise forms.InvalidField("must not be beside dockerfileInline", at="dockerfile", hint="drop one")
         return self
+
+    @pydantic.field_validator("context")
+    @classmethod
+    def _directory(cls, value: str) -> str:
+        if "://" in value:
+            raise forms.InvalidField(
+                "must be a directory on the host, not a URL", hint="build it by trimtab build URL, or clone it"
+            )
+        return value
+
+    @pydantic.field_validator("dockerfile_inline")
+    @classmethod
+    def _sound(cls, value: str) -> str:
+        wrong = parse.parse(value.encode("utf-8", "surrogateescape")).mistakes if value else ()
+        if wrong:
+            raise forms.InvalidField(
+                f"has a mistake in its line {wrong[0].position[0]}: {wrong[0].message}", hint=wrong[0].hint
+            )
+        return value
 
 
 class ImageSpec(Model):

@@ -63,7 +63,7 @@ PLACE = build_orders.Place(2, 5, "what", "hint")
         steps.StepEnded(1, 0.5),
         steps.StepEnded(2, 0.5, is_cached=True),
         steps.StepEnded(3, 0.5, error="exit code 1"),
-        build_orders.Built(("a:1",), "sha256:1"),
+        build_orders.Built(("a:1",), "sha256:1", ("a note",)),
         build_orders.Failed((PLACE,), ("last", "words"), "line 2: what", "hint"),
         build_orders.Failed((), (), "the disk is full", ""),
     ],

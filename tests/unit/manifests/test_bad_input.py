@@ -158,6 +158,14 @@ def test_pull__that_cannot_be__is_refused(pull: str, expected: str) -> None:
         ("args: {A B: x}", "must be a name, like VERSION"),
         ("context: ''", "spec.build.context must be a directory"),
         ("file: D", "unknown field spec.build.file"),
+        (
+            "context: https://example.org/app.git",
+            "must be a directory on the host, not a URL (build it by trimtab build URL,",
+        ),
+        (
+            'dockerfileInline: "FROM a\\nCOPPY b c"',
+            "has a mistake in its line 2: COPPY is no instruction (did you mean COPY?)",
+        ),
     ],
 )
 def test_build__mistakes__are_told(build: str, expected: str) -> None:

@@ -165,6 +165,14 @@ def test_image__files_of_its_build_changed__is_built_and_its_container_stays_unt
     assert ("CreateContainer", "Container/web", "ImageChanged") in steps(computed)
 
 
+def test_image__of_a_build_was_replaced_by_hand__its_container_waits_for_what_the_build_gives() -> None:
+    web = builders.config(image=BUILD.reference)
+    foreign = image.ObservedImage("sha256:other", BUILD.reference, (), 1)
+    observed = builders.world(foreign, builders.observed(web), ledger=(builders.remembered(BUILD),))
+    computed = planner.compute_plan(builders.desired(web, BUILD, image=False), observed, builders.rules())
+    assert [kind for kind, _, _ in steps(computed)] == ["EnsureImage"]
+
+
 def test_image__at_a_builds_reference_is_somebody_elses__is_built() -> None:
     observed = builders.world(image.ObservedImage("sha256:x", BUILD.reference, (), 1))
     computed = planner.compute_plan(builders.desired(BUILD, image=False), observed, builders.rules())
