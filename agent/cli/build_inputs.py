@@ -55,7 +55,7 @@ def opened(path: str, file: str | None) -> Iterator[Input]:
         if not os.path.lexists(path):
             raise errors.NotFound(
                 f"there is no {path}",
-                hint="PATH is a directory with a Dockerfile, a Dockerfile, an archive, the URL of a git repository, or -",
+                hint="PATH is a directory with a Dockerfile, a Dockerfile, an archive, a git repository's URL, or -",
             )
         if not _is_archive(pathlib.Path(path)):
             yield _of_paths(path, file)

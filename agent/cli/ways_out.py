@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from agent import errors
 
+_BUILD = " build"
 _IMAGES = "trimtab image"
 _COMMAND = re.compile(r"(?<![\w/.-])trimtab (?=--|[a-z])")
 
@@ -28,6 +29,8 @@ def _next_command(error: errors.TrimtabError, command: str, completed: Callable[
             return completed("trimtab status says what works here")
         case errors.NotFound() if command.startswith(_IMAGES):
             return completed("trimtab image ls lists the images")
+        case errors.NotFound() if command.endswith(_BUILD):
+            return f"{command} --help says what can be typed"
         case errors.NotFound() | errors.Conflict() | errors.InUse():
             return completed("trimtab status says what there is and how it is")
         case errors.Unavailable():

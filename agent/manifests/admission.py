@@ -8,6 +8,7 @@ written; that no symlink leads out of an allowed root is for the runtime to see 
 import enum
 from collections.abc import Iterable, Iterator
 
+from agent.dockerfile import caches
 from agent.kit import frozen
 from agent.manifests import problem, registry
 from agent.model import container, hostaccess, image, state
@@ -224,6 +225,11 @@ def _image(policy: Policy, config: image.ImageConfig) -> Iterator[Refusal]:
 
 def _build(policy: Policy, key: ObjectKey, source: image.BuildSource) -> Iterator[Refusal]:
     """Yield what is not admitted of a build. Its base images' registries are for the runtime to look at."""
+    for field, texts in (("cacheFrom", source.cache_from), ("cacheTo", source.cache_to)):
+        for index, text in enumerate(texts):
+            if (refusal := _unlisted(policy, caches.target(text).reference)) is not None:
+                message, setting = refusal
+                yield Refusal(key, ("spec", "build", field, index), message, _hint(policy, setting))
     if policy.level is Level.PRIVILEGED:
         return
     for field, path in (("context", source.context), ("dockerfile", source.dockerfile)):

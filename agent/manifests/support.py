@@ -40,10 +40,17 @@ def _used(manifest: registry.Manifest) -> Iterator[tuple[Feature, _Path, str]]:
             yield from _used_by_container(spec)
         case image.Image(spec=spec):
             if spec.build is not None:
-                for feature in (Feature.BUILDS, Feature.ADMITTED_BUILDS):
-                    yield feature, ("spec", "build"), "name the image by pull or archive"
+                yield from _used_by_build(spec.build)
         case secret.Secret() | volume.Volume():
             pass  # whatever these declare, every runtime can
+
+
+def _used_by_build(build: image.BuildSpec) -> Iterator[tuple[Feature, _Path, str]]:
+    for feature in (Feature.BUILDS, Feature.ADMITTED_BUILDS):
+        yield feature, ("spec", "build"), "name the image by pull or archive"
+    for field, texts in (("cacheFrom", build.cache_from), ("cacheTo", build.cache_to)):
+        if texts:
+            yield Feature.BUILD_CACHES, ("spec", "build", field), "leave it out"
 
 
 def _used_by_container(spec: container.ContainerSpec) -> Iterator[tuple[Feature, _Path, str]]:

@@ -77,6 +77,8 @@ def _build(source: image.BuildSource) -> Json:
         "platform": source.platform,
         "network": "" if source.network is image.BuildNetwork.DEFAULT else source.network.value,
         "pull": source.pulls,
+        "cacheFrom": list(source.cache_from),
+        "cacheTo": list(source.cache_to),
     }
     return {"context": source.context, **{name: value for name, value in fields.items() if value}}
 

@@ -29,6 +29,8 @@ class Feature(enum.StrEnum):
     """Images that are built from Dockerfiles."""
     ADMITTED_BUILDS = "AdmittedBuilds"
     """Builds that are held to what their source is admitted to do."""
+    BUILD_CACHES = "BuildCaches"
+    """Builds that take steps from caches in registries, and keep them there."""
 
 
 Unsupported = tuple[tuple[Feature, str], ...]

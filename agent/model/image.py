@@ -1,9 +1,10 @@
 """An image: where it is to come from, and what the runtime holds."""
 
+import dataclasses
 import enum
 from typing import Literal
 
-from agent.kit import frozen
+from agent.kit import canonical, frozen
 from agent.model.key import Pairs
 
 
@@ -68,6 +69,10 @@ class BuildSource:
     network: BuildNetwork = BuildNetwork.DEFAULT
     pulls: bool = False
     """Base images are asked for anew at their registries by each build."""
+    cache_from: tuple[str, ...] = dataclasses.field(default=(), metadata=canonical.absent(()))
+    """Caches in registries that steps are taken from, as ``dockerfile.caches`` reads them."""
+    cache_to: tuple[str, ...] = dataclasses.field(default=(), metadata=canonical.absent(()))
+    """Caches in registries that steps are kept in."""
     problem: str = ""
     """Why its files cannot be looked at, other than that they are not there: nobody would see their changes."""
     type: Literal["build"] = "build"

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterator
 
 from agent import errors
-from agent.dockerfile import builds, checks, ignore, mistake, parse
+from agent.dockerfile import builds, caches, checks, ignore, mistake, parse
 from agent.model import hostaccess, image
 from agent.reasons import Reason
 from agent.runtime import build_files
@@ -55,6 +55,8 @@ def request(source: image.BuildSource, access: hostaccess.HostAccess) -> builds.
         labels=source.labels,
         pulls=source.pulls,
         network=source.network,
+        cache_from=tuple(map(caches.source, source.cache_from)),
+        cache_to=tuple(map(caches.target, source.cache_to)),
         registries=access.registries,
         fetches=access.fetches,
         epoch=latest,

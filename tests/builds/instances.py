@@ -14,12 +14,12 @@ BASE = f"docker.io/library/{described.BASE}"
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: pathlib.Path) -> AsyncIterator[engine.Engine]:
+async def opened(folder: pathlib.Path, options: engine.Options = engine.Options()) -> AsyncIterator[engine.Engine]:
     """Open an instance with the cases' base image in it; nothing is left over of what it does."""
     where = layout.of(folder / "root", folder / "run")
     folder.mkdir(exist_ok=True)
     archive = described.base_archive(folder / "base.tar")
-    async with engine.opened(where, engine.Options(), lambda _: None) as instance:
+    async with engine.opened(where, options, lambda _: None) as instance:
         await instance.images.load(archive, BASE, (), lambda _: None)
         yield instance
         await instance.collector.sweep()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import registry
 from tests.e2e import command
 
 pytestmark = pytest.mark.root
@@ -104,3 +105,22 @@ def test_apply__over_the_memory_runtime__is_refused_at_its_place(
     refused = trimtab("apply", tmp_path / "site.yaml")
     assert refused.returncode != 0
     assert "site.yaml:4:15: error: spec.build: simulates" in refused.stderr
+
+
+def test_apply__build_with_a_cache_in_a_registry__is_kept_there_and_taken_from_there(
+    native: command.Trimtab, app: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    folder = native.home / "manifests"
+    (tmp_path / "registry").mkdir()
+    with registry.running(tmp_path / "registry") as address:
+        cache = f"{address}/team/cache:site"
+        text = (folder / "all.yaml").read_text()
+        declared = f"{{build: {{context: ../app, cacheTo: [{cache}], cacheFrom: [{cache}]}}}}"
+        (folder / "all.yaml").write_text(text.replace("{build: {context: ../app}}", declared))
+        (app / "Dockerfile").write_text(DOCKERFILE + "RUN cat /proc/sys/kernel/random/uuid > /drawn\n")
+        assert native("apply", folder).returncode == 0
+        drawn = native("exec", "web", "cat", "/drawn").stdout
+        assert native("delete", folder).returncode == 0
+        assert native("system", "prune").returncode == 0
+        assert native("apply", folder).returncode == 0
+        assert native("exec", "web", "cat", "/drawn").stdout == drawn != ""

@@ -13,6 +13,7 @@ from agent import errors
 from agent.dockerfile import builds, caches
 from agent.engine import engine
 from agent.engine.build import remote_caches
+from agent.engine.images import signatures
 from agent.oci import descriptor, digest
 from tests import registry
 from tests.builds import instances
@@ -169,3 +170,13 @@ async def test_cache__in_a_registry_that_is_not_admitted__is_refused(
     for fields in ({"cache_from": ("127.0.0.1:1/c",)}, {"cache_to": (caches.CacheTarget("127.0.0.1:1/c"),)}):
         with pytest.raises(errors.InvalidArgument, match="are not among those that may be used"):
             await instances.build(hosts[0], TEXT, context, registries=("docker.io",), **fields)
+
+
+async def test_cache__of_a_repository_whose_images_are_signed__is_refused(
+    tmp_path: pathlib.Path, context: pathlib.Path, cache_name: str
+) -> None:
+    rule = signatures.Rule(cache_name.rpartition(":")[0], (tmp_path / "key.pub",))
+    options = engine.Options(verify=signatures.Policy((rule,)))
+    async with instances.opened(tmp_path / "one", options) as instance:
+        with pytest.raises(builds.BuildFailed, match="whose content must be signed, and caches are not"):
+            await instances.build(instance, TEXT, context, cache_from=(cache_name,))

@@ -51,6 +51,8 @@ def builds() -> st.SearchStrategy[image.BuildSource]:
         "labels": pairs,
         "network": st.sampled_from(image.BuildNetwork),
         "pulls": st.booleans(),
+        "cache_from": st.sampled_from([(), ("registry.example/a:c", "type=registry,ref=b:1")]),
+        "cache_to": st.sampled_from([(), ("type=registry,ref=registry.example/a:c,mode=max",)]),
     }
     text = {"dockerfile": st.just("/srv/app/Dockerfile"), "inline": st.sampled_from(["FROM a\nRUN b\n", "FROM a"])}
     file = {"dockerfile": st.sampled_from(["/srv/app/Dockerfile", "/srv/app/x/Web", "/etc/D"]), "inline": st.just("")}

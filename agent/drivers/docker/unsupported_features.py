@@ -8,6 +8,7 @@ def of(flavour: str, *, local: bool) -> Unsupported:
     name = flavour.capitalize()
     unsupported = [
         (Feature.NETWORK_WITHOUT_DNS, f"{name} answers names in every network that is made"),
+        (Feature.BUILD_CACHES, f"{name}'s API keeps no steps of builds in a registry"),
         (Feature.ADMITTED_BUILDS, f"nobody holds {name}'s builder to what is admitted for this source"),
     ]
     if flavour == "docker":

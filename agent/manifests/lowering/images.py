@@ -46,6 +46,8 @@ def _local_source(
         labels=pairs(spec.labels),
         network=image.BuildNetwork(spec.network),
         pulls=spec.pull,
+        cache_from=tuple(spec.cache_from),
+        cache_to=tuple(spec.cache_to),
         problem=state.problem,
     )
 

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from agent.dockerfile import parse
+from agent.dockerfile import caches, parse
 from agent.manifests.v1 import base, forms
 from agent.manifests.v1.base import Model
-from agent.oci import versions
+from agent.oci import reference, versions
 
 TAG = "tag"
 """Follow the reference's own tag."""
@@ -119,8 +119,14 @@ class BuildSpec(Model):
     additional_contexts: Annotated[object, base.NotBuilt("build it by trimtab build --build-context")] = Field(
         default=None, description="Not built yet: refused."
     )
-    cache_from: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
-    cache_to: Annotated[object, base.NotBuilt()] = Field(default=None, description="Not built yet: refused.")
+    cache_from: list[str] = Field(
+        default_factory=list,
+        description="Caches in registries to take steps from: REFERENCE, or type=registry,ref=REFERENCE.",
+    )
+    cache_to: list[str] = Field(
+        default_factory=list,
+        description="Caches in registries to keep the steps in; type=registry,ref=REFERENCE,mode=max: of every stage.",
+    )
 
     @pydantic.model_validator(mode="after")
     def _one_dockerfile(self) -> "BuildSpec":
@@ -135,6 +141,16 @@ class BuildSpec(Model):
             raise forms.InvalidField(
                 "must be a directory on the host, not a URL", hint="build it by trimtab build URL, or clone it"
             )
+        return value
+
+    @pydantic.field_validator("cache_from", "cache_to")
+    @classmethod
+    def _caches(cls, value: list[str]) -> list[str]:
+        for text in value:
+            try:
+                reference.parse(caches.target(text).reference)
+            except ValueError as error:
+                raise forms.InvalidField(f"must name caches: {error}") from error
         return value
 
     @pydantic.field_validator("dockerfile_inline")

@@ -288,6 +288,24 @@ def test_build__outside_of_the_source__is_refused_where_binds_are() -> None:
     assert list(admission.refusals(built(), policy)) == []
 
 
+def test_build__caches_of_registries_that_are_not_listed__are_refused() -> None:
+    source = image.BuildSource(
+        "/srv/manifests",
+        "/srv/manifests/D",
+        "",
+        cache_from=("good.example/a", "bad.example/a"),
+        cache_to=("bad.example/b",),
+    )
+    listed = dataclasses.replace(BASELINE, registries=("good.example",))
+    desired = builders.desired(image.ImageConfig("site", "localhost/site:latest", source), image=False)
+    for policy in (listed, dataclasses.replace(listed, level=admission.Level.PRIVILEGED)):
+        lines = [
+            (line.path, line.setting) for line in admission.refusals(desired, policy) if "images of" in line.message
+        ]
+        setting = hint("registries: [good.example, bad.example]")[1:-1]
+        assert lines == [(("spec", "build", "cacheFrom", 1), setting), (("spec", "build", "cacheTo", 0), setting)]
+
+
 def test_build__with_the_hosts_network__is_refused_as_containers_are() -> None:
     policy = dataclasses.replace(BASELINE, own=("/srv",))
     (line,) = admission.refusals(built(network=image.BuildNetwork.HOST), policy)

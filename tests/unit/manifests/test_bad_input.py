@@ -158,6 +158,11 @@ def test_pull__that_cannot_be__is_refused(pull: str, expected: str) -> None:
         ("args: {A B: x}", "must be a name, like VERSION"),
         ("context: ''", "spec.build.context must be a directory"),
         ("file: D", "unknown field spec.build.file"),
+        ("cacheFrom: ['A b']", "spec.build.cacheFrom must name caches: "),
+        (
+            "cacheTo: [type=local]",
+            "spec.build.cacheTo must name caches: type=local is not built: a cache lies in a registry",
+        ),
         (
             "context: https://example.org/app.git",
             "must be a directory on the host, not a URL (build it by trimtab build URL,",
@@ -191,8 +196,6 @@ def test_pull__what_has_a_digest__does_not_move(pull: str) -> None:
                 ("secrets", "build it by trimtab build --secret"),
                 ("ssh", "build it by trimtab build --ssh"),
                 ("additionalContexts", "build it by trimtab build --build-context"),
-                ("cacheFrom", "leave it out"),
-                ("cacheTo", "leave it out"),
             )
         ),
         ("Network", "{driver: macvlan}", "macvlan is not built yet"),

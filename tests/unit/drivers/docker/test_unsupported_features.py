@@ -5,7 +5,7 @@ import pytest
 from agent.drivers.docker import unsupported_features
 from agent.model.features import Feature
 
-OF_PODMAN = {Feature.NETWORK_WITHOUT_DNS, Feature.ADMITTED_BUILDS}
+OF_PODMAN = {Feature.NETWORK_WITHOUT_DNS, Feature.ADMITTED_BUILDS, Feature.BUILD_CACHES}
 OF_EVERY_ENGINE = {Feature.IMAGE_CONTENT, Feature.CONTAINER_FILES, Feature.PROCESSES, Feature.BUILDS}
 
 
