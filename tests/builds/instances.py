@@ -10,11 +10,12 @@ from agent.dockerfile import steps as build_steps
 from agent.engine import engine, layout, recover
 from tests.builds import described
 
+_USUAL = engine.Options()
 BASE = f"docker.io/library/{described.BASE}"
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: pathlib.Path, options: engine.Options = engine.Options()) -> AsyncIterator[engine.Engine]:
+async def opened(folder: pathlib.Path, options: engine.Options = _USUAL) -> AsyncIterator[engine.Engine]:
     """Open an instance with the cases' base image in it; nothing is left over of what it does."""
     where = layout.of(folder / "root", folder / "run")
     folder.mkdir(exist_ok=True)
