@@ -4,6 +4,7 @@ Without an HTTP library: importing one would take longer than the answer.
 """
 
 import contextlib
+import itertools
 import json
 import pathlib
 import time
@@ -75,7 +76,7 @@ def stream(run: pathlib.Path, path: str, body: bytes) -> Iterator[Any]:
         connection.sendall(head + body)
         with connection.makefile("rb") as answer:
             status = answer.readline()
-            headers = b"".join(iter(answer.readline, b"\r\n"))
+            headers = b"".join(itertools.takewhile(lambda line: line not in {b"\r\n", b""}, answer))
             if status.split(None, 2)[1:2] != [b"200"]:
                 _json(status + headers + b"\r\n" + answer.read())
             for line in answer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -27,9 +27,10 @@ from agent.agent_api import (
 )
 from agent.converge import history, loop, reading
 from agent.kit import frozen
+from agent.model import image
 from agent.model.key import ObjectKey
 from agent.reasons import Reason
-from agent.runtime import api, ordered_builds
+from agent.runtime import api, order_checks, ordered_builds
 
 _LONGEST_WAIT = 600
 """Seconds that a request may wait for a pass."""
@@ -149,9 +150,10 @@ class Answers:
     async def _build(self, request: server.Request) -> Callable[[server.Put], Awaitable[None]]:
         """Read an order, and return what carries it out; how it goes is told line by line."""
         try:
-            order = building.order(json.loads(request.body))
-        except ValueError as error:
+            order = order_checks.checked(building.order(json.loads(request.body)))
+        except (ValueError, RecursionError) as error:
             raise server.BadQuery(f"no order of a build: {error}") from error
+        self._check_names(order.references)
         structlog.get_logger().info("building", request="build", images=list(order.references))
 
         async def work(put: server.Put) -> None:
@@ -159,6 +161,17 @@ class Answers:
             put(building.document(end))
 
         return work
+
+    def _check_names(self, references: Sequence[str]) -> None:
+        """Raise for a name that a declared image has: what is built would be taken away again."""
+        images = self.status.desired().images
+        owners = {own.reference: own.name for own in images if not isinstance(own.source, image.PullSource)}
+        for name in references:
+            if name in owners:
+                raise errors.TrimtabError(
+                    f"{name} is what Image/{owners[name]} is kept as, which the source declares",
+                    hint="build it by its manifest, or give it another --tag",
+                )
 
     async def _reconcile(self, request: server.Request) -> past.Json:
         seconds = min(server.number(request.query, "timeout", 30), _LONGEST_WAIT)

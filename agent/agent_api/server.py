@@ -1,15 +1,17 @@
 """The API server: versioned paths over HTTP on the unix socket in the run directory."""
 
 import asyncio
+import contextlib
 import enum
 import http
 import os
 import pathlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Self
 
+import aiohttp
 import multidict
 import structlog
 from aiohttp import web
@@ -22,6 +24,8 @@ _DIGITS = 10
 """More than any number has that is taken."""
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group of a peer (unix(7))."""
+_PATIENCE = 30.0
+"""Seconds that a body may take to come."""
 CLOSING = 2.0
 """Seconds that requests under way may take at the end."""
 
@@ -143,6 +147,8 @@ class Server:
         self._run = run
         self._routes = routes
         self._runner: web.ServerRunner | None = None
+        self._streaming: set[asyncio.Task[Any]] = set()
+        """Tasks that answer with lines: they end before what they work with does."""
 
     async def __aenter__(self) -> Self:
         """Listen. Raises ``CannotServe``."""
@@ -159,8 +165,24 @@ class Server:
 
     async def __aexit__(self, *_: object) -> None:
         sockets.remove(self._run)
+        for task in self._streaming:
+            task.cancel()
+        if self._streaming:
+            await asyncio.wait(self._streaming)
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Take note of the present task, which answers with lines."""
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError
+        self._streaming.add(task)
+        try:
+            yield
+        finally:
+            self._streaming.discard(task)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         route = self._routes.get(request.path)
@@ -178,7 +200,8 @@ class Server:
         try:
             is_privileged = _is_privileged(request.transport)
             if isinstance(route, Stream):
-                return await _streamed(request, route, is_privileged=is_privileged)
+                with self._noted():
+                    return await _streamed(request, route, is_privileged=is_privileged)
             return web.json_response(await route.answer(Request(request.query, is_privileged)))
         except errors.TrimtabError as error:
             return _problem(_PROBLEMS.get(type(error), Problem.REFUSED), error.message, error.hint)
@@ -188,16 +211,11 @@ async def _streamed(request: web.BaseRequest, route: Stream, *, is_privileged: b
     """Answer with lines. Whoever hangs up cancels what is done."""
     if not is_privileged:
         raise NotPermitted("permission denied: only root may ask the agent for this", hint="use sudo")
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > route.largest:
-            raise BadQuery(f"the body is larger than {route.largest} bytes")
-    work = await route.answer(Request(request.query, is_privileged, bytes(body)))
+    work = await route.answer(Request(request.query, is_privileged, await _body(request, route.largest)))
     response = web.StreamResponse(headers={"Content-Type": LINES})
-    await response.prepare(request)
     lines = line_queue.LineQueue()
     try:
+        await response.prepare(request)
         async with asyncio.TaskGroup() as group:
             tasks.spawn(group, _send(lines, response), name="lines of an answer")
             await work(lines.put)
@@ -206,6 +224,22 @@ async def _streamed(request: web.BaseRequest, route: Stream, *, is_privileged: b
     except* ConnectionError:  # whoever has asked is gone, and what was done for it is cancelled
         structlog.get_logger().debug("whoever has asked has hung up", path=request.path)
     return response
+
+
+async def _body(request: web.BaseRequest, largest: int) -> bytes:
+    """Return what was sent. Raises ``BadQuery``."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > largest:
+                    raise BadQuery(f"the body is larger than {largest} bytes")
+    except TimeoutError as error:
+        raise BadQuery(f"the body has not come within {_PATIENCE:g} s") from error
+    except (web.RequestPayloadError, aiohttp.ClientPayloadError) as error:
+        raise BadQuery("the body cannot be read") from error
+    return bytes(body)
 
 
 async def _send(lines: line_queue.LineQueue, response: web.StreamResponse) -> None:

@@ -103,15 +103,23 @@ def _text(data: bytes, shown: str) -> bytes:
 def _of_directory(folder: pathlib.Path, shown: str, file: str | None) -> Input:
     """Return the input in a directory of ours, made of ``shown``: its Dockerfile lies in there, or comes on stdin."""
     if file == STDIN:
+        _check_inside(folder / build_files.IGNORE_NAME, folder)
         return Input(_dockerfile_on_stdin(), _STDIN_SHOWN, None, folder)
     name = file or build_files.DEFAULT_NAME
     dockerfile = folder / name.lstrip("/")
-    if not dockerfile.resolve().is_relative_to(folder.resolve()):
-        raise errors.InvalidArgument(f"the Dockerfile {name} lies outside of its context")
+    _check_inside(dockerfile, folder)
+    for own in build_files.Location(dockerfile, folder).ignore_files:
+        _check_inside(own, folder)
     if not dockerfile.is_file():
         raise errors.NotFound(f"there is no {name} in {shown}", hint="name it: --file FILE, from the top of it on")
     where = build_files.Location(dockerfile, folder)
     return Input(_text(where.read(), name), name, dockerfile, folder)
+
+
+def _check_inside(path: pathlib.Path, folder: pathlib.Path) -> None:
+    """Raise ``errors.InvalidArgument`` for a file of a stranger's directory that leads out of it."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise errors.InvalidArgument(f"{path.name} leads out of its context, to {path.resolve()}")
 
 
 def _of_file(data: pathlib.Path, shown: str, file: str | None, work: pathlib.Path) -> Input:
@@ -174,18 +182,24 @@ def opened_context(source: str) -> Iterator[pathlib.Path]:
         _check_scheme(source)
         if pathlib.Path(source).is_file() and _is_archive(pathlib.Path(source)):
             with _work() as work:
-                yield _unpacked(pathlib.Path(source), source, work)
+                folder = _unpacked(pathlib.Path(source), source, work)
+                _check_inside(folder / build_files.IGNORE_NAME, folder)
+                yield folder
             return
         yield pathlib.Path(source).absolute()
         return
     with _work() as work:
         fetched = _fetched(source, work)
-        yield fetched if fetched.is_dir() else _unpacked(fetched, source, work)
+        folder = fetched if fetched.is_dir() else _unpacked(fetched, source, work)
+        _check_inside(folder / build_files.IGNORE_NAME, folder)
+        yield folder
 
 
 def _fetched(source: str, work: pathlib.Path) -> pathlib.Path:
     from agent.engine.build import fetching
+    from agent.kit import deferral
 
+    deferral.load()  # here threads begin
     fetcher = fetching.Fetcher(_LARGEST_ARCHIVE)
     return asyncio.run(fetcher.fetched(source, work, fetching.Wishes())).path
 
@@ -197,6 +211,8 @@ def _work() -> Iterator[pathlib.Path]:
     try:
         yield folder
     finally:
+        from agent.cli import interrupts
         from agent.kit import trees
 
-        trees.remove(folder)
+        with interrupts.held():
+            trees.remove(folder)

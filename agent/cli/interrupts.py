@@ -29,6 +29,16 @@ def raised() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let signals that end a command wait: what is removed is removed to its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_ENDING, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 async def heeded(work: Coroutine[Any, Any, T]) -> T:
     """Do something, and let SIGTERM and SIGHUP cancel it; then the command exits as one that they have killed."""
     loop = asyncio.get_running_loop()

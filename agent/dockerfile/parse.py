@@ -27,11 +27,17 @@ class Parsed:
     """The instructions as they stand there."""
 
 
+MOST_MISTAKES = 100
+"""What stands behind them is not looked at: who has so many has given something else than a Dockerfile."""
+
+
 def parse(data: bytes) -> Parsed:
     """Parse a Dockerfile. Whatever the bytes are, nothing is raised."""
     source = lines.read(data)
     collector = _Collector(list(source.mistakes))
     for line in source.instructions:
+        if len(collector.mistakes) >= MOST_MISTAKES:
+            break
         try:
             collector.add(line, _Reader(line, source.escape).instruction())
         except Mistake as wrong:

@@ -29,6 +29,8 @@ async def carry_out(order: build_orders.Order, runtime: api.Runtime, report: bui
         return build_orders.Failed((place,), error.output, error.message, error.hint)
     except errors.TrimtabError as error:
         return build_orders.Failed((), (), error.message, error.hint)
+    except (OSError, ValueError) as error:
+        return build_orders.Failed((), (), f"the build cannot be done: {error}", "")
 
 
 def mistakes(order: build_orders.Order) -> build_orders.Failed | None:

@@ -1,6 +1,7 @@
 """The laws of the house, as far as import-linter does not know them."""
 
 import ast
+import fnmatch
 import importlib
 import pathlib
 import re
@@ -200,3 +201,10 @@ def test_frozen_values__are_made_by_one_decorator() -> None:
     """``kit.frozen`` makes them in a third of the time: a class that is made otherwise slows every command's start."""
     slow = re.compile(r"@dataclasses\.dataclass\((?=[^)]*frozen=True)(?=[^)]*slots=True)")
     assert [str(path) for path in AGENT.rglob("*.py") if slow.search(path.read_text())] == []
+
+
+def test_tests__folders__are_all_looked_into(pytestconfig: pytest.Config) -> None:
+    """By its usual settings pytest passes over folders that are called ``build``."""
+    patterns = pytestconfig.getini("norecursedirs")
+    folders = {path.parent.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert [name for name in sorted(folders) if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []

@@ -23,6 +23,7 @@ def agent(native: command.Trimtab, quickstart_image: pathlib.Path) -> Iterator[c
     with native.running(folder) as agent:
         command.assert_eventually(lambda: native("status").returncode == 0, "the agent answers")
         yield agent
+    assert not any(folder.iterdir()) or native("delete", folder).returncode == 0
     names = [line.split()[0] for line in native("image", "ls").stdout.splitlines()[1:]]
     assert native("image", "rm", *names).returncode == 0
     assert native("system", "prune").returncode == 0
@@ -107,3 +108,42 @@ def test_build__ended_beside_an_agent__the_agent_ends_it_too(
     assert agent.metric("trimtab_internal_errors_total") == 0
     assert [event for event in agent.events() if event["level"] == "error"] == []
     assert "Traceback" not in agent.log
+
+
+def test_build__of_a_declared_images_name__is_refused(
+    native: command.Trimtab, agent: command.Agent, app: pathlib.Path
+) -> None:
+    (app / "Dockerfile").write_text("FROM scratch\nCMD x\n")
+    manifest = "apiVersion: trimtab.dev/v1\nkind: Image\nmetadata: {name: site}\nspec: {build: {context: ../app}}\n"
+    (native.home / "manifests/site.yaml").write_text(manifest)
+    command.assert_eventually(lambda: "Image/site" in native.objects(), "the image is declared")
+    refused = native("build", "-t", "localhost/site", app)
+    assert refused.returncode == 1
+    assert "localhost/site:latest is what Image/site is kept as, which the source declares" in refused.stderr
+    assert agent.metric("trimtab_internal_errors_total") == 0
+
+
+def test_agent__stops_while_it_builds_for_somebody__nothing_is_left(
+    native: command.Trimtab, quickstart_image: pathlib.Path, app: pathlib.Path
+) -> None:
+    assert native("image", "load", "--as", "localhost/base:1", quickstart_image).returncode == 0
+    (app / "Dockerfile").write_text("FROM localhost/base:1\nRUN --mount=type=secret,id=key echo begun; sleep 600\n")
+    (app / "secret").write_text("hidden-value")
+    folder = native.home / "manifests"
+    folder.mkdir(exist_ok=True)
+    options = ["--network", "none", "--progress", "json", "--secret", f"id=key,src={app}/secret"]
+    with native.running(folder):
+        command.assert_eventually(lambda: native("status").returncode == 0, "the agent answers")
+        words = [*native.command("build", *options), str(app)]
+        building = subprocess.Popen(words, stderr=subprocess.PIPE, env=native.environment, text=True)
+        assert building.stderr is not None
+        assert any('"begun\\n"' in line for line in building.stderr)
+    with building:
+        assert building.wait(30) == 1
+    assert native.instance.processes() == {}
+    assert native.instance.mounts() == []
+    assert not any(
+        b"hidden-value" in path.read_bytes() for path in native.instance.where.run.rglob("*") if path.is_file()
+    )
+    assert native("image", "rm", "localhost/base:1").returncode == 0
+    assert native("system", "prune").returncode == 0

@@ -148,6 +148,27 @@ def test_build__with_an_output__writes_the_files(native: command.Trimtab, app: p
     assert sorted(path.name for path in (native.home / "work").iterdir()) == ["out"]
 
 
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
+def test_build__archive_whose_ignore_file_leads_out__is_refused(
+    native: command.Trimtab, tmp_path: pathlib.Path, name: str
+) -> None:
+    (tmp_path / "hosts").write_text("a\n[secret\n")
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "hosts")
+        tar.addfile(link)
+        dockerfile = tarfile.TarInfo("Dockerfile")
+        dockerfile.size = len(DOCKERFILE)
+        tar.addfile(dockerfile, io.BytesIO(DOCKERFILE.encode()))
+    completed = subprocess.run(
+        native.command("build", "-"), input=data.getvalue(), capture_output=True, check=False, env=native.environment
+    )
+    assert completed.returncode == 1
+    assert f"{name} leads out of its context" in completed.stderr.decode()
+    assert "[secret" not in completed.stderr.decode()
+
+
 @contextlib.contextmanager
 def serving(folder: pathlib.Path) -> Iterator[str]:
     """Serve the repositories of a folder, and yield the beginning of their URLs."""

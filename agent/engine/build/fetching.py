@@ -1,6 +1,7 @@
 """What ADD takes from elsewhere: files of URLs, and git repositories."""
 
 import asyncio
+import base64
 import email.utils
 import hashlib
 import os
@@ -14,7 +15,7 @@ import aiohttp
 from agent import errors
 from agent.distribution.content import store
 from agent.dockerfile import remotes
-from agent.kit import frozen, isolation, processes, trees
+from agent.kit import command_line, frozen, isolation, processes, trees
 from agent.reasons import Reason
 
 _CHUNK = 1024 * 1024
@@ -110,15 +111,19 @@ class _Repository:
     """A repository that is fetched."""
 
     def __init__(self, source: str, wishes: Wishes, folder: pathlib.Path) -> None:
-        self._source = source
+        self._source = command_line.without_logins(source)
+        self._location, _, self._fragment = source.partition("#")
         self._wishes = wishes
         self._folder = folder
+        self._login: dict[str, str] = {}
+        """Variables by which git is told a login: its command line is everybody's to read."""
 
     async def fetched(self) -> Download:
-        location, _, fragment = self._source.partition("#")
+        location, login = _without_login(self._location)
+        self._login = login
         if location.startswith("github.com/"):
             location = f"https://{location}"
-        ref, _, inner = fragment.partition(":")
+        ref, _, inner = self._fragment.partition(":")
         if ref.startswith("-") or location.startswith("-"):
             raise errors.InvalidArgument(f"{self._source} is no git repository", hint="write URL.git#REF:FOLDER")
         self._folder.mkdir(mode=0o755)
@@ -139,6 +144,7 @@ class _Repository:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
             "HOME": "/nonexistent",
+            **self._login,
         }
         options = processes.Options(env=env, timeout=_GIT_TIMEOUT)
         try:
@@ -149,6 +155,21 @@ class _Repository:
             reason = completed.stderr.decode(errors="replace").strip()[-300:]
             raise errors.Unavailable(f"{self._source} cannot be fetched: {reason}", reason=Reason.HOST_FAILURE)
         return completed.stdout
+
+
+def _without_login(location: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without user and password, and variables that let git send them to that host alone."""
+    parts = urllib.parse.urlsplit(location)
+    if parts.scheme not in {"http", "https"} or "@" not in parts.netloc:
+        return location, {}
+    login, _, host = parts.netloc.rpartition("@")
+    header = base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
+    variables = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{host}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {header}",
+    }
+    return urllib.parse.urlunsplit(parts._replace(netloc=host)), variables
 
 
 def _without_git(folder: pathlib.Path) -> None:

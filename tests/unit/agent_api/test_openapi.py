@@ -126,7 +126,9 @@ def test_order_of_a_build__is_what_the_document_says(order: build_orders.Order) 
     assert_valid(json.loads(json.dumps(canonical.plain(order))), {"$ref": "#/components/schemas/BuildOrder"})
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"source": 1}', "nonsense"])
+@pytest.mark.parametrize(
+    "body", ["", "[]", '{"source": 1}', "nonsense", "[" * 200_000, '{"source": "x", "references": ["!!"]}']
+)
 async def test_build__of_no_order__is_refused(agent: aiohttp.ClientSession, body: str) -> None:
     response = await agent.post("/v1/build", data=body)
     problem = await response.json()

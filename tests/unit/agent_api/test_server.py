@@ -342,3 +342,45 @@ async def test_stream__whoever_asked_hangs_up__the_work_is_cancelled(tmp_path: p
 async def test_stream__no_agent__says_so(tmp_path: pathlib.Path) -> None:
     with pytest.raises(client.NoAgent):
         await lines_of(tmp_path, b"")
+
+
+async def test_stream__the_server_ends__the_work_has_ended_before(tmp_path: pathlib.Path) -> None:
+    ends: list[str] = []
+
+    async def work(_: server.Put) -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(0.05)
+            ends.append("cleaned up")
+
+    async with server.Server(tmp_path, streams(work)):
+        lines = client.stream(tmp_path, "/v1/lines", b"")
+        await asyncio.to_thread(lambda: next(lines))
+    assert ends == ["cleaned up"]
+    lines.close()
+
+
+async def test_stream__body_does_not_come__is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_PATIENCE", 0.05)
+    async with server.Server(tmp_path, streams(nothing)):
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / sockets.NAME))
+        writer.write(b"POST /v1/lines HTTP/1.0\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        assert b"the body has not come within" in await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.0 200 OK\r\nContent-Type: x\r\n"])
+async def test_stream__answer_ends_in_its_head__ends(tmp_path: pathlib.Path, answer: bytes) -> None:
+    def speak(listening: socket.socket) -> None:
+        listening.settimeout(5.0)
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    with sockets.listen(tmp_path) as listening:
+        results = await asyncio.gather(
+            asyncio.to_thread(speak, listening), lines_of(tmp_path, b""), return_exceptions=True
+        )
+    assert results[1] == [] or isinstance(results[1], client.Unresponsive)

@@ -39,3 +39,7 @@ def test_parse__too_large__is_refused() -> None:
     (mistake,) = parse.parse(b"#" * (limits.LARGEST + 1)).mistakes
     assert str(mistake) == "1:1: the file is larger than 8 MiB (files belong into the context: COPY them)"
     assert parse.parse(b"FROM a\n#" + b"x" * (limits.LARGEST - 8)).mistakes == ()
+
+
+def test_parse__of_mistakes_alone__stops_after_a_hundred() -> None:
+    assert len(parse.parse(b"FROMM x\n" * 100_000).mistakes) == parse.MOST_MISTAKES

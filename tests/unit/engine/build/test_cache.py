@@ -37,13 +37,13 @@ def layer(name: str, size: int = 10) -> spec.Layer:
 
 def test_find__what_was_kept__comes_back(database) -> None:
     steps = cache.Cache(database)
-    steps.keep("key", cache.Step(layer("a"), NOW), [layer("base")])
+    steps.keep("key", cache.Step(layer("a"), NOW), [layer("base")], NOW)
     assert steps.find("key", NOW + 1) == cache.Step(layer("a"), NOW)
     assert steps.find("other", NOW) is None
 
 
 def test_needed__layers_of_steps_and_below_them__are_kept(database, where) -> None:
-    cache.Cache(database).keep("key", cache.Step(layer("a"), NOW), [layer("base")])
+    cache.Cache(database).keep("key", cache.Step(layer("a"), NOW), [layer("base")], NOW)
     blobs, chains = cache.Kept(where).needed(database)
     assert blobs == {layer("a").blob.digest, layer("base").blob.digest}
     assert chains == set(image_config.chain_ids((layer("base").diff_id, layer("a").diff_id)))
@@ -56,7 +56,7 @@ def keys(database: records.Database) -> list[str]:
 def test_trim__longest_unused_steps__go_first(database, where) -> None:
     steps = cache.Cache(database)
     for number in range(4):
-        steps.keep(str(number), cache.Step(layer(str(number)), NOW + number), [])
+        steps.keep(str(number), cache.Step(layer(str(number)), NOW + number), [], NOW + number)
     steps.find("0", NOW + DAY)  # it has been used since
     kept = cache.Kept(where, cache.Limits(size=20, unused=30 * DAY))
     kept.trim(database, NOW + DAY, entirely=False)
