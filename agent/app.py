@@ -89,6 +89,7 @@ async def open_source(
     chosen: settings.Settings, text: str, *, prefer_checkout: bool = False
 ) -> AsyncIterator[sources_api.Source]:
     """Open the source that a SOURCE names. Without access to the root, git repositories are kept for this call only."""
+    deferral.load()  # here threads begin
     chosen_source = chosen.source
     options = locate.Options(
         intervals=directory.WatchIntervals(chosen_source.quiet, chosen_source.settle, chosen_source.rescan),
