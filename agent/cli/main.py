@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(build(), list(sys.argv[1:] if arguments is None else arguments))
         terminal.flush()
     except click.ClickException as error:
-        return _used_wrongly(error.format_message(), getattr(error, "ctx", None))
+        return _used_wrongly(error.format_message(), getattr(error, "ctx", None), getattr(error, "option_name", ""))
     except errors.TrimtabError as error:
         return _failed(error)
     except click.exceptions.Exit as ending:  # of the flush
@@ -121,12 +121,15 @@ def _is_debugging(arguments: Sequence[str]) -> bool:
     return os.environ.get("TRIMTAB_LOG_LEVEL") == "debug" or bool(words & {f"{flag} debug", f"{flag}=debug"})
 
 
-def _used_wrongly(message: str, context: click.Context | None) -> int:
+def _used_wrongly(message: str, context: click.Context | None, flag: str) -> int:
     if context is not None and message == context.get_help():  # nothing was typed behind a group's name
         terminal.result(message)
         return exits.USED_WRONGLY
     path = "trimtab" if context is None else context.command_path
-    terminal.failure(errors.TrimtabError(" ".join(message.split()), hint=f"{path} --help"))
+    error = errors.TrimtabError(" ".join(message.split()), hint=f"{path} --help")
+    if instead := peers.FLAGS.get(f"{path} {flag}"):
+        error = errors.TrimtabError(f"{path} has no {flag}", hint=instead)
+    terminal.failure(error)
     return exits.USED_WRONGLY
 
 

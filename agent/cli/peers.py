@@ -88,6 +88,19 @@ _WORDS = {
 """By the words behind ``trimtab``."""
 
 
+FLAGS = {
+    "trimtab build --allow": "trimtab build --network host grants the host's network; nothing else is granted",
+    "trimtab build --force-rm": "leave it out: nothing is left of a build but its image and the cache",
+    "trimtab build --iidfile": "trimtab build -q prints the id: > FILE",
+    "trimtab build --load": "leave it out: what has a --tag is in the image store",
+    "trimtab build --metadata-file": "trimtab build -o json prints the result: > FILE",
+    "trimtab build --push": "trimtab image push REFERENCE pushes what has a --tag",
+    "trimtab build --rm": "leave it out: nothing is left of a build but its image and the cache",
+    "trimtab build --squash": "copy what is wanted into a last stage: FROM scratch, and COPY --from=STAGE / /",
+}
+"""Flags of other programs, each with what does its work here."""
+
+
 class UnknownCommand(errors.TrimtabError):
     """A command that is not there; the hint is what to type instead."""
 

@@ -49,6 +49,11 @@ def test_version__both_spellings__print_it(trimtab: command.Trimtab) -> None:
     ("arguments", "message"),
     [
         (["plan", "--bogus", "m"], "No such option '--bogus'"),
+        (
+            ["build", "--push", "."],
+            "trimtab build has no --push\n hint: trimtab image push REFERENCE pushes what has a --tag",
+        ),
+        (["build", "--squash", "."], "trimtab build has no --squash"),
         (["plan"], "Missing argument 'SOURCE'"),
         (["bogus"], "trimtab has no command 'bogus'"),
         (["plan", "m", "--output", "xml"], "'xml' is not one of"),
