@@ -121,7 +121,7 @@ def _is_debugging(arguments: Sequence[str]) -> bool:
     return os.environ.get("TRIMTAB_LOG_LEVEL") == "debug" or bool(words & {f"{flag} debug", f"{flag}=debug"})
 
 
-def _used_wrongly(message: str, context: click.Context | None, flag: str) -> int:
+def _used_wrongly(message: str, context: click.Context | None, flag: str = "") -> int:
     if context is not None and message == context.get_help():  # nothing was typed behind a group's name
         terminal.result(message)
         return exits.USED_WRONGLY
