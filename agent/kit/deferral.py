@@ -3,8 +3,8 @@
 Much of what is imported is used by few commands: click imports ``inspect`` for prompts that nobody is asked, and what
 reads a log beside a running agent needs no event loop. Loading them all takes as long as the agent's answer.
 
-Not by ``importlib.util.LazyLoader``: there, importing a module for the second time loads it (Python 3.11 to 3.13), and
-two threads may load it at once.
+Not by ``importlib.util.LazyLoader``: on Python 3.11, importing a module for the second time loads it there, and two
+threads may load it at once.
 """
 
 import importlib.util

@@ -58,18 +58,8 @@ def _copy(kernel: api.Kernel, top: int, target: pathlib.Path) -> None:
     except (FileExistsError, NotADirectoryError):
         raise errors.InvalidArgument(f"{target} is no directory", hint="name another one, or a new one") from None
     tree = disk_trees.DiskTree(kernel, top)
-    descriptor = os.open(target, _FOLDER)
-    try:
-        owner = writing.Owner(os.geteuid(), os.getegid(), keeps_rights=False)
-        writer = writing.Writer(kernel, descriptor, owner, None)
-        for entry in _entries(tree):
-            if entry.status.is_folder:
-                writer.folder(entry.relative, entry, overwrites=True)
-            else:
-                writer.file(entry.relative, entry, tree)
-        writer.close()
-    finally:
-        os.close(descriptor)
+    owner = writing.Owner(os.geteuid(), os.getegid(), keeps_rights=False)
+    writing.copy_tree(kernel, tree, _entries(tree), target, owner)
 
 
 def _entries(tree: disk_trees.DiskTree) -> Iterator[trees.Entry]:

@@ -60,7 +60,10 @@ class RemoteCaches:
             top = await self._deps.registry.manifest(source)
         except errors.NotFound:
             return _NONE
-        parsed = manifest.parse(top.data, top.media_type)
+        try:
+            parsed = manifest.parse(top.data, top.media_type)
+        except document.Malformed as error:
+            raise errors.InvalidArgument(f"the cache {text} is damaged: {error}") from error
         if not isinstance(parsed, manifest.Manifest) or parsed.config.media_type != TYPE:
             raise errors.InvalidArgument(
                 f"{text} is no cache of builds", hint="name one that --cache-to, or cacheTo, has written"

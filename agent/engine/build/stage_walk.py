@@ -25,7 +25,6 @@ from agent.engine.build import (
     writing,
 )
 from agent.engine.build import session as sessions
-from agent.engine.kernel import api
 from agent.kit import tasks
 from agent.oci import image_config, platform
 from agent.reasons import Reason
@@ -218,22 +217,9 @@ class StageWalk:
         tree = self._session.context(own) if isinstance(own, builds.Context) else self._session.context_tree()
         folder = self._session.own.workshop.scratch() / "context"
         folder.mkdir(mode=0o755)
-        await tasks.in_thread(lambda: _copied(self._session.shared.kernel, tree, folder))
+        entries = trees.below(tree, "", ignore.Ignore())
+        await tasks.in_thread(lambda: writing.copy_tree(self._session.shared.kernel, tree, entries, folder))
         yield folder
-
-
-def _copied(kernel: api.Kernel, tree: disk_trees.DiskTree, folder: pathlib.Path) -> None:
-    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        writer = writing.Writer(kernel, top, writing.Owner(), None)
-        for entry in trees.below(tree, "", ignore.Ignore()):
-            if entry.status.is_folder:
-                writer.folder(entry.relative, entry, overwrites=True)
-            else:
-                writer.file(entry.relative, entry, tree)
-        writer.close()
-    finally:
-        os.close(top)
 
 
 def _layer_of_image(layer: spec.Layer) -> steps.StepLayer:

@@ -8,6 +8,7 @@ import os
 import pathlib
 import posixpath
 import stat
+from collections.abc import Iterable
 
 from agent import errors
 from agent.engine.build import disk_trees, trees
@@ -37,6 +38,9 @@ class Owner:
     mode: int | None = None
     keeps_rights: bool = True
     """Set-user-ID, set-group-ID and capabilities stay; not on a host that they are not for."""
+
+
+_AS_IN_THE_SOURCE = Owner()
 
 
 def kept_attributes(descriptor: int) -> list[tuple[str, str]]:
@@ -270,6 +274,27 @@ class Writer:
 
     def _opened(self, folder: str) -> int:
         return self._kernel.open_in_root(self._top, folder or ".", _FOLDER)
+
+
+def copy_tree(
+    kernel: api.Kernel,
+    tree: disk_trees.DiskTree,
+    entries: Iterable[trees.Entry],
+    target: pathlib.Path,
+    owner: Owner = _AS_IN_THE_SOURCE,
+) -> None:
+    """Copy entries of a tree into a directory, each directory before what is in it. It blocks."""
+    top = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        writer = Writer(kernel, top, owner, None)
+        for entry in entries:
+            if entry.status.is_folder:
+                writer.folder(entry.relative, entry, overwrites=True)
+            else:
+                writer.file(entry.relative, entry, tree)
+        writer.close()
+    finally:
+        os.close(top)
 
 
 def _check_unchanged(path: str, now: os.stat_result, before: trees.Status) -> None:

@@ -336,7 +336,7 @@ async def test_stream__whoever_asked_hangs_up__the_work_is_cancelled(tmp_path: p
         await asyncio.to_thread(lambda: next(lines))
         lines.close()
         async with asyncio.timeout(5):
-            await cancelled.wait()
+            assert await cancelled.wait()
 
 
 async def test_stream__no_agent__says_so(tmp_path: pathlib.Path) -> None:
